@@ -1,0 +1,2 @@
+//! Beckon.
+pub mod doubles;

@@ -1,1 +1,2 @@
+//! The `beckon` command.
 fn main() {}

@@ -1,0 +1,256 @@
+//! What one app is configured with: parsed, its files read, ready to be used.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use url::Url;
+
+use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, VisualContent};
+
+/// One app (a tenant).
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Its name.
+    pub host: AppHost,
+    /// What may leave the hub in a push.
+    pub privacy: Privacy,
+    /// What a visible push says under [`Privacy::Tap`].
+    pub placeholder: Placeholder,
+    /// Browser origins that may call the client doors, e.g. `https://todo.example.com`.
+    pub origins: Vec<String>,
+    /// Whether visible pushes carry the number of unread notifications (APNs badge).
+    pub badge: Badge,
+    /// Apple, where configured.
+    pub apns: Option<Arc<Apns>>,
+    /// Google, where configured.
+    pub fcm: Option<Arc<Fcm>>,
+    /// Browsers, where configured.
+    pub web_push: Option<Arc<WebPush>>,
+    /// Microsoft, where configured.
+    pub wns: Option<Arc<Wns>>,
+}
+
+impl App {
+    /// Whether the app can reach channels of `kind`; the channel `none` always can be.
+    pub fn reaches(&self, kind: ChannelKind) -> bool {
+        match kind {
+            ChannelKind::Apns => self.apns.is_some(),
+            ChannelKind::Fcm => self.fcm.is_some(),
+            ChannelKind::WebPush => self.web_push.is_some(),
+            ChannelKind::Wns => self.wns.is_some(),
+            ChannelKind::None => true,
+        }
+    }
+}
+
+/// What may leave the hub in a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Privacy {
+    /// Nothing of the content.
+    #[default]
+    Tap,
+    /// Visual content, never raw content.
+    Direct,
+}
+
+/// Whether visible pushes carry a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Badge {
+    /// No.
+    #[default]
+    None,
+    /// The number of unread notifications.
+    Unread,
+}
+
+/// What a visible push says in place of the content.
+#[derive(Debug, Clone)]
+pub struct Placeholder {
+    /// Where the endpoint's locale has none of its own.
+    pub default: VisualContent,
+    /// By locale (a BCP 47 tag in lower case).
+    pub by_locale: BTreeMap<String, VisualContent>,
+}
+
+impl Placeholder {
+    /// The text for `locale`: of the whole tag (`de-ch`), else of its language (`de`), else the default.
+    pub fn for_locale(&self, locale: Option<&str>) -> &VisualContent {
+        let Some(tag) = locale.map(str::to_ascii_lowercase) else {
+            return &self.default;
+        };
+        let language = tag.split(['-', '_']).next().unwrap_or_default();
+        self.by_locale
+            .get(&tag)
+            .or_else(|| self.by_locale.get(language))
+            .unwrap_or(&self.default)
+    }
+}
+
+/// Extra roots of trust for one service: the PEM text of a `ca_file`.
+pub type CaPem = Arc<Vec<u8>>;
+
+/// Apple Push Notification service, with token authentication.
+#[derive(Debug)]
+pub struct Apns {
+    /// The `.p8` key: PEM, PKCS#8, EC P-256.
+    pub key: Secret<Vec<u8>>,
+    /// The key's id, ten characters.
+    pub key_id: String,
+    /// The team's id, ten characters.
+    pub team_id: String,
+    /// The bundle id that tokens belong to unless they say otherwise.
+    pub topic: String,
+    /// The sound of visible pushes.
+    pub sound: Option<String>,
+    /// The category of visible pushes.
+    pub category: Option<String>,
+    /// Where tokens were issued unless they say otherwise.
+    pub environment: ApnsEnvironment,
+    /// A gateway or test server in place of Apple's hosts.
+    pub endpoint: Option<Url>,
+    /// Roots of trust for that endpoint.
+    pub ca: Option<CaPem>,
+}
+
+/// Firebase Cloud Messaging, HTTP v1.
+#[derive(Debug)]
+pub struct Fcm {
+    /// The project that tokens belong to.
+    pub project_id: String,
+    /// The service account's address.
+    pub client_email: String,
+    /// Its key: PEM, PKCS#8, RSA.
+    pub private_key: Secret<Vec<u8>>,
+    /// The key's id.
+    pub private_key_id: String,
+    /// The `aud` of the assertion, whatever host it is sent to.
+    pub token_uri: String,
+    /// Android's notification channel.
+    pub channel_id: Option<String>,
+    /// A gateway or test server in place of `https://fcm.googleapis.com`.
+    pub endpoint: Option<Url>,
+    /// Where the assertion is sent, in place of `token_uri`.
+    pub token_endpoint: Option<Url>,
+    /// Roots of trust for both.
+    pub ca: Option<CaPem>,
+}
+
+/// Web Push.
+#[derive(Debug)]
+pub struct WebPush {
+    /// The contact in the VAPID token: `mailto:` or `https:` (RFC 8292, section 2.1).
+    pub subject: String,
+    /// A VAPID key of the operator's own (PEM, PKCS#8, EC P-256); else the hub makes one and keeps it.
+    pub key: Option<Secret<Vec<u8>>>,
+    /// Hosts beside the known push services.
+    pub allowed_hosts: Vec<HostRule>,
+    /// Roots of trust beside the usual ones.
+    pub ca: Option<CaPem>,
+}
+
+/// Windows Push Notification Services, by Entra ID.
+#[derive(Debug)]
+pub struct Wns {
+    /// The Entra tenant.
+    pub tenant_id: String,
+    /// The application's id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret<String>,
+    /// A test server in place of Microsoft's login.
+    pub token_endpoint: Option<Url>,
+    /// Hosts beside `*.notify.windows.com`.
+    pub allowed_hosts: Vec<HostRule>,
+    /// Whether a visual notification is tapped with a toast, so that it shows even where the app does not run.
+    pub placeholder_toast: bool,
+    /// Roots of trust beside the usual ones, for both.
+    pub ca: Option<CaPem>,
+}
+
+/// A host that channels may name: `example.net`, `*.example.net`, `127.0.0.1:9443`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRule {
+    host: String,
+    any_subdomain: bool,
+    port: Option<u16>,
+}
+
+impl HostRule {
+    /// Reads a name or an address, with a port or without; `*.` before a name allows its subdomains (and not the
+    /// name itself).
+    pub fn parse(text: &str) -> Option<Self> {
+        let lower = text.to_ascii_lowercase();
+        let (any_subdomain, rest) = match lower.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, lower.as_str()),
+        };
+        let url = Url::parse(&format!("https://{rest}/")).ok()?;
+        let host = url.host_str()?.to_owned();
+        let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        let port = match rest.rsplit_once(':') {
+            Some((_, digits)) if !digits.contains(']') => Some(digits.parse().ok()?),
+            _ => None,
+        };
+        bare.then_some(Self {
+            host,
+            any_subdomain,
+            port,
+        })
+    }
+
+    /// Whether the rule names `host` (lower case) at `port`. A rule without a port allows 443 alone.
+    pub fn allows(&self, host: &str, port: u16) -> bool {
+        let host_fits = if self.any_subdomain {
+            host.strip_suffix(self.host.as_str())
+                .is_some_and(|head| head.len() > 1 && head.ends_with('.'))
+        } else {
+            host == self.host
+        };
+        host_fits && self.port.unwrap_or(443) == port
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_rules_are_bound_by_dots_and_ports() {
+        let check = |rule: &str, host: &str, port: u16, expected: bool| {
+            let rule = HostRule::parse(rule).unwrap();
+            assert_eq!(rule.allows(host, port), expected, "{rule:?} {host} {port}");
+        };
+        check("*.notify.windows.com", "db5.notify.windows.com", 443, true);
+        check("*.notify.windows.com", "notify.windows.com", 443, false);
+        check("*.notify.windows.com", "xnotify.windows.com", 443, false);
+        check(
+            "*.notify.windows.com",
+            "a.notify.windows.com.example.net",
+            443,
+            false,
+        );
+        check("fcm.googleapis.com", "fcm.googleapis.com", 443, true);
+        check("fcm.googleapis.com", "fcm.googleapis.com", 8443, false);
+        check("127.0.0.1:9443", "127.0.0.1", 9443, true);
+        check("127.0.0.1:9443", "127.0.0.1", 443, false);
+        check("[::1]:9443", "[::1]", 9443, true);
+    }
+
+    #[test]
+    fn placeholders_follow_the_locale() {
+        let text = |title: &str| VisualContent {
+            title: title.into(),
+            body: None,
+        };
+        let placeholder = Placeholder {
+            default: text("New"),
+            by_locale: [("de".into(), text("Neu")), ("de-ch".into(), text("Nöi"))].into(),
+        };
+        let check = |locale: Option<&str>, expected: &str| {
+            assert_eq!(placeholder.for_locale(locale).title, expected, "{locale:?}");
+        };
+        check(None, "New");
+        check(Some("fr"), "New");
+        check(Some("de-AT"), "Neu");
+        check(Some("de-CH"), "Nöi");
+    }
+}

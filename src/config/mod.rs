@@ -1,0 +1,3 @@
+//! What the operator set.
+
+pub mod apps;

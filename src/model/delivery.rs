@@ -1,0 +1,139 @@
+//! The fate of one notification on one endpoint.
+
+use super::{ChannelKind, EndpointId, Platform, Timestamp};
+
+/// How far a notification has come on one endpoint. Each later rung of the ladder raises the earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeliveryStatus {
+    /// Nothing has left yet.
+    Pending,
+    /// Nothing will leave; the reason says why.
+    Skipped,
+    /// The push service refused it for good.
+    Failed,
+    /// The channel is dead.
+    Gone,
+    /// The push service took a tap at or after it.
+    Tapped,
+    /// The endpoint pulled past it.
+    Fetched,
+    /// The endpoint put it before the person's eyes.
+    Shown,
+    /// The person did something with it there.
+    Acted,
+    /// Its time was over first.
+    Expired,
+}
+
+impl DeliveryStatus {
+    /// The name as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Tapped => "tapped",
+            Self::Fetched => "fetched",
+            Self::Shown => "shown",
+            Self::Acted => "acted",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Why a delivery stands where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The notification was not meant for this platform.
+    NotTargeted,
+    /// The endpoint has no push channel.
+    NoChannel,
+    /// The endpoint itself did it.
+    OwnChange,
+    /// The endpoint was not heard of for too long.
+    EndpointExpired,
+    /// The push service said that the channel is dead.
+    ChannelGone,
+    /// It was dealt with elsewhere before a tap left, so there is nothing to show.
+    Handled,
+    /// It waits for a tap that is about to leave.
+    Coalescing,
+    /// The endpoint has an open stream.
+    Streaming,
+    /// An earlier tap has not been answered yet.
+    Unanswered,
+    /// The platform allows no more silent pushes for now.
+    SilentBudget,
+    /// The push service asked to wait, or failed.
+    Retry,
+    /// The lane to the push service stands still.
+    ServiceStopped,
+    /// A later tap covers it.
+    Coalesced,
+}
+
+impl Reason {
+    /// The name as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotTargeted => "notTargeted",
+            Self::NoChannel => "noChannel",
+            Self::OwnChange => "ownChange",
+            Self::EndpointExpired => "endpointExpired",
+            Self::ChannelGone => "channelGone",
+            Self::Handled => "handled",
+            Self::Coalescing => "coalescing",
+            Self::Streaming => "streaming",
+            Self::Unanswered => "unanswered",
+            Self::SilentBudget => "silentBudget",
+            Self::Retry => "retry",
+            Self::ServiceStopped => "serviceStopped",
+            Self::Coalesced => "coalesced",
+        }
+    }
+}
+
+/// The push service's own words about one push.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceAnswer {
+    /// The HTTP status; 0 where no answer came.
+    pub status: u16,
+    /// The reason as the service (or, without an answer, the connection) gave it; at most 200 bytes.
+    pub reason: Option<String>,
+    /// The service's id of the push.
+    pub id: Option<String>,
+}
+
+/// One line of a delivery report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// Its platform.
+    pub platform: Platform,
+    /// Its kind of channel.
+    pub channel: ChannelKind,
+    /// How far it has come.
+    pub status: DeliveryStatus,
+    /// Why it stands there.
+    pub reason: Option<Reason>,
+    /// Since when it is owed.
+    pub pending: Timestamp,
+    /// When the push service took a tap at or after it.
+    pub tapped: Option<Timestamp>,
+    /// When the endpoint pulled past it.
+    pub fetched: Option<Timestamp>,
+    /// When the endpoint showed it.
+    pub shown: Option<Timestamp>,
+    /// When the person acted on it there.
+    pub acted: Option<Timestamp>,
+    /// When its fallback was sent.
+    pub fell_back: Option<Timestamp>,
+    /// How many pushes were tried.
+    pub attempts: u32,
+    /// When the next one is due.
+    pub next_attempt: Option<Timestamp>,
+    /// What the push service said last.
+    pub answer: Option<ServiceAnswer>,
+}

@@ -1,0 +1,28 @@
+//! Values of the domain: no I/O, no async, no serialisation, and no idea of the time of day.
+//!
+//! A value that exists is valid: `parse` and `new` are the only ways in. Everything else in the crate
+//! may name this room; it names nothing of ours.
+
+pub mod delivery;
+pub mod endpoint;
+pub mod fault;
+pub mod feed;
+pub mod id;
+pub mod notification;
+pub mod secret;
+pub mod tap;
+pub mod time;
+
+pub use delivery::{Delivery, DeliveryStatus, Reason, ServiceAnswer};
+pub use endpoint::{
+    ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Platform, WebPushKeys,
+};
+pub use fault::Fault;
+pub use feed::{Change, ChangeKind, FeedPosition, Removal};
+pub use id::{AppHost, EndpointId, NotificationId, Subject, SubscriptionId, TapId, UserId};
+pub use notification::{
+    ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
+};
+pub use secret::Secret;
+pub use tap::{Tap, TapKind};
+pub use time::{Timestamp, Ttl};

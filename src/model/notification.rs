@@ -1,0 +1,210 @@
+//! Notifications: what an app posts, and what the hub keeps of it.
+
+use std::time::Duration;
+
+use super::{FeedPosition, NotificationId, Platform, Removal, Timestamp, Ttl};
+
+/// How soon, and how visibly, a notification matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Priority {
+    /// Nothing said.
+    #[default]
+    None,
+    /// Now.
+    High,
+    /// Whenever it suits the device.
+    Low,
+}
+
+impl Priority {
+    /// Reads `None`, `High` or `Low`, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::High, Self::Low]
+            .into_iter()
+            .find(|priority| priority.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The name as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::High => "High",
+            Self::Low => "Low",
+        }
+    }
+}
+
+/// What the platform can show by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisualContent {
+    /// Never empty.
+    pub title: String,
+    /// May be absent.
+    pub body: Option<String>,
+}
+
+/// What to show where a raw notification was not fetched in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// On which platforms; never empty.
+    pub platforms: Vec<Platform>,
+    /// How long after the posting.
+    pub delay: Duration,
+    /// What to show.
+    pub visual: VisualContent,
+}
+
+/// A checked post: what the app server sent, all fields valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The app's own id; a second post with it replaces the first.
+    pub app_id: Option<String>,
+    /// The app's group.
+    pub group: Option<String>,
+    /// Which platforms are meant; `None` is all.
+    pub platforms: Option<Vec<Platform>>,
+    /// Data for the app.
+    pub raw: Option<String>,
+    /// What to show; at least one of this and `raw` is there.
+    pub visual: Option<VisualContent>,
+    /// How long it stays on the screen.
+    pub display_ttl: Option<Ttl>,
+    /// When it leaves the store; `None` is the default.
+    pub expires: Option<Timestamp>,
+    /// How soon it matters.
+    pub priority: Priority,
+    /// What to show where it was not fetched; only with `High` and without `visual`.
+    pub fallback: Option<Fallback>,
+}
+
+impl Draft {
+    /// Whether endpoints of `platform` are meant.
+    pub fn targets(&self, platform: Platform) -> bool {
+        self.platforms
+            .as_ref()
+            .is_none_or(|platforms| platforms.contains(&platform))
+    }
+}
+
+/// Whether the person has read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadState {
+    /// Not yet.
+    #[default]
+    Unread,
+    /// Yes.
+    Read,
+}
+
+impl ReadState {
+    /// Reads `unread` or `read`, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Unread, Self::Read]
+            .into_iter()
+            .find(|state| state.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The name as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// What the person did with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ActionState {
+    /// Nothing yet.
+    #[default]
+    NoInteraction,
+    /// Opened it.
+    Activated,
+    /// Put it away.
+    Dismissed,
+    /// Put it off.
+    Snoozed,
+}
+
+impl ActionState {
+    /// Reads one of the four names, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::NoInteraction,
+            Self::Activated,
+            Self::Dismissed,
+            Self::Snoozed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The name as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoInteraction => "noInteraction",
+            Self::Activated => "activated",
+            Self::Dismissed => "dismissed",
+            Self::Snoozed => "snoozed",
+        }
+    }
+}
+
+/// What to set of a notification's state; at least one is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateChange {
+    /// The new read state.
+    pub read: Option<ReadState>,
+    /// The new action state.
+    pub action: Option<ActionState>,
+}
+
+/// A stored notification of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Its id, stable over replacement.
+    pub id: NotificationId,
+    /// Where in the feed it was posted, or last replaced: its place in history.
+    pub number: FeedPosition,
+    /// Where in the feed its latest change stands.
+    pub changed_at: FeedPosition,
+    /// What was posted; emptied of its content once removed.
+    pub draft: Draft,
+    /// When it was first posted.
+    pub created: Timestamp,
+    /// When it was posted or last replaced.
+    pub posted: Timestamp,
+    /// When it last changed.
+    pub modified: Timestamp,
+    /// When it leaves the store.
+    pub expires: Timestamp,
+    /// Whether it was read.
+    pub read: ReadState,
+    /// What was done with it.
+    pub action: ActionState,
+    /// Set when it was deleted before its time; what is left then serves the delivery reports alone.
+    pub removed: Option<Removal>,
+}
+
+impl Notification {
+    /// Whether it is there for anyone to see at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.removed.is_none() && now < self.expires
+    }
+
+    /// Whether nobody has dealt with it: live, unread and not acted upon. Only then does it interrupt anyone.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.is_live(now)
+            && self.read == ReadState::Unread
+            && self.action == ActionState::NoInteraction
+    }
+
+    /// When its fallback is due, where it has one.
+    pub fn fallback_due(&self) -> Option<Timestamp> {
+        self.draft
+            .fallback
+            .as_ref()
+            .map(|fallback| self.posted.plus(fallback.delay))
+    }
+}

@@ -1,0 +1,62 @@
+//! What became of a push.
+
+use std::time::Duration;
+
+use crate::model::{ServiceAnswer, Timestamp};
+
+/// A push service's verdict, in its own words and in ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What to do about it.
+    pub verdict: Verdict,
+    /// What the service said.
+    pub answer: ServiceAnswer,
+}
+
+/// What an answer means for us. A refused push is no error of ours, so this is no `Result`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The service took it. Never to be called "delivered".
+    Accepted,
+    /// The service took the request and dropped the push (WNS answers 200 and `dropped`).
+    Dropped,
+    /// The channel is dead; `since` when, where the service says so (APNs `timestamp`).
+    Gone {
+        /// The moment the service confirmed it.
+        since: Option<Timestamp>,
+    },
+    /// Not now: try again, at the earliest `after`.
+    Retry {
+        /// The service's floor (`Retry-After`), from the moment of the answer.
+        after: Option<Duration>,
+        /// Whom it concerns.
+        scope: Scope,
+    },
+    /// Our request is wrong: this push fails for good.
+    Rejected,
+    /// The operator's settings are wrong: the lane stops, the push stays due.
+    Misconfigured,
+}
+
+/// Whom a demand to wait concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This channel.
+    Channel,
+    /// Every channel of the lane.
+    Lane,
+}
+
+impl Verdict {
+    /// The label of metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Dropped => "dropped",
+            Self::Gone { .. } => "gone",
+            Self::Retry { .. } => "retry",
+            Self::Rejected => "rejected",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}

@@ -243,6 +243,9 @@ pub struct Endpoint {
     pub last_seen: Timestamp,
     /// When it is forgotten.
     pub expires: Timestamp,
+    /// When its push service said that the channel is dead; the channel is then `None`. Learnt by dispatch, merged
+    /// in when read.
+    pub gone: Option<Timestamp>,
     /// The head of the feed when it was first registered: what is older needs no visible push.
     pub registered_at: super::FeedPosition,
 }

@@ -3,6 +3,7 @@
 //! A value that exists is valid: `parse` and `new` are the only ways in. Everything else in the crate
 //! may name this room; it names nothing of ours.
 
+pub mod access;
 pub mod delivery;
 pub mod endpoint;
 pub mod fault;
@@ -12,7 +13,9 @@ pub mod notification;
 pub mod secret;
 pub mod tap;
 pub mod time;
+pub mod user;
 
+pub use access::{AppKey, Once, Scope, UserToken};
 pub use delivery::{Delivery, DeliveryStatus, Reason, ServiceAnswer};
 pub use endpoint::{
     ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Platform, WebPushKeys,
@@ -24,5 +27,6 @@ pub use notification::{
     ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
 };
 pub use secret::Secret;
-pub use tap::{Tap, TapKind};
+pub use tap::{FetchMark, Marker, Push, Receipt, Tap, TapKind, TapState};
 pub use time::{Timestamp, Ttl};
+pub use user::User;

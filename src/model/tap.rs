@@ -1,6 +1,6 @@
 //! Taps: pushes that say "pull from your cursor".
 
-use super::{FeedPosition, NotificationId};
+use super::{FeedPosition, NotificationId, ServiceAnswer, Subject, Timestamp};
 
 /// What a tap tells the client before it has pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,4 +38,119 @@ pub struct Tap {
     pub visible: bool,
     /// The feed's position that it speaks for: everything up to here is covered once the device pulls.
     pub covers: FeedPosition,
+}
+
+/// What dispatch knows of one endpoint. Written by dispatch alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TapState {
+    /// The registration that it speaks of; a later one starts anew.
+    pub generation: u64,
+    /// Everything up to here needs no further tap: a push service took one, or none was due.
+    pub covered: FeedPosition,
+    /// The position of the last tap that a push service took; unanswered while the endpoint has not fetched it.
+    pub tapped: FeedPosition,
+    /// When that was.
+    pub tapped_at: Timestamp,
+    /// Whether that tap was a silent one; only those are repeated.
+    pub tapped_silently: bool,
+    /// How often it was repeated unanswered.
+    pub repeats: u32,
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// Nothing leaves before.
+    pub not_before: Timestamp,
+    /// Whether the operator's settings are what stands in the way.
+    pub stopped: bool,
+    /// When the last push left, whatever became of it.
+    pub last_push: Timestamp,
+    /// When silent pushes left within the last hour, in order.
+    pub silent: Vec<Timestamp>,
+    /// Pushes that the platform shows, of the present burst.
+    pub burst: u32,
+    /// When the burst was last counted.
+    pub burst_at: Timestamp,
+    /// Numbers of notifications whose fallback is still to be decided.
+    pub fallbacks: Vec<FeedPosition>,
+    /// Numbers of notifications whose fallback was sent.
+    pub fell_back: Vec<FeedPosition>,
+    /// The channel of this generation is dead, since when we know.
+    pub gone: Option<Timestamp>,
+    /// A raw push was dropped on the device: the next visible one is a toast (WNS).
+    pub toast: bool,
+    /// What the push service said last.
+    pub answer: Option<ServiceAnswer>,
+}
+
+/// One push that a push service took or refused for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// Everything up to here is covered by it.
+    pub covers: FeedPosition,
+    /// When the answer came.
+    pub at: Timestamp,
+    /// What it told.
+    pub kind: TapKind,
+    /// What it showed.
+    pub shows: Option<NotificationId>,
+    /// Whether the service took it.
+    pub accepted: bool,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// How many bytes of payload left.
+    pub size_bytes: u32,
+    /// The service's words.
+    pub answer: ServiceAnswer,
+}
+
+/// How far one endpoint has pulled. Written by the client doors alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FetchMark {
+    /// The position that it holds.
+    pub position: FeedPosition,
+    /// When it last moved.
+    pub at: Timestamp,
+    /// Where it stood after each of the last fetches, oldest first, at most [`FetchMark::KEPT`].
+    pub recent: Vec<(FeedPosition, Timestamp)>,
+}
+
+impl FetchMark {
+    /// How many fetches are remembered.
+    pub const KEPT: usize = 50;
+
+    /// Takes in a fetch that left the endpoint at `position`; an earlier position sets it back.
+    pub fn move_to(&mut self, position: FeedPosition, now: Timestamp) {
+        self.position = position;
+        self.at = now;
+        self.recent.push((position, now));
+        if self.recent.len() > Self::KEPT {
+            self.recent.remove(0);
+        }
+    }
+
+    /// When it first held `position`, as far as is remembered.
+    pub fn passed(&self, position: FeedPosition) -> Option<Timestamp> {
+        self.recent.iter().find(|(held, _)| *held >= position).map(|(_, at)| *at)
+    }
+}
+
+/// What one endpoint told of one notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// When it was read singly, without moving the endpoint's position.
+    pub fetched: Option<Timestamp>,
+    /// When it was put before the person's eyes.
+    pub shown: Option<Timestamp>,
+    /// When the person did something with it there.
+    pub acted: Option<Timestamp>,
+}
+
+/// A note to look at a user, at the earliest when it is due. The outbox is made of these.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Marker {
+    /// When.
+    pub due: Timestamp,
+    /// At whom.
+    pub subject: Subject,
+    /// Tells apart two of the same moment, so that settling one never takes another away.
+    pub tag: u64,
 }

@@ -1,0 +1,88 @@
+//! Credentials, as the hub keeps them: hashes, never the secrets.
+
+use super::{AppHost, EndpointId, NotificationId, Subject, Timestamp};
+
+/// What an app key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Post, retract, read deliveries.
+    Send,
+    /// Tokens and endpoints, export and erase.
+    Users,
+    /// Both.
+    All,
+}
+
+impl Scope {
+    /// Reads `send`, `users` or `all`.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Send, Self::Users, Self::All].into_iter().find(|scope| scope.as_str() == text)
+    }
+
+    /// The name as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Users => "users",
+            Self::All => "all",
+        }
+    }
+
+    /// Whether it includes `needed`.
+    pub fn includes(self, needed: Self) -> bool {
+        self == Self::All || self == needed
+    }
+}
+
+/// An app key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppKey {
+    /// Its public name, which stands in the key itself.
+    pub id: String,
+    /// Whose it is.
+    pub app: AppHost,
+    /// What the operator calls it.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scope: Scope,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A user token that the hub minted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserToken {
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Whom it speaks for.
+    pub subject: Subject,
+    /// The one endpoint that it is bound to.
+    pub endpoint: Option<EndpointId>,
+    /// The app key that minted it, if one did.
+    pub minted_by: Option<String>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// What an `Idempotency-Key` was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The app that used it.
+    pub app: AppHost,
+    /// SHA-256 of the key as sent.
+    pub key: [u8; 32],
+    /// SHA-256 of the request.
+    pub request: [u8; 32],
+    /// Whom the request was about.
+    pub subject: Subject,
+    /// Whether the answer was "created" rather than "known".
+    pub created: bool,
+    /// What it answered with.
+    pub notification: NotificationId,
+    /// When it is forgotten.
+    pub expires: Timestamp,
+}

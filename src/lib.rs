@@ -4,3 +4,4 @@ pub mod config;
 pub mod doubles;
 pub mod model;
 pub mod push;
+pub mod store;

@@ -16,7 +16,9 @@ pub enum Scope {
 impl Scope {
     /// Reads `send`, `users` or `all`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Send, Self::Users, Self::All].into_iter().find(|scope| scope.as_str() == text)
+        [Self::Send, Self::Users, Self::All]
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
     }
 
     /// The name as the contract writes it.

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{EndpointId, Secret, SubscriptionId, TapId, Timestamp};
+use super::{EndpointId, Secret, Subject, SubscriptionId, TapId, Timestamp};
 
 /// The kind of device that an endpoint is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,4 +248,17 @@ pub struct Endpoint {
     pub gone: Option<Timestamp>,
     /// The head of the feed when it was first registered: what is older needs no visible push.
     pub registered_at: super::FeedPosition,
+}
+
+/// Whose a channel is. A channel has one owner, or several who said that they share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The person.
+    pub subject: Subject,
+    /// Their endpoint.
+    pub endpoint: EndpointId,
+    /// The registration that claimed it.
+    pub generation: u64,
+    /// Whether it is shared.
+    pub shared: bool,
 }

@@ -18,7 +18,7 @@ pub mod user;
 pub use access::{AppKey, Once, Scope, UserToken};
 pub use delivery::{Delivery, DeliveryStatus, Reason, ServiceAnswer};
 pub use endpoint::{
-    ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Platform, WebPushKeys,
+    ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Owner, Platform, WebPushKeys,
 };
 pub use fault::Fault;
 pub use feed::{Change, ChangeKind, FeedPosition, Removal};

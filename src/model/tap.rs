@@ -129,7 +129,10 @@ impl FetchMark {
 
     /// When it first held `position`, as far as is remembered.
     pub fn passed(&self, position: FeedPosition) -> Option<Timestamp> {
-        self.recent.iter().find(|(held, _)| *held >= position).map(|(_, at)| *at)
+        self.recent
+            .iter()
+            .find(|(held, _)| *held >= position)
+            .map(|(_, at)| *at)
     }
 }
 

@@ -1,0 +1,79 @@
+//! Questions about keys, tokens and what an `Idempotency-Key` was used for.
+
+use super::{Error, Reader, keys, records::Record};
+use crate::model::{AppHost, AppKey, EndpointId, Once, Subject, UserToken};
+
+impl Reader {
+    /// The app key with this id, revoked ones too.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn app_key(&self, id: &str) -> Result<Option<AppKey>, Error> {
+        self.record(&keys::app_key(id))
+    }
+
+    /// All app keys, revoked ones too.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn app_keys(&self) -> Result<Vec<AppKey>, Error> {
+        self.collect(&keys::app_keys(), |_, value| AppKey::decode(value))
+    }
+
+    /// The user token with this hash.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn token(&self, hash: &[u8; 32]) -> Result<Option<UserToken>, Error> {
+        self.record(&keys::token(hash))
+    }
+
+    /// The tokens that are bound to one endpoint of a user.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn tokens_of(
+        &self,
+        subject: &Subject,
+        endpoint: &EndpointId,
+    ) -> Result<Vec<UserToken>, Error> {
+        let prefix = keys::tokens_of(&keys::user_key(subject), endpoint);
+        let hashes = self.collect(&prefix, |key, _| {
+            let hash = key
+                .get(key.len() - 32..)
+                .and_then(|raw| raw.try_into().ok());
+            hash.ok_or_else(|| keys::broken("a token's hash"))
+        })?;
+        let tokens: Result<Vec<Option<UserToken>>, Error> =
+            hashes.iter().map(|hash| self.token(hash)).collect();
+        Ok(tokens?.into_iter().flatten().collect())
+    }
+
+    /// The tokens that one app key minted; reads every token.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn tokens_minted_by(&self, key_id: &str) -> Result<Vec<UserToken>, Error> {
+        let all = self.collect(&keys::tokens(), |_, value| UserToken::decode(value))?;
+        Ok(all
+            .into_iter()
+            .filter(|token| token.minted_by.as_deref() == Some(key_id))
+            .collect())
+    }
+
+    /// What an `Idempotency-Key` of an app was used for.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn once(&self, app: &AppHost, key: &[u8; 32]) -> Result<Option<Once>, Error> {
+        self.record(&keys::once(app, key))
+    }
+
+    /// The VAPID key (PKCS#8) that the hub made for an app.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn vapid(&self, app: &AppHost) -> Result<Option<Vec<u8>>, Error> {
+        self.engine.get(&keys::vapid(app))
+    }
+}

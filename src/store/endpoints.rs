@@ -1,0 +1,205 @@
+//! Questions about endpoints, their channels, and what dispatch knows of them.
+
+use std::ops::{Bound, ControlFlow};
+
+use super::{
+    Error, Reader,
+    engine::Order,
+    keys::{self, UserKey},
+    records::{self, Record},
+};
+use crate::model::{
+    AppHost, Channel, Endpoint, EndpointId, FeedPosition, Owner, Push, Subject, SubscriptionId,
+    TapState, User,
+};
+
+impl Reader {
+    /// The user's endpoints, expired ones too, each with its channel as it stands: `None` where another endpoint
+    /// has taken it over, or its push service called it dead.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn endpoints(&self, subject: &Subject) -> Result<Vec<Endpoint>, Error> {
+        let prefix = keys::endpoints(&keys::user_key(subject));
+        let stored = self.collect(&prefix, |_, value| Endpoint::decode(value))?;
+        stored
+            .into_iter()
+            .map(|endpoint| self.with_channel(subject, endpoint))
+            .collect()
+    }
+
+    /// One endpoint, with its channel as it stands.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn endpoint(&self, subject: &Subject, id: &EndpointId) -> Result<Option<Endpoint>, Error> {
+        let key = keys::endpoint(&keys::user_key(subject), id);
+        let stored: Option<Endpoint> = self.record(&key)?;
+        stored
+            .map(|endpoint| self.with_channel(subject, endpoint))
+            .transpose()
+    }
+
+    /// One endpoint as it was registered, whatever has become of its channel since.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn registered_endpoint(
+        &self,
+        subject: &Subject,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, Error> {
+        self.record(&keys::endpoint(&keys::user_key(subject), id))
+    }
+
+    fn with_channel(&self, subject: &Subject, mut endpoint: Endpoint) -> Result<Endpoint, Error> {
+        let Some(identity) = endpoint.channel.identity() else {
+            return Ok(endpoint);
+        };
+        let state = self.tap_state(subject, &endpoint.id)?;
+        if state.generation == endpoint.generation && state.gone.is_some() {
+            endpoint.gone = state.gone;
+            endpoint.channel = Channel::None;
+            return Ok(endpoint);
+        }
+        let owns = |owner: &Owner| {
+            owner.endpoint == endpoint.id
+                && owner.generation == endpoint.generation
+                && owner.subject == *subject
+        };
+        if !self.owners(&subject.app, &identity)?.iter().any(owns) {
+            endpoint.channel = Channel::None;
+        }
+        Ok(endpoint)
+    }
+
+    /// Who owns the channel of this identity within an app.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn owners(&self, app: &AppHost, identity: &[u8]) -> Result<Vec<Owner>, Error> {
+        let row = self.engine.get(&keys::channel(app, identity))?;
+        row.map_or(Ok(Vec::new()), |bytes| records::decode_owners(&bytes))
+    }
+
+    /// What dispatch knows of an endpoint.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn tap_state(&self, subject: &Subject, endpoint: &EndpointId) -> Result<TapState, Error> {
+        let key = keys::tap_state(&keys::user_key(subject), endpoint);
+        Ok(self.record(&key)?.unwrap_or_default())
+    }
+
+    /// The first push to an endpoint that covers `position`, of those that the service took; and the last one
+    /// that it refused, where none did.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn pushes_from(
+        &self,
+        subject: &Subject,
+        endpoint: &EndpointId,
+        position: FeedPosition,
+    ) -> Result<Vec<Push>, Error> {
+        let prefix = keys::pushes(&keys::user_key(subject), endpoint);
+        let from = [&prefix[..], &position.0.to_be_bytes()].concat();
+        let mut found = Vec::new();
+        let bounds = (Bound::Included(from), Bound::Excluded(keys::after(&prefix)));
+        self.engine
+            .scan(bounds.0, bounds.1, Order::Ascending, &mut |_, value| {
+                found.push(Push::decode(value)?);
+                Ok(if found.len() < 100 {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            })?;
+        Ok(found)
+    }
+
+    /// The user's pushes that cover nothing from `position` on, of all endpoints: their time is over.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn pushes_before(
+        &self,
+        subject: &Subject,
+        position: FeedPosition,
+    ) -> Result<Vec<(EndpointId, Push)>, Error> {
+        let prefix = keys::pushes_of(&keys::user_key(subject));
+        let mut found = Vec::new();
+        self.scan_prefix(&prefix, Order::Ascending, &mut |key, value| {
+            if keys::push_covers(key)? < position {
+                let id = key.get(prefix.len()..key.len() - 17).unwrap_or_default();
+                found.push((keys::endpoint_text(id)?, Push::decode(value)?));
+            }
+            Ok(if found.len() < 200 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(found)
+    }
+
+    /// All pushes to one endpoint.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn pushes_of(&self, subject: &Subject, id: &EndpointId) -> Result<Vec<Push>, Error> {
+        let prefix = keys::pushes(&keys::user_key(subject), id);
+        self.collect(&prefix, |_, value| Push::decode(value))
+    }
+
+    /// Whom a subscription id (UNSID) names: the user, and the endpoint that it was given to.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn subscriber(&self, id: SubscriptionId) -> Result<Option<(Subject, EndpointId)>, Error> {
+        let Some(bytes) = self.engine.get(&keys::subscription(id))? else {
+            return Ok(None);
+        };
+        let user = keys::user_at(&bytes, 0)?;
+        let endpoint = keys::endpoint_text(bytes.get(keys::USER..).unwrap_or_default())?;
+        Ok(self.subject_of(&user)?.map(|subject| (subject, endpoint)))
+    }
+
+    /// The users of an app, in no order of meaning: up to `most`, after `after`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn users(
+        &self,
+        app: &AppHost,
+        after: Option<&Subject>,
+        most: usize,
+    ) -> Result<Vec<User>, Error> {
+        let prefix = keys::users_of(app);
+        let from = match after {
+            Some(subject) => Bound::Excluded(keys::user(&keys::user_key(subject))),
+            None => Bound::Included(prefix.clone()),
+        };
+        let mut found = Vec::new();
+        self.engine.scan(
+            from,
+            Bound::Excluded(keys::after(&prefix)),
+            Order::Ascending,
+            &mut |_, value| {
+                found.push(User::decode(value)?);
+                Ok(if found.len() < most {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// The user behind a key of ours.
+    pub(super) fn subject_of(&self, user: &UserKey) -> Result<Option<Subject>, Error> {
+        let row: Option<User> = self.record(&keys::user(user))?;
+        Ok(row.map(|user| user.subject))
+    }
+}

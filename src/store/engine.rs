@@ -1,0 +1,235 @@
+//! The key-value engine: the only file that names sled. One ordered map of bytes, written by groups.
+//!
+//! How sled is used here is what it was measured to be safe with: one tree, one batch a group, and an `fdatasync`
+//! of our own after its flush, which by itself reaches only the page cache.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    ops::{Bound, ControlFlow},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
+};
+
+use super::Error;
+
+/// One change of the map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Op {
+    Put(Vec<u8>, Vec<u8>),
+    Remove(Vec<u8>),
+}
+
+/// Which way a scan walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Ascending,
+    Descending,
+}
+
+/// Takes a row of a scan and says whether to go on.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Error>;
+
+/// Where the rows are.
+#[derive(Debug)]
+pub(super) enum Engine {
+    /// On disk.
+    Sled(Box<Sled>),
+    /// In memory, for tests and simulation: what is applied is there at once, and gone with the process.
+    Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>),
+}
+
+#[derive(Debug)]
+pub(super) struct Sled {
+    tree: sled::Db,
+    file: File,
+    folder: PathBuf,
+}
+
+impl Engine {
+    pub(super) fn memory() -> Self {
+        Self::Memory(RwLock::default())
+    }
+
+    /// Opens (and makes) the map in `folder`.
+    pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        let config = sled::Config::new()
+            .path(folder)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(None);
+        // A damaged file makes sled panic as often as it answers an error.
+        let tree = catch_unwind(AssertUnwindSafe(|| config.open()))
+            .map_err(|_| damaged(folder))?
+            .map_err(|error| open_error(error, folder))?;
+        let db = folder.join("db");
+        let file = File::open(&db).map_err(Error::io(format!("cannot open {}", db.display())))?;
+        Ok(Self::Sled(Box::new(Sled {
+            tree,
+            file,
+            folder: folder.to_owned(),
+        })))
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Sled(sled) => Ok(sled
+                .tree
+                .get(key)
+                .map_err(read_error)?
+                .map(|value| value.to_vec())),
+            Self::Memory(map) => Ok(map
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(key)
+                .cloned()),
+        }
+    }
+
+    /// Walks the rows from `from` to `to` (both bounds as they say) in key order, or against it.
+    pub(super) fn scan(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+        order: Order,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        if is_empty(&from, &to) {
+            return Ok(());
+        }
+        match self {
+            Self::Sled(sled) => {
+                let mut rows = sled.tree.range::<Vec<u8>, _>((from, to));
+                while let Some(row) = match order {
+                    Order::Ascending => rows.next(),
+                    Order::Descending => rows.next_back(),
+                } {
+                    let (key, value) = row.map_err(read_error)?;
+                    if visit(&key, &value)?.is_break() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Self::Memory(map) => {
+                let map = map.read().unwrap_or_else(PoisonError::into_inner);
+                let mut rows = map.range::<Vec<u8>, _>((from, to));
+                while let Some((key, value)) = match order {
+                    Order::Ascending => rows.next(),
+                    Order::Descending => rows.next_back(),
+                } {
+                    if visit(key, value)?.is_break() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Applies a whole group at once and waits until the disk holds it. Any error is final for the process.
+    pub(super) fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+        match self {
+            Self::Sled(sled) => sled.commit(ops),
+            Self::Memory(map) => {
+                let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+                for op in ops {
+                    match op {
+                        Op::Put(key, value) => map.insert(key, value),
+                        Op::Remove(key) => map.remove(&key),
+                    };
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// How many bytes the store takes on disk.
+    pub(super) fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Sled(sled) => sled.tree.size_on_disk().unwrap_or(0),
+            Self::Memory(map) => map
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .map(|(key, value)| (key.len() + value.len()) as u64)
+                .sum(),
+        }
+    }
+
+    /// How many values lie in files of their own, which nothing syncs. Always 0 while every value is small.
+    pub(super) fn stray_files(&self) -> usize {
+        match self {
+            Self::Sled(sled) => {
+                std::fs::read_dir(sled.folder.join("blobs")).map_or(0, Iterator::count)
+            }
+            Self::Memory(_) => 0,
+        }
+    }
+}
+
+impl Sled {
+    fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for op in ops {
+            match op {
+                Op::Put(key, value) => batch.insert(key, value),
+                Op::Remove(key) => batch.remove(key),
+            }
+        }
+        self.tree.apply_batch(batch).map_err(write_error)?;
+        self.tree.flush().map_err(write_error)?;
+        self.file
+            .sync_data()
+            .map_err(Error::io("cannot sync the store to disk"))
+    }
+}
+
+fn is_empty(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
+    match (from, to) {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
+        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
+        _ => false,
+    }
+}
+
+fn damaged(folder: &Path) -> Error {
+    Error::Corrupt(format!(
+        "the file in {} cannot be read; the folder is left as it is: move it away and put back a good copy",
+        folder.display()
+    ))
+}
+
+fn open_error(error: sled::Error, folder: &Path) -> Error {
+    match error {
+        sled::Error::Io(source) if source.to_string().contains("lock") => {
+            Error::InUse(folder.to_owned())
+        }
+        sled::Error::Io(source) => Error::Io {
+            context: format!("cannot open the store in {}", folder.display()),
+            source,
+        },
+        _ => damaged(folder),
+    }
+}
+
+fn read_error(error: sled::Error) -> Error {
+    match error {
+        sled::Error::Io(source) => Error::Io {
+            context: String::from("cannot read the store"),
+            source,
+        },
+        other => Error::Corrupt(other.to_string()),
+    }
+}
+
+fn write_error(error: sled::Error) -> Error {
+    match error {
+        sled::Error::Io(source) => Error::Io {
+            context: String::from("cannot write the store"),
+            source,
+        },
+        other => Error::Corrupt(other.to_string()),
+    }
+}

@@ -1,0 +1,58 @@
+//! What can go wrong with the store.
+
+use std::{io, path::PathBuf};
+
+/// Why a question or a unit of work was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Someone else changed the same user meanwhile: plan again.
+    #[error("the user was changed meanwhile")]
+    Conflict,
+    /// The disk is nearly full; writing resumes by itself when there is room again.
+    #[error("the disk is nearly full")]
+    Full,
+    /// The store has stopped: it is closing, or a write failed and nothing more is risked.
+    #[error("the store has stopped")]
+    Closed,
+    /// A row cannot be read.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// Another process holds the folder.
+    #[error(
+        "the data folder {0} is in use by another process; stop it first, or talk to the running hub with the commands of `beckon --help`"
+    )]
+    InUse(PathBuf),
+    /// The folder was written by a later version.
+    #[error("the data folder is of format {found}, this version knows {known}; use a later beckon")]
+    TooNew {
+        /// What the folder says.
+        found: u32,
+        /// What we know.
+        known: u32,
+    },
+    /// The store's end was cut off behind our back.
+    #[error(
+        "the store in {folder} has lost {missing} commits that were already on disk (cut off, or an old copy); put back a good copy, or start once with --accept-loss to go on without them"
+    )]
+    Lost {
+        /// Where.
+        folder: PathBuf,
+        /// How many.
+        missing: u64,
+    },
+    /// The disk does not do what was asked.
+    #[error("{context}: {source}")]
+    Io {
+        /// What was tried.
+        context: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let context = context.into();
+        move |source| Self::Io { context, source }
+    }
+}

@@ -1,0 +1,136 @@
+//! What keeps the engine safe: free space, and the `head` file that notices when the store's end was cut off.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::{Error, keys};
+
+/// Makes the folder, for its owner alone.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(Error::io(format!(
+            "cannot make the data folder {}",
+            folder.display()
+        )))
+}
+
+/// Watches how much room the folder's disk has; asks the system at most once a second.
+#[derive(Debug)]
+pub(super) struct Space {
+    folder: Option<PathBuf>,
+    min_free_bytes: u64,
+    asked: Option<(Instant, u64)>,
+}
+
+impl Space {
+    pub(super) fn new(folder: Option<PathBuf>, min_free_bytes: u64) -> Self {
+        Self {
+            folder,
+            min_free_bytes,
+            asked: None,
+        }
+    }
+
+    /// Whether there is room for new content, and whether for what only settles and frees.
+    pub(super) fn room(&mut self) -> (bool, bool) {
+        let Some(folder) = &self.folder else {
+            return (true, true);
+        };
+        let free = match self.asked {
+            Some((at, free)) if at.elapsed() < Duration::from_secs(1) => free,
+            _ => {
+                // Where the system does not say, the write itself will.
+                let free = rustix::fs::statvfs(folder)
+                    .map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+                self.asked = Some((Instant::now(), free));
+                free
+            }
+        };
+        (free >= self.min_free_bytes, free >= self.min_free_bytes / 2)
+    }
+}
+
+/// What the `head` file says: the store's epoch, and a number of commits that it must hold at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) epoch: u64,
+    pub(super) commits: u64,
+}
+
+/// The `head` file beside the store.
+#[derive(Debug)]
+pub(super) struct HeadFile {
+    path: PathBuf,
+    written: Option<Instant>,
+}
+
+impl HeadFile {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            path: folder.join("head"),
+            written: None,
+        }
+    }
+
+    /// Reads it; none where there is none yet, or where it was cut itself.
+    pub(super) fn read(&self) -> Result<Option<Head>, Error> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("cannot read the head file")(error)),
+        };
+        let Some((body, sum)) = bytes.split_last_chunk::<8>() else {
+            return Ok(None);
+        };
+        if body.len() != 16 || keys::sha256(&[body])[..8] != sum[..] {
+            return Ok(None);
+        }
+        Ok(Some(Head {
+            epoch: keys::u64_at(body, 0)?,
+            commits: keys::u64_at(body, 8)?,
+        }))
+    }
+
+    /// Writes it if the last time is a second ago.
+    pub(super) fn write_sometimes(&mut self, head: Head) -> Result<(), Error> {
+        if self
+            .written
+            .is_some_and(|at| at.elapsed() < Duration::from_secs(1))
+        {
+            return Ok(());
+        }
+        self.write(head)
+    }
+
+    /// Writes it, through to the disk.
+    pub(super) fn write(&mut self, head: Head) -> Result<(), Error> {
+        let mut bytes = [head.epoch.to_be_bytes(), head.commits.to_be_bytes()].concat();
+        let sum = keys::sha256(&[&bytes]);
+        bytes.extend_from_slice(&sum[..8]);
+        let fresh = self.path.with_extension("new");
+        write_synced(&fresh, &bytes)
+            .and_then(|()| fs::rename(&fresh, &self.path))
+            .map_err(Error::io("cannot write the head file"))?;
+        self.written = Some(Instant::now());
+        Ok(())
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file: File = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}

@@ -1,0 +1,360 @@
+//! What is kept, in the hub's words: domain questions, and [`Store::commit`]. When that returns, the unit is on disk.
+//!
+//! No type of the engine leaves this room, and nothing above it assumes a key-value store. Questions run beside the
+//! writing; each sees whole units only.
+
+mod bells;
+mod codec;
+mod commit;
+mod credentials;
+mod endpoints;
+mod engine;
+mod error;
+mod expiry;
+mod feed;
+mod guard;
+mod keys;
+mod notifications;
+mod outbox;
+mod records;
+mod rows;
+mod unit;
+mod verify;
+
+use std::{
+    ops::{Bound, ControlFlow},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
+};
+
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+pub use bells::{Bells, FeedBell};
+pub use error::Error;
+pub use expiry::Expired;
+pub use unit::{AppRow, Expiring, Row, Unit};
+pub use verify::Finding;
+
+use commit::{Committer, Progress, Request, State, Work};
+use engine::{Engine, Order};
+use guard::{Head, HeadFile, Space};
+
+/// The layout of keys and records that this version writes.
+const FORMAT: u32 = 1;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data folder; made if absent, for its owner alone.
+    pub folder: PathBuf,
+    /// Writing stops while the disk has less room than this.
+    pub min_free_bytes: u64,
+    /// How much of the store is held in memory.
+    pub cache_bytes: u64,
+    /// Go on where the end of the store was cut off; starts a new epoch.
+    pub accept_loss: bool,
+}
+
+/// The store: cheap to clone, one for the process.
+#[derive(Debug, Clone)]
+pub struct Store {
+    reader: Reader,
+    committer: Committer,
+    progress: Arc<Progress>,
+    bells: Arc<Bells>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    identity: Arc<Identity>,
+}
+
+/// What a store is known by.
+#[derive(Debug)]
+struct Identity {
+    epoch: u64,
+    secret: [u8; 32],
+}
+
+/// Answers questions; given to [`Store::ask`]. Every answer is of what is on disk at that moment.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    engine: Arc<Engine>,
+}
+
+/// Figures about a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes on disk.
+    pub size_bytes: u64,
+    /// Groups written since the store was made.
+    pub commits: u64,
+    /// Units written since the process began.
+    pub units: u64,
+    /// Whether writing is refused for want of room.
+    pub full: bool,
+}
+
+impl Store {
+    /// Opens the store in a folder, which must be on a local disk.
+    ///
+    /// # Errors
+    /// `InUse` where another process holds it, `Corrupt` where it is damaged, `Lost` where its end was cut off,
+    /// `TooNew` where a later version wrote it, `Io` where the disk refuses.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        guard::make_folder(&options.folder)?;
+        let engine = Engine::open(&options.folder, options.cache_bytes)?;
+        let head_file = HeadFile::new(&options.folder);
+        let space = Space::new(Some(options.folder.clone()), options.min_free_bytes);
+        Self::start(engine, Some((head_file, options)), space)
+    }
+
+    /// A store in memory, for tests and simulation.
+    ///
+    /// # Errors
+    /// `Io` where no thread can be started.
+    pub fn in_memory() -> Result<Self, Error> {
+        Self::start(Engine::memory(), None, Space::new(None, 0))
+    }
+
+    fn start(
+        engine: Engine,
+        on_disk: Option<(HeadFile, &Options)>,
+        space: Space,
+    ) -> Result<Self, Error> {
+        let engine = Arc::new(engine);
+        let (head, secret) = begin(&engine, on_disk.as_ref())?;
+        let progress = Arc::new(Progress::default());
+        progress.commits.store(head.commits, Ordering::Relaxed);
+        let bells = Arc::new(Bells::default());
+        let (committer, thread) = Committer::start(State {
+            engine: Arc::clone(&engine),
+            progress: Arc::clone(&progress),
+            bells: Arc::clone(&bells),
+            space,
+            head_file: on_disk.map(|(file, _)| file),
+            head,
+        })?;
+        Ok(Self {
+            reader: Reader { engine },
+            committer,
+            progress,
+            bells,
+            thread: Arc::new(Mutex::new(Some(thread))),
+            identity: Arc::new(Identity {
+                epoch: head.epoch,
+                secret,
+            }),
+        })
+    }
+
+    /// Writes a unit; when this returns `Ok`, it is on disk.
+    ///
+    /// # Errors
+    /// `Conflict` where the feed has moved since the plan was made, `Full` where the disk has no room, `Closed`
+    /// where the store has stopped.
+    pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
+        self.hand_over(Work::Unit(unit), None).await
+    }
+
+    /// Writes a unit that was planned under the user's lock, which is held until the disk has answered, even if
+    /// the caller is dropped meanwhile.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit_holding(&self, unit: Unit, lock: OwnedMutexGuard<()>) -> Result<(), Error> {
+        self.hand_over(Work::Unit(unit), Some(lock)).await
+    }
+
+    /// Writes a row that belongs to no user.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit_app(&self, row: AppRow) -> Result<(), Error> {
+        self.hand_over(Work::App(row), None).await
+    }
+
+    async fn hand_over(&self, work: Work, hold: Option<OwnedMutexGuard<()>>) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.committer.send(Request { work, hold, answer }).await?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Answers questions, off the async workers where they may wait for a disk.
+    ///
+    /// # Errors
+    /// What the questions answer, and `Closed` where the runtime is stopping.
+    pub async fn ask<T, E, F>(&self, questions: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    {
+        if matches!(*self.reader.engine, Engine::Memory(_)) {
+            return questions(&self.reader);
+        }
+        let reader = self.reader.clone();
+        tokio::task::spawn_blocking(move || questions(&reader))
+            .await
+            .unwrap_or_else(|_| Err(E::from(Error::Closed)))
+    }
+
+    /// Answers questions at once, on this thread: for single rows that are hot, and where nothing else runs.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// What is heard after commits.
+    pub fn bells(&self) -> &Arc<Bells> {
+        &self.bells
+    }
+
+    /// The store's epoch: cursors of another one reach nowhere.
+    pub fn epoch(&self) -> u64 {
+        self.identity.epoch
+    }
+
+    /// 32 random bytes, made with the store, to sign what the hub hands out.
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.identity.secret
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            size_bytes: self.reader.engine.size_bytes(),
+            commits: self.progress.commits.load(Ordering::Relaxed),
+            units: self.progress.units.load(Ordering::Relaxed),
+            full: self.progress.full.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until a write fails, which is final: the process should end and be started again.
+    pub async fn failed(&self) {
+        loop {
+            let failure = self.progress.failure.notified();
+            tokio::pin!(failure);
+            failure.as_mut().enable();
+            if self.progress.failed.load(Ordering::SeqCst) {
+                return;
+            }
+            failure.await;
+        }
+    }
+
+    /// Writes what is waiting, and ends. Later commits answer `Closed`.
+    pub fn close(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(thread) = thread else {
+            return;
+        };
+        let (answer, _answered) = oneshot::channel();
+        let stop = Request {
+            work: Work::Stop,
+            hold: None,
+            answer,
+        };
+        // Where the committer has failed there is nobody to stop.
+        if self.committer.send_blocking(stop).is_ok() && thread.join().is_err() {
+            tracing::error!("the committer ended badly");
+        }
+    }
+}
+
+/// Reads what the store is known by, or makes it; checks it against the `head` file.
+fn begin(
+    engine: &Engine,
+    on_disk: Option<&(HeadFile, &Options)>,
+) -> Result<(Head, [u8; 32]), Error> {
+    let number = |name: &str| -> Result<Option<u64>, Error> {
+        engine
+            .get(&keys::meta(name))?
+            .map(|bytes| keys::u64_at(&bytes, 0))
+            .transpose()
+    };
+    let format = number("format")?;
+    if let Some(found) = format.filter(|found| *found > u64::from(FORMAT)) {
+        return Err(Error::TooNew {
+            found: u32::try_from(found).unwrap_or(u32::MAX),
+            known: FORMAT,
+        });
+    }
+    let mut head = Head {
+        epoch: number("epoch")?.unwrap_or(0),
+        commits: number("commits")?.unwrap_or(0),
+    };
+    let noted = on_disk.map(|(file, _)| file.read()).transpose()?.flatten();
+    let missing = noted.map_or(0, |noted| noted.commits.saturating_sub(head.commits));
+    if let Some((_, options)) = on_disk
+        && missing > 0
+        && !options.accept_loss
+    {
+        return Err(Error::Lost {
+            folder: options.folder.clone(),
+            missing,
+        });
+    }
+    let secret = engine
+        .get(&keys::meta("secret"))?
+        .and_then(|bytes| bytes.try_into().ok());
+    if let (Some(secret), Some(_), 0) = (secret, format, missing) {
+        return Ok((head, secret));
+    }
+    head.epoch = head.epoch.max(noted.map_or(0, |noted| noted.epoch)) + 1;
+    head.commits = head.commits.max(noted.map_or(0, |noted| noted.commits)) + 1;
+    let secret = secret.unwrap_or_else(rand::random);
+    write_identity(engine, head, &secret)?;
+    Ok((head, secret))
+}
+
+fn write_identity(engine: &Engine, head: Head, secret: &[u8; 32]) -> Result<(), Error> {
+    let put = |name: &str, value: &[u8]| engine::Op::Put(keys::meta(name), value.to_vec());
+    engine.commit(vec![
+        put("format", &u64::from(FORMAT).to_be_bytes()),
+        put("epoch", &head.epoch.to_be_bytes()),
+        put("commits", &head.commits.to_be_bytes()),
+        put("secret", secret),
+    ])
+}
+
+impl Reader {
+    /// All rows whose key begins with `prefix`, from its start or from `from` on.
+    fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        order: Order,
+        visit: engine::Visit<'_>,
+    ) -> Result<(), Error> {
+        let (from, to) = (
+            Bound::Included(prefix.to_vec()),
+            Bound::Excluded(keys::after(prefix)),
+        );
+        self.engine.scan(from, to, order, visit)
+    }
+
+    /// The value of one row, decoded.
+    fn record<T: records::Record>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        self.engine.get(key)?.as_deref().map(T::decode).transpose()
+    }
+
+    /// All rows under `prefix`, decoded with `decode`.
+    fn collect<T>(
+        &self,
+        prefix: &[u8],
+        mut decode: impl FnMut(&[u8], &[u8]) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        self.scan_prefix(prefix, Order::Ascending, &mut |key, value| {
+            found.push(decode(key, value)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+}
+
+/// Whether `folder` holds a store already.
+pub fn exists(folder: &Path) -> bool {
+    folder.join("db").exists()
+}

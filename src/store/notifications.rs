@@ -1,0 +1,194 @@
+//! Questions about notifications.
+
+use std::ops::{Bound, ControlFlow};
+
+use super::{
+    Error, Reader,
+    engine::Order,
+    keys,
+    records::{self, Record, StoredPlace},
+};
+use crate::model::{
+    EndpointId, FeedPosition, Notification, NotificationId, Receipt, Subject, User,
+};
+
+impl Reader {
+    /// The user's row; a fresh one where nothing is kept yet.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn user(&self, subject: &Subject) -> Result<User, Error> {
+        Ok(self
+            .known_user(subject)?
+            .unwrap_or_else(|| User::new(subject.clone())))
+    }
+
+    /// The user's row, where there is one.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn known_user(&self, subject: &Subject) -> Result<Option<User>, Error> {
+        self.record(&keys::user(&keys::user_key(subject)))
+    }
+
+    /// The notification at `number`, removed ones too.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn notification(
+        &self,
+        subject: &Subject,
+        number: FeedPosition,
+    ) -> Result<Option<Notification>, Error> {
+        let user = keys::user_key(subject);
+        let row = self.engine.get(&keys::notification(&user, number))?;
+        row.map(|bytes| self.assemble(&user, number, &bytes))
+            .transpose()
+    }
+
+    /// Where the notification with this id stands, if it is this user's.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn number_of(
+        &self,
+        subject: &Subject,
+        id: NotificationId,
+    ) -> Result<Option<FeedPosition>, Error> {
+        let Some(bytes) = self.engine.get(&keys::id(id))? else {
+            return Ok(None);
+        };
+        let own = keys::user_at(&bytes, 0)? == keys::user_key(subject);
+        own.then(|| keys::u64_at(&bytes, keys::USER).map(FeedPosition))
+            .transpose()
+    }
+
+    /// Where the notification stands that the app calls `app_id`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn number_of_name(
+        &self,
+        subject: &Subject,
+        app_id: &str,
+    ) -> Result<Option<FeedPosition>, Error> {
+        let bytes = self
+            .engine
+            .get(&keys::name(&keys::user_key(subject), app_id))?;
+        bytes
+            .map(|bytes| keys::u64_at(&bytes, 0).map(FeedPosition))
+            .transpose()
+    }
+
+    /// Walks the user's notifications from the newest posted before `before` back; `visit` says when to stop.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn newest_first(
+        &self,
+        subject: &Subject,
+        before: FeedPosition,
+        visit: &mut dyn FnMut(Notification) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.walk(
+            subject,
+            (FeedPosition::START, before),
+            Order::Descending,
+            visit,
+        )
+    }
+
+    /// Walks the user's notifications from the oldest posted on; `visit` says when to stop.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn oldest_first(
+        &self,
+        subject: &Subject,
+        visit: &mut dyn FnMut(Notification) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.walk(
+            subject,
+            (FeedPosition::START, FeedPosition(u64::MAX)),
+            Order::Ascending,
+            visit,
+        )
+    }
+
+    fn walk(
+        &self,
+        subject: &Subject,
+        (from, before): (FeedPosition, FeedPosition),
+        order: Order,
+        visit: &mut dyn FnMut(Notification) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let user = keys::user_key(subject);
+        let bounds = (
+            Bound::Included(keys::notification(&user, from)),
+            Bound::Excluded(keys::notification(&user, before)),
+        );
+        self.engine
+            .scan(bounds.0, bounds.1, order, &mut |key, value| {
+                let number = keys::number_at_end(key)?;
+                Ok(visit(self.assemble(&user, number, value)?))
+            })
+    }
+
+    /// What endpoints told of one notification.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn receipts(
+        &self,
+        subject: &Subject,
+        number: FeedPosition,
+    ) -> Result<Vec<(EndpointId, Receipt)>, Error> {
+        self.collect(
+            &keys::receipts(&keys::user_key(subject), number),
+            |key, value| Ok((keys::receipt_endpoint(key)?, Receipt::decode(value)?)),
+        )
+    }
+
+    /// What one endpoint told of one notification.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn receipt(
+        &self,
+        subject: &Subject,
+        number: FeedPosition,
+        endpoint: &EndpointId,
+    ) -> Result<Receipt, Error> {
+        let key = keys::receipt(&keys::user_key(subject), number, endpoint);
+        Ok(self.record(&key)?.unwrap_or_default())
+    }
+
+    pub(super) fn assemble(
+        &self,
+        user: &keys::UserKey,
+        number: FeedPosition,
+        row: &[u8],
+    ) -> Result<Notification, Error> {
+        let mut stored = records::decode_row(row)?;
+        let place = std::mem::replace(&mut stored.content, StoredPlace::Parts(0));
+        let content = match place {
+            StoredPlace::Inline(content) => content,
+            StoredPlace::Parts(count) => self.parts(user, number, count)?,
+        };
+        records::decode_notification(stored, &content)
+    }
+
+    fn parts(
+        &self,
+        user: &keys::UserKey,
+        number: FeedPosition,
+        count: u16,
+    ) -> Result<Vec<u8>, Error> {
+        let mut content = Vec::new();
+        for index in 0..count {
+            let part = self.engine.get(&keys::part(user, number, index))?;
+            content.extend(part.ok_or_else(|| keys::broken("a part of a notification"))?);
+        }
+        Ok(content)
+    }
+}

@@ -1,0 +1,150 @@
+//! From typed rows to keys and values.
+
+use super::{
+    AppRow, Error, Expiring, Row, Unit,
+    engine::Op,
+    keys::{self, ExpiryKind, UserKey},
+    records::{self, Record},
+};
+use crate::model::{AppHost, Notification, Timestamp};
+
+/// The operations that a unit stands for.
+pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
+    let user = keys::user_key(&unit.subject);
+    let mut ops = Vec::with_capacity(unit.rows.len());
+    for row in &unit.rows {
+        match row {
+            Row::Content(it) => put_parts(&user, it, &mut ops)?,
+            Row::DropNotification(it) => drop_notification(&user, it, &mut ops)?,
+            Row::Token(it) => {
+                let index = keys::token_of(&user, it.endpoint.as_ref(), &it.hash);
+                ops.push(Op::Put(index, Vec::new()));
+                ops.push(Op::Put(keys::token(&it.hash), it.encode()?));
+            }
+            Row::DropToken(it) => {
+                ops.push(Op::Remove(keys::token_of(
+                    &user,
+                    it.endpoint.as_ref(),
+                    &it.hash,
+                )));
+                ops.push(Op::Remove(keys::token(&it.hash)));
+            }
+            other => ops.push(op_of(&user, &unit.subject.app, other)?),
+        }
+    }
+    Ok(ops)
+}
+
+/// The operation that a row of no user stands for.
+pub(super) fn app_op(row: &AppRow) -> Result<Op, Error> {
+    match row {
+        AppRow::Key(key) => Ok(Op::Put(keys::app_key(&key.id), key.encode()?)),
+        AppRow::Vapid(app, pkcs8) => Ok(Op::Put(keys::vapid(app), pkcs8.clone())),
+    }
+}
+
+fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
+    match row {
+        Row::User(it) => put(keys::user(user), it.encode()),
+        Row::DropUser => remove(keys::user(user)),
+        Row::Notification(it) => put(
+            keys::notification(user, it.number),
+            records::encode_notification(it),
+        ),
+        Row::Content(it) | Row::DropNotification(it) => remove(keys::notification(user, it.number)),
+        Row::Id(id, number) => Ok(Op::Put(
+            keys::id(*id),
+            [&user[..], &number.0.to_be_bytes()].concat(),
+        )),
+        Row::DropId(id) => remove(keys::id(*id)),
+        Row::Name(name, number) => Ok(Op::Put(
+            keys::name(user, name),
+            number.0.to_be_bytes().to_vec(),
+        )),
+        Row::DropName(name) => remove(keys::name(user, name)),
+        Row::Change(it) => put(keys::change(user, it.position), it.encode()),
+        Row::DropChange(position) => remove(keys::change(user, *position)),
+        Row::Expiry(time, what) => Ok(Op::Put(expiry(user, *time, what), Vec::new())),
+        Row::DropExpiry(time, what) => remove(expiry(user, *time, what)),
+        Row::Marker(it) => Ok(Op::Put(keys::marker(it), Vec::new())),
+        Row::DropMarker(it) => remove(keys::marker(it)),
+        Row::Once(it) => put(keys::once(&it.app, &it.key), it.encode()),
+        Row::DropOnce(app, key) => remove(keys::once(app, key)),
+        other => endpoint_op(user, app, other),
+    }
+}
+
+fn endpoint_op(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
+    match row {
+        Row::TapState(id, it) => put(keys::tap_state(user, id), it.encode()),
+        Row::DropTapState(id) => remove(keys::tap_state(user, id)),
+        Row::FetchMark(id, it) => put(keys::fetch_mark(user, id), it.encode()),
+        Row::DropFetchMark(id) => remove(keys::fetch_mark(user, id)),
+        Row::Push(id, it) => put(keys::push(user, id, it.covers, it.at), it.encode()),
+        Row::DropPush(id, covers, at) => remove(keys::push(user, id, *covers, *at)),
+        Row::Receipt(number, id, it) => put(keys::receipt(user, *number, id), it.encode()),
+        Row::DropReceipt(number, id) => remove(keys::receipt(user, *number, id)),
+        Row::Endpoint(it) => put(keys::endpoint(user, &it.id), it.encode()),
+        Row::DropEndpoint(id) => remove(keys::endpoint(user, id)),
+        Row::Owners(identity, owners) if owners.is_empty() => remove(keys::channel(app, identity)),
+        Row::Owners(identity, owners) => {
+            put(keys::channel(app, identity), records::encode_owners(owners))
+        }
+        Row::Subscription(id, endpoint) => Ok(Op::Put(
+            keys::subscription(*id),
+            [&user[..], endpoint.as_str().as_bytes()].concat(),
+        )),
+        Row::DropSubscription(id) => remove(keys::subscription(*id)),
+        other => Err(Error::Corrupt(format!("a row has no place: {other:?}"))),
+    }
+}
+
+fn put(key: Vec<u8>, value: Result<Vec<u8>, Error>) -> Result<Op, Error> {
+    Ok(Op::Put(key, value?))
+}
+
+fn remove(key: Vec<u8>) -> Result<Op, Error> {
+    Ok(Op::Remove(key))
+}
+
+fn put_parts(user: &UserKey, it: &Notification, ops: &mut Vec<Op>) -> Result<(), Error> {
+    let content = records::encode_content(&it.draft)?;
+    if records::part_count(content.len()) == 0 {
+        return Ok(());
+    }
+    for (index, part) in (0u16..).zip(content.chunks(records::PART_BYTES)) {
+        ops.push(Op::Put(keys::part(user, it.number, index), part.to_vec()));
+    }
+    Ok(())
+}
+
+fn drop_notification(user: &UserKey, it: &Notification, ops: &mut Vec<Op>) -> Result<(), Error> {
+    let content = records::encode_content(&it.draft)?;
+    for index in 0..records::part_count(content.len()) {
+        ops.push(Op::Remove(keys::part(user, it.number, index)));
+    }
+    ops.push(Op::Remove(keys::notification(user, it.number)));
+    Ok(())
+}
+
+fn expiry(user: &UserKey, time: Timestamp, what: &Expiring) -> Vec<u8> {
+    match what {
+        Expiring::Notification(number) => keys::expiry(
+            time,
+            ExpiryKind::Notification,
+            &[user, &number.0.to_be_bytes()],
+        ),
+        Expiring::Removal(position) => keys::expiry(
+            time,
+            ExpiryKind::Removal,
+            &[user, &position.0.to_be_bytes()],
+        ),
+        Expiring::Endpoint(id) => {
+            keys::expiry(time, ExpiryKind::Endpoint, &[user, id.as_str().as_bytes()])
+        }
+        Expiring::Token(hash) => keys::expiry(time, ExpiryKind::Token, &[hash]),
+        Expiring::Once(app, key) => {
+            keys::expiry(time, ExpiryKind::Once, &[user, &keys::app_hash(app), key])
+        }
+    }
+}

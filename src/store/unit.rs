@@ -1,0 +1,117 @@
+//! A unit of work: the rows that one operation writes, as typed data. All of it becomes durable, or none.
+
+use crate::model::{
+    AppHost, AppKey, Change, Endpoint, EndpointId, FeedPosition, FetchMark, Marker, Notification,
+    NotificationId, Once, Owner, Push, Receipt, Subject, SubscriptionId, TapState, Timestamp, User,
+    UserToken,
+};
+
+/// What one operation writes about one user; at most some hundred rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// About whom.
+    pub subject: Subject,
+    /// The head of the feed that the plan was made on; the commit answers `Conflict` if it has moved.
+    pub expects: Option<FeedPosition>,
+    /// What to write, in order.
+    pub rows: Vec<Row>,
+}
+
+impl Unit {
+    /// Nothing yet, about `subject`.
+    pub fn of(subject: Subject) -> Self {
+        Self {
+            subject,
+            expects: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether it only frees space, and so may go on where the disk is nearly full.
+    pub(super) fn frees_space(&self) -> bool {
+        self.rows
+            .iter()
+            .any(|row| matches!(row, Row::DropNotification(_) | Row::DropMarker(_)))
+            && !self.rows.iter().any(|row| matches!(row, Row::Content(_)))
+    }
+}
+
+/// One row to write or to take away. Every kind of row has one writer: the hub's operations, or dispatch
+/// (`TapState`, `Push`, and the markers that it took), or the recording of fetches (`FetchMark`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each row is the model's value of the same name"
+)]
+pub enum Row {
+    User(User),
+    DropUser,
+    /// The state of a notification, and its content where that is small.
+    Notification(Box<Notification>),
+    /// The content, where it is too long for one row; goes with `Notification` when the content is new.
+    Content(Box<Notification>),
+    /// The notification's row and all of its content.
+    DropNotification(Box<Notification>),
+    Id(NotificationId, FeedPosition),
+    DropId(NotificationId),
+    Name(String, FeedPosition),
+    DropName(String),
+    Change(Change),
+    DropChange(FeedPosition),
+    Expiry(Timestamp, Expiring),
+    DropExpiry(Timestamp, Expiring),
+    Marker(Marker),
+    DropMarker(Marker),
+    TapState(EndpointId, Box<TapState>),
+    DropTapState(EndpointId),
+    FetchMark(EndpointId, FetchMark),
+    DropFetchMark(EndpointId),
+    Push(EndpointId, Push),
+    DropPush(EndpointId, FeedPosition, Timestamp),
+    Receipt(FeedPosition, EndpointId, Receipt),
+    DropReceipt(FeedPosition, EndpointId),
+    Endpoint(Box<Endpoint>),
+    DropEndpoint(EndpointId),
+    /// Who owns the channel of this identity from now on; nobody, where empty.
+    Owners(Vec<u8>, Vec<Owner>),
+    Subscription(SubscriptionId, EndpointId),
+    DropSubscription(SubscriptionId),
+    Token(UserToken),
+    DropToken(UserToken),
+    Once(Once),
+    DropOnce(AppHost, [u8; 32]),
+}
+
+/// What ends at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expiring {
+    /// A notification, by its number.
+    Notification(FeedPosition),
+    /// The memory of a removal, by its place in the feed.
+    Removal(FeedPosition),
+    /// An endpoint.
+    Endpoint(EndpointId),
+    /// A user token, by its hash.
+    Token([u8; 32]),
+    /// An `Idempotency-Key`, by app and hash.
+    Once(AppHost, [u8; 32]),
+}
+
+/// A row that belongs to no user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppRow {
+    /// An app key.
+    Key(AppKey),
+    /// An app's VAPID key (PKCS#8).
+    Vapid(AppHost, Vec<u8>),
+}

@@ -1,0 +1,303 @@
+//! The invariants: records, feeds, expiries, names and outbox agree, both ways, and no value lies where nothing
+//! syncs it.
+
+use std::{collections::HashMap, fmt, ops::ControlFlow};
+
+use super::{
+    Error, Reader,
+    engine::Order,
+    keys::{self, ExpiryKind, UserKey},
+    records::{self, Record},
+};
+use crate::model::{
+    Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal, User,
+};
+
+/// One disagreement. It names rows by their keys' own hashes, so it can be shown and sent to anyone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The user's rows, as hex of the hash in their keys.
+    pub user: String,
+    /// What disagrees.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}: {}", self.user, self.message)
+    }
+}
+
+/// What the rows of one user add up to.
+#[derive(Default)]
+struct Counted {
+    live: u64,
+    unread: u64,
+    removals: u64,
+    last: FeedPosition,
+}
+
+struct Check<'a> {
+    reader: &'a Reader,
+    findings: Vec<Finding>,
+    counted: HashMap<UserKey, Counted>,
+}
+
+impl Reader {
+    /// Walks every row and says what disagrees; nothing, for a sound store.
+    ///
+    /// # Errors
+    /// `Corrupt` where a row cannot be read at all.
+    pub fn verify(&self) -> Result<Vec<Finding>, Error> {
+        let mut check = Check {
+            reader: self,
+            findings: Vec::new(),
+            counted: HashMap::new(),
+        };
+        check.rows(b'n', Check::notification)?;
+        check.rows(b'f', Check::change)?;
+        check.rows(b'i', Check::id)?;
+        check.rows(b'a', Check::name)?;
+        check.rows(b'p', Check::part)?;
+        check.rows(b'x', Check::expiry)?;
+        check.rows(b'e', Check::endpoint)?;
+        check.rows(b'm', Check::marker)?;
+        check.rows(b'u', Check::user)?;
+        let stray = self.engine.stray_files();
+        if stray > 0 {
+            check.say(
+                &[0; keys::USER],
+                format!("{stray} values lie in files that nothing syncs"),
+            );
+        }
+        Ok(check.findings)
+    }
+}
+
+impl Check<'_> {
+    fn rows(
+        &mut self,
+        prefix: u8,
+        look: fn(&mut Self, &[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let reader = self.reader;
+        reader.scan_prefix(&[prefix], Order::Ascending, &mut |key, value| {
+            look(self, key, value)?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn say(&mut self, user: &UserKey, message: impl Into<String>) {
+        let user = user.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.findings.push(Finding {
+            user,
+            message: message.into(),
+        });
+    }
+
+    fn expect(
+        &mut self,
+        user: &UserKey,
+        key: &[u8],
+        message: impl Into<String>,
+    ) -> Result<(), Error> {
+        if self.reader.engine.get(key)?.is_none() {
+            self.say(user, message);
+        }
+        Ok(())
+    }
+
+    fn notification(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let number = keys::number_at_end(key)?;
+        let it = self.reader.assemble(&user, number, value)?;
+        if it.number != number {
+            self.say(
+                &user,
+                format!("the notification at {} says {}", number.0, it.number.0),
+            );
+        }
+        let counted = self.counted.entry(user).or_default();
+        if it.removed.is_none() {
+            counted.live += 1;
+            counted.unread += u64::from(it.read == ReadState::Unread);
+        }
+        let id = self.reader.engine.get(&keys::id(it.id))?;
+        if id != Some([&user[..], &number.0.to_be_bytes()].concat()) {
+            self.say(&user, format!("the id of {} does not lead to it", number.0));
+        }
+        let expiry = keys::expiry(
+            it.expires,
+            ExpiryKind::Notification,
+            &[&user, &number.0.to_be_bytes()],
+        );
+        self.expect(&user, &expiry, format!("{} never expires", number.0))?;
+        self.feed_of(&user, &it)
+    }
+
+    fn feed_of(&mut self, user: &UserKey, it: &Notification) -> Result<(), Error> {
+        let row: Option<Change> = self.reader.record(&keys::change(user, it.changed_at))?;
+        let number = it.number.0;
+        match row {
+            Some(change) if change.number == it.number && change.notification == it.id => {
+                let removed = matches!(change.kind, ChangeKind::Removed(_));
+                if removed != it.removed.is_some() {
+                    self.say(
+                        user,
+                        format!("{number} and its change disagree on its removal"),
+                    );
+                }
+            }
+            Some(_) => self.say(user, format!("the change of {number} is another's")),
+            None if it.removed.is_some() => {}
+            None => self.say(user, format!("{number} has no change in the feed")),
+        }
+        if let (None, Some(app_id)) = (it.removed, &it.draft.app_id) {
+            let name = self.reader.engine.get(&keys::name(user, app_id))?;
+            if name.as_deref() != Some(&number.to_be_bytes()) {
+                self.say(user, format!("the name of {number} does not lead to it"));
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let position = keys::number_at_end(key)?;
+        let change = Change::decode(value)?;
+        let counted = self.counted.entry(user).or_default();
+        counted.last = counted.last.max(position);
+        if change.position != position {
+            self.say(
+                &user,
+                format!("the change at {} says {}", position.0, change.position.0),
+            );
+        }
+        let row = self
+            .reader
+            .engine
+            .get(&keys::notification(&user, change.number))?;
+        match (change.kind, row) {
+            (ChangeKind::Removed(removal), row) => {
+                self.counted.entry(user).or_default().removals += 1;
+                if removal == Removal::Expired && row.is_some() {
+                    self.say(
+                        &user,
+                        format!("{} expired and is still there", change.number.0),
+                    );
+                }
+            }
+            (_, Some(row)) => {
+                let it = self.reader.assemble(&user, change.number, &row)?;
+                if it.changed_at != position {
+                    self.say(
+                        &user,
+                        format!("the change at {} is superseded and still there", position.0),
+                    );
+                }
+            }
+            (_, None) => self.say(&user, format!("the change at {} is of nothing", position.0)),
+        }
+        Ok(())
+    }
+
+    fn id(&mut self, _key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(value, 0)?;
+        let number = FeedPosition(keys::u64_at(value, keys::USER)?);
+        let row = keys::notification(&user, number);
+        self.expect(
+            &user,
+            &row,
+            format!("an id leads to {}, which is not there", number.0),
+        )
+    }
+
+    fn name(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let number = FeedPosition(keys::u64_at(value, 0)?);
+        let row = keys::notification(&user, number);
+        self.expect(
+            &user,
+            &row,
+            format!("a name leads to {}, which is not there", number.0),
+        )
+    }
+
+    fn part(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let number = FeedPosition(keys::u64_at(key, 1 + keys::USER)?);
+        let row = keys::notification(&user, number);
+        self.expect(&user, &row, format!("a part of {} is left over", number.0))
+    }
+
+    fn expiry(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
+        let (_, kind, what) = keys::expiry_parts(key)?;
+        if kind == ExpiryKind::Token {
+            let hash = what
+                .try_into()
+                .map_err(|_| keys::broken("a token's expiry"))?;
+            return self.expect(
+                &[0; keys::USER],
+                &keys::token(&hash),
+                "a token's expiry is left over",
+            );
+        }
+        let user = keys::user_at(what, 0)?;
+        let rest = &what[keys::USER..];
+        let row = match kind {
+            ExpiryKind::Notification => {
+                keys::notification(&user, FeedPosition(keys::u64_at(rest, 0)?))
+            }
+            ExpiryKind::Removal => keys::change(&user, FeedPosition(keys::u64_at(rest, 0)?)),
+            ExpiryKind::Endpoint => keys::endpoint(&user, &keys::endpoint_text(rest)?),
+            ExpiryKind::Once | ExpiryKind::Token => [b"d", rest].concat(),
+        };
+        self.expect(
+            &user,
+            &row,
+            format!("an expiry of kind {kind:?} is left over"),
+        )
+    }
+
+    fn endpoint(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let it = Endpoint::decode(value)?;
+        let id = it.id.as_str().as_bytes();
+        let led = self
+            .reader
+            .engine
+            .get(&keys::subscription(it.subscription))?;
+        if led != Some([&user[..], id].concat()) {
+            self.say(&user, "an endpoint's subscription id does not lead to it");
+        }
+        let expiry = keys::expiry(it.expires, ExpiryKind::Endpoint, &[&user, id]);
+        self.expect(&user, &expiry, "an endpoint never expires")
+    }
+
+    fn marker(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
+        let (_, user, _) = keys::marker_parts(key)?;
+        self.expect(&user, &keys::user(&user), "a marker is of nobody")
+    }
+
+    fn user(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let it = User::decode(value)?;
+        let counted = self.counted.remove(&user).unwrap_or_default();
+        for (name, says, found) in [
+            ("live", it.live, counted.live),
+            ("unread", it.unread, counted.unread),
+            ("removals", it.removals, counted.removals),
+        ] {
+            if says != found {
+                self.say(
+                    &user,
+                    format!("the user row says {says} {name}, the rows {found}"),
+                );
+            }
+        }
+        if counted.last > it.head {
+            self.say(&user, "the feed goes beyond its head");
+        }
+        Ok(())
+    }
+}

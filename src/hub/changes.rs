@@ -1,0 +1,213 @@
+//! What one operation does to one user's feed, gathered into one unit of work. Pure: it reads nothing by itself but
+//! what it is given.
+
+use std::time::Duration;
+
+use crate::{
+    model::{
+        Change, ChangeKind, Draft, EndpointId, FeedPosition, Marker, Notification, NotificationId,
+        ReadState, Removal, StateChange, Subject, Timestamp, User,
+    },
+    store::{Expiring, Row, Unit},
+};
+
+/// How long a feed remembers a removal. A client that comes back later starts over.
+pub(super) const REMOVALS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The plan of an operation on one user.
+#[derive(Debug)]
+pub(super) struct Changes {
+    user: User,
+    now: Timestamp,
+    unit: Unit,
+}
+
+impl Changes {
+    /// Nothing yet, on the user as read under their lock.
+    pub(super) fn begin(user: User, now: Timestamp) -> Self {
+        let mut unit = Unit::of(user.subject.clone());
+        unit.expects = Some(user.head);
+        Self { user, now, unit }
+    }
+
+    pub(super) fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Adds a row of another kind to the unit.
+    pub(super) fn also(&mut self, row: Row) {
+        self.unit.push(row);
+    }
+
+    fn next_position(&mut self) -> FeedPosition {
+        self.user.head = self.user.head.next();
+        self.user.head
+    }
+
+    /// Posts a new notification.
+    pub(super) fn post(&mut self, draft: Draft, id: NotificationId, expires: Timestamp) -> Notification {
+        let now = self.now;
+        self.put_posted(draft, id, now, expires)
+    }
+
+    /// Posts anew in the place of `old`: same id and creation, unread again, newest in history.
+    pub(super) fn replace(
+        &mut self,
+        old: &Notification,
+        draft: Draft,
+        expires: Timestamp,
+    ) -> Notification {
+        self.unit.push(Row::DropChange(old.changed_at));
+        self.unit.push(Row::DropExpiry(old.expires, Expiring::Notification(old.number)));
+        self.unit.push(Row::DropNotification(Box::new(old.clone())));
+        self.user.live -= 1;
+        self.user.unread -= u64::from(old.read == ReadState::Unread);
+        self.put_posted(draft, old.id, old.created, expires)
+    }
+
+    fn put_posted(
+        &mut self,
+        draft: Draft,
+        id: NotificationId,
+        created: Timestamp,
+        expires: Timestamp,
+    ) -> Notification {
+        let number = self.next_position();
+        let it = Notification {
+            id,
+            number,
+            changed_at: number,
+            draft,
+            created,
+            posted: self.now,
+            modified: self.now,
+            expires,
+            read: ReadState::default(),
+            action: crate::model::ActionState::default(),
+            removed: None,
+        };
+        self.unit.push(Row::Notification(Box::new(it.clone())));
+        self.unit.push(Row::Content(Box::new(it.clone())));
+        self.unit.push(Row::Id(id, number));
+        if let Some(app_id) = &it.draft.app_id {
+            self.unit.push(Row::Name(app_id.clone(), number));
+        }
+        self.unit.push(Row::Expiry(expires, Expiring::Notification(number)));
+        self.put_change(&it, ChangeKind::Created, None);
+        self.user.live += 1;
+        self.user.unread += 1;
+        if let Some(due) = it.fallback_due() {
+            self.look(due);
+        }
+        it
+    }
+
+    /// Sets the state of a live notification; nothing, where it is so already.
+    pub(super) fn set(
+        &mut self,
+        old: &Notification,
+        change: StateChange,
+        by: Option<&EndpointId>,
+    ) -> Option<Notification> {
+        let mut it = old.clone();
+        it.read = change.read.unwrap_or(old.read);
+        it.action = change.action.unwrap_or(old.action);
+        if (it.read, it.action) == (old.read, old.action) {
+            return None;
+        }
+        self.user.unread -= u64::from(old.read == ReadState::Unread);
+        self.user.unread += u64::from(it.read == ReadState::Unread);
+        self.unit.push(Row::DropChange(old.changed_at));
+        it.changed_at = self.next_position();
+        it.modified = self.now;
+        self.unit.push(Row::Notification(Box::new(it.clone())));
+        self.put_change(&it, ChangeKind::Changed, by);
+        Some(it)
+    }
+
+    /// Takes a live notification away before its time. What is left of it serves the delivery reports.
+    pub(super) fn delete(&mut self, old: &Notification, by: Option<&EndpointId>) {
+        self.unit.push(Row::DropNotification(Box::new(old.clone())));
+        let mut stub = old.clone();
+        stub.removed = Some(Removal::Deleted);
+        stub.draft.raw = None;
+        stub.draft.visual = None;
+        stub.draft.fallback = None;
+        self.take_away(old, Removal::Deleted, by);
+        stub.changed_at = self.user.head;
+        stub.modified = self.now;
+        self.unit.push(Row::Notification(Box::new(stub)));
+    }
+
+    /// Ends a notification, live or deleted before, whose time is over: nothing is left of it but, for a live one,
+    /// the word of its removal in the feed.
+    pub(super) fn expire(&mut self, old: &Notification) {
+        self.unit.push(Row::DropNotification(Box::new(old.clone())));
+        self.unit.push(Row::DropId(old.id));
+        self.unit.push(Row::DropExpiry(old.expires, Expiring::Notification(old.number)));
+        if old.removed.is_none() {
+            self.take_away(old, Removal::Expired, None);
+        }
+    }
+
+    fn take_away(&mut self, old: &Notification, removal: Removal, by: Option<&EndpointId>) {
+        self.user.live -= 1;
+        self.user.unread -= u64::from(old.read == ReadState::Unread);
+        self.user.removals += 1;
+        if let Some(app_id) = &old.draft.app_id {
+            self.unit.push(Row::DropName(app_id.clone()));
+        }
+        self.unit.push(Row::DropChange(old.changed_at));
+        let mut it = old.clone();
+        it.changed_at = self.next_position();
+        self.put_change(&it, ChangeKind::Removed(removal), by);
+        let forget = self.now.plus(REMOVALS_KEPT);
+        self.unit.push(Row::Expiry(forget, Expiring::Removal(it.changed_at)));
+    }
+
+    /// Forgets a removal; cursors from before it no longer reach.
+    pub(super) fn forget(&mut self, removal: &Change) {
+        let forget = removal.at.plus(REMOVALS_KEPT);
+        self.unit.push(Row::DropChange(removal.position));
+        self.unit.push(Row::DropExpiry(forget, Expiring::Removal(removal.position)));
+        self.user.removals -= 1;
+        self.user.floor = self.user.floor.max(removal.position);
+    }
+
+    fn put_change(&mut self, it: &Notification, kind: ChangeKind, by: Option<&EndpointId>) {
+        self.unit.push(Row::Change(Change {
+            position: it.changed_at,
+            number: it.number,
+            notification: it.id,
+            kind,
+            at: self.now,
+            by: by.cloned(),
+        }));
+    }
+
+    /// Has dispatch look at the user when `due` has come.
+    pub(super) fn look(&mut self, due: Timestamp) {
+        self.unit.push(Row::Marker(marker(&self.user.subject, due)));
+    }
+
+    /// How many rows there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.unit.rows.len()
+    }
+
+    /// The unit, with the user's row in it.
+    pub(super) fn into_unit(mut self) -> Unit {
+        self.unit.push(Row::User(self.user));
+        self.unit
+    }
+
+    /// The unit, for a plan that came to nothing: empty.
+    pub(super) fn into_nothing(self) -> Unit {
+        Unit::of(self.user.subject)
+    }
+}
+
+/// A marker of its own for `subject`.
+pub(super) fn marker(subject: &Subject, due: Timestamp) -> Marker {
+    Marker { due, subject: subject.clone(), tag: rand::random() }
+}

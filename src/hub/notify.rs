@@ -1,0 +1,288 @@
+//! Posting: create, replace, retract; once for an `Idempotency-Key`.
+
+use std::{
+    collections::HashSet,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::{Error, Hub, changes::Changes};
+use crate::{
+    model::{
+        ActionState, AppHost, Draft, Notification, NotificationId, Once, ReadState, Subject,
+        Timestamp,
+    },
+    store::{Expiring, Reader, Row, Unit},
+};
+
+/// How long a notification is kept where the post does not say.
+pub const DEFAULT_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long it may be kept at most.
+pub const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long an `Idempotency-Key` is remembered.
+const ONCE_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// The hashes of an `Idempotency-Key` and of the request that it came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnceKey {
+    /// SHA-256 of the key.
+    pub key: [u8; 32],
+    /// SHA-256 of method, path and body.
+    pub request: [u8; 32],
+}
+
+/// What posting came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posted {
+    /// The notification as stored.
+    pub notification: Notification,
+    /// Whether it is new, rather than known or replaced.
+    pub created: bool,
+}
+
+impl Hub {
+    /// Posts a notification to a person: stored durably, and a marker with it that has every endpoint tapped.
+    ///
+    /// A second post with the same `appNotificationId` and the same content changes nothing; with other content it
+    /// replaces the first.
+    ///
+    /// # Errors
+    /// `Conflict` where the `Idempotency-Key` was used for another request, or its first one still runs; `Limit`
+    /// where the person has as many as there may be and none that was dealt with; `Store`.
+    pub async fn create(
+        &self,
+        subject: Subject,
+        draft: Draft,
+        once: Option<OnceKey>,
+    ) -> Result<Posted, Error> {
+        let _running = once.map(|once| self.running.begin(&subject.app, once)).transpose()?;
+        let (now, max) = (self.now(), self.limits().notifications_per_user);
+        self.change(subject, move |reader, changes| {
+            plan(reader, changes, draft, once, Rules { now, max })
+        })
+        .await
+    }
+
+    /// Takes a notification back: gone from every list, and off the screens.
+    ///
+    /// # Errors
+    /// `NotFound` where the person has no such one; `Store`.
+    pub async fn delete(
+        &self,
+        subject: Subject,
+        id: NotificationId,
+        by: Option<crate::model::EndpointId>,
+    ) -> Result<(), Error> {
+        let (now, max) = (self.now(), self.limits().notifications_per_user);
+        self.change(subject, move |reader, mut changes| {
+            let old = live(reader, &changes.user().subject, id, now)?;
+            make_room_for_removal(reader, &mut changes, max)?;
+            changes.delete(&old, by.as_ref());
+            changes.look(now);
+            Ok((changes.into_unit(), ()))
+        })
+        .await
+    }
+}
+
+/// What a plan needs to know beside the store.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    now: Timestamp,
+    max: usize,
+}
+
+fn plan(
+    reader: &Reader,
+    mut changes: Changes,
+    draft: Draft,
+    once: Option<OnceKey>,
+    rules: Rules,
+) -> Result<(Unit, Posted), Error> {
+    let subject = changes.user().subject.clone();
+    if let Some(posted) = answered_before(reader, &subject, once)? {
+        return Ok((changes.into_nothing(), posted));
+    }
+    let known = match &draft.app_id {
+        Some(app_id) => named(reader, &subject, app_id, rules.now)?,
+        None => None,
+    };
+    let expires = draft.expires.unwrap_or_else(|| rules.now.plus(DEFAULT_EXPIRY));
+    let posted = match known {
+        Some(known) if known.draft == draft => {
+            let posted = Posted { notification: known, created: false };
+            if once.is_none() {
+                return Ok((changes.into_nothing(), posted));
+            }
+            posted
+        }
+        Some(old) => {
+            for (endpoint, _) in reader.receipts(&subject, old.number)? {
+                changes.also(Row::DropReceipt(old.number, endpoint));
+            }
+            let notification = changes.replace(&old, draft, expires);
+            changes.look(rules.now);
+            Posted { notification, created: false }
+        }
+        None => {
+            make_room(reader, &mut changes, rules)?;
+            let id = NotificationId::from_bytes(Uuid::now_v7().into_bytes());
+            let notification = changes.post(draft, id, expires);
+            changes.look(rules.now);
+            Posted { notification, created: true }
+        }
+    };
+    remember(&mut changes, once, &posted, rules.now);
+    Ok((changes.into_unit(), posted))
+}
+
+/// The live notification that the app calls `app_id`.
+fn named(
+    reader: &Reader,
+    subject: &Subject,
+    app_id: &str,
+    now: Timestamp,
+) -> Result<Option<Notification>, Error> {
+    let Some(number) = reader.number_of_name(subject, app_id)? else {
+        return Ok(None);
+    };
+    Ok(reader.notification(subject, number)?.filter(|it| it.is_live(now)))
+}
+
+/// The live notification with this id.
+pub(super) fn live(
+    reader: &Reader,
+    subject: &Subject,
+    id: NotificationId,
+    now: Timestamp,
+) -> Result<Notification, Error> {
+    let number = reader.number_of(subject, id)?.ok_or(Error::NotFound("notification"))?;
+    let found = reader.notification(subject, number)?.filter(|it| it.is_live(now));
+    found.ok_or(Error::NotFound("notification"))
+}
+
+/// Where the person has as many as there may be, ends the oldest that was dealt with.
+fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(), Error> {
+    if changes.user().live < rules.max as u64 {
+        return Ok(());
+    }
+    let mut oldest = None;
+    reader.oldest_first(&changes.user().subject.clone(), &mut |it| {
+        let handled = it.read == ReadState::Read || it.action == ActionState::Dismissed;
+        if it.removed.is_none() && handled {
+            oldest = Some(it);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    let oldest = oldest.ok_or(Error::Limit {
+        name: "server.limits.notifications_per_user",
+        max: rules.max,
+        advice: "let the person read or dismiss some, or retract some, first",
+    })?;
+    make_room_for_removal(reader, changes, rules.max)?;
+    changes.expire(&oldest);
+    Ok(())
+}
+
+/// A feed remembers as many removals as it may hold notifications; beyond, the oldest is forgotten.
+pub(super) fn make_room_for_removal(
+    reader: &Reader,
+    changes: &mut Changes,
+    max: usize,
+) -> Result<(), Error> {
+    if changes.user().removals < max as u64 {
+        return Ok(());
+    }
+    let mut after = changes.user().floor;
+    loop {
+        let page = reader.changes(&changes.user().subject, after, 256)?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = last.position;
+        let is_removal =
+            |change: &&crate::model::Change| matches!(change.kind, crate::model::ChangeKind::Removed(_));
+        if let Some(removal) = page.iter().find(is_removal) {
+            changes.forget(removal);
+            return Ok(());
+        }
+    }
+}
+
+fn answered_before(
+    reader: &Reader,
+    subject: &Subject,
+    once: Option<OnceKey>,
+) -> Result<Option<Posted>, Error> {
+    let Some(once) = once else {
+        return Ok(None);
+    };
+    let Some(known) = reader.once(&subject.app, &once.key)? else {
+        return Ok(None);
+    };
+    if known.request != once.request || known.subject != *subject {
+        return Err(Error::Conflict(
+            "this Idempotency-Key was used for another request; use a new key for each request",
+        ));
+    }
+    let number = reader.number_of(subject, known.notification)?;
+    let notification = match number {
+        Some(number) => reader.notification(subject, number)?,
+        None => None,
+    };
+    let notification = notification.ok_or(Error::NotFound("notification"))?;
+    Ok(Some(Posted { notification, created: known.created }))
+}
+
+fn remember(changes: &mut Changes, once: Option<OnceKey>, posted: &Posted, now: Timestamp) {
+    let Some(once) = once else {
+        return;
+    };
+    let subject = changes.user().subject.clone();
+    let expires = now.plus(ONCE_KEPT);
+    changes.also(Row::Expiry(expires, Expiring::Once(subject.app.clone(), once.key)));
+    changes.also(Row::Once(Once {
+        app: subject.app.clone(),
+        key: once.key,
+        request: once.request,
+        subject,
+        created: posted.created,
+        notification: posted.notification.id,
+        expires,
+    }));
+}
+
+/// The `Idempotency-Key`s whose first request is still running.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Running(Arc<Mutex<HashSet<(AppHost, [u8; 32])>>>);
+
+/// Ends the entry of its request when dropped.
+#[derive(Debug)]
+struct RunningGuard {
+    running: Running,
+    entry: (AppHost, [u8; 32]),
+}
+
+impl Running {
+    fn begin(&self, app: &AppHost, once: OnceKey) -> Result<RunningGuard, Error> {
+        let entry = (app.clone(), once.key);
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.clone()) {
+            Ok(RunningGuard { running: self.clone(), entry })
+        } else {
+            Err(Error::Conflict(
+                "the first request with this Idempotency-Key is still running; try again in a moment",
+            ))
+        }
+    }
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        let mut running = self.running.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.entry);
+    }
+}

@@ -1,0 +1,270 @@
+//! What a person does: read, dismiss, act, put off; for one notification or many.
+
+use std::ops::ControlFlow;
+
+use super::{
+    Error, Hub,
+    changes::Changes,
+    notify,
+};
+use crate::{
+    model::{
+        EndpointId, FeedPosition, Notification, NotificationId, Receipt, StateChange, Subject,
+        Timestamp,
+    },
+    store::{Reader, Row, Unit},
+};
+
+/// How many notifications one unit of work changes at most.
+const STEP: usize = 100;
+
+/// Which notifications a change of many is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These; unknown ones are passed over.
+    Ids(Vec<NotificationId>),
+    /// Those of a group.
+    Group(String),
+    /// All.
+    All,
+}
+
+impl Hub {
+    /// Sets the state of one notification. With `up_to`, an act on what was replaced since changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` where the person has no such one; `Store`.
+    pub async fn set(
+        &self,
+        subject: Subject,
+        id: NotificationId,
+        change: StateChange,
+        (up_to, by): (Option<FeedPosition>, Option<EndpointId>),
+    ) -> Result<Notification, Error> {
+        let now = self.now();
+        self.change(subject, move |reader, mut changes| {
+            let old = notify::live(reader, &changes.user().subject, id, now)?;
+            if up_to.is_some_and(|up_to| old.number > up_to) {
+                return Ok((changes.into_nothing(), old));
+            }
+            match set_one(reader, &mut changes, &old, change, (by.as_ref(), now))? {
+                None => Ok((changes.into_nothing(), old)),
+                Some(it) => {
+                    changes.look(now);
+                    Ok((changes.into_unit(), it))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sets the state of many, in steps of which each is whole; says how many it changed.
+    ///
+    /// # Errors
+    /// `Store`; what was done up to there stays done, and doing it again does the rest.
+    pub async fn set_many(
+        &self,
+        subject: Subject,
+        selection: Selection,
+        change: StateChange,
+        (up_to, by): (Option<FeedPosition>, Option<EndpointId>),
+    ) -> Result<usize, Error> {
+        let now = self.now();
+        let mut changed = 0;
+        let mut step = Step { from: FeedPosition::START, up_to, change, by, now };
+        let mut ids = match &selection {
+            Selection::Ids(ids) => ids.chunks(STEP).map(<[_]>::to_vec).collect(),
+            _ => vec![Vec::new()],
+        }
+        .into_iter();
+        let mut part = ids.next();
+        while let Some(of) = part.take() {
+            let (plan, selected, at) = (step.clone(), selection.clone(), of.clone());
+            let done = self
+                .change(subject.clone(), move |reader, changes| {
+                    plan.run(reader, changes, &selected, &at)
+                })
+                .await?;
+            changed += done.changed;
+            part = match done.next {
+                Some(next) => {
+                    step.from = next;
+                    Some(of)
+                }
+                None => ids.next(),
+            };
+        }
+        Ok(changed)
+    }
+
+    /// Notes that an endpoint put notifications before the person's eyes.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn shown(
+        &self,
+        subject: Subject,
+        endpoint: EndpointId,
+        ids: Vec<NotificationId>,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        self.note_receipts(subject, endpoint, ids, move |receipt| {
+            receipt.shown = receipt.shown.or(Some(now));
+        })
+        .await
+    }
+
+    /// Notes that an endpoint read one notification without pulling the feed.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn fetched_one(
+        &self,
+        subject: Subject,
+        endpoint: EndpointId,
+        ids: Vec<NotificationId>,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        self.note_receipts(subject, endpoint, ids, move |receipt| {
+            receipt.fetched = receipt.fetched.or(Some(now));
+        })
+        .await
+    }
+
+    async fn note_receipts(
+        &self,
+        subject: Subject,
+        endpoint: EndpointId,
+        ids: Vec<NotificationId>,
+        note: impl Fn(&mut Receipt) + Send + 'static,
+    ) -> Result<(), Error> {
+        let lock = self.locks.lock(&subject).await;
+        let unit = self
+            .store
+            .ask(move |reader| {
+                let mut unit = Unit::of(subject);
+                for id in ids {
+                    let Some(number) = reader.number_of(&unit.subject, id)? else {
+                        continue;
+                    };
+                    let old = reader.receipt(&unit.subject, number, &endpoint)?;
+                    let mut receipt = old;
+                    note(&mut receipt);
+                    if receipt != old {
+                        unit.push(Row::Receipt(number, endpoint.clone(), receipt));
+                    }
+                }
+                Ok::<_, Error>(unit)
+            })
+            .await?;
+        if !unit.is_empty() {
+            self.store.commit_holding(unit, lock).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets one, and notes the act with the endpoint that did it.
+fn set_one(
+    reader: &Reader,
+    changes: &mut Changes,
+    old: &Notification,
+    change: StateChange,
+    (by, now): (Option<&EndpointId>, Timestamp),
+) -> Result<Option<Notification>, Error> {
+    let Some(it) = changes.set(old, change, by) else {
+        return Ok(None);
+    };
+    if let Some(by) = by {
+        let mut receipt = reader.receipt(&changes.user().subject, old.number, by)?;
+        receipt.acted = receipt.acted.or(Some(now));
+        changes.also(Row::Receipt(old.number, by.clone(), receipt));
+    }
+    Ok(Some(it))
+}
+
+/// One step of a change of many.
+#[derive(Debug, Clone)]
+struct Step {
+    from: FeedPosition,
+    up_to: Option<FeedPosition>,
+    change: StateChange,
+    by: Option<EndpointId>,
+    now: Timestamp,
+}
+
+/// What a step came to: how many changed, and where the next one begins, if there is one.
+#[derive(Debug, Clone, Copy)]
+struct Done {
+    changed: usize,
+    next: Option<FeedPosition>,
+}
+
+impl Step {
+    fn run(
+        &self,
+        reader: &Reader,
+        mut changes: Changes,
+        selection: &Selection,
+        ids: &[NotificationId],
+    ) -> Result<(Unit, Done), Error> {
+        let subject = changes.user().subject.clone();
+        let (found, next) = match selection {
+            Selection::Ids(_) => (self.by_id(reader, &subject, ids)?, None),
+            Selection::Group(group) => self.by_walk(reader, &subject, Some(group))?,
+            Selection::All => self.by_walk(reader, &subject, None)?,
+        };
+        let mut changed = 0;
+        for old in &found {
+            let by = (self.by.as_ref(), self.now);
+            changed += usize::from(set_one(reader, &mut changes, old, self.change, by)?.is_some());
+        }
+        let done = Done { changed, next };
+        if changed == 0 {
+            return Ok((changes.into_nothing(), done));
+        }
+        changes.look(self.now);
+        Ok((changes.into_unit(), done))
+    }
+
+    fn fits(&self, it: &Notification) -> bool {
+        it.is_live(self.now) && self.up_to.is_none_or(|up_to| it.number <= up_to)
+    }
+
+    fn by_id(
+        &self,
+        reader: &Reader,
+        subject: &Subject,
+        ids: &[NotificationId],
+    ) -> Result<Vec<Notification>, Error> {
+        let mut found: Vec<Notification> = Vec::new();
+        for id in ids {
+            let Some(number) = reader.number_of(subject, *id)? else {
+                continue;
+            };
+            let it = reader.notification(subject, number)?;
+            found.extend(it.filter(|it| self.fits(it) && found.iter().all(|other| other.id != it.id)));
+        }
+        Ok(found)
+    }
+
+    fn by_walk(
+        &self,
+        reader: &Reader,
+        subject: &Subject,
+        group: Option<&String>,
+    ) -> Result<(Vec<Notification>, Option<FeedPosition>), Error> {
+        let (mut found, mut next) = (Vec::new(), None);
+        reader.oldest_first_from(subject, self.from, &mut |it| {
+            if found.len() >= STEP {
+                next = Some(it.number);
+                return ControlFlow::Break(());
+            }
+            if self.fits(&it) && group.is_none_or(|group| it.draft.group.as_ref() == Some(group)) {
+                found.push(it);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok((found, next))
+    }
+}

@@ -36,7 +36,10 @@ pub(super) fn file<T>(
         let path = folder.join(name);
         let content = contents(&path).map_err(|error| {
             let path = path.display();
-            format!("{path} cannot be read ({error}); write the path of a file that the hub may read, relative to the config's folder")
+            format!(
+                "{path} cannot be read ({error}); write the path of a file that the hub may read, \
+                 relative to the config's folder"
+            )
         })?;
         look(Secret::new(content)).map_err(|reason| format!("{} {reason}", path.display()))
     }
@@ -111,7 +114,10 @@ pub(super) fn service_account(json: Secret<Vec<u8>>) -> Result<ServiceAccount, S
     // The parser's own words may show a value, so only its place is taken from it.
     let file: ServiceAccountFile = serde_json::from_slice(json.expose()).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        format!("is not a service account's JSON (line {line}, column {column}); take the file as the Firebase console gives it")
+        format!(
+            "is not a service account's JSON (line {line}, column {column}); \
+             take the file as the Firebase console gives it"
+        )
     })?;
     let private_key = Secret::new(file.private_key.unwrap_or_default().into_bytes());
     let there = |name: &str, value: Option<String>| {

@@ -20,7 +20,7 @@ use toml::{
 use super::{
     Config, Error, Problem, raw,
     reader::{Reader, Source},
-    sections, services,
+    sections, tenants,
 };
 
 const DEFAULT_FILE: &str = "config.toml";
@@ -82,7 +82,7 @@ pub(super) fn parse(
         store: sections::store(&mut reader, file.store),
         delivery: sections::delivery(&mut reader, file.delivery),
         log: sections::log(&mut reader, file.log),
-        apps: services::apps(&mut reader, file.app),
+        apps: tenants::apps(&mut reader, file.app),
     };
     match reader.into_problems() {
         problems if problems.is_empty() => Ok(config),

@@ -212,6 +212,11 @@ fn faults_name_line_key_and_remedy() {
         "[server]\nmetrics_listen = \"127.0.0.1:8480\"",
         "config.toml:2: server.metrics_listen: is the address of server.listen; write another port",
     );
+}
+
+#[test]
+fn faults_of_an_app_name_its_line() {
+    let check = |text: &str, expected: &str| assert_eq!(refusal(text, &[]), expected, "{text}");
     check(
         "[[app]]\nhost = \"a\"\n[[app]]\nhost = \"A\"",
         "config.toml:3: app.host: a has an [[app]] already; write one for each host",

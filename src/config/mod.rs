@@ -1,6 +1,6 @@
 //! What the operator set: a file, overridden by the environment, read once and typed.
 //!
-//! [`load`] answers a [`Config`] in which every value is valid and every file that it names was read, or an
+//! [`load()`] answers a [`Config`] in which every value is valid and every file that it names was read, or an
 //! [`Error`] with all that is wrong, each fault with its place, its key and what to write instead. `Default` is what
 //! holds where nothing is set; `config.example.toml` says the same, and a test holds the two together.
 //! This room never looks at the network and never changes a file.
@@ -14,6 +14,7 @@ mod raw;
 mod reader;
 mod sections;
 mod services;
+mod tenants;
 pub mod value;
 
 use std::{
@@ -125,7 +126,7 @@ impl Default for Limits {
 /// The section `[store]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
-    /// The folder of the store; `data`. [`load`] has put the folder of the config file before a relative one.
+    /// The folder of the store; `data`. [`load()`] has put the folder of the config file before a relative one.
     pub path: PathBuf,
     /// Below this many free bytes on the folder's disk nothing new is written; 256 MiB. 0 turns the guard off.
     pub min_free_bytes: u64,

@@ -130,63 +130,58 @@ pub(super) fn delivery(reader: &mut Reader<'_>, raw: raw::Delivery) -> Delivery 
     let mut delivery = Delivery::default();
     let to = &mut delivery;
     let retry_at = offset(&raw.retry_base).or(offset(&raw.retry_max));
-    let least_delay = raw.min_fallback_delay;
-    let spans = [
-        (
-            &mut to.stream_grace,
-            "delivery.stream_grace",
-            raw.stream_grace,
-            Duration::ZERO..=HOUR,
-        ),
-        (
-            &mut to.retap_after,
-            "delivery.retap_after",
-            raw.retap_after,
-            MILLISECOND..=DAY * 30,
-        ),
-        (
-            &mut to.min_fallback_delay,
-            "delivery.min_fallback_delay",
-            least_delay,
-            MILLISECOND..=LONGEST_FALLBACK_DELAY,
-        ),
-        (
-            &mut to.endpoint_expiry,
-            "delivery.endpoint_expiry",
-            raw.endpoint_expiry,
-            SECOND..=YEAR,
-        ),
-        (
-            &mut to.retry_base,
-            "delivery.retry_base",
-            raw.retry_base,
-            MILLISECOND..=DAY,
-        ),
-        (
-            &mut to.retry_max,
-            "delivery.retry_max",
-            raw.retry_max,
-            MILLISECOND..=DAY,
-        ),
-    ];
-    for (target, key, leaf, range) in spans {
-        reader.set(target, key, leaf, span(range));
-    }
+    let grace = span(Duration::ZERO..=HOUR);
+    reader.set(
+        &mut to.stream_grace,
+        "delivery.stream_grace",
+        raw.stream_grace,
+        grace,
+    );
+    let retap = span(MILLISECOND..=DAY * 30);
+    reader.set(
+        &mut to.retap_after,
+        "delivery.retap_after",
+        raw.retap_after,
+        retap,
+    );
+    let delay = span(MILLISECOND..=LONGEST_FALLBACK_DELAY);
+    let key = "delivery.min_fallback_delay";
+    reader.set(
+        &mut to.min_fallback_delay,
+        key,
+        raw.min_fallback_delay,
+        delay,
+    );
+    let key = "delivery.endpoint_expiry";
+    reader.set(
+        &mut to.endpoint_expiry,
+        key,
+        raw.endpoint_expiry,
+        span(SECOND..=YEAR),
+    );
+    let retry = span(MILLISECOND..=DAY);
+    reader.set(
+        &mut to.retry_base,
+        "delivery.retry_base",
+        raw.retry_base,
+        &retry,
+    );
+    reader.set(
+        &mut to.retry_max,
+        "delivery.retry_max",
+        raw.retry_max,
+        &retry,
+    );
     // Not 0: an endpoint's silent taps would wait for ever.
-    let silent = count(1..=600);
+    let key = "delivery.silent_per_hour";
     reader.set(
         &mut to.silent_per_hour,
-        "delivery.silent_per_hour",
+        key,
         raw.silent_per_hour,
-        silent,
+        count(1..=600),
     );
-    let in_flight = count(1..=10_000);
-    reader.set(
-        &mut to.concurrency,
-        "delivery.concurrency",
-        raw.concurrency,
-        in_flight,
-    );
+    let key = "delivery.concurrency";
+    reader.set(&mut to.concurrency, key, raw.concurrency, count(1..=10_000));
     if let Some(at) = retry_at.filter(|_| delivery.retry_base > delivery.retry_max) {
         let reason = "is longer than delivery.retry_max; write a shorter one, or raise that";
         reader.fault(at, "delivery.retry_base", reason);

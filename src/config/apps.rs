@@ -1,6 +1,9 @@
 //! What one app is configured with: parsed, its files read, ready to be used.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use url::Url;
 
@@ -39,6 +42,47 @@ impl App {
             ChannelKind::Wns => self.wns.is_some(),
             ChannelKind::None => true,
         }
+    }
+}
+
+/// The apps as they are now: one cheap handle for all that ask, so that a reload reaches them all at once.
+///
+/// An answer stays what it was while it is held; the next question sees the new apps.
+#[derive(Debug, Clone, Default)]
+pub struct Apps(Arc<RwLock<Arc<ByHost>>>);
+
+type ByHost = BTreeMap<AppHost, Arc<App>>;
+
+impl Apps {
+    /// A handle on `apps`; of two with one host the later counts (a loaded config has no such two).
+    pub fn new(apps: Vec<Arc<App>>) -> Self {
+        let handle = Self::default();
+        handle.replace(apps);
+        handle
+    }
+
+    /// The app named `host`, if there is one.
+    pub fn get(&self, host: &AppHost) -> Option<Arc<App>> {
+        self.current().get(host).cloned()
+    }
+
+    /// All apps, in the order of their hosts.
+    pub fn all(&self) -> Vec<Arc<App>> {
+        self.current().values().cloned().collect()
+    }
+
+    /// Puts `apps` in the place of all that there were, for every clone of this handle.
+    pub fn replace(&self, apps: Vec<Arc<App>>) {
+        let by_host: ByHost = apps
+            .into_iter()
+            .map(|app| (app.host.clone(), app))
+            .collect();
+        // A poisoned lock holds a whole map all the same: nothing here can stop halfway.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_host);
+    }
+
+    fn current(&self) -> Arc<ByHost> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -185,7 +229,11 @@ impl HostRule {
         };
         let url = Url::parse(&format!("https://{rest}/")).ok()?;
         let host = url.host_str()?.to_owned();
-        let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        let bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && !host.contains('*');
         let port = match rest.rsplit_once(':') {
             Some((_, digits)) if !digits.contains(']') => Some(digits.parse().ok()?),
             _ => None,
@@ -233,6 +281,54 @@ mod tests {
         check("127.0.0.1:9443", "127.0.0.1", 9443, true);
         check("127.0.0.1:9443", "127.0.0.1", 443, false);
         check("[::1]:9443", "[::1]", 9443, true);
+    }
+
+    #[test]
+    fn host_rules_are_names_and_nothing_more() {
+        for bad in [
+            "",
+            "*",
+            "a.*.b",
+            "a/b",
+            "a#b",
+            "a?b",
+            "ada@a",
+            "a:x",
+            "https://a",
+            "a b",
+        ] {
+            assert_eq!(HostRule::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reload_reaches_every_clone() {
+        let app = |host: &str| {
+            Arc::new(App {
+                host: AppHost::parse(host).unwrap(),
+                privacy: Privacy::Tap,
+                placeholder: Placeholder {
+                    default: VisualContent {
+                        title: "New".into(),
+                        body: None,
+                    },
+                    by_locale: BTreeMap::new(),
+                },
+                origins: Vec::new(),
+                badge: Badge::None,
+                apns: None,
+                fcm: None,
+                web_push: None,
+                wns: None,
+            })
+        };
+        let apps = Apps::new(vec![app("b"), app("a")]);
+        let clone = apps.clone();
+        let there = |host: &str| clone.get(&AppHost::parse(host).unwrap()).is_some();
+        assert!(there("a") && there("b") && !there("c"));
+        apps.replace(vec![app("c")]);
+        assert!(!there("a") && there("c"));
+        assert_eq!(clone.all().len(), 1);
     }
 
     #[test]

@@ -1,1 +1,2 @@
+//! Fan-out throughput.
 fn main() {}

@@ -2,6 +2,9 @@
 pub mod clock;
 pub mod config;
 pub mod doubles;
+pub mod hub;
+pub mod log;
+pub mod metrics;
 pub mod model;
 pub mod push;
 pub mod store;

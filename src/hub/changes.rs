@@ -45,7 +45,12 @@ impl Changes {
     }
 
     /// Posts a new notification.
-    pub(super) fn post(&mut self, draft: Draft, id: NotificationId, expires: Timestamp) -> Notification {
+    pub(super) fn post(
+        &mut self,
+        draft: Draft,
+        id: NotificationId,
+        expires: Timestamp,
+    ) -> Notification {
         let now = self.now;
         self.put_posted(draft, id, now, expires)
     }
@@ -58,7 +63,10 @@ impl Changes {
         expires: Timestamp,
     ) -> Notification {
         self.unit.push(Row::DropChange(old.changed_at));
-        self.unit.push(Row::DropExpiry(old.expires, Expiring::Notification(old.number)));
+        self.unit.push(Row::DropExpiry(
+            old.expires,
+            Expiring::Notification(old.number),
+        ));
         self.unit.push(Row::DropNotification(Box::new(old.clone())));
         self.user.live -= 1;
         self.user.unread -= u64::from(old.read == ReadState::Unread);
@@ -92,7 +100,8 @@ impl Changes {
         if let Some(app_id) = &it.draft.app_id {
             self.unit.push(Row::Name(app_id.clone(), number));
         }
-        self.unit.push(Row::Expiry(expires, Expiring::Notification(number)));
+        self.unit
+            .push(Row::Expiry(expires, Expiring::Notification(number)));
         self.put_change(&it, ChangeKind::Created, None);
         self.user.live += 1;
         self.user.unread += 1;
@@ -144,7 +153,10 @@ impl Changes {
     pub(super) fn expire(&mut self, old: &Notification) {
         self.unit.push(Row::DropNotification(Box::new(old.clone())));
         self.unit.push(Row::DropId(old.id));
-        self.unit.push(Row::DropExpiry(old.expires, Expiring::Notification(old.number)));
+        self.unit.push(Row::DropExpiry(
+            old.expires,
+            Expiring::Notification(old.number),
+        ));
         if old.removed.is_none() {
             self.take_away(old, Removal::Expired, None);
         }
@@ -162,14 +174,16 @@ impl Changes {
         it.changed_at = self.next_position();
         self.put_change(&it, ChangeKind::Removed(removal), by);
         let forget = self.now.plus(REMOVALS_KEPT);
-        self.unit.push(Row::Expiry(forget, Expiring::Removal(it.changed_at)));
+        self.unit
+            .push(Row::Expiry(forget, Expiring::Removal(it.changed_at)));
     }
 
     /// Forgets a removal; cursors from before it no longer reach.
     pub(super) fn forget(&mut self, removal: &Change) {
         let forget = removal.at.plus(REMOVALS_KEPT);
         self.unit.push(Row::DropChange(removal.position));
-        self.unit.push(Row::DropExpiry(forget, Expiring::Removal(removal.position)));
+        self.unit
+            .push(Row::DropExpiry(forget, Expiring::Removal(removal.position)));
         self.user.removals -= 1;
         self.user.floor = self.user.floor.max(removal.position);
     }
@@ -209,5 +223,9 @@ impl Changes {
 
 /// A marker of its own for `subject`.
 pub(super) fn marker(subject: &Subject, due: Timestamp) -> Marker {
-    Marker { due, subject: subject.clone(), tag: rand::random() }
+    Marker {
+        due,
+        subject: subject.clone(),
+        tag: rand::random(),
+    }
 }

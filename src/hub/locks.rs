@@ -1,30 +1,36 @@
-//! One lock a user: operations on one user are planned and committed one after another.
+//! One lock a user: operations on one user are planned and committed one after another. Apps have one of their own,
+//! for the channels that users may take from each other.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::model::Subject;
-
 /// How many locks are kept before those that nobody holds are thrown out.
 const KEPT: usize = 4096;
 
-/// The locks of all users that someone works on.
-#[derive(Debug, Default)]
-pub(super) struct Locks(Mutex<HashMap<Subject, Arc<AsyncMutex<()>>>>);
+/// The locks of everything that someone works on.
+#[derive(Debug)]
+pub(super) struct Locks<K>(Mutex<HashMap<K, Arc<AsyncMutex<()>>>>);
 
-impl Locks {
-    /// Waits for the user's lock.
-    pub(super) async fn lock(&self, subject: &Subject) -> OwnedMutexGuard<()> {
+impl<K> Default for Locks<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Locks<K> {
+    /// Waits for the lock of `of`.
+    pub(super) async fn lock(&self, of: &K) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if locks.len() >= KEPT {
                 locks.retain(|_, lock| Arc::strong_count(lock) > 1);
             }
-            Arc::clone(locks.entry(subject.clone()).or_default())
+            Arc::clone(locks.entry(of.clone()).or_default())
         };
         lock.lock_owned().await
     }

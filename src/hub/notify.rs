@@ -58,7 +58,9 @@ impl Hub {
         draft: Draft,
         once: Option<OnceKey>,
     ) -> Result<Posted, Error> {
-        let _running = once.map(|once| self.running.begin(&subject.app, once)).transpose()?;
+        let _running = once
+            .map(|once| self.running.begin(&subject.app, once))
+            .transpose()?;
         let (now, max) = (self.now(), self.limits().notifications_per_user);
         self.change(subject, move |reader, changes| {
             plan(reader, changes, draft, once, Rules { now, max })
@@ -110,10 +112,15 @@ fn plan(
         Some(app_id) => named(reader, &subject, app_id, rules.now)?,
         None => None,
     };
-    let expires = draft.expires.unwrap_or_else(|| rules.now.plus(DEFAULT_EXPIRY));
+    let expires = draft
+        .expires
+        .unwrap_or_else(|| rules.now.plus(DEFAULT_EXPIRY));
     let posted = match known {
         Some(known) if known.draft == draft => {
-            let posted = Posted { notification: known, created: false };
+            let posted = Posted {
+                notification: known,
+                created: false,
+            };
             if once.is_none() {
                 return Ok((changes.into_nothing(), posted));
             }
@@ -125,14 +132,20 @@ fn plan(
             }
             let notification = changes.replace(&old, draft, expires);
             changes.look(rules.now);
-            Posted { notification, created: false }
+            Posted {
+                notification,
+                created: false,
+            }
         }
         None => {
             make_room(reader, &mut changes, rules)?;
             let id = NotificationId::from_bytes(Uuid::now_v7().into_bytes());
             let notification = changes.post(draft, id, expires);
             changes.look(rules.now);
-            Posted { notification, created: true }
+            Posted {
+                notification,
+                created: true,
+            }
         }
     };
     remember(&mut changes, once, &posted, rules.now);
@@ -149,7 +162,9 @@ fn named(
     let Some(number) = reader.number_of_name(subject, app_id)? else {
         return Ok(None);
     };
-    Ok(reader.notification(subject, number)?.filter(|it| it.is_live(now)))
+    Ok(reader
+        .notification(subject, number)?
+        .filter(|it| it.is_live(now)))
 }
 
 /// The live notification with this id.
@@ -159,8 +174,12 @@ pub(super) fn live(
     id: NotificationId,
     now: Timestamp,
 ) -> Result<Notification, Error> {
-    let number = reader.number_of(subject, id)?.ok_or(Error::NotFound("notification"))?;
-    let found = reader.notification(subject, number)?.filter(|it| it.is_live(now));
+    let number = reader
+        .number_of(subject, id)?
+        .ok_or(Error::NotFound("notification"))?;
+    let found = reader
+        .notification(subject, number)?
+        .filter(|it| it.is_live(now));
     found.ok_or(Error::NotFound("notification"))
 }
 
@@ -204,8 +223,9 @@ pub(super) fn make_room_for_removal(
             return Ok(());
         };
         after = last.position;
-        let is_removal =
-            |change: &&crate::model::Change| matches!(change.kind, crate::model::ChangeKind::Removed(_));
+        let is_removal = |change: &&crate::model::Change| {
+            matches!(change.kind, crate::model::ChangeKind::Removed(_))
+        };
         if let Some(removal) = page.iter().find(is_removal) {
             changes.forget(removal);
             return Ok(());
@@ -235,7 +255,10 @@ fn answered_before(
         None => None,
     };
     let notification = notification.ok_or(Error::NotFound("notification"))?;
-    Ok(Some(Posted { notification, created: known.created }))
+    Ok(Some(Posted {
+        notification,
+        created: known.created,
+    }))
 }
 
 fn remember(changes: &mut Changes, once: Option<OnceKey>, posted: &Posted, now: Timestamp) {
@@ -244,7 +267,10 @@ fn remember(changes: &mut Changes, once: Option<OnceKey>, posted: &Posted, now: 
     };
     let subject = changes.user().subject.clone();
     let expires = now.plus(ONCE_KEPT);
-    changes.also(Row::Expiry(expires, Expiring::Once(subject.app.clone(), once.key)));
+    changes.also(Row::Expiry(
+        expires,
+        Expiring::Once(subject.app.clone(), once.key),
+    ));
     changes.also(Row::Once(Once {
         app: subject.app.clone(),
         key: once.key,
@@ -270,8 +296,16 @@ struct RunningGuard {
 impl Running {
     fn begin(&self, app: &AppHost, once: OnceKey) -> Result<RunningGuard, Error> {
         let entry = (app.clone(), once.key);
-        if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.clone()) {
-            Ok(RunningGuard { running: self.clone(), entry })
+        if self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(entry.clone())
+        {
+            Ok(RunningGuard {
+                running: self.clone(),
+                entry,
+            })
         } else {
             Err(Error::Conflict(
                 "the first request with this Idempotency-Key is still running; try again in a moment",
@@ -282,7 +316,11 @@ impl Running {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        let mut running = self.running.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self
+            .running
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.entry);
     }
 }

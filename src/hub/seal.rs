@@ -35,7 +35,10 @@ impl Purpose {
 
 impl Seal {
     pub(super) fn new(secret: &[u8; 32], epoch: u64) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), epoch }
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            epoch,
+        }
     }
 
     /// Writes a position of a user's feed so that only this hub, in this epoch, reads it back for this user.
@@ -112,13 +115,29 @@ mod tests {
         let seal = Seal::new(&[7; 32], 1);
         let at = FeedPosition(42);
         let text = seal.position(Purpose::Cursor, &subject("ada"), at);
-        assert_eq!(seal.open_position(Purpose::Cursor, &subject("ada"), &text), Some(at));
-        assert_eq!(seal.open_position(Purpose::Page, &subject("ada"), &text), None);
-        assert_eq!(seal.open_position(Purpose::Cursor, &subject("bob"), &text), None);
+        assert_eq!(
+            seal.open_position(Purpose::Cursor, &subject("ada"), &text),
+            Some(at)
+        );
+        assert_eq!(
+            seal.open_position(Purpose::Page, &subject("ada"), &text),
+            None
+        );
+        assert_eq!(
+            seal.open_position(Purpose::Cursor, &subject("bob"), &text),
+            None
+        );
         let later = Seal::new(&[7; 32], 2);
-        assert_eq!(later.open_position(Purpose::Cursor, &subject("ada"), &text), None);
+        assert_eq!(
+            later.open_position(Purpose::Cursor, &subject("ada"), &text),
+            None
+        );
         for bad in ["", "x", "AAAA", &text[1..], &format!("{text}A")] {
-            assert_eq!(seal.open_position(Purpose::Cursor, &subject("ada"), bad), None, "{bad}");
+            assert_eq!(
+                seal.open_position(Purpose::Cursor, &subject("ada"), bad),
+                None,
+                "{bad}"
+            );
         }
     }
 

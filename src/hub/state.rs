@@ -2,11 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{
-    Error, Hub,
-    changes::Changes,
-    notify,
-};
+use super::{Error, Hub, changes::Changes, notify};
 use crate::{
     model::{
         EndpointId, FeedPosition, Notification, NotificationId, Receipt, StateChange, Subject,
@@ -71,7 +67,13 @@ impl Hub {
     ) -> Result<usize, Error> {
         let now = self.now();
         let mut changed = 0;
-        let mut step = Step { from: FeedPosition::START, up_to, change, by, now };
+        let mut step = Step {
+            from: FeedPosition::START,
+            up_to,
+            change,
+            by,
+            now,
+        };
         let mut ids = match &selection {
             Selection::Ids(ids) => ids.chunks(STEP).map(<[_]>::to_vec).collect(),
             _ => vec![Vec::new()],
@@ -158,7 +160,7 @@ impl Hub {
             })
             .await?;
         if !unit.is_empty() {
-            self.store.commit_holding(unit, lock).await?;
+            self.store.commit_holding(unit, vec![lock]).await?;
         }
         Ok(())
     }
@@ -243,7 +245,9 @@ impl Step {
                 continue;
             };
             let it = reader.notification(subject, number)?;
-            found.extend(it.filter(|it| self.fits(it) && found.iter().all(|other| other.id != it.id)));
+            found.extend(
+                it.filter(|it| self.fits(it) && found.iter().all(|other| other.id != it.id)),
+            );
         }
         Ok(found)
     }

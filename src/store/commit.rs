@@ -38,8 +38,8 @@ pub(super) enum Work {
 
 pub(super) struct Request {
     pub(super) work: Work,
-    /// The user's lock, held until the disk has answered even if the caller has gone away.
-    pub(super) hold: Option<OwnedMutexGuard<()>>,
+    /// The locks that the plan was made under, held until the disk has answered even if the caller has gone away.
+    pub(super) hold: Vec<OwnedMutexGuard<()>>,
     pub(super) answer: oneshot::Sender<Result<(), Error>>,
 }
 

@@ -152,16 +152,20 @@ impl Store {
     /// `Conflict` where the feed has moved since the plan was made, `Full` where the disk has no room, `Closed`
     /// where the store has stopped.
     pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
-        self.hand_over(Work::Unit(unit), None).await
+        self.hand_over(Work::Unit(unit), Vec::new()).await
     }
 
-    /// Writes a unit that was planned under the user's lock, which is held until the disk has answered, even if
+    /// Writes a unit that was planned under locks, which are held until the disk has answered, even if
     /// the caller is dropped meanwhile.
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub async fn commit_holding(&self, unit: Unit, lock: OwnedMutexGuard<()>) -> Result<(), Error> {
-        self.hand_over(Work::Unit(unit), Some(lock)).await
+    pub async fn commit_holding(
+        &self,
+        unit: Unit,
+        locks: Vec<OwnedMutexGuard<()>>,
+    ) -> Result<(), Error> {
+        self.hand_over(Work::Unit(unit), locks).await
     }
 
     /// Writes a row that belongs to no user.
@@ -169,10 +173,10 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub async fn commit_app(&self, row: AppRow) -> Result<(), Error> {
-        self.hand_over(Work::App(row), None).await
+        self.hand_over(Work::App(row), Vec::new()).await
     }
 
-    async fn hand_over(&self, work: Work, hold: Option<OwnedMutexGuard<()>>) -> Result<(), Error> {
+    async fn hand_over(&self, work: Work, hold: Vec<OwnedMutexGuard<()>>) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
         self.committer.send(Request { work, hold, answer }).await?;
         answered.await.map_err(|_| Error::Closed)?
@@ -253,7 +257,7 @@ impl Store {
         let (answer, _answered) = oneshot::channel();
         let stop = Request {
             work: Work::Stop,
-            hold: None,
+            hold: Vec::new(),
             answer,
         };
         // Where the committer has failed there is nobody to stop.

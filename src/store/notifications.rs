@@ -107,9 +107,22 @@ impl Reader {
         subject: &Subject,
         visit: &mut dyn FnMut(Notification) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        self.oldest_first_from(subject, FeedPosition::START, visit)
+    }
+
+    /// The same from the one posted at `from` on.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn oldest_first_from(
+        &self,
+        subject: &Subject,
+        from: FeedPosition,
+        visit: &mut dyn FnMut(Notification) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         self.walk(
             subject,
-            (FeedPosition::START, FeedPosition(u64::MAX)),
+            (from, FeedPosition(u64::MAX)),
             Order::Ascending,
             visit,
         )

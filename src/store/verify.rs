@@ -7,7 +7,7 @@ use super::{
     Error, Reader,
     engine::Order,
     keys::{self, ExpiryKind, UserKey},
-    records::{self, Record},
+    records::Record,
 };
 use crate::model::{
     Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal, User,

@@ -1,1 +1,2 @@
+//! Tests through the public door.
 fn main() {}

@@ -1,0 +1,303 @@
+//! Keys, tokens and tickets: mint, check, revoke. Secrets are shown once and kept as hashes.
+
+use std::time::Duration;
+
+use aws_lc_rs::{
+    constant_time,
+    digest::{SHA256, digest},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Error, Hub};
+use crate::{
+    model::{AppHost, AppKey, EndpointId, Scope, Secret, Subject, Timestamp, UserToken},
+    store::{AppRow, Expiring, Row, Unit},
+};
+
+/// How long an access token of `/oauth2` lives, in seconds.
+pub const ACCESS_SECS: u64 = 3599;
+/// How long a user token lives where nobody says, and where it is bound to an endpoint.
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+const BOUND_TOKEN_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+const KEY_PREFIX: &str = "bk_";
+const ACCESS_PREFIX: &str = "ba_";
+const TOKEN_PREFIX: &str = "bu_";
+
+/// Who calls, as proved by a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// An app server.
+    App(AppCaller),
+    /// An app's client, for one person.
+    User(UserCaller),
+}
+
+/// An app server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppCaller {
+    /// Its app.
+    pub app: AppHost,
+    /// The key that it holds, or that its token was got with.
+    pub key_id: String,
+    /// What the key may do.
+    pub scope: Scope,
+}
+
+/// An app's client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserCaller {
+    /// The person.
+    pub subject: Subject,
+    /// The endpoint that the token is bound to.
+    pub endpoint: Option<EndpointId>,
+    /// When the token ends.
+    pub expires: Timestamp,
+    /// What names the token in the store.
+    pub hash: [u8; 32],
+}
+
+/// A minted credential, shown this once.
+#[derive(Debug)]
+pub struct Minted<T> {
+    /// What the hub keeps of it.
+    pub kept: T,
+    /// What the holder keeps.
+    pub secret: Secret<String>,
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
+    hash
+}
+
+fn random_text(bytes: usize) -> String {
+    URL_SAFE_NO_PAD.encode(
+        std::iter::repeat_with(rand::random::<u8>)
+            .take(bytes)
+            .collect::<Vec<u8>>(),
+    )
+}
+
+impl Hub {
+    /// Makes an app key.
+    ///
+    /// # Errors
+    /// `NotFound` where the config has no such app; `Store`.
+    pub async fn create_key(
+        &self,
+        app: &AppHost,
+        name: Option<String>,
+        scope: Scope,
+    ) -> Result<Minted<AppKey>, Error> {
+        self.app(app)
+            .ok_or(Error::NotFound("app; add it to the config first"))?;
+        let id: String = random_text(9).replace(['-', '_'], "x");
+        let secret = format!("{KEY_PREFIX}{id}_{}", random_text(32));
+        let key = AppKey {
+            id,
+            app: app.clone(),
+            name,
+            scope,
+            hash: hash(&secret),
+            created: self.now(),
+            revoked: None,
+        };
+        self.store.commit_app(AppRow::Key(key.clone())).await?;
+        Ok(Minted {
+            kept: key,
+            secret: Secret::new(secret),
+        })
+    }
+
+    /// All app keys, or one app's, in the order they were made.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn keys(&self, app: Option<AppHost>) -> Result<Vec<AppKey>, Error> {
+        let mut keys = self
+            .store
+            .ask(|reader| Ok::<_, Error>(reader.app_keys()?))
+            .await?;
+        keys.retain(|key| app.as_ref().is_none_or(|app| key.app == *app));
+        keys.sort_by_key(|key| key.created);
+        Ok(keys)
+    }
+
+    /// Ends a key, what it got from `/oauth2`, and, if asked, the user tokens that it minted.
+    ///
+    /// # Errors
+    /// `NotFound`; `Store`.
+    pub async fn revoke_key(&self, id: &str, with_tokens: bool) -> Result<(), Error> {
+        let asked = id.to_owned();
+        let key = self
+            .store
+            .ask(move |reader| Ok::<_, Error>(reader.app_key(&asked)?))
+            .await?;
+        let mut key = key
+            .filter(|key| key.revoked.is_none())
+            .ok_or(Error::NotFound("key"))?;
+        key.revoked = Some(self.now());
+        self.store.commit_app(AppRow::Key(key)).await?;
+        if !with_tokens {
+            return Ok(());
+        }
+        let minted_by = id.to_owned();
+        let tokens = self
+            .store
+            .ask(move |reader| Ok::<_, Error>(reader.tokens_minted_by(&minted_by)?))
+            .await?;
+        for token in tokens {
+            self.end_token(token).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_token(&self, token: UserToken) -> Result<(), Error> {
+        // Under `expects`, so that the person's open streams hear of it.
+        self.change(token.subject.clone(), move |_, mut changes| {
+            changes.also(Row::DropExpiry(token.expires, Expiring::Token(token.hash)));
+            changes.also(Row::DropToken(token));
+            Ok((changes.into_unit(), ()))
+        })
+        .await
+    }
+
+    /// Says who holds a bearer credential.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where it is unknown, forged, revoked or over; `Store`.
+    pub fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
+        if bearer.starts_with(KEY_PREFIX) {
+            return self.key_caller(bearer).map(Caller::App);
+        }
+        if let Some(access) = bearer.strip_prefix(ACCESS_PREFIX) {
+            return self.access_caller(access).map(Caller::App);
+        }
+        let hash = hash(bearer);
+        let token = self.store.reader().token(&hash)?;
+        let token = token
+            .filter(|token| token.expires > self.now() && bearer.starts_with(TOKEN_PREFIX))
+            .filter(|token| self.app(&token.subject.app).is_some())
+            .ok_or(Error::Unauthenticated(
+                "this token is unknown, or its time is over",
+            ))?;
+        Ok(Caller::User(UserCaller {
+            subject: token.subject,
+            endpoint: token.endpoint,
+            expires: token.expires,
+            hash,
+        }))
+    }
+
+    fn key_caller(&self, secret: &str) -> Result<AppCaller, Error> {
+        const BAD: Error = Error::Unauthenticated("this app key is unknown, or was revoked");
+        let id = secret[KEY_PREFIX.len()..]
+            .split('_')
+            .next()
+            .unwrap_or_default();
+        let key = self.store.reader().app_key(id)?.ok_or(BAD)?;
+        constant_time::verify_slices_are_equal(&hash(secret), &key.hash).map_err(|_| BAD)?;
+        self.caller_of(key).ok_or(BAD)
+    }
+
+    fn access_caller(&self, access: &str) -> Result<AppCaller, Error> {
+        const BAD: Error = Error::Unauthenticated("this access token is not good (any more)");
+        let (app, key_id, expires) = self.seal.open_access(access).ok_or(BAD)?;
+        let key = self
+            .store
+            .reader()
+            .app_key(&key_id)?
+            .filter(|key| key.app == app)
+            .ok_or(BAD)?;
+        if expires <= self.now() {
+            return Err(BAD);
+        }
+        self.caller_of(key).ok_or(BAD)
+    }
+
+    fn caller_of(&self, key: AppKey) -> Option<AppCaller> {
+        let alive = key.revoked.is_none() && self.app(&key.app).is_some();
+        alive.then_some(AppCaller {
+            app: key.app,
+            key_id: key.id,
+            scope: key.scope,
+        })
+    }
+
+    /// An access token for the holder of an app key (OAuth 2.0 client credentials, RFC 6749 section 4.4).
+    ///
+    /// # Errors
+    /// `Unauthenticated` where the key is not this client's; `Store`.
+    pub fn access_token(&self, client_id: &str, client_secret: &str) -> Result<String, Error> {
+        const BAD: Error = Error::Unauthenticated("client_id or client_secret is wrong");
+        if !client_secret.starts_with(KEY_PREFIX) {
+            return Err(BAD);
+        }
+        let caller = self.key_caller(client_secret)?;
+        if AppHost::parse(client_id).ok().as_ref() != Some(&caller.app) {
+            return Err(BAD);
+        }
+        let expires = self.now().plus(Duration::from_secs(ACCESS_SECS));
+        let access = self.seal.access(&caller.app, &caller.key_id, expires);
+        Ok(format!("{ACCESS_PREFIX}{access}"))
+    }
+
+    /// Mints a user token; the user exists from then on.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn mint_token(
+        &self,
+        subject: Subject,
+        endpoint: Option<EndpointId>,
+        life: Option<Duration>,
+        minted_by: Option<String>,
+    ) -> Result<Minted<UserToken>, Error> {
+        let usual = if endpoint.is_some() {
+            BOUND_TOKEN_LIFE
+        } else {
+            TOKEN_LIFE
+        };
+        let secret = format!("{TOKEN_PREFIX}{}", random_text(32));
+        let token = UserToken {
+            hash: hash(&secret),
+            subject: subject.clone(),
+            endpoint,
+            minted_by,
+            expires: self.now().plus(life.unwrap_or(usual)),
+        };
+        let kept = token.clone();
+        self.change(subject, move |reader, mut changes| {
+            let known = reader.known_user(&changes.user().subject)?.is_some();
+            let rows = [
+                Row::Expiry(token.expires, Expiring::Token(token.hash)),
+                Row::Token(token),
+            ];
+            // A known user's row stays as it is, so their streams need not wake for this.
+            if known {
+                let mut unit = Unit::of(changes.user().subject.clone());
+                rows.into_iter().for_each(|row| unit.push(row));
+                return Ok((unit, ()));
+            }
+            rows.into_iter().for_each(|row| changes.also(row));
+            Ok((changes.into_unit(), ()))
+        })
+        .await?;
+        Ok(Minted {
+            kept,
+            secret: Secret::new(secret),
+        })
+    }
+
+    /// Whether a user token is still good: asked again by what lives longer than a request.
+    pub fn still_good(&self, caller: &UserCaller) -> bool {
+        let known = self
+            .store
+            .reader()
+            .token(&caller.hash)
+            .is_ok_and(|token| token.is_some());
+        known && caller.expires > self.now()
+    }
+}

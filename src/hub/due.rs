@@ -1,0 +1,486 @@
+//! Who is due a tap, and what kind: pure. It compares levels (where the feed stands, what an endpoint has fetched,
+//! what the push services took) and never remembers an event, so running it twice is harmless and a crash needs no
+//! repair.
+
+use std::time::Duration;
+
+use crate::{
+    config::{
+        Delivery,
+        apps::{App, Privacy},
+    },
+    model::{
+        Change, ChangeKind, ChannelKind, Endpoint, FeedPosition, FetchMark, Notification, Platform,
+        Priority, Reason, Removal, Tap, TapKind, TapState, Timestamp,
+    },
+};
+
+/// How many pushes that the platform shows may leave at once, before it is one a second.
+const BURST: u32 = 5;
+/// Of more visible notifications than these waiting, the newest leave; a later tap covers the rest.
+const VISIBLE_WAITING: usize = 10;
+/// The least distance of two pushes that the platform does not itself show.
+const GAP: Duration = Duration::from_secs(1);
+/// The longest wait before an unanswered tap is repeated.
+const RETAP_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A change, with the notification that it is of where that is still kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The change.
+    pub change: Change,
+    /// The notification, deleted ones as stubs.
+    pub notification: Option<Notification>,
+}
+
+/// Where one endpoint stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// The endpoint, its channel as it stands.
+    pub endpoint: Endpoint,
+    /// What dispatch knows of it.
+    pub state: TapState,
+    /// How far it has pulled.
+    pub mark: FetchMark,
+    /// Whether it has a stream open.
+    pub streaming: bool,
+    /// Notifications whose fallback is still open there, and that it has not read singly.
+    pub fallbacks: Vec<Notification>,
+}
+
+/// What is to happen at one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// This tap leaves now.
+    Push(Tap),
+    /// Something is owed, and waits for this reason until then.
+    Wait(Reason, Timestamp),
+    /// Nothing is owed.
+    Idle,
+}
+
+/// A decision, and what is to be kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is to happen now.
+    pub decision: Decision,
+    /// When to look again at the latest, where time alone can change the decision.
+    pub look: Option<Timestamp>,
+    /// The fallbacks that are still open at this endpoint.
+    pub fallbacks: Vec<FeedPosition>,
+}
+
+/// What an endpoint lacks.
+#[derive(Debug, Default)]
+struct Needs<'a> {
+    /// Visible notifications to announce, oldest first.
+    visible: Vec<&'a Step>,
+    /// The newest change that wants a silent tap.
+    silent: Option<(TapKind, &'a Step)>,
+    /// Whether a raw one of High priority is among them.
+    urgent: bool,
+    /// When the first of it happened.
+    since: Option<Timestamp>,
+}
+
+impl Level {
+    /// What dispatch knows of the present registration; nothing, of an earlier one.
+    pub fn current_state(&self) -> TapState {
+        if self.state.generation == self.endpoint.generation {
+            self.state.clone()
+        } else {
+            TapState {
+                generation: self.endpoint.generation,
+                ..TapState::default()
+            }
+        }
+    }
+
+    /// Everything up to here is settled for the endpoint: fetched, tapped for, or found not to concern it.
+    pub fn base(&self) -> FeedPosition {
+        self.mark.position.max(self.current_state().covered)
+    }
+
+    /// Whether a push service took a tap that the endpoint has not answered by a fetch.
+    pub fn is_unanswered(&self) -> bool {
+        self.current_state().tapped > self.mark.position
+    }
+
+    /// From where on the feed is wanted to decide: the base, or, where an unanswered tap may be repeated, what
+    /// the endpoint has fetched.
+    pub fn wants_from(&self, delivery: &Delivery, now: Timestamp) -> FeedPosition {
+        let state = self.current_state();
+        if self.is_unanswered() && state.tapped_silently && retap_at(&state, delivery) <= now {
+            self.mark.position
+        } else {
+            self.base()
+        }
+    }
+
+    /// Decides. `steps` are the changes after [`Level::wants_from`], in order; `head` is the feed's.
+    pub fn decide(
+        &self,
+        steps: &[Step],
+        head: FeedPosition,
+        (app, delivery): (&App, &Delivery),
+        now: Timestamp,
+    ) -> Verdict {
+        let state = self.current_state();
+        let fallbacks = self.open_fallbacks(steps, &state, now);
+        let numbers = fallbacks.iter().map(|it| it.number).collect();
+        let next_fallback = fallbacks
+            .iter()
+            .filter_map(|it| it.fallback_due())
+            .filter(|due| *due > now)
+            .min();
+        let decision =
+            if self.endpoint.channel.kind() == ChannelKind::None || self.endpoint.expires <= now {
+                Decision::Idle
+            } else {
+                let due = Due {
+                    level: self,
+                    state: &state,
+                    steps,
+                    head,
+                    app,
+                    delivery,
+                    now,
+                };
+                due.decide(&fallbacks)
+            };
+        let look = match &decision {
+            Decision::Wait(_, until) => Some(next_fallback.map_or(*until, |due| due.min(*until))),
+            Decision::Push(_) => None,
+            Decision::Idle => next_fallback
+                .into_iter()
+                .chain(self.repeat_look(&state, delivery, now))
+                .min(),
+        };
+        Verdict {
+            decision,
+            look,
+            fallbacks: numbers,
+        }
+    }
+
+    /// When an unanswered silent tap comes up for repetition.
+    fn repeat_look(
+        &self,
+        state: &TapState,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let due = retap_at(state, delivery);
+        (self.is_unanswered() && state.tapped_silently && due > now).then_some(due)
+    }
+
+    /// What still waits for its fallback here: those known, and those that the steps bring.
+    fn open_fallbacks<'a>(
+        &'a self,
+        steps: &'a [Step],
+        state: &TapState,
+        now: Timestamp,
+    ) -> Vec<&'a Notification> {
+        let posted = steps.iter().filter_map(|step| step.notification.as_ref());
+        let mut open: Vec<&Notification> = Vec::new();
+        for it in self.fallbacks.iter().chain(posted) {
+            let named = it
+                .draft
+                .fallback
+                .as_ref()
+                .is_some_and(|fallback| fallback.platforms.contains(&self.endpoint.platform));
+            let waits = named
+                && it.is_open(now)
+                && it.number > self.mark.position
+                && it.number > self.endpoint.registered_at
+                && !state.fell_back.contains(&it.number)
+                && open.iter().all(|other| other.number != it.number);
+            if waits {
+                open.push(it);
+            }
+        }
+        open
+    }
+
+    /// Whether what a change is about has ever reached the endpoint, or a tap for it has.
+    fn saw(&self, state: &TapState, step: &Step) -> bool {
+        let number = step.change.number;
+        let targeted = step
+            .notification
+            .as_ref()
+            .is_none_or(|it| it.draft.targets(self.endpoint.platform));
+        self.mark.position >= number || (state.covered >= number && targeted)
+    }
+}
+
+/// When a silent tap that is not answered may be repeated.
+fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
+    let wait = delivery
+        .retap_after
+        .saturating_mul(1 << state.repeats.min(16))
+        .min(RETAP_MAX.max(delivery.retap_after));
+    state.tapped_at.plus(wait)
+}
+
+/// One decision in the making.
+struct Due<'a> {
+    level: &'a Level,
+    state: &'a TapState,
+    steps: &'a [Step],
+    head: FeedPosition,
+    app: &'a App,
+    delivery: &'a Delivery,
+    now: Timestamp,
+}
+
+impl<'a> Due<'a> {
+    fn decide(&self, fallbacks: &[&Notification]) -> Decision {
+        let needs = self.needs(self.level.base());
+        let fallback = fallbacks
+            .iter()
+            .filter(|it| it.fallback_due().is_some_and(|due| due <= self.now))
+            .max_by_key(|it| it.number);
+        let repeat = self.repeat();
+        let owed = !needs.visible.is_empty() || needs.silent.is_some() || repeat.is_some();
+        if !owed && fallback.is_none() {
+            return Decision::Idle;
+        }
+        if self.state.not_before > self.now {
+            let reason = if self.state.stopped {
+                Reason::ServiceStopped
+            } else {
+                Reason::Retry
+            };
+            return Decision::Wait(reason, self.state.not_before);
+        }
+        if let Some(it) = fallback {
+            return self.show(TapKind::Fallback, it, self.after_fallback(&needs));
+        }
+        if let Some(wait) = self.stream_grace(&needs) {
+            return wait;
+        }
+        if !needs.visible.is_empty() {
+            return self.visible(&needs);
+        }
+        match (needs.silent, repeat) {
+            (Some((kind, step)), _) => self.silent(kind, step, needs.urgent),
+            (None, Some((kind, step))) => self.silent(kind, step, false),
+            (None, None) => Decision::Idle,
+        }
+    }
+
+    /// What the endpoint lacks after `base`.
+    fn needs(&self, base: FeedPosition) -> Needs<'a> {
+        let mut needs = Needs::default();
+        for step in self.steps.iter().filter(|step| step.change.position > base) {
+            if self.take_in(step, base, &mut needs) {
+                needs.since = needs.since.or(Some(step.change.at));
+            }
+        }
+        needs
+    }
+
+    fn take_in(&self, step: &'a Step, base: FeedPosition, needs: &mut Needs<'a>) -> bool {
+        let (change, endpoint) = (&step.change, &self.level.endpoint);
+        if change.by.as_ref() == Some(&endpoint.id)
+            || change.kind == ChangeKind::Removed(Removal::Expired)
+        {
+            return false;
+        }
+        let is_new = change.kind == ChangeKind::Created || change.number > base;
+        if is_new {
+            return self.take_in_new(step, needs);
+        }
+        let wants = endpoint.platform != Platform::WebPush || endpoint.state_sync;
+        if !wants || !self.level.saw(self.state, step) {
+            return false;
+        }
+        needs.silent = Some(match needs.silent {
+            Some((TapKind::Created, created)) => (TapKind::Created, created),
+            _ => (TapKind::Changed, step),
+        });
+        true
+    }
+
+    /// Only what nobody has dealt with interrupts anyone.
+    fn take_in_new(&self, step: &'a Step, needs: &mut Needs<'a>) -> bool {
+        let endpoint = &self.level.endpoint;
+        let Some(it) = step.notification.as_ref() else {
+            return false;
+        };
+        if !it.draft.targets(endpoint.platform) || !it.is_open(self.now) {
+            return false;
+        }
+        if it.draft.visual.is_some() && it.number > endpoint.registered_at {
+            needs.visible.push(step);
+        } else {
+            needs.silent = Some((TapKind::Created, step));
+            needs.urgent |=
+                it.draft.priority == Priority::High && it.number > endpoint.registered_at;
+        }
+        true
+    }
+
+    /// What an unanswered silent tap was about, where it may be repeated and something of it is still wanted.
+    fn repeat(&self) -> Option<(TapKind, &'a Step)> {
+        let unanswered = self.level.is_unanswered() && self.state.tapped_silently;
+        if !unanswered || retap_at(self.state, self.delivery) > self.now {
+            return None;
+        }
+        let lacks = self.needs(self.level.mark.position);
+        let visible = lacks.visible.last().map(|step| (TapKind::Created, *step));
+        visible.or(lacks.silent)
+    }
+
+    fn stream_grace(&self, needs: &Needs<'_>) -> Option<Decision> {
+        let until = needs.since?.plus(self.delivery.stream_grace);
+        (self.level.streaming && self.now < until)
+            .then_some(Decision::Wait(Reason::Streaming, until))
+    }
+
+    /// Whether the platform itself shows a visible push, rather than waking the app to do so.
+    fn is_displayed(&self, kind: TapKind) -> bool {
+        let direct = self.app.privacy == Privacy::Direct;
+        let toast = self
+            .app
+            .wns
+            .as_ref()
+            .is_some_and(|wns| wns.placeholder_toast);
+        match self.level.endpoint.channel.kind() {
+            ChannelKind::Apns => true,
+            ChannelKind::Fcm => direct || kind == TapKind::Fallback,
+            ChannelKind::Wns => direct || toast || self.state.toast || kind == TapKind::Fallback,
+            ChannelKind::WebPush | ChannelKind::None => false,
+        }
+    }
+
+    fn visible(&self, needs: &Needs<'_>) -> Decision {
+        if !self.is_displayed(TapKind::Created) {
+            return match needs
+                .visible
+                .last()
+                .and_then(|step| step.notification.as_ref())
+            {
+                Some(newest) => self.show(TapKind::Created, newest, self.head),
+                None => Decision::Idle,
+            };
+        }
+        let waiting = &needs.visible;
+        let first = waiting.len().saturating_sub(VISIBLE_WAITING);
+        let covers = match waiting.get(first + 1) {
+            None => self.head,
+            Some(next) => FeedPosition(next.change.position.0 - 1),
+        };
+        match waiting
+            .get(first)
+            .and_then(|step| step.notification.as_ref())
+        {
+            Some(it) => self.show(TapKind::Created, it, covers),
+            None => Decision::Idle,
+        }
+    }
+
+    /// A fallback speaks for all that is owed, unless others are still to be shown one by one.
+    fn after_fallback(&self, needs: &Needs<'_>) -> FeedPosition {
+        if needs.visible.is_empty() {
+            self.head
+        } else {
+            self.level.base()
+        }
+    }
+
+    fn show(&self, kind: TapKind, it: &Notification, covers: FeedPosition) -> Decision {
+        let wait = if self.is_displayed(kind) {
+            self.burst_until()
+        } else {
+            self.gap_until()
+        };
+        match wait {
+            Some(until) => Decision::Wait(Reason::Coalescing, until),
+            None => Decision::Push(Tap {
+                kind,
+                shows: Some(it.id),
+                visible: true,
+                covers,
+            }),
+        }
+    }
+
+    fn burst_until(&self) -> Option<Timestamp> {
+        let used = burst_left(self.state, self.now);
+        let over = u64::from((used + 1).saturating_sub(BURST));
+        (over > 0).then(|| {
+            self.state.burst_at.plus(Duration::from_secs(
+                u64::from(self.state.burst.saturating_sub(used)) + over,
+            ))
+        })
+    }
+
+    fn gap_until(&self) -> Option<Timestamp> {
+        let until = self.state.last_push.plus(GAP);
+        (self.state.last_push > Timestamp::default() && until > self.now).then_some(until)
+    }
+
+    fn silent(&self, kind: TapKind, step: &Step, urgent: bool) -> Decision {
+        if !urgent && self.level.is_unanswered() {
+            let until = retap_at(self.state, self.delivery);
+            if until > self.now {
+                return Decision::Wait(Reason::Unanswered, until);
+            }
+        }
+        if !urgent && let Some(until) = self.budget_until() {
+            return Decision::Wait(Reason::SilentBudget, until);
+        }
+        if let Some(until) = self.gap_until() {
+            return Decision::Wait(Reason::Coalescing, until);
+        }
+        let web = self.level.endpoint.platform == Platform::WebPush;
+        let shows = (web && kind == TapKind::Created).then_some(step.change.notification);
+        Decision::Push(Tap {
+            kind,
+            shows,
+            visible: false,
+            covers: self.head,
+        })
+    }
+
+    /// Apple grants an app few background pushes; the hub keeps to that by itself.
+    fn budget_until(&self) -> Option<Timestamp> {
+        if self.level.endpoint.channel.kind() != ChannelKind::Apns {
+            return None;
+        }
+        let hour = Duration::from_secs(3600);
+        let budget = usize::from(self.delivery.silent_per_hour);
+        let recent: Vec<Timestamp> = self
+            .state
+            .silent
+            .iter()
+            .copied()
+            .filter(|at| at.plus(hour) > self.now)
+            .collect();
+        let over = recent.len().checked_sub(budget)?;
+        recent.get(over).map(|at| at.plus(hour))
+    }
+}
+
+/// How much of the burst is used up at `now`; one of it comes back each second.
+pub fn burst_left(state: &TapState, now: Timestamp) -> u32 {
+    let back = u32::try_from(now.since(state.burst_at).as_secs()).unwrap_or(u32::MAX);
+    state.burst.saturating_sub(back)
+}
+
+/// Whether a tap to this endpoint is one that the platform itself shows.
+pub fn is_displayed(level: &Level, tap: &Tap, app: &App) -> bool {
+    let state = level.current_state();
+    let delivery = Delivery::default();
+    let due = Due {
+        level,
+        state: &state,
+        steps: &[],
+        head: tap.covers,
+        app,
+        delivery: &delivery,
+        now: Timestamp::default(),
+    };
+    tap.visible && due.is_displayed(tap.kind)
+}

@@ -1,0 +1,356 @@
+//! Endpoints: register, refresh, list, remove. A channel belongs to one endpoint of an app, or is shared.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Error, Hub, changes::Changes};
+use crate::{
+    model::{
+        AppHost, Channel, Endpoint, EndpointId, FeedPosition, Owner, Platform, Subject,
+        SubscriptionId, TapId, Timestamp,
+    },
+    store::{Expiring, Reader, Row, Unit},
+};
+
+/// How many people may share one channel.
+const SHARERS: usize = 5;
+/// How often an endpoint's `lastSeenDateTime` moves at most.
+const SEEN_EVERY: Duration = Duration::from_secs(3600);
+
+/// How many rows of pushes go with an endpoint at once.
+const PUSHES_DROPPED: usize = 200;
+
+/// A checked registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Which endpoint.
+    pub id: EndpointId,
+    /// Its kind of device.
+    pub platform: Platform,
+    /// How to reach it.
+    pub channel: Channel,
+    /// What the person calls it.
+    pub display_name: Option<String>,
+    /// The language that it shows.
+    pub locale: Option<String>,
+    /// Whether it wants silent pushes of state changes (web).
+    pub state_sync: bool,
+    /// Whether it shares its channel with other people.
+    pub shared: bool,
+    /// When it wants to be forgotten, if earlier than the hub would.
+    pub expires: Option<Timestamp>,
+}
+
+/// What registering came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The endpoint as stored.
+    pub endpoint: Endpoint,
+    /// Whether it is new.
+    pub created: bool,
+}
+
+/// What a plan needs to know beside the store.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    now: Timestamp,
+    expiry: Duration,
+    max: usize,
+    grace: Duration,
+}
+
+impl Hub {
+    /// Registers a device of a user, or refreshes it.
+    ///
+    /// # Errors
+    /// `Limit` where too many people share the channel; `Store`.
+    pub async fn register(
+        &self,
+        subject: Subject,
+        registration: Registration,
+    ) -> Result<Registered, Error> {
+        let rules = Rules {
+            now: self.now(),
+            expiry: self.delivery().endpoint_expiry,
+            max: self.limits().endpoints_per_user,
+            grace: self.delivery().stream_grace,
+        };
+        // Two users who claim one channel at the same moment are put in order by the app's own lock.
+        let channels = self.channels.lock(&subject.app).await;
+        let plan = move |reader: &Reader, changes| plan(reader, changes, registration, rules);
+        self.change_holding(subject, vec![channels], plan).await
+    }
+
+    /// The user's live endpoints, first registered first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn endpoints(&self, subject: Subject) -> Result<Vec<Endpoint>, Error> {
+        let now = self.now();
+        self.store
+            .ask(move |reader| {
+                let mut endpoints = reader.endpoints(&subject)?;
+                endpoints.retain(|endpoint| endpoint.expires > now);
+                endpoints.sort_by_key(|endpoint| endpoint.created);
+                Ok(endpoints)
+            })
+            .await
+    }
+
+    /// Signs a device out: its channel, tokens and streams end with it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Store`.
+    pub async fn remove_endpoint(&self, subject: Subject, id: EndpointId) -> Result<(), Error> {
+        let now = self.now();
+        let channels = self.channels.lock(&subject.app).await;
+        self.change_holding(subject, vec![channels], move |reader, mut changes| {
+            let subject = changes.user().subject.clone();
+            let old = reader.registered_endpoint(&subject, &id)?;
+            let old = old.ok_or(Error::NotFound("endpoint"))?;
+            if old.expires <= now {
+                return Err(Error::NotFound("endpoint"));
+            }
+            retire(reader, &mut changes, &old)?;
+            Ok((changes.into_unit(), ()))
+        })
+        .await
+    }
+
+    /// Notes that a device called; writes at most once an hour.
+    ///
+    /// # Errors
+    /// `EndpointNotFound` where it is not registered, or expired; `Store`.
+    pub async fn seen(&self, subject: &Subject, id: &EndpointId) -> Result<Endpoint, Error> {
+        let now = self.now();
+        let (asked, asked_id) = (subject.clone(), id.clone());
+        let endpoint = self
+            .store
+            .ask(move |reader| live(reader, &asked, &asked_id, now))
+            .await?;
+        if now < endpoint.last_seen.plus(SEEN_EVERY) {
+            return Ok(endpoint);
+        }
+        let expires = now.plus(self.delivery().endpoint_expiry);
+        let id = id.clone();
+        self.change(subject.clone(), move |reader, mut changes| {
+            let subject = changes.user().subject.clone();
+            let answered = live(reader, &subject, &id, now)?;
+            let Some(mut stored) = reader.registered_endpoint(&subject, &id)? else {
+                return Err(Error::EndpointNotFound);
+            };
+            changes.also(Row::DropExpiry(
+                stored.expires,
+                Expiring::Endpoint(id.clone()),
+            ));
+            stored.last_seen = now;
+            stored.expires = stored.expires.max(expires);
+            changes.also(Row::Expiry(stored.expires, Expiring::Endpoint(id)));
+            changes.also(Row::Endpoint(Box::new(stored)));
+            Ok((changes.into_unit(), answered))
+        })
+        .await
+    }
+}
+
+fn live(
+    reader: &Reader,
+    subject: &Subject,
+    id: &EndpointId,
+    now: Timestamp,
+) -> Result<Endpoint, Error> {
+    let found = reader
+        .endpoint(subject, id)?
+        .filter(|endpoint| endpoint.expires > now);
+    found.ok_or(Error::EndpointNotFound)
+}
+
+fn plan(
+    reader: &Reader,
+    mut changes: Changes,
+    asked: Registration,
+    rules: Rules,
+) -> Result<(Unit, Registered), Error> {
+    let subject = changes.user().subject.clone();
+    let stored = reader.registered_endpoint(&subject, &asked.id)?;
+    let old = match stored {
+        Some(expired) if expired.expires <= rules.now => {
+            retire(reader, &mut changes, &expired)?;
+            None
+        }
+        other => other,
+    };
+    if old.is_none() {
+        make_room(reader, &mut changes, rules)?;
+    }
+    let live = match &old {
+        Some(old) => reader.endpoint(&subject, &old.id)?,
+        None => None,
+    };
+    let endpoint = renew(old.as_ref(), live.as_ref(), asked, &changes, rules);
+    if let Some(old) = &old {
+        changes.also(Row::DropExpiry(
+            old.expires,
+            Expiring::Endpoint(old.id.clone()),
+        ));
+        if old.channel.identity() != endpoint.channel.identity() {
+            let_go(reader, &mut changes, old)?;
+        }
+    } else {
+        changes.also(Row::Subscription(
+            endpoint.subscription,
+            endpoint.id.clone(),
+        ));
+    }
+    claim(reader, &mut changes, &endpoint)?;
+    changes.also(Row::Expiry(
+        endpoint.expires,
+        Expiring::Endpoint(endpoint.id.clone()),
+    ));
+    changes.also(Row::Endpoint(Box::new(endpoint.clone())));
+    if changes.user().head > FeedPosition::START {
+        // A client pulls right after registering; only one that does not is tapped for what waits.
+        changes.look(rules.now.plus(rules.grace));
+    }
+    let created = old.is_none();
+    Ok((changes.into_unit(), Registered { endpoint, created }))
+}
+
+/// The endpoint as it is from now on. A channel that changed, or was dead or lost, starts a new generation.
+fn renew(
+    old: Option<&Endpoint>,
+    live: Option<&Endpoint>,
+    asked: Registration,
+    changes: &Changes,
+    rules: Rules,
+) -> Endpoint {
+    let identity = asked.channel.identity();
+    let kept = live.filter(|live| live.channel.identity() == identity && live.gone.is_none());
+    let generation = match (kept, old) {
+        (Some(kept), _) => kept.generation,
+        (None, old) => rules
+            .now
+            .as_millis()
+            .max(old.map_or(0, |old| old.generation) + 1),
+    };
+    let latest = rules.now.plus(rules.expiry);
+    Endpoint {
+        id: asked.id,
+        platform: asked.platform,
+        channel: asked.channel,
+        generation,
+        tap_id: old.map_or_else(|| TapId::from_bytes(random_id()), |old| old.tap_id),
+        subscription: old.map_or_else(
+            || SubscriptionId::from_bytes(random_id()),
+            |old| old.subscription,
+        ),
+        display_name: asked.display_name,
+        locale: asked.locale,
+        state_sync: asked.state_sync,
+        shared: asked.shared,
+        created: old.map_or(rules.now, |old| old.created),
+        registered: rules.now,
+        last_seen: rules.now,
+        expires: asked.expires.map_or(latest, |asked| asked.min(latest)),
+        gone: None,
+        registered_at: old.map_or(changes.user().head, |old| old.registered_at),
+    }
+}
+
+fn random_id() -> [u8; 16] {
+    Uuid::new_v4().into_bytes()
+}
+
+/// Makes the endpoint the owner of its channel: the only one, unless all concerned share it.
+fn claim(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
+    let Some(identity) = endpoint.channel.identity() else {
+        return Ok(());
+    };
+    let subject = changes.user().subject.clone();
+    let mut owners = others(reader, &subject, &identity, &endpoint.id)?;
+    owners.retain(|owner| endpoint.shared && owner.shared);
+    if owners.len() >= SHARERS {
+        return Err(Error::Limit {
+            name: "a shared channel",
+            max: SHARERS,
+            advice: "sign one of the people on this installation out first",
+        });
+    }
+    owners.push(Owner {
+        subject,
+        endpoint: endpoint.id.clone(),
+        generation: endpoint.generation,
+        shared: endpoint.shared,
+    });
+    changes.also(Row::Owners(identity, owners));
+    Ok(())
+}
+
+/// Gives up the channel of an endpoint, where it still is its own.
+fn let_go(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
+    let Some(identity) = endpoint.channel.identity() else {
+        return Ok(());
+    };
+    let owners = others(reader, &changes.user().subject, &identity, &endpoint.id)?;
+    changes.also(Row::Owners(identity, owners));
+    Ok(())
+}
+
+fn others(
+    reader: &Reader,
+    subject: &Subject,
+    identity: &[u8],
+    id: &EndpointId,
+) -> Result<Vec<Owner>, Error> {
+    let app: &AppHost = &subject.app;
+    let mut owners = reader.owners(app, identity)?;
+    owners.retain(|owner| owner.endpoint != *id || owner.subject != *subject);
+    Ok(owners)
+}
+
+/// Where the user has as many as there may be, retires the one longest unseen.
+fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(), Error> {
+    let mut all = reader.endpoints(&changes.user().subject)?;
+    all.sort_by_key(|endpoint| (endpoint.last_seen, endpoint.created));
+    let surplus = (all.len() + 1).saturating_sub(rules.max);
+    for endpoint in all.iter().take(surplus) {
+        let stored = reader.registered_endpoint(&changes.user().subject, &endpoint.id)?;
+        if let Some(stored) = stored {
+            retire(reader, changes, &stored)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes an endpoint away with all that hangs on it.
+pub(super) fn retire(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
+    let subject = changes.user().subject.clone();
+    let id = endpoint.id.clone();
+    let_go(reader, changes, endpoint)?;
+    for token in reader.tokens_of(&subject, &id)? {
+        changes.also(Row::DropExpiry(token.expires, Expiring::Token(token.hash)));
+        changes.also(Row::DropToken(token));
+    }
+    // A unit stays small; what is left is of no use and goes with the notifications that it announced.
+    for push in reader
+        .pushes_of(&subject, &id)?
+        .into_iter()
+        .take(PUSHES_DROPPED)
+    {
+        changes.also(Row::DropPush(id.clone(), push.covers, push.at));
+    }
+    changes.also(Row::DropExpiry(
+        endpoint.expires,
+        Expiring::Endpoint(id.clone()),
+    ));
+    changes.also(Row::DropSubscription(endpoint.subscription));
+    changes.also(Row::DropFetchMark(id.clone()));
+    changes.also(Row::DropTapState(id.clone()));
+    changes.also(Row::DropEndpoint(id));
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What has come to its end: one step of the sweep. Small steps, so that no request waits for it.
+
+use std::collections::BTreeMap;
+
+use super::{Error, Hub, changes::Changes, endpoints, notify};
+use crate::{
+    model::{FeedPosition, Subject, Timestamp},
+    store::{Expired, Expiring, Reader, Row, Unit},
+};
+
+/// How many things one step looks at, and how many rows one unit may grow to.
+const STEP: usize = 200;
+const UNIT_ROWS: usize = 400;
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// How many things were ended.
+    pub ended: usize,
+    /// When the next one is due; at once, where there is more right now.
+    pub next: Option<Timestamp>,
+}
+
+impl Hub {
+    /// Ends some of what is over: notifications, memories of removals, endpoints, tokens, used keys.
+    ///
+    /// # Errors
+    /// `Store`; what was ended before stays ended.
+    pub async fn sweep(&self) -> Result<Swept, Error> {
+        let now = self.now();
+        let (expired, next) = self
+            .store
+            .ask(move |reader| Ok::<_, Error>(reader.expired(now, STEP)?))
+            .await?;
+        let mut by_user: BTreeMap<Subject, Vec<Expired>> = BTreeMap::new();
+        for it in expired {
+            by_user.entry(it.subject.clone()).or_default().push(it);
+        }
+        let mut ended = 0;
+        for (subject, expired) in by_user {
+            let max = self.limits().notifications_per_user;
+            ended += self
+                .change(subject, move |reader, changes| {
+                    plan(reader, changes, expired, (now, max))
+                })
+                .await?;
+        }
+        Ok(Swept { ended, next })
+    }
+}
+
+fn plan(
+    reader: &Reader,
+    mut changes: Changes,
+    expired: Vec<Expired>,
+    (now, max): (Timestamp, usize),
+) -> Result<(Unit, usize), Error> {
+    let subject = changes.user().subject.clone();
+    let mut ended = 0;
+    let mut notifications = false;
+    for it in expired {
+        if changes.len() >= UNIT_ROWS {
+            break;
+        }
+        // What was moved since it was found has another expiry row by now; this one goes.
+        match &it.what {
+            Expiring::Notification(number) => {
+                notifications = true;
+                end_notification(reader, &mut changes, *number, (it.at, max))?;
+            }
+            Expiring::Removal(position) => match reader.change(&subject, *position)? {
+                Some(removal) => changes.forget(&removal),
+                None => changes.also(Row::DropExpiry(it.at, it.what.clone())),
+            },
+            Expiring::Endpoint(id) => {
+                changes.also(Row::DropExpiry(it.at, it.what.clone()));
+                let endpoint = reader.registered_endpoint(&subject, id)?;
+                if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.expires <= now) {
+                    endpoints::retire(reader, &mut changes, &endpoint)?;
+                }
+            }
+            Expiring::Token(hash) => {
+                changes.also(Row::DropExpiry(it.at, it.what.clone()));
+                if let Some(token) = reader.token(hash)? {
+                    changes.also(Row::DropToken(token));
+                }
+            }
+            Expiring::Once(app, key) => {
+                changes.also(Row::DropExpiry(it.at, it.what.clone()));
+                changes.also(Row::DropOnce(app.clone(), *key));
+            }
+        }
+        ended += 1;
+    }
+    if notifications {
+        drop_old_pushes(reader, &mut changes)?;
+    }
+    Ok((changes.into_unit(), ended))
+}
+
+fn end_notification(
+    reader: &Reader,
+    changes: &mut Changes,
+    number: FeedPosition,
+    (at, max): (Timestamp, usize),
+) -> Result<(), Error> {
+    let subject = changes.user().subject.clone();
+    let Some(it) = reader.notification(&subject, number)? else {
+        changes.also(Row::DropExpiry(at, Expiring::Notification(number)));
+        return Ok(());
+    };
+    for (endpoint, _) in reader.receipts(&subject, number)? {
+        changes.also(Row::DropReceipt(number, endpoint));
+    }
+    if it.removed.is_none() {
+        notify::make_room_for_removal(reader, changes, max)?;
+    }
+    changes.expire(&it);
+    Ok(())
+}
+
+/// A push is kept while a notification is that it may have announced.
+fn drop_old_pushes(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
+    let subject = changes.user().subject.clone();
+    let mut oldest = changes.user().head.next();
+    reader.oldest_first(&subject, &mut |it| {
+        oldest = it.number;
+        std::ops::ControlFlow::Break(())
+    })?;
+    for (endpoint, push) in reader.pushes_before(&subject, oldest)? {
+        changes.also(Row::DropPush(endpoint, push.covers, push.at));
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! The rules. Each operation is: check, plan (pure), one unit of work. The hub knows neither HTTP nor the engine of
+//! its store, and it never sends.
+
+mod access;
+mod changes;
+mod deliveries;
+pub mod due;
+mod endpoints;
+mod error;
+mod expiry;
+mod feed;
+mod locks;
+mod notify;
+mod report;
+mod seal;
+mod state;
+mod streams;
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, UserCaller};
+pub use deliveries::{DueTap, Look};
+pub use endpoints::{Registered, Registration};
+pub use error::Error;
+pub use expiry::Swept;
+pub use feed::{DeltaPage, Filter, HistoryPage, Item};
+pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, OnceKey, Posted};
+pub use state::Selection;
+pub use streams::{Listener, Ticket};
+
+use changes::Changes;
+use locks::Locks;
+use seal::Seal;
+
+use crate::{
+    clock::Clock,
+    config::{Apps, Delivery, Limits, apps::App},
+    model::{AppHost, Subject, Timestamp},
+    store::{FeedBell, Reader, Store, Unit},
+};
+
+/// The hub: one cheap-to-clone handle, passed to both doors.
+#[derive(Debug, Clone)]
+pub struct Hub(Arc<Inner>);
+
+/// What all clones of a hub share.
+#[derive(Debug)]
+pub struct Inner {
+    store: Store,
+    apps: Apps,
+    delivery: Delivery,
+    limits: Limits,
+    clock: Clock,
+    seal: Seal,
+    locks: Locks<Subject>,
+    channels: Locks<AppHost>,
+    running: notify::Running,
+    streams: streams::Streams,
+}
+
+impl std::ops::Deref for Hub {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Hub {
+    /// A hub on a store.
+    pub fn new(
+        store: Store,
+        apps: Apps,
+        (delivery, limits): (Delivery, Limits),
+        clock: Clock,
+    ) -> Self {
+        let seal = Seal::new(store.secret(), store.epoch());
+        Self(Arc::new(Inner {
+            store,
+            apps,
+            delivery,
+            limits,
+            clock,
+            seal,
+            locks: Locks::default(),
+            channels: Locks::default(),
+            running: notify::Running::default(),
+            streams: streams::Streams::default(),
+        }))
+    }
+
+    /// Plans on a user's row under their lock and commits what the plan wrote.
+    async fn change<T: Send + 'static>(
+        &self,
+        subject: Subject,
+        plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.change_holding(subject, Vec::new(), plan).await
+    }
+
+    /// The same under further locks, which are held until the disk has answered.
+    async fn change_holding<T: Send + 'static>(
+        &self,
+        subject: Subject,
+        mut locks: Vec<OwnedMutexGuard<()>>,
+        plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        locks.push(self.locks.lock(&subject).await);
+        let now = self.now();
+        let (unit, answer) = self
+            .store
+            .ask(move |reader| {
+                let changes = Changes::begin(reader.user(&subject)?, now);
+                plan(reader, changes)
+            })
+            .await?;
+        if !unit.is_empty() {
+            self.store.commit_holding(unit, locks).await?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Inner {
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// An app of the config.
+    pub fn app(&self, host: &AppHost) -> Option<Arc<App>> {
+        self.apps.get(host)
+    }
+
+    /// All apps.
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How taps are sent.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The store, for figures and the bells.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Hears of every change of a user's feed.
+    pub fn watch(&self, subject: &Subject) -> FeedBell {
+        self.store.bells().feed(subject)
+    }
+}

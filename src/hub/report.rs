@@ -1,0 +1,164 @@
+//! The ladder: what became of one notification on each endpoint. Computed when it is asked for.
+
+use super::{
+    Error,
+    deliveries::{Levels, Rules},
+    due::{Decision, Level},
+};
+use crate::{
+    model::{
+        Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, Notification, NotificationId,
+        Push, Reason, Receipt, Subject, TapKind, Timestamp,
+    },
+    store::Reader,
+};
+
+pub(super) fn deliveries(
+    reader: &Reader,
+    subject: &Subject,
+    id: NotificationId,
+    (listening, rules): (&[EndpointId], &Rules<'_>),
+) -> Result<Vec<Delivery>, Error> {
+    let number = reader
+        .number_of(subject, id)?
+        .ok_or(Error::NotFound("notification"))?;
+    let it = reader
+        .notification(subject, number)?
+        .filter(|it| it.expires > rules.now)
+        .ok_or(Error::NotFound("notification"))?;
+    let change = reader.change(subject, it.changed_at)?;
+    let receipts = reader.receipts(subject, number)?;
+    let levels = Levels::read(reader, subject, listening, rules)?;
+    let mut found = Vec::new();
+    for level in &levels.levels {
+        let receipt = receipts
+            .iter()
+            .find(|(endpoint, _)| *endpoint == level.endpoint.id);
+        let case = Case {
+            it: &it,
+            change: change.as_ref(),
+            level,
+            receipt: receipt.map(|(_, receipt)| *receipt).unwrap_or_default(),
+            pushes: reader.pushes_from(subject, &level.endpoint.id, number)?,
+            now: rules.now,
+        };
+        found.push(case.report(&levels.decide(level, rules).decision));
+    }
+    found.sort_by_key(|delivery| delivery.pending);
+    Ok(found)
+}
+
+/// All that is known of one notification on one endpoint.
+struct Case<'a> {
+    it: &'a Notification,
+    change: Option<&'a Change>,
+    level: &'a Level,
+    receipt: Receipt,
+    pushes: Vec<Push>,
+    now: Timestamp,
+}
+
+impl Case<'_> {
+    fn report(&self, decision: &Decision) -> Delivery {
+        let accepted = self.pushes.iter().find(|push| push.accepted);
+        let own = self
+            .pushes
+            .iter()
+            .find(|push| push.shows == Some(self.it.id));
+        let last = own.or(accepted).or(self.pushes.last());
+        let (status, reason) = self.status(decision);
+        let fetched = self
+            .level
+            .mark
+            .passed(self.it.number)
+            .or(self.receipt.fetched);
+        let waits = status == DeliveryStatus::Pending;
+        let state = self.level.current_state();
+        let next_attempt = match decision {
+            Decision::Wait(_, until) if waits => Some(*until),
+            _ => None,
+        };
+        Delivery {
+            endpoint: self.level.endpoint.id.clone(),
+            platform: self.level.endpoint.platform,
+            channel: self.level.endpoint.channel.kind(),
+            status,
+            reason,
+            pending: self.it.posted.max(self.level.endpoint.created),
+            tapped: accepted.map(|push| push.at),
+            fetched,
+            shown: self.receipt.shown,
+            acted: self.receipt.acted,
+            fell_back: self.fell_back(),
+            attempts: match last {
+                Some(push) => push.attempts,
+                None => state.attempts,
+            },
+            next_attempt,
+            answer: last.map(|push| push.answer.clone()).or(state.answer),
+        }
+    }
+
+    fn fell_back(&self) -> Option<Timestamp> {
+        let mine = |push: &&Push| {
+            push.kind == TapKind::Fallback && push.shows == Some(self.it.id) && push.accepted
+        };
+        self.pushes.iter().find(mine).map(|push| push.at)
+    }
+
+    fn status(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
+        let (below, reason) = self.status_of_taps(decision);
+        let fetched = self.level.mark.position >= self.it.number || self.receipt.fetched.is_some();
+        let raised = [
+            (self.receipt.acted.is_some(), DeliveryStatus::Acted),
+            (self.receipt.shown.is_some(), DeliveryStatus::Shown),
+            (fetched, DeliveryStatus::Fetched),
+        ];
+        match raised.iter().find(|(reached, _)| *reached) {
+            Some((_, status)) => (*status, reason),
+            None => (below, reason),
+        }
+    }
+
+    fn status_of_taps(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
+        let endpoint = &self.level.endpoint;
+        let own = self
+            .pushes
+            .iter()
+            .find(|push| push.shows == Some(self.it.id));
+        if let Some(push) = self.pushes.iter().find(|push| push.accepted) {
+            let covered_later = push.shows.is_some() && push.shows != Some(self.it.id);
+            let reason = covered_later.then_some(Reason::Coalesced);
+            return (DeliveryStatus::Tapped, reason);
+        }
+        if own.is_some_and(|push| !push.accepted) || (!self.pushes.is_empty() && own.is_none()) {
+            return (DeliveryStatus::Failed, None);
+        }
+        if !self.it.draft.targets(endpoint.platform) {
+            return (DeliveryStatus::Skipped, Some(Reason::NotTargeted));
+        }
+        if endpoint.gone.is_some() {
+            return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
+        }
+        if endpoint.channel.kind() == ChannelKind::None {
+            return (DeliveryStatus::Skipped, Some(Reason::NoChannel));
+        }
+        if endpoint.expires <= self.now {
+            return (DeliveryStatus::Skipped, Some(Reason::EndpointExpired));
+        }
+        let own_change = self
+            .change
+            .is_some_and(|change| change.by.as_ref() == Some(&endpoint.id));
+        if own_change {
+            return (DeliveryStatus::Skipped, Some(Reason::OwnChange));
+        }
+        if !self.it.is_open(self.now) {
+            return (DeliveryStatus::Skipped, Some(Reason::Handled));
+        }
+        match decision {
+            Decision::Wait(reason, _) => (DeliveryStatus::Pending, Some(*reason)),
+            Decision::Push(_) => (DeliveryStatus::Pending, Some(Reason::Coalescing)),
+            Decision::Idle => (DeliveryStatus::Pending, None),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Who listens right now: open streams, and the tickets that open one. In memory; a restart ends both.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Error, Hub, UserCaller};
+use crate::model::{EndpointId, FeedPosition, Secret, Subject, Timestamp};
+
+/// How long a ticket may wait to be used.
+const TICKET_LIFE: Duration = Duration::from_secs(60);
+/// How many tickets may wait.
+const TICKETS: usize = 100_000;
+
+/// Open streams and waiting tickets.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Streams(Arc<Mutex<Listening>>);
+
+#[derive(Debug, Default)]
+struct Listening {
+    open: HashMap<Subject, Vec<Option<EndpointId>>>,
+    total: usize,
+    tickets: HashMap<String, Ticket>,
+}
+
+/// What a ticket opens.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// For whom.
+    pub caller: UserCaller,
+    /// From where; from now, where nothing.
+    pub from: Option<FeedPosition>,
+    /// Until when it may be used.
+    pub expires: Timestamp,
+}
+
+/// An open stream; it is closed when this is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    streams: Streams,
+    subject: Subject,
+    endpoint: Option<EndpointId>,
+}
+
+impl Hub {
+    /// Counts a stream in.
+    ///
+    /// # Errors
+    /// `Limit` where the user has as many open as there may be.
+    pub fn listen(
+        &self,
+        subject: &Subject,
+        endpoint: Option<EndpointId>,
+    ) -> Result<Listener, Error> {
+        let max = self.limits().streams_per_user;
+        let mut listening = self.streams.locked();
+        let open = listening.open.entry(subject.clone()).or_default();
+        if open.len() >= max {
+            return Err(Error::Limit {
+                name: "server.limits.streams_per_user",
+                max,
+                advice: "close another stream first",
+            });
+        }
+        open.push(endpoint.clone());
+        listening.total += 1;
+        Ok(Listener {
+            streams: self.streams.clone(),
+            subject: subject.clone(),
+            endpoint,
+        })
+    }
+
+    /// How many streams are open.
+    pub fn streams_open(&self) -> usize {
+        self.streams.locked().total
+    }
+
+    /// Gives a ticket that opens one stream within a minute.
+    ///
+    /// # Errors
+    /// `Limit` where too many tickets wait.
+    pub fn ticket(
+        &self,
+        caller: UserCaller,
+        from: Option<FeedPosition>,
+    ) -> Result<(Secret<String>, Timestamp), Error> {
+        let now = self.now();
+        let expires = now.plus(TICKET_LIFE).min(caller.expires);
+        let mut listening = self.streams.locked();
+        if listening.tickets.len() >= TICKETS {
+            listening.tickets.retain(|_, ticket| ticket.expires > now);
+        }
+        if listening.tickets.len() >= TICKETS {
+            return Err(Error::Limit {
+                name: "the number of unused tickets",
+                max: TICKETS,
+                advice: "try again in a minute",
+            });
+        }
+        let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        listening.tickets.insert(
+            text.clone(),
+            Ticket {
+                caller,
+                from,
+                expires,
+            },
+        );
+        Ok((Secret::new(text), expires))
+    }
+
+    /// Takes a ticket; it is gone then.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where it is unknown, was used, or waited for too long.
+    pub fn take_ticket(&self, text: &str) -> Result<Ticket, Error> {
+        let ticket = self.streams.locked().tickets.remove(text);
+        ticket
+            .filter(|ticket| ticket.expires > self.now() && self.still_good(&ticket.caller))
+            .ok_or(Error::Unauthenticated(
+                "this ticket is unknown, was used, or is over a minute old",
+            ))
+    }
+
+    /// Which of a user's endpoints have a stream open.
+    pub(super) fn listening(&self, subject: &Subject) -> Vec<EndpointId> {
+        let listening = self.streams.locked();
+        listening
+            .open
+            .get(subject)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+}
+
+impl Streams {
+    fn locked(&self) -> std::sync::MutexGuard<'_, Listening> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut listening = self.streams.locked();
+        listening.total -= 1;
+        let Some(open) = listening.open.get_mut(&self.subject) else {
+            return;
+        };
+        if let Some(at) = open.iter().position(|endpoint| *endpoint == self.endpoint) {
+            open.swap_remove(at);
+        }
+        if open.is_empty() {
+            listening.open.remove(&self.subject);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Every metric, its name and unit. Labels are closed sets: no app, user, host or id is ever one.
+
+use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// Labels of requests.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The route's template, e.g. `/v1/users/{user}/notifications`.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The status, e.g. `201`.
+    pub status: u16,
+}
+
+/// Labels of pushes.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct PushLabels {
+    /// `apns`, `fcm`, `webPush` or `wns`.
+    pub service: &'static str,
+    /// What became of it.
+    pub outcome: &'static str,
+}
+
+/// Labels of what is only told apart by service.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ServiceLabels {
+    /// `apns`, `fcm`, `webPush` or `wns`.
+    pub service: &'static str,
+}
+
+/// Figures that are read when they are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Figures {
+    /// Markers in the outbox.
+    pub outbox_depth: u64,
+    /// How long the oldest due marker has been waiting.
+    pub oldest_due: Duration,
+    /// Open streams.
+    pub streams_open: usize,
+    /// Bytes of the store on disk.
+    pub store_bytes: u64,
+    /// Groups committed since the store was made.
+    pub store_commits: u64,
+}
+
+/// All metrics of one hub; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Histogram,
+    created: Counter,
+    pushes: Family<PushLabels, Counter>,
+    push_seconds: Family<ServiceLabels, Histogram>,
+    post_to_push_seconds: Histogram,
+    outbox_depth: Gauge,
+    outbox_oldest: Gauge<f64, AtomicU64>,
+    streams_open: Gauge,
+    store_bytes: Gauge,
+    store_commits: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+fn latency() -> Histogram {
+    Histogram::new(exponential_buckets(0.0005, 2.0, 16))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix("beckon"),
+            requests: Family::default(),
+            request_seconds: latency(),
+            created: Counter::default(),
+            pushes: Family::default(),
+            push_seconds: Family::new_with_constructor(latency),
+            post_to_push_seconds: latency(),
+            outbox_depth: Gauge::default(),
+            outbox_oldest: Gauge::default(),
+            streams_open: Gauge::default(),
+            store_bytes: Gauge::default(),
+            store_commits: Gauge::default(),
+        };
+        inner.register();
+        Self(Arc::new(inner))
+    }
+}
+
+impl Inner {
+    fn register(&mut self) {
+        let it = &mut self.registry;
+        it.register("http_requests", "Requests answered", self.requests.clone());
+        it.register_with_unit(
+            "http_request",
+            "Time from the head of a request to the head of its answer",
+            Unit::Seconds,
+            self.request_seconds.clone(),
+        );
+        it.register(
+            "notifications_created",
+            "Notifications posted or replaced",
+            self.created.clone(),
+        );
+        it.register("pushes", "Answers of push services", self.pushes.clone());
+        it.register_with_unit(
+            "push",
+            "Time that a push service took to answer",
+            Unit::Seconds,
+            self.push_seconds.clone(),
+        );
+        it.register_with_unit(
+            "due_to_push",
+            "Time from a marker being due to the answer of the push service",
+            Unit::Seconds,
+            self.post_to_push_seconds.clone(),
+        );
+        it.register(
+            "outbox_depth",
+            "Markers that wait",
+            self.outbox_depth.clone(),
+        );
+        it.register_with_unit(
+            "outbox_oldest_due",
+            "How long the oldest due marker has been waiting",
+            Unit::Seconds,
+            self.outbox_oldest.clone(),
+        );
+        it.register("streams_open", "Open streams", self.streams_open.clone());
+        it.register_with_unit(
+            "store",
+            "Size of the store on disk",
+            Unit::Bytes,
+            self.store_bytes.clone(),
+        );
+        it.register(
+            "store_commits",
+            "Groups committed",
+            self.store_commits.clone(),
+        );
+    }
+}
+
+impl Metrics {
+    /// Counts a request in.
+    pub fn request(&self, labels: RequestLabels, took: Duration) {
+        self.0.requests.get_or_create(&labels).inc();
+        self.0.request_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a notification that was posted or replaced.
+    pub fn created(&self) {
+        self.0.created.inc();
+    }
+
+    /// Counts the answer to a push.
+    pub fn push(&self, labels: PushLabels, took: Duration) {
+        let service = ServiceLabels {
+            service: labels.service,
+        };
+        self.0.pushes.get_or_create(&labels).inc();
+        self.0
+            .push_seconds
+            .get_or_create(&service)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Notes how long after it was due a push was answered.
+    pub fn due_to_push(&self, took: Duration) {
+        self.0.post_to_push_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Writes all in the Prometheus text format, with `figures` as they stand.
+    ///
+    /// # Errors
+    /// Where the text cannot be written, which does not happen in memory.
+    pub fn render(&self, figures: Figures) -> Result<String, fmt::Error> {
+        let it = &self.0;
+        it.outbox_depth
+            .set(i64::try_from(figures.outbox_depth).unwrap_or(i64::MAX));
+        it.outbox_oldest.set(figures.oldest_due.as_secs_f64());
+        it.streams_open
+            .set(i64::try_from(figures.streams_open).unwrap_or(i64::MAX));
+        it.store_bytes
+            .set(i64::try_from(figures.store_bytes).unwrap_or(i64::MAX));
+        it.store_commits
+            .set(i64::try_from(figures.store_commits).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        encode(&mut text, &it.registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_the_contract_are_there() {
+        let metrics = Metrics::default();
+        let labels = RequestLabels {
+            route: "/healthz".into(),
+            method: "GET".into(),
+            status: 200,
+        };
+        metrics.request(labels, Duration::from_millis(1));
+        metrics.created();
+        metrics.push(
+            PushLabels {
+                service: "apns",
+                outcome: "accepted",
+            },
+            Duration::from_millis(5),
+        );
+        let text = metrics.render(Figures::default()).unwrap();
+        for name in [
+            "beckon_http_requests_total",
+            "beckon_notifications_created_total",
+            "beckon_pushes_total{service=\"apns\",outcome=\"accepted\"} 1",
+            "beckon_push_seconds",
+            "beckon_outbox_depth",
+            "beckon_outbox_oldest_due_seconds",
+            "beckon_streams_open",
+            "beckon_store_bytes",
+        ] {
+            assert!(text.contains(name), "{name} is not in\n{text}");
+        }
+    }
+}

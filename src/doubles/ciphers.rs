@@ -60,8 +60,7 @@ impl BrowserKeys {
     pub(crate) fn open(&self, body: &[u8]) -> Result<Vec<u8>, String> {
         check_header(body)?;
         let (private, public, auth) = self.raw().ok_or("the device's own keys are damaged")?;
-        // `ece` asks for one cryptographer a process; a second setting is refused and does no harm.
-        let _ = ece::crypto::set_cryptographer(&AwsLc);
+        install();
         import(&private).map_err(|error| error.to_string())?;
         ece::decrypt(&EcKeyComponents::new(private, public), &auth, body)
             .map_err(|error| error.to_string())
@@ -85,6 +84,11 @@ impl BrowserKeys {
             auth: auth.to_owned(),
         }
     }
+}
+
+/// Gives `ece` its primitives. It takes one set a process; a second one is refused, which does no harm.
+pub(crate) fn install() {
+    let _ = ece::crypto::set_cryptographer(&AwsLc);
 }
 
 /// The rules of RFC 8291, section 4, that a lenient library does not hold senders to.

@@ -19,7 +19,7 @@ use super::device::Service;
 use super::error::Error;
 use super::exchange::Link;
 use super::folder::Folder;
-use super::passage::respond;
+use super::passage::{Stream, respond};
 use super::state::{Event, State};
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Door {
         }
         let state = Arc::clone(&self.state);
         let service =
-            service_fn(move |request| respond(Arc::clone(&state), Arc::clone(&link), request));
+            service_fn(move |request| respond(Arc::clone(&state), Stream::begin(&link), request));
         if http2 {
             let mut http = hyper::server::conn::http2::Builder::new(Tracked(self.tasks.clone()));
             let limit = if self.state.strict {

@@ -4,7 +4,8 @@
 //! A request that was held in silence and then let go is written down twice: when it was struck and when it was answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,28 +21,47 @@ use super::{apns, fcm, web_push, wns};
 
 /// Longer bodies are not read to their end; no service takes a tenth of it.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Apple is a network away: on a connection without an accepted token an answer takes this long, so that a sender that does not
+/// wait for it is found out. A double on loopback would else answer the first request before the second one is there.
+const WAY_TO_APPLE: Duration = Duration::from_millis(5);
 
-/// Counts a stream as long as it lives.
-struct Stream<'a>(&'a AtomicUsize);
+/// A request on its way over a connection; counted from its first header on, and as long as this lives.
+pub(crate) struct Stream {
+    link: Arc<Link>,
+    surplus: bool,
+}
 
-impl Drop for Stream<'_> {
+impl Stream {
+    /// Counts a request the moment its headers are there, before any task runs for it.
+    pub(crate) fn begin(link: &Arc<Link>) -> Self {
+        let earlier = link.streams.fetch_add(1, Ordering::AcqRel);
+        Self {
+            link: Arc::clone(link),
+            surplus: earlier > 0 && apns::is_unproven(link),
+        }
+    }
+}
+
+impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.link.streams.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// Answers one request. The error is a stream reset with its reason, which only HTTP/2 can express.
 pub(crate) async fn respond(
     state: Arc<State>,
-    link: Arc<Link>,
+    stream: Stream,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, h2::Error> {
-    let earlier = link.streams.fetch_add(1, Ordering::AcqRel);
-    let _stream = Stream(&link.streams);
+    let link = &stream.link;
     state.tally.count(link.service, Event::Request);
-    if earlier > 0 && state.strict && apns::is_unproven(&link) {
+    if stream.surplus && state.strict {
         state.tally.count(link.service, Event::Refused);
         return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+    }
+    if state.strict && apns::is_unproven(link) {
+        tokio::time::sleep(WAY_TO_APPLE).await;
     }
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY_BYTES)
@@ -56,9 +76,9 @@ pub(crate) async fn respond(
         body,
     };
     let answer = if state.strict {
-        exchange(&state, &link, &request).await
+        exchange(&state, link, &request).await
     } else {
-        wave_through(&state, &link, &request)
+        wave_through(&state, link, &request)
     };
     Ok(into_response(answer))
 }

@@ -1,0 +1,297 @@
+//! The FCM double: Google's HTTP v1 API, with its OAuth token endpoint.
+//!
+//! | check, in this order (the real order is assumed) | answer | basis |
+//! |---|---|---|
+//! | **token** (`/token`): method, form | 405, 400 `invalid_request` | documented |
+//! | `grant_type` not the JWT bearer's | 400 `unsupported_grant_type` | documented |
+//! | `assertion` no JWT; `alg` not RS256; `kid` there and unknown; signature | 400 `invalid_grant` | documented; `kid` may be absent: observed |
+//! | `iss` not the account; `aud` not its `token_uri` | 400 `invalid_grant` | documented |
+//! | `iat` over 60 s ahead; `exp` past; `exp` more than 3600 s after `iat` | 400 `invalid_grant` | documented; 60 s: assumed |
+//! | `scope` without `firebase.messaging` or `cloud-platform` | 400 `invalid_scope` | documented |
+//! | granted | 200, `expires_in` 3599 | documented |
+//! | **send**: path unknown | 404, HTML | observed by others |
+//! | method | 405 | assumed |
+//! | `Bearer` token not given out here, or expired | 401 `UNAUTHENTICATED` without `details` | documented |
+//! | another project's path | 404 `NOT_FOUND` without `details` | observed by others |
+//! | `Content-Type` not `application/json` | 400 `INVALID_ARGUMENT` | assumed |
+//! | body no JSON; unknown field; value of another type | 400 `INVALID_ARGUMENT` with `BadRequest.fieldViolations` | observed at other Google APIs |
+//! | none or more than one of `token`, `fid`, `topic`, `condition` | 400 `INVALID_ARGUMENT` | documented |
+//! | `data` with a reserved key (`from`, `message_type`, `google…`, `gcm…`) | 400 `INVALID_ARGUMENT` | documented; `collapse_key` is let pass: FCM overwrites it |
+//! | `android.ttl` not like `3600s`, or over 4 weeks; `android.priority` neither `normal` nor `high` | 400 `INVALID_ARGUMENT` | documented |
+//! | `restricted_package_name` of another app | 400 `INVALID_ARGUMENT` | documented; answer assumed |
+//! | over 4096 bytes of keys and values in `data` and `notification` | 400 `INVALID_ARGUMENT` without `details` | documented |
+//! | token that is none | 400 `INVALID_ARGUMENT`, violation `message.token` | documented |
+//! | unknown token or removed device | 404 `NOT_FOUND`, `UNREGISTERED` | documented |
+//! | taken | 200 `{"name"}`; with `validate_only` a made-up name and no delivery | documented |
+//!
+//! Not played: topics and conditions are checked but reach nobody; `SENDER_ID_MISMATCH`; the throttling of collapsible messages.
+
+mod assertion;
+mod message;
+mod schema;
+
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::device::{Body, Push, Service};
+use super::exchange::{Accepted, Answer, Judged, Request};
+use super::fault::{FaultKind, Struck};
+use super::registry::Record;
+use super::retention::Waiting;
+use super::state::{Event, State};
+use super::token;
+use message::Message;
+
+/// Where assertions are exchanged.
+pub(crate) const TOKEN_PATH: &str = "/token";
+/// The package of the app on the devices.
+pub(crate) const PACKAGE: &str = "com.example.todo";
+
+const PROJECT_NUMBER: &str = "100000000001";
+const TOKEN_LIFE_SECS: i64 = 3599;
+const DEFAULT_RETRY_AFTER_SECS: u64 = 60;
+
+/// A field that is wrong, and why: `google.rpc.BadRequest.FieldViolation`.
+pub(crate) type Violation = (String, String);
+
+/// Holds a request to either endpoint to its rules.
+pub(crate) fn judge(state: &State, request: &Request) -> Judged {
+    if request.uri.path() == TOKEN_PATH {
+        state.tally.count(Service::Fcm, Event::TokenRequest);
+        return match assertion::check(state, request) {
+            Some(refusal) => Judged::Answered(refusal),
+            None => Judged::Token(grant(state)),
+        };
+    }
+    if let Some(refusal) = check_head(state, request) {
+        return Judged::Answered(refusal);
+    }
+    let message = match Message::read(request.bytes(), request.size()) {
+        Ok(message) => message,
+        Err(refusal) => return Judged::Answered(refusal),
+    };
+    let device = match &message.token {
+        Some(token) => find(state, token),
+        None => Ok(None),
+    };
+    match device {
+        Err(refusal) => Judged::Answered(refusal),
+        Ok(Some(device)) if device.gone_at_ms.is_some() => Judged::AnsweredFor(
+            device.id,
+            unregistered().because("UNREGISTERED: the device was removed"),
+        ),
+        Ok(device) => Judged::Accepted(Box::new(accept(state, device, message))),
+    }
+}
+
+/// A new access token.
+pub(crate) fn grant(state: &State) -> Answer {
+    match state
+        .fcm_tokens
+        .issue(state.clock.now_secs() + TOKEN_LIFE_SECS)
+    {
+        Ok(token) => {
+            let body = json!({ "access_token": token, "expires_in": TOKEN_LIFE_SECS, "token_type": "Bearer" });
+            Answer::json(StatusCode::OK, &body)
+        }
+        Err(error) => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR).because(error.to_string()),
+    }
+}
+
+/// The answer to a message that was taken.
+pub(crate) fn success(name: &str) -> Answer {
+    Answer::json(StatusCode::OK, &json!({ "name": name }))
+}
+
+/// A scripted fault in Google's dress.
+pub(crate) fn fault(struck: &Struck) -> Answer {
+    let wait = struck.retry_after_seconds;
+    let answer = match struck.kind {
+        FaultKind::Gone => unregistered(),
+        FaultKind::Throttled => {
+            throttled().retry_after(Some(wait.unwrap_or(DEFAULT_RETRY_AFTER_SECS)))
+        }
+        FaultKind::CredentialRefused => unauthenticated(),
+        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => error(
+            500,
+            "INTERNAL",
+            "Internal error encountered.",
+            &[fcm_error("INTERNAL")],
+        )
+        .retry_after(wait),
+    };
+    answer.because("scripted fault")
+}
+
+/// A scripted fault of the token endpoint.
+pub(crate) fn token_fault(struck: &Struck) -> Answer {
+    let refuse = |status, error: &str| {
+        token::refusal(status, error, "scripted fault").retry_after(struck.retry_after_seconds)
+    };
+    match struck.kind {
+        FaultKind::Gone | FaultKind::CredentialRefused => {
+            refuse(StatusCode::BAD_REQUEST, "invalid_grant")
+        }
+        FaultKind::Throttled => refuse(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure")
+        }
+    }
+}
+
+/// A 400 that names the fields that are wrong.
+pub(crate) fn invalid(message: &str, violations: &[Violation]) -> Answer {
+    let fields: Vec<Value> = violations
+        .iter()
+        .map(|(field, description)| json!({ "field": field, "description": description }))
+        .collect();
+    let violated =
+        json!({ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": fields });
+    error(
+        400,
+        "INVALID_ARGUMENT",
+        message,
+        &[violated, fcm_error("INVALID_ARGUMENT")],
+    )
+    .because(message)
+}
+
+/// A 400 with no word on the cause, which is how FCM refuses what is too large.
+pub(crate) fn invalid_without_details(message: &str) -> Answer {
+    error(400, "INVALID_ARGUMENT", message, &[]).because(message)
+}
+
+fn check_head(state: &State, request: &Request) -> Option<Answer> {
+    let Some(project) = project(request.uri.path()) else {
+        let page =
+            Answer::empty(StatusCode::NOT_FOUND).with("content-type", "text/html; charset=UTF-8");
+        let html = "<!DOCTYPE html><html lang=en><title>Error 404 (Not Found)</title><p>The requested URL was not found.</html>";
+        return Some(
+            Answer {
+                body: html.into(),
+                ..page
+            }
+            .because("the path is not that of messages:send"),
+        );
+    };
+    if request.method != Method::POST {
+        return Some(
+            Answer::empty(StatusCode::METHOD_NOT_ALLOWED).because("the method must be POST"),
+        );
+    }
+    if !request
+        .bearer()
+        .is_some_and(|token| state.fcm_tokens.holds(token, state.clock.now_secs()))
+    {
+        return Some(
+            unauthenticated().because("the access token was not given out here or is expired"),
+        );
+    }
+    if project != state.folder.service_account.project_id && project != PROJECT_NUMBER {
+        let answer = error(404, "NOT_FOUND", "Requested entity was not found.", &[]);
+        return Some(answer.because("the project is not the account's"));
+    }
+    if request.media_type() != "application/json" {
+        return Some(invalid("Content-Type must be application/json", &[]));
+    }
+    None
+}
+
+/// The project of a send path.
+fn project(path: &str) -> Option<&str> {
+    let project = path
+        .strip_prefix("/v1/projects/")?
+        .strip_suffix("/messages:send")?;
+    (!project.is_empty() && !project.contains('/')).then_some(project)
+}
+
+fn find(state: &State, token: &str) -> Result<Option<Record>, Answer> {
+    let is_token = token
+        .split_once(':')
+        .is_some_and(|(instance, secret)| !instance.is_empty() && secret.len() >= 100);
+    if !is_token {
+        let text = "The registration token is not a valid FCM registration token";
+        return Err(invalid(
+            text,
+            &[("message.token".to_owned(), text.to_owned())],
+        ));
+    }
+    match state.devices.by_token(Service::Fcm, token) {
+        Some(device) => Ok(Some(device)),
+        None => Err(unregistered().because("UNREGISTERED: no device has this token")),
+    }
+}
+
+fn accept(state: &State, device: Option<Record>, message: Message) -> Accepted {
+    let project = &state.folder.service_account.project_id;
+    let id = if message.validate_only {
+        "fake_message_id".to_owned()
+    } else {
+        format!("0:{}", Uuid::new_v4().simple())
+    };
+    let message_id = format!("projects/{project}/messages/{id}");
+    let push = Push {
+        message_id: message_id.clone(),
+        kind: message.kind().to_owned(),
+        collapse: message.collapse_key(),
+        body: Some(Body::Text(message.for_device(PROJECT_NUMBER).to_string())),
+    };
+    let item = Waiting {
+        push,
+        expires_ms: Some(state.clock.now_ms() + message.ttl_ms),
+        storable: message.ttl_ms > 0,
+        urgent: message.high,
+    };
+    Accepted {
+        device,
+        item: (!message.validate_only).then_some(item),
+        message_id,
+        plaintext: None,
+    }
+}
+
+fn unregistered() -> Answer {
+    error(
+        404,
+        "NOT_FOUND",
+        "Requested entity was not found.",
+        &[fcm_error("UNREGISTERED")],
+    )
+}
+
+fn unauthenticated() -> Answer {
+    let text = "Request had invalid authentication credentials. Expected OAuth 2 access token.";
+    error(401, "UNAUTHENTICATED", text, &[]).with(
+        "www-authenticate",
+        "Bearer realm=\"https://accounts.google.com/\", error=\"invalid_token\"",
+    )
+}
+
+fn throttled() -> Answer {
+    let quota = json!({
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{ "subject": format!("project:{PROJECT_NUMBER}"), "description": "Message rate exceeded." }],
+    });
+    error(
+        429,
+        "RESOURCE_EXHAUSTED",
+        "Quota exceeded.",
+        &[fcm_error("QUOTA_EXCEEDED"), quota],
+    )
+}
+
+fn fcm_error(code: &str) -> Value {
+    json!({ "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code })
+}
+
+fn error(code: u16, status: &str, message: &str, details: &[Value]) -> Answer {
+    let mut body = json!({ "error": { "code": code, "message": message, "status": status } });
+    if !details.is_empty() {
+        body["error"]["details"] = details.into();
+    }
+    Answer::json(
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        &body,
+    )
+}

@@ -1,0 +1,11 @@
+//! The doubles from outside: every request is made by hand, signed and encrypted by other code than checks it.
+
+mod api;
+mod apns;
+mod faults;
+mod fcm;
+mod life;
+mod support;
+mod vectors;
+mod web_push;
+mod wns;

@@ -1,0 +1,215 @@
+//! Devices that are away, and doubles that are started again.
+
+use serde_json::json;
+
+use super::super::{Body, Device, DevicePatch, Fate, NewDevice, Options, Ports, Service, start};
+use super::support::*;
+
+fn offline(rig: &Rig, device: &Device) {
+    rig.handle()
+        .patch_device(&device.id, DevicePatch::online(false))
+        .unwrap();
+}
+
+fn back(rig: &Rig, device: &Device) -> Vec<String> {
+    rig.handle()
+        .patch_device(&device.id, DevicePatch::online(true))
+        .unwrap();
+    handed(rig, device)
+}
+
+fn handed(rig: &Rig, device: &Device) -> Vec<String> {
+    let handed = rig.handle().handed_over(0, &device.id);
+    let text = |body: &Body| String::from_utf8(body.bytes()).unwrap();
+    handed
+        .iter()
+        .map(|handed| handed.push.body.as_ref().map(text).unwrap_or_default())
+        .collect()
+}
+
+#[tokio::test]
+async fn apns_keeps_the_newest_and_low_power_swallows_silent_pushes() {
+    let rig = Rig::start().await;
+    let device = rig.device(Service::Apns);
+    let good = apns_push(&rig, &device);
+    let alert = |text: &str| good.clone().json(&json!({ "aps": { "alert": text } }));
+    let silent = good
+        .clone()
+        .with("apns-push-type", "background")
+        .with("apns-priority", "5");
+    let silent = silent.json(&json!({ "aps": { "content-available": 1 } }));
+    offline(&rig, &device);
+    for draft in [
+        alert("one"),
+        alert("two"),
+        alert("now or never").with("apns-expiration", "0"),
+    ] {
+        assert_eq!(rig.send2(&draft).await.status, 200);
+    }
+    assert_eq!(rig.handle().device(&device.id).unwrap().waiting, 1);
+    assert_eq!(back(&rig, &device), [r#"{"aps":{"alert":"two"}}"#]);
+    let low_power = DevicePatch {
+        low_power: Some(true),
+        ..DevicePatch::default()
+    };
+    rig.handle().patch_device(&device.id, low_power).unwrap();
+    assert_eq!(rig.send2(&silent).await.status, 200);
+    assert_eq!(
+        rig.handle().arrivals(0).last().unwrap().fate,
+        Some(Fate::Swallowed)
+    );
+    assert_eq!(rig.send2(&alert("three")).await.status, 200);
+    assert_eq!(handed(&rig, &device).len(), 2);
+}
+
+#[tokio::test]
+async fn fcm_throws_all_away_beyond_a_hundred_and_dozes() {
+    let rig = Rig::start().await;
+    let device = rig.device(Service::Fcm);
+    let good = fcm_push(&rig, &device).await;
+    let mut sender = rig.http2(&good).await;
+    offline(&rig, &device);
+    for _ in 0..100 {
+        assert_eq!(send_on(&mut sender, &good).await.unwrap().status, 200);
+    }
+    assert_eq!(rig.handle().device(&device.id).unwrap().waiting, 100);
+    assert_eq!(send_on(&mut sender, &good).await.unwrap().status, 200);
+    rig.handle()
+        .patch_device(&device.id, DevicePatch::online(true))
+        .unwrap();
+    let kinds: Vec<_> = rig
+        .handle()
+        .handed_over(0, &device.id)
+        .iter()
+        .map(|handed| handed.push.kind.clone())
+        .collect();
+    assert_eq!(kinds, ["deletedMessages"]);
+    let doze = |doze| DevicePatch {
+        doze: Some(doze),
+        ..DevicePatch::default()
+    };
+    rig.handle().patch_device(&device.id, doze(true)).unwrap();
+    let text = String::from_utf8(good.body.clone()).unwrap();
+    assert_eq!(
+        rig.send2(&good.clone().body(text.replace("\"high\"", "\"normal\"")))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(rig.send2(&good).await.status, 200);
+    assert_eq!(
+        rig.handle().handed_over(0, &device.id).len(),
+        2,
+        "only the one of high priority"
+    );
+    rig.handle().patch_device(&device.id, doze(false)).unwrap();
+    assert_eq!(rig.handle().handed_over(0, &device.id).len(), 3);
+}
+
+#[tokio::test]
+async fn web_push_keeps_until_ttl_and_replaces_by_topic() {
+    let rig = Rig::start().await;
+    let server = vapid_pair();
+    let device = rig
+        .handle()
+        .add_device(NewDevice::browser(&server.1))
+        .unwrap();
+    let push = |text: &str| web_push(&rig, &device, &server, text);
+    offline(&rig, &device);
+    let drafts = [
+        push("plain 1"),
+        push("topic, first").with("topic", "abcd"),
+        push("ttl 0").with("ttl", "0"),
+        push("topic, second").with("topic", "abcd"),
+        push("ttl 1").with("ttl", "1"),
+    ];
+    for draft in drafts {
+        assert_eq!(rig.send2(&draft).await.status, 201);
+    }
+    let cancelled = rig.send2(&push("to cancel")).await;
+    let cancel = push("x")
+        .method("DELETE")
+        .uri(cancelled.header("location"))
+        .body("");
+    assert_eq!(rig.send2(&cancel).await.status, 204);
+    rig.handle().set_clock_offset(10);
+    assert_eq!(back(&rig, &device), ["plain 1", "topic, second"]);
+}
+
+#[tokio::test]
+async fn wns_keeps_one_of_each_type() {
+    let rig = Rig::start().await;
+    let device = rig.device(Service::Wns);
+    let good = wns_push(&rig, &device).await;
+    offline(&rig, &device);
+    for draft in [
+        good.clone().body("one"),
+        good.clone().body("two"),
+        good.clone()
+            .body("lost")
+            .with("x-wns-cache-policy", "no-cache"),
+    ] {
+        assert_eq!(rig.send1(&draft).await.unwrap().status, 200);
+    }
+    assert_eq!(back(&rig, &device), ["two"]);
+}
+
+#[tokio::test]
+async fn a_restart_keeps_devices_keys_ports_and_what_waits() {
+    let rig = Rig::start().await;
+    let server = vapid_pair();
+    let device = rig
+        .handle()
+        .add_device(NewDevice::browser(&server.1).named("Ada's browser"))
+        .unwrap();
+    let removed = rig.device(Service::Apns);
+    offline(&rig, &device);
+    assert_eq!(
+        rig.send2(&web_push(&rig, &device, &server, "kept"))
+            .await
+            .status,
+        201
+    );
+    let to_removed = apns_push(&rig, &removed);
+    rig.handle().remove_device(&removed.id).unwrap();
+    let (settings, place) = (rig.settings().clone(), rig.handle().place());
+    let rig = rig.restart().await;
+    assert_eq!(rig.settings(), &settings);
+    assert!(rig.handle().place() > place, "the sequence goes on");
+    let device_now = rig.handle().device(&device.id).unwrap();
+    assert_eq!(
+        (&device_now.channel, device_now.waiting),
+        (&device.channel, 1)
+    );
+    assert_eq!(rig.send2(&to_removed).await.status, 410);
+    assert_eq!(
+        rig.send2(&web_push(&rig, &device, &server, "new"))
+            .await
+            .status,
+        201
+    );
+    assert_eq!(back(&rig, &device), ["kept", "new"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn benches_are_waved_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let doubles = start(Options {
+        folder: folder.path().to_owned(),
+        ports: Ports::default(),
+        strict: false,
+    })
+    .await
+    .unwrap();
+    let rig = Rig { doubles, folder };
+    let device = rig.device(Service::Apns);
+    let draft = apns_push(&rig, &device)
+        .body("nothing")
+        .without("authorization");
+    let mut sender = rig.http2(&draft).await;
+    for _ in 0..20 {
+        assert_eq!(send_on(&mut sender, &draft).await.unwrap().status, 200);
+    }
+    assert_eq!(rig.handle().counters(Service::Apns).accepted, 20);
+    assert!(rig.handle().arrivals(0).is_empty());
+}

@@ -1,0 +1,394 @@
+//! The WNS double, with the token endpoint of Entra ID (Windows App SDK).
+//!
+//! | check, in this order (the real order is assumed) | answer | basis |
+//! |---|---|---|
+//! | **token**: path `/<tenant>/oauth2/v2.0/token`, method, form | 404, 405, 400 `invalid_request` | documented |
+//! | unknown tenant | 400 `invalid_request`, AADSTS90002 | assumed |
+//! | `grant_type` not `client_credentials` | 400 `unsupported_grant_type`, AADSTS70003 | assumed |
+//! | unknown `client_id` | 400 `unauthorized_client`, AADSTS700016 | assumed |
+//! | wrong `client_secret` | 401 `invalid_client`, AADSTS7000215 | observed by others |
+//! | `scope` not `https://wns.windows.com/.default` | 400 `invalid_scope`, AADSTS1002012 | assumed |
+//! | granted | 200, numbers as strings | documented |
+//! | **push**: `Bearer` token not given out here, or expired | 401 | documented |
+//! | method other than `POST` | 405 | documented |
+//! | unknown channel / removed device | 404 / 410 | documented |
+//! | `Transfer-Encoding`, no `Content-Length`, `Expect` | 400 | documented as forbidden; status assumed |
+//! | `X-WNS-Type` not toast, raw, badge, tile | 400 | documented |
+//! | `Content-Type` not `text/xml`, for raw `application/octet-stream` | 400 | documented |
+//! | `X-WNS-Cache-Policy` neither `cache` nor `no-cache`, or with a toast | 400 | documented |
+//! | `X-WNS-TTL` no whole number; `X-WNS-Priority` not 1 to 4 | 400 | documented |
+//! | `X-WNS-Tag` over 16 characters, not alphanumeric, or not with a tile; `X-WNS-Group`, `X-WNS-SuppressPopup`, `X-WNS-Match` | 400 | documented |
+//! | over 5000 bytes | 413 | documented |
+//! | raw and empty | 400 | documented as forbidden; status assumed |
+//! | XML not well-formed, or its root not the type's name | 400 | stricter than WNS, which leaves it to the device |
+//! | taken, the device gets it or it waits / it may not wait | 200 `received` / 200 `dropped` | documented |
+//!
+//! Not played: the older Partner Center accounts, other apps' channels (403), `channelthrottled`, expiry after 30 days.
+
+use hyper::{Method, StatusCode};
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use super::device::{Body, Push, Service, Switches};
+use super::exchange::{Accepted, Answer, Judged, Request};
+use super::fault::{FaultKind, Struck};
+use super::registry::Record;
+use super::retention::{Fate, Waiting};
+use super::state::{Event, State};
+use super::{token, xml};
+
+/// The Entra tenant of the doubles.
+pub(crate) const TENANT_ID: &str = "5d0b1e50-0000-4000-8000-000000000001";
+/// The app registration.
+pub(crate) const CLIENT_ID: &str = "5d0b1e50-0000-4000-8000-000000000002";
+
+const SCOPE: &str = "https://wns.windows.com/.default";
+const TOKEN_LIFE_SECS: i64 = 86_399;
+const MAX_BODY_BYTES: usize = 5000;
+const MAX_TAG_CHARACTERS: usize = 16;
+const MAX_MESSAGE_ID_CHARACTERS: usize = 16;
+const DEFAULT_RETRY_AFTER_SECS: u64 = 60;
+
+/// Where access tokens are asked for.
+pub(crate) fn token_path() -> String {
+    format!("/{TENANT_ID}/oauth2/v2.0/token")
+}
+
+/// Holds a request to either endpoint to its rules.
+pub(crate) fn judge(state: &State, request: &Request) -> Judged {
+    if super::passage::is_token_request(Service::Wns, request) {
+        state.tally.count(Service::Wns, Event::TokenRequest);
+        return match check_token_request(state, request) {
+            Some(refusal) => Judged::Answered(refusal),
+            None => Judged::Token(grant(state)),
+        };
+    }
+    let refuse = |status: StatusCode, why: &str| {
+        with_wns_headers(request, Answer::empty(status)).because(why)
+    };
+    if !request
+        .bearer()
+        .is_some_and(|token| state.wns_tokens.holds(token, state.clock.now_secs()))
+    {
+        return Judged::Answered(refuse(
+            StatusCode::UNAUTHORIZED,
+            "the access token was not given out here or is expired",
+        ));
+    }
+    if request.method != Method::POST {
+        return Judged::Answered(refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "the method must be POST",
+        ));
+    }
+    let Some(device) = find(state, request) else {
+        return Judged::Answered(refuse(StatusCode::NOT_FOUND, "no device has this channel"));
+    };
+    if device.gone_at_ms.is_some() {
+        return Judged::AnsweredFor(
+            device.id,
+            refuse(StatusCode::GONE, "the device was removed"),
+        );
+    }
+    match check_push(request) {
+        Err((status, why)) => {
+            let answer = refuse(status, &why)
+                .with("x-wns-error-description", why.as_str())
+                .with("x-wns-status", "dropped");
+            Judged::AnsweredFor(device.id, answer)
+        }
+        Ok(kind) => Judged::Accepted(Box::new(accept(state, request, device, kind))),
+    }
+}
+
+/// A new access token in Entra's dress, its numbers as strings.
+pub(crate) fn grant(state: &State) -> Answer {
+    let until = state.clock.now_secs() + TOKEN_LIFE_SECS;
+    match state.wns_tokens.issue(until) {
+        Ok(token) => Answer::json(
+            StatusCode::OK,
+            &json!({
+                "token_type": "Bearer",
+                "expires_in": TOKEN_LIFE_SECS.to_string(),
+                "ext_expires_in": TOKEN_LIFE_SECS.to_string(),
+                "expires_on": until.to_string(),
+                "access_token": token,
+            }),
+        ),
+        Err(error) => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR).because(error.to_string()),
+    }
+}
+
+/// The answer to a push that was taken.
+pub(crate) fn success(request: &Request, accepted: &Accepted, fate: Fate) -> Answer {
+    let status = if matches!(fate, Fate::Dropped | Fate::Swallowed) {
+        "dropped"
+    } else {
+        "received"
+    };
+    let mut answer = Answer::empty(StatusCode::OK)
+        .with("x-wns-status", status)
+        .with("x-wns-notificationstatus", status)
+        .with("x-wns-msg-id", &accepted.message_id);
+    if request
+        .header("x-wns-requestforstatus")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    {
+        let switches = accepted
+            .device
+            .as_ref()
+            .map(|device| device.switches)
+            .unwrap_or_default();
+        answer = answer.with("x-wns-deviceconnectionstatus", connection_status(switches));
+    }
+    with_wns_headers(request, answer)
+}
+
+/// The answer of the benches' mode.
+pub(crate) fn waved_through() -> Answer {
+    Answer::empty(StatusCode::OK).with("x-wns-status", "received")
+}
+
+/// A scripted fault in the dress of WNS.
+pub(crate) fn fault(request: &Request, struck: &Struck) -> Answer {
+    let answer = match struck.kind {
+        FaultKind::Gone => Answer::empty(StatusCode::GONE),
+        FaultKind::Throttled => Answer::empty(StatusCode::NOT_ACCEPTABLE)
+            .retry_after(Some(
+                struck
+                    .retry_after_seconds
+                    .unwrap_or(DEFAULT_RETRY_AFTER_SECS),
+            ))
+            .with("x-wns-status", "channelthrottled"),
+        FaultKind::CredentialRefused => Answer::empty(StatusCode::UNAUTHORIZED),
+        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
+            Answer::empty(StatusCode::INTERNAL_SERVER_ERROR).retry_after(struck.retry_after_seconds)
+        }
+    };
+    with_wns_headers(request, answer).because("scripted fault")
+}
+
+/// A scripted fault of the token endpoint.
+pub(crate) fn token_fault(struck: &Struck) -> Answer {
+    let refuse = |status, error: &str| {
+        token::refusal(status, error, "scripted fault").retry_after(struck.retry_after_seconds)
+    };
+    match struck.kind {
+        FaultKind::Gone => refuse(StatusCode::BAD_REQUEST, "unauthorized_client"),
+        FaultKind::Throttled => refuse(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+        FaultKind::CredentialRefused => refuse(StatusCode::UNAUTHORIZED, "invalid_client"),
+        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error")
+        }
+    }
+}
+
+fn check_token_request(state: &State, request: &Request) -> Option<Answer> {
+    let path = request.uri.path();
+    if !path.ends_with("/oauth2/v2.0/token") {
+        return Some(
+            Answer::empty(StatusCode::NOT_FOUND)
+                .because("the path is neither a channel's nor the token endpoint's"),
+        );
+    }
+    if let Some(refusal) = token::check_form(request) {
+        return Some(refusal);
+    }
+    let form = request.form();
+    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let secret_fits = bool::from(
+        field("client_secret")
+            .as_bytes()
+            .ct_eq(state.folder.wns_secret.as_bytes()),
+    );
+    let (status, error, code, text) = if path != token_path() {
+        (400, "invalid_request", 90_002, "the tenant is unknown")
+    } else if field("grant_type") != "client_credentials" {
+        (
+            400,
+            "unsupported_grant_type",
+            70_003,
+            "grant_type must be client_credentials",
+        )
+    } else if field("client_id") != CLIENT_ID {
+        (
+            400,
+            "unauthorized_client",
+            700_016,
+            "the application is not in this tenant",
+        )
+    } else if !secret_fits {
+        (
+            401,
+            "invalid_client",
+            7_000_215,
+            "the client secret is wrong",
+        )
+    } else if field("scope") != SCOPE {
+        (
+            400,
+            "invalid_scope",
+            1_002_012,
+            "scope must be https://wns.windows.com/.default",
+        )
+    } else {
+        return None;
+    };
+    let body = json!({ "error": error, "error_description": format!("AADSTS{code}: {text}"), "error_codes": [code] });
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    Some(Answer::json(status, &body).because(format!("{error}: {text}")))
+}
+
+fn find(state: &State, request: &Request) -> Option<Record> {
+    let query = request.uri.query()?;
+    let token = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "token")?
+        .1;
+    state.devices.by_token(Service::Wns, &token)
+}
+
+/// Checks headers and body of a push; gives its type.
+fn check_push(request: &Request) -> Result<&'static str, (StatusCode, String)> {
+    let bad = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned());
+    if request.has("transfer-encoding") || !request.has("content-length") || request.has("expect") {
+        return Err(bad(
+            "Content-Length must be there, Transfer-Encoding and Expect must not",
+        ));
+    }
+    let kind = ["wns/toast", "wns/raw", "wns/badge", "wns/tile"]
+        .into_iter()
+        .find(|kind| {
+            request
+                .header("x-wns-type")
+                .is_some_and(|named| named.eq_ignore_ascii_case(kind))
+        })
+        .ok_or_else(|| bad("X-WNS-Type is not wns/toast, wns/raw, wns/badge or wns/tile"))?;
+    let wanted = if kind == "wns/raw" {
+        "application/octet-stream"
+    } else {
+        "text/xml"
+    };
+    if request.media_type() != wanted {
+        return Err(bad(&format!("Content-Type must be {wanted} with {kind}")));
+    }
+    check_options(request, kind).map_err(|why| bad(&why))?;
+    if request.size() > MAX_BODY_BYTES {
+        return Err((
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is over {MAX_BODY_BYTES} bytes"),
+        ));
+    }
+    if kind == "wns/raw" {
+        return if request.bytes().is_empty() {
+            Err(bad("a raw body must not be empty"))
+        } else {
+            Ok(kind)
+        };
+    }
+    xml::check(request.bytes(), kind.trim_start_matches("wns/")).map_err(|why| bad(&why))?;
+    Ok(kind)
+}
+
+fn check_options(request: &Request, kind: &str) -> Result<(), String> {
+    if let Some(phone) = ["x-wns-group", "x-wns-suppresspopup", "x-wns-match"]
+        .into_iter()
+        .find(|name| request.has(name))
+    {
+        return Err(format!("{phone} is for phones"));
+    }
+    let policy = request
+        .header("x-wns-cache-policy")
+        .map(str::to_ascii_lowercase);
+    match policy.as_deref() {
+        None if request.has("x-wns-cache-policy") => {
+            return Err("X-WNS-Cache-Policy is no text".to_owned());
+        }
+        None | Some("cache" | "no-cache") if kind != "wns/toast" || policy.is_none() => {}
+        _ => {
+            return Err(
+                "X-WNS-Cache-Policy must be cache or no-cache, and not with a toast".to_owned(),
+            );
+        }
+    }
+    if request.has("x-wns-ttl") && ttl_secs(request).is_none() {
+        return Err("X-WNS-TTL is no whole number".to_owned());
+    }
+    if request.has("x-wns-priority")
+        && !matches!(
+            request.header("x-wns-priority"),
+            Some("1" | "2" | "3" | "4")
+        )
+    {
+        return Err("X-WNS-Priority is not 1 to 4".to_owned());
+    }
+    let tag_fits = |tag: &str| {
+        kind == "wns/tile"
+            && tag.len() <= MAX_TAG_CHARACTERS
+            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    if request.has("x-wns-tag") && !request.header("x-wns-tag").is_some_and(tag_fits) {
+        return Err("X-WNS-Tag is for tiles, at most 16 alphanumeric characters".to_owned());
+    }
+    Ok(())
+}
+
+/// `X-WNS-TTL` in seconds.
+fn ttl_secs(request: &Request) -> Option<i64> {
+    let text = request.header("x-wns-ttl")?;
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn accept(state: &State, request: &Request, device: Record, kind: &str) -> Accepted {
+    let id = Uuid::new_v4().simple().to_string().to_uppercase();
+    let message_id: String = id.chars().take(MAX_MESSAGE_ID_CHARACTERS).collect();
+    let cached = request
+        .header("x-wns-cache-policy")
+        .map(|policy| policy.eq_ignore_ascii_case("cache"));
+    let push = Push {
+        message_id: message_id.clone(),
+        kind: kind.to_owned(),
+        collapse: request.header("x-wns-tag").map(str::to_owned),
+        body: Some(Body::of(request.bytes())),
+    };
+    let item = Waiting {
+        push,
+        expires_ms: ttl_secs(request).map(|ttl| {
+            state
+                .clock
+                .now_ms()
+                .saturating_add(ttl.saturating_mul(1000))
+        }),
+        storable: cached.unwrap_or(kind != "wns/raw"),
+        urgent: request
+            .header("x-wns-priority")
+            .is_none_or(|priority| priority == "1"),
+    };
+    Accepted {
+        device: Some(device),
+        item: Some(item),
+        message_id,
+        plaintext: None,
+    }
+}
+
+fn connection_status(switches: Switches) -> &'static str {
+    if switches.online {
+        "connected"
+    } else {
+        "disconnected"
+    }
+}
+
+/// What every answer to a push carries, for support.
+fn with_wns_headers(request: &Request, answer: Answer) -> Answer {
+    let trace = format!("DOUBLE-{}", Uuid::new_v4().simple());
+    let answer = answer.with("x-wns-debug-trace", trace);
+    match request.header("ms-cv") {
+        Some(vector) => answer.with("ms-cv", vector),
+        None => answer,
+    }
+}

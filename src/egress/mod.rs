@@ -7,6 +7,7 @@
 //! the server provably did not look at the first. It never decides what an answer means, and never logs a URL: the
 //! path of a push resource is a secret.
 
+mod authorities;
 mod authority;
 mod dial;
 mod exchange;
@@ -16,11 +17,7 @@ mod resolve;
 pub(crate) mod testing;
 mod tls;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -30,20 +27,21 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use self::{
+    authorities::Authorities,
     authority::{Authority, Lease},
     dial::Dialer,
     exchange::Broken,
 };
-pub use self::{policy::Policy, resolve::Resolver};
+pub use self::{
+    policy::Policy,
+    resolve::{LookUp, Resolver},
+};
 
 /// How long a request may take in all, from the look-up to the end of the answer.
 pub const MAX_REQUEST: Duration = Duration::from_secs(15);
 
 /// How much of an answer is read unless the request says otherwise, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 4096;
-
-/// How many authorities a client remembers; beyond that the ones not asked for longest are forgotten.
-const MAX_AUTHORITIES: usize = 512;
 
 /// Which version of HTTP to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +84,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     dialer: Dialer,
     first_alone: bool,
-    authorities: Mutex<HashMap<(String, u16), (Arc<Authority>, Instant)>>,
+    authorities: Authorities,
 }
 
 /// A POST request.
@@ -152,7 +150,7 @@ impl Client {
                 http2_only: settings.protocol == Protocol::Http2,
             },
             first_alone: settings.first_alone,
-            authorities: Mutex::default(),
+            authorities: Authorities::default(),
         })))
     }
 
@@ -163,7 +161,7 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         self.check(request)?;
         let deadline = Instant::now() + MAX_REQUEST;
-        let authority = self.authority(&request.url)?;
+        let authority = self.0.authorities.of(&request.url)?;
         match self.attempt(&authority, request, deadline).await {
             Err(Broken::Unprocessed(_)) => {}
             Err(Broken::Failed(failure)) => return Err(failure),
@@ -179,7 +177,7 @@ impl Client {
     /// Stops using HTTP/2 connection `number` for new requests to the authority of `url`, because an answer by it
     /// said that it is spent. Does nothing if another has taken its place.
     pub fn retire(&self, url: &Url, number: u64) {
-        if let Ok(authority) = self.authority(url) {
+        if let Ok(authority) = self.0.authorities.of(url) {
             authority.retire(number);
         }
     }
@@ -215,30 +213,6 @@ impl Client {
         };
         authority.answered();
         Ok(answer)
-    }
-
-    fn authority(&self, url: &Url) -> Result<Arc<Authority>, Failure> {
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err(Failure::Invalid(String::from("the URL names no host")));
-        };
-        let mut known = self
-            .0
-            .authorities
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let key = (host.to_owned(), port);
-        if !known.contains_key(&key) && known.len() >= MAX_AUTHORITIES {
-            let oldest = known.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                known.remove(&oldest);
-            }
-        }
-        let (authority, used) = known
-            .entry(key)
-            .or_insert_with(|| (Arc::new(Authority::new(host, port)), now));
-        *used = now;
-        Ok(Arc::clone(authority))
     }
 }
 
@@ -299,6 +273,12 @@ impl Failure {
     /// Whether the request itself is at fault, so that sending it again is useless.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Invalid(_) | Self::Forbidden(_))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client(…)")
     }
 }
 

@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn urls_are_checked_without_a_look_up() {
-        let operator = ["127.0.0.1:9443", "*.lan.example", "[::1]"].map(|r| HostRule::parse(r).unwrap());
+        let operator =
+            ["127.0.0.1:9443", "*.lan.example", "[::1]"].map(|r| HostRule::parse(r).unwrap());
         let policy = Policy::new(&["fcm.googleapis.com", "*.push.apple.com"], &operator);
         let check = |url: &str| policy.check(&Url::parse(url).unwrap());
         for good in [

@@ -9,8 +9,11 @@ pub enum Resolver {
     #[default]
     System,
     /// A function in its place: a test that moves a name from one address to another.
-    Function(Arc<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>),
+    Function(Arc<LookUp>),
 }
+
+/// Answers a name (never an address) with its addresses.
+pub type LookUp = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
 
 impl Resolver {
     /// The addresses of `host` as a URL writes it: a name, an IPv4 address, or an IPv6 address in brackets. Addresses

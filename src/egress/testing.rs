@@ -30,7 +30,7 @@ use url::Url;
 
 /// The server; it stops when dropped.
 pub(crate) struct Server {
-    /// `https://localhost:…/`.
+    /// `https://127.0.0.1:…/`.
     pub(crate) url: Url,
     /// The certificate to trust, PEM.
     pub(crate) ca: Vec<u8>,
@@ -91,19 +91,7 @@ impl Server {
         alpn: &[&str],
         script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let issued = rcgen::generate_simple_self_signed([
-            String::from("localhost"),
-            String::from("127.0.0.1"),
-        ])
-        .unwrap();
-        let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![issued.cert.der().clone()], key)
-            .unwrap();
-        tls.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let (tls, ca) = identity(alpn);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -113,12 +101,8 @@ impl Server {
         });
         Self {
             url: Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap(),
-            ca: issued.cert.pem().into_bytes(),
-            task: tokio::spawn(accept(
-                listener,
-                TlsAcceptor::from(Arc::new(tls)),
-                Arc::clone(&shared),
-            )),
+            ca,
+            task: tokio::spawn(accept(listener, tls, Arc::clone(&shared))),
             shared,
         }
     }
@@ -142,6 +126,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// A server's side of TLS for 127.0.0.1 that offers `alpn`, and the certificate to trust.
+pub(crate) fn identity(alpn: &[&str]) -> (TlsAcceptor, Vec<u8>) {
+    let issued = rcgen::generate_simple_self_signed([String::from("127.0.0.1")]).unwrap();
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key)
+        .unwrap();
+    tls.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    (
+        TlsAcceptor::from(Arc::new(tls)),
+        issued.cert.pem().into_bytes(),
+    )
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {

@@ -268,3 +268,100 @@ async fn headers_that_http_cannot_carry_are_faults() {
     let failure = client.send(&request).await.unwrap_err();
     assert!(failure.to_string().contains("apns-topic"), "{failure}");
 }
+
+/// What a server does with a stream instead of answering it.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// `RST_STREAM(REFUSED_STREAM)`.
+    Refuse,
+    /// `RST_STREAM(INTERNAL_ERROR)`.
+    Break,
+    /// `GOAWAY` that counts the stream out, then the end of the connection.
+    Leave,
+}
+
+/// A server that treats its first stream so and answers all later ones; gives how many streams it saw.
+async fn refusing(refusal: Refusal) -> (Url, Vec<u8>, Arc<AtomicUsize>) {
+    let (tls, ca) = testing::identity(&["h2"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let streams = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&streams);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (tls, counter) = (tls.clone(), Arc::clone(&counter));
+            tokio::spawn(async move {
+                serve_h2(tls.accept(tcp).await.unwrap(), refusal, &counter).await
+            });
+        }
+    });
+    (Url::parse(&url).unwrap(), ca, streams)
+}
+
+async fn serve_h2(
+    stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    refusal: Refusal,
+    streams: &AtomicUsize,
+) {
+    if let Refusal::Leave = refusal
+        && streams.fetch_add(1, Ordering::SeqCst) == 0
+    {
+        return leave(stream).await;
+    }
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((_, mut respond))) = connection.accept().await {
+        let first = streams.fetch_add(1, Ordering::SeqCst) == 0;
+        match refusal {
+            Refusal::Refuse if first => respond.send_reset(h2::Reason::REFUSED_STREAM),
+            Refusal::Break if first => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            _ => drop(
+                respond
+                    .send_response(hyper::Response::new(()), true)
+                    .unwrap(),
+            ),
+        }
+    }
+}
+
+/// Speaks just enough HTTP/2 by hand: SETTINGS, then after the client's first bytes GOAWAY with last stream 0.
+async fn leave(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    stream
+        .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+        .await
+        .unwrap();
+    let mut heard = Vec::new();
+    // A HEADERS frame (type 1) on stream 1 means that the request is on its way.
+    while !heard
+        .windows(6)
+        .any(|w| w[0] == 1 && w[2..] == [0, 0, 0, 1])
+    {
+        let mut buffer = [0; 4096];
+        let read = stream.read(&mut buffer).await.unwrap();
+        heard.extend_from_slice(&buffer[..read]);
+    }
+    stream
+        .write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        .await
+        .unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_provably_not_processed_is_sent_again_at_once() {
+    for refusal in [Refusal::Refuse, Refusal::Leave] {
+        let (url, ca, streams) = refusing(refusal).await;
+        let client = trusted(Protocol::Http2, false, &ca);
+        assert_eq!(client.send(&post(url)).await.unwrap().status, 200);
+        assert!(streams.load(Ordering::SeqCst) >= 2);
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_processed_is_not() {
+    let (url, ca, streams) = refusing(Refusal::Break).await;
+    let client = trusted(Protocol::Http2, false, &ca);
+    let failure = client.send(&post(url)).await.unwrap_err();
+    assert!(matches!(failure, Failure::Lost(_)), "{failure}");
+    assert_eq!(streams.load(Ordering::SeqCst), 1);
+}

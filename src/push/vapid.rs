@@ -110,6 +110,8 @@ struct Claims<'a> {
 pub(super) struct Credential {
     pub(super) header: Arc<Secret<String>>,
     signed: Timestamp,
+    /// Whether the origin refused it.
+    spent: bool,
     /// Whether the origin ever took a push that was signed with this key.
     pub(super) proven: bool,
 }
@@ -131,6 +133,7 @@ impl Credentials {
         let name = (origin.to_owned(), key.public);
         let old = known.get(&name);
         if let Some(old) = old
+            && !old.spent
             && old.signed <= now
             && now.since(old.signed) < TOKEN_USE
         {
@@ -141,6 +144,7 @@ impl Credentials {
         let credential = Credential {
             header: Arc::new(Secret::new(header)),
             signed: now,
+            spent: false,
             proven: old.is_some_and(|old| old.proven),
         };
         if known.len() >= MAX_TOKENS {
@@ -153,10 +157,7 @@ impl Credentials {
     /// Has a new token signed next time, unless a newer one than `spent` is already there.
     pub(super) fn discard(&self, key: &VapidKey, origin: &str, spent: &Credential) {
         self.with(key, origin, |held| {
-            if Arc::ptr_eq(&held.header, &spent.header) {
-                // So old that it is not used again, while what is known about the origin stays.
-                held.signed = Timestamp::MAX;
-            }
+            held.spent |= Arc::ptr_eq(&held.header, &spent.header);
         });
     }
 

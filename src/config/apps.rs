@@ -245,6 +245,11 @@ impl HostRule {
         })
     }
 
+    /// Whether the rule names one host rather than the subdomains of one.
+    pub fn is_exact(&self) -> bool {
+        !self.any_subdomain
+    }
+
     /// Whether the rule names `host` (lower case) at `port`. A rule without a port allows 443 alone.
     pub fn allows(&self, host: &str, port: u16) -> bool {
         let host_fits = if self.any_subdomain {

@@ -1,0 +1,189 @@
+//! One request on one connection, and its answer.
+
+use std::error::Error as _;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Response, Version,
+    body::Incoming,
+    client::conn::TrySendError,
+    ext::ReasonPhrase,
+    header::{HOST, HeaderValue},
+};
+use std::sync::atomic::Ordering;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Answer, Failure, Request,
+    authority::{Own, Shared},
+};
+
+type Wire = hyper::Request<Full<Bytes>>;
+
+/// Why no answer came.
+pub(super) enum Broken {
+    /// The server said, or it is certain, that the request was not looked at: it may be sent again at once.
+    Unprocessed(String),
+    /// Anything else.
+    Failed(Failure),
+}
+
+/// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken.
+pub(super) async fn on_shared(
+    shared: &Shared,
+    request: &Request,
+    first_alone: bool,
+    deadline: Instant,
+) -> Result<Answer, Broken> {
+    if !first_alone || shared.proven.load(Ordering::Acquire) {
+        return send_shared(shared, request, deadline).await;
+    }
+    let alone = timeout_at(deadline, shared.alone.lock()).await;
+    let alone = alone.map_err(|_| Broken::Failed(Failure::Timeout))?;
+    if shared.proven.load(Ordering::Acquire) {
+        drop(alone);
+        return send_shared(shared, request, deadline).await;
+    }
+    let answer = send_shared(shared, request, deadline).await;
+    // 403 is what a refused credential looks like; any other answer means that the credential was taken.
+    if answer.as_ref().is_ok_and(|answer| answer.status != 403) {
+        shared.proven.store(true, Ordering::Release);
+    }
+    answer
+}
+
+/// Sends on a connection of its own; gives it back where it can be used again.
+pub(super) async fn on_own(
+    mut own: Own,
+    request: &Request,
+    deadline: Instant,
+) -> Result<(Answer, Option<Own>), Broken> {
+    let mut wire = wire(request, Version::HTTP_11)?;
+    let host = HeaderValue::from_str(&request.authority()).map_err(invalid)?;
+    wire.headers_mut().insert(HOST, host);
+    let response = timeout_at(deadline, own.sender.try_send_request(wire)).await;
+    let response = response.map_err(|_| Broken::Failed(Failure::Timeout))?;
+    let response = response.map_err(broken)?;
+    let (answer, whole) = read(response, request.max_answer, deadline).await?;
+    Ok((answer, whole.then_some(own)))
+}
+
+async fn send_shared(
+    shared: &Shared,
+    request: &Request,
+    deadline: Instant,
+) -> Result<Answer, Broken> {
+    let wire = wire(request, Version::HTTP_2)?;
+    let sent = Instant::now();
+    let mut sender = shared.sender.clone();
+    let Ok(response) = timeout_at(deadline, sender.try_send_request(wire)).await else {
+        if shared.silent_since(sent) {
+            shared.retire();
+        }
+        return Err(Broken::Failed(Failure::Timeout));
+    };
+    let response = response.map_err(broken)?;
+    shared.hear();
+    let (mut answer, _) = read(response, request.max_answer, deadline).await?;
+    answer.connection = shared.number;
+    Ok(answer)
+}
+
+/// The request as hyper wants it: absolute for HTTP/2, where it becomes `:scheme` and `:authority`; the path alone
+/// for HTTP/1.1 (RFC 9112, section 3.2.1).
+fn wire(request: &Request, version: Version) -> Result<Wire, Broken> {
+    let url = &request.url;
+    let target = match (version, url.query()) {
+        (Version::HTTP_11, Some(query)) => format!("{}?{query}", url.path()),
+        (Version::HTTP_11, None) => url.path().to_owned(),
+        _ => url.as_str().to_owned(),
+    };
+    let mut wire = hyper::Request::builder()
+        .method(Method::POST)
+        .uri(target)
+        .version(version)
+        // A body of known length, so Content-Length and never chunks: WNS refuses those.
+        .body(Full::new(request.body.clone()))
+        .map_err(invalid)?;
+    *wire.headers_mut() = request.headers.clone();
+    Ok(wire)
+}
+
+/// Reads at most `max` bytes of the body; says whether that was all of it.
+async fn read(
+    response: Response<Incoming>,
+    max: usize,
+    deadline: Instant,
+) -> Result<(Answer, bool), Broken> {
+    let (head, mut body) = response.into_parts();
+    let mut answer = Answer {
+        status: head.status.as_u16(),
+        phrase: phrase(&head.extensions),
+        headers: head.headers,
+        body: Bytes::new(),
+        connection: 0,
+    };
+    let mut read = BytesMut::new();
+    let mut whole = true;
+    loop {
+        let frame = match timeout_at(deadline, body.frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame,
+            // The status of success says all; what is missing is only its decoration.
+            _ if head.status.is_success() => {
+                whole = false;
+                break;
+            }
+            Ok(Some(Err(e))) => return Err(Broken::Failed(Failure::Lost(words(&e)))),
+            Err(_) => return Err(Broken::Failed(Failure::Timeout)),
+        };
+        let data = frame.into_data().unwrap_or_default();
+        let room = max - read.len();
+        read.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            whole = false;
+            break;
+        }
+    }
+    answer.body = read.freeze();
+    Ok((answer, whole))
+}
+
+fn phrase(extensions: &hyper::http::Extensions) -> Option<String> {
+    extensions
+        .get::<ReasonPhrase>()
+        .map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).into_owned())
+}
+
+fn broken(mut error: TrySendError<Wire>) -> Broken {
+    let unsent = error.take_message().is_some();
+    let error = error.into_error();
+    if unsent || was_refused(&error) {
+        Broken::Unprocessed(words(&error))
+    } else {
+        Broken::Failed(Failure::Lost(words(&error)))
+    }
+}
+
+/// Whether the server vouches for not having processed the request (RFC 9113, section 8.7): it refused the stream,
+/// or it left with a GOAWAY that counts the stream out. `h2` reports a stream by GOAWAY only if it is above the
+/// last one counted in.
+fn was_refused(error: &hyper::Error) -> bool {
+    let Some(h2) = error.source().and_then(|e| e.downcast_ref::<h2::Error>()) else {
+        return false;
+    };
+    let refused = h2.is_reset() && h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+    h2.is_remote() && (refused || h2.is_go_away())
+}
+
+fn words(error: &hyper::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> Broken {
+    Broken::Failed(Failure::Invalid(error.to_string()))
+}

@@ -1,0 +1,219 @@
+//! What the four services' answers have in common.
+
+use std::time::Duration;
+
+use crate::{
+    egress::{Answer, Failure},
+    model::{ServiceAnswer, Timestamp},
+    push::outcome::{Outcome, Scope, Verdict},
+};
+
+/// The longest wait that a service may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest reason kept, in bytes.
+const MAX_REASON_BYTES: usize = 200;
+
+/// What an answer asks an adapter to do: it is settled, or the same push goes out once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is settled.
+    Done(Verdict),
+    /// The credential is spent: send again with a new one, once.
+    NewCredential,
+    /// The connection is bound to something else: send again on a new one, once (APNs).
+    NewConnection,
+    /// The service cannot read our topic: send again without, once (Web Push).
+    WithoutTopic,
+}
+
+impl Step {
+    /// What remains when the push has gone out twice: then it is the operator's settings, but for the topic.
+    pub(super) fn last(self) -> Verdict {
+        match self {
+            Self::Done(verdict) => verdict,
+            Self::NewCredential | Self::NewConnection => Verdict::Misconfigured,
+            Self::WithoutTopic => Verdict::Rejected,
+        }
+    }
+}
+
+/// A demand to wait at least `after`.
+pub(super) fn retry(after: Option<Duration>, scope: Scope) -> Step {
+    Step::Done(Verdict::Retry { after, scope })
+}
+
+/// Reads the `Retry-After` of an answer received at `now`.
+///
+/// Gives how long to wait, at most 24 h. Both forms are read: whole seconds, or an HTTP date (RFC 9110, section
+/// 10.2.3). A date in the past gives nothing to wait for; no header, or one in neither form, gives `None`, and the
+/// caller uses its own backoff.
+pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let text = answer.header("retry-after")?.trim();
+    let wait = match text.parse() {
+        Ok(secs) => Duration::from_secs(secs),
+        Err(_) => {
+            let date = jiff::fmt::rfc2822::parse(text).ok()?;
+            let millis = u64::try_from(date.timestamp().as_millisecond()).ok()?;
+            Timestamp::from_millis(millis).since(now)
+        }
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// A service's words as they may be kept and shown: one line, no control characters, at most 200 bytes. Nothing of
+/// nothing.
+pub(super) fn words(text: &str) -> Option<String> {
+    let mut kept = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if !word.is_empty() && !kept.is_empty() {
+            kept.push(' ');
+        }
+        kept.push_str(word);
+        if kept.len() > MAX_REASON_BYTES {
+            break;
+        }
+    }
+    kept.truncate(kept.floor_char_boundary(MAX_REASON_BYTES));
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// The outcome of a push that got no answer. What cannot be mended by waiting is refused; `scope` says whom the
+/// failure concerns: a host of the operator's everyone, a host that came from outside its own channel alone.
+pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
+    let verdict = if failure.is_final() {
+        Verdict::Rejected
+    } else {
+        // One push that took too long says nothing about the others.
+        let alone = matches!(failure, Failure::Timeout);
+        Verdict::Retry {
+            after: None,
+            scope: if alone { Scope::Channel } else { scope },
+        }
+    };
+    unsent(verdict, &failure.to_string())
+}
+
+/// An outcome of our own, without an answer of the service.
+pub(super) fn unsent(verdict: Verdict, reason: &str) -> Outcome {
+    Outcome {
+        verdict,
+        answer: ServiceAnswer {
+            status: 0,
+            reason: words(reason),
+            id: None,
+        },
+    }
+}
+
+/// Says in one line what an outcome means for the operator who asked to check the service.
+pub(super) fn complaint(outcome: &Outcome, remedy: &str) -> String {
+    let reason = outcome
+        .answer
+        .reason
+        .as_deref()
+        .unwrap_or("no reason given");
+    match outcome.answer.status {
+        0 => format!("{reason}; {remedy}"),
+        status => format!("answered {status}, {reason}; {remedy}"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use bytes::Bytes;
+    use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    /// An answer as if it had come.
+    pub(in crate::push) fn answer(
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Answer {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
+            .collect();
+        Answer {
+            status,
+            phrase: None,
+            headers,
+            body: Bytes::from(body.to_owned()),
+            connection: 0,
+        }
+    }
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        // 1994-11-06T08:49:37Z, the example of RFC 9110, section 5.6.7.
+        let now = Timestamp::from_millis(784_111_777_000);
+        let check = |text: &str, expected: Option<u64>| {
+            let answer = answer(503, &[("retry-after", text)], "");
+            let found = retry_after(&answer, now).map(|wait| wait.as_secs());
+            assert_eq!(found, expected, "{text}");
+        };
+        check("0", Some(0));
+        check("120", Some(120));
+        check(" 120 ", Some(120));
+        check("99999999", Some(86_400));
+        check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60));
+        check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
+        check("Mon, 06 Nov 1995 08:49:37 GMT", Some(86_400));
+        check("-5", None);
+        check("soon", None);
+        check("", None);
+        assert_eq!(retry_after(&answer(503, &[], ""), now), None);
+    }
+
+    #[test]
+    fn words_are_one_short_line() {
+        assert_eq!(words(""), None);
+        assert_eq!(words(" \n\t"), None);
+        assert_eq!(words("a\r\nb\u{1b}[0m  c"), Some("a b [0m c".into()));
+        let long = words(&"ü".repeat(150)).unwrap();
+        assert_eq!(long.len(), 200);
+        let odd = words(&format!("a{}", "ü".repeat(150))).unwrap();
+        assert_eq!(odd.len(), 199);
+    }
+
+    #[test]
+    fn no_answer_is_a_reason_to_wait() {
+        let check = |failure: Failure, expected: Verdict, reason: &str| {
+            let outcome = unanswered(&failure, Scope::Lane);
+            assert_eq!(outcome.verdict, expected, "{failure:?}");
+            assert_eq!(outcome.answer.status, 0);
+            let said = outcome.answer.reason.unwrap();
+            assert!(said.starts_with(reason), "{said}");
+        };
+        let wait = |scope| Verdict::Retry { after: None, scope };
+        check(Failure::Timeout, wait(Scope::Channel), "timeout");
+        check(
+            Failure::Lost("gone".into()),
+            wait(Scope::Lane),
+            "connection: gone",
+        );
+        check(
+            Failure::Connection("no".into()),
+            wait(Scope::Lane),
+            "connection: no",
+        );
+        check(Failure::Address, wait(Scope::Lane), "refused");
+        check(
+            Failure::Forbidden("is bad".into()),
+            Verdict::Rejected,
+            "refused: the URL is bad",
+        );
+        check(
+            Failure::Invalid("x".into()),
+            Verdict::Rejected,
+            "request: x",
+        );
+    }
+}

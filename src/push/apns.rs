@@ -1,0 +1,324 @@
+//! Apple Push Notification service: HTTP/2, with a signed token (Apple, "Sending notification requests to APNs",
+//! "Establishing a token-based connection to APNs", "Handling notification responses from APNs").
+//!
+//! The token is signed once and kept for 50 minutes: APNs refuses one older than an hour, and blocks a connection
+//! that brings new ones more often than every 20 minutes. So an error never makes us sign anew, except the one that
+//! says that the token has expired.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    answer::{self, Step, retry_after, unanswered, words},
+    message::{ApnsMessage, ApnsPushType},
+    outcome::{Outcome, Scope, Verdict},
+};
+use crate::{
+    config::apps,
+    egress::{Answer, Client, Failure, Protocol, Reach, Request, Resolver, Settings},
+    model::{ApnsEnvironment, DeviceToken, Secret, ServiceAnswer, Timestamp},
+};
+
+/// How long a token is used.
+const TOKEN_LIFE: Duration = Duration::from_secs(50 * 60);
+
+/// APNs for one team, key and environment: one adapter, one connection, since APNs binds a connection to all three.
+pub struct Apns {
+    settings: Arc<apps::Apns>,
+    base: Url,
+    key: EncodingKey,
+    client: Client,
+    token: Mutex<Option<Signed>>,
+}
+
+/// Whom a push is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Device<'a> {
+    /// Its token.
+    pub token: &'a DeviceToken,
+    /// The bundle id that the token belongs to, where it is not the app's own.
+    pub topic: Option<&'a str>,
+}
+
+#[derive(Clone)]
+struct Signed {
+    bearer: Arc<Secret<String>>,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    iat: u64,
+}
+
+/// The body of a refusal.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    reason: Option<String>,
+    /// Milliseconds; with 410 alone.
+    timestamp: Option<u64>,
+}
+
+impl Apns {
+    /// Prepares the adapter; opens no connection yet.
+    ///
+    /// # Errors
+    /// A sentence that begins with the setting at fault: `key` (no PKCS#8 PEM of a P-256 key) or `ca_file`.
+    pub fn new(settings: Arc<apps::Apns>, environment: ApnsEnvironment) -> Result<Self, String> {
+        let key = EncodingKey::from_ec_pem(settings.key.expose())
+            .map_err(|e| format!("key_file is not a .p8 key of Apple (PEM, PKCS#8, P-256): {e}"))?;
+        sign(&key, &settings, Timestamp::default())
+            .map_err(|e| format!("key_file holds a key that cannot sign ES256: {e}"))?;
+        let host = match environment {
+            ApnsEnvironment::Production => "https://api.push.apple.com",
+            ApnsEnvironment::Sandbox => "https://api.sandbox.push.apple.com",
+        };
+        let base = match &settings.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => Url::parse(host).map_err(|e| e.to_string())?,
+        };
+        let client = Client::new(
+            Settings {
+                protocol: Protocol::Http2,
+                reach: Reach::Trusted,
+                resolver: Resolver::System,
+                first_alone: true,
+            },
+            settings.ca.as_ref().map(|pem| pem.as_slice()),
+        )?;
+        Ok(Self {
+            settings,
+            base,
+            key,
+            client,
+            token: Mutex::new(None),
+        })
+    }
+
+    /// Sends one push to `device`. `id` becomes `apns-id`.
+    pub async fn send(
+        &self,
+        device: Device<'_>,
+        message: &ApnsMessage,
+        id: Uuid,
+        now: Timestamp,
+    ) -> Outcome {
+        let topic = device.topic.unwrap_or(&self.settings.topic);
+        let request = self
+            .request(device.token, topic, message)
+            .header("apns-id", id.to_string());
+        let mut outcome = match self.attempt(&request, now).await {
+            Ok(Tried {
+                step: Step::Done(verdict),
+                answer,
+            }) => Outcome { verdict, answer },
+            Ok(_) => match self.attempt(&request, now).await {
+                Ok(Tried { step, answer }) => Outcome {
+                    verdict: step.last(),
+                    answer,
+                },
+                Err(failure) => unanswered(&failure, Scope::Lane),
+            },
+            Err(failure) => unanswered(&failure, Scope::Lane),
+        };
+        // A topic that the client named is the client's fault, and no reason to stop everyone's pushes.
+        let about_topic = matches!(
+            outcome.answer.reason.as_deref(),
+            Some("BadTopic" | "TopicDisallowed" | "MissingTopic")
+        );
+        if about_topic && topic != self.settings.topic {
+            outcome.verdict = Verdict::Rejected;
+        }
+        outcome
+    }
+
+    /// Proves key, team and topic by a push to a device token that Apple cannot have issued: only a sender whose
+    /// token is in order is told `BadDeviceToken`. Gives a line that says what was proved.
+    ///
+    /// # Errors
+    /// What is wrong and what to do about it.
+    pub async fn check(&self, now: Timestamp) -> Result<String, String> {
+        let token = DeviceToken::parse(&"00".repeat(32)).ok_or("no device token to check with")?;
+        let device = Device {
+            token: &token,
+            topic: None,
+        };
+        let message = ApnsMessage {
+            push_type: ApnsPushType::Background,
+            priority: 5,
+            collapse_id: String::from("check"),
+            expires: Timestamp::default(),
+            payload: bytes::Bytes::from_static(br#"{"aps":{"content-available":1}}"#),
+        };
+        let outcome = self.send(device, &message, Uuid::new_v4(), now).await;
+        let host = self.base.host_str().unwrap_or_default();
+        match outcome.answer.reason.as_deref() {
+            Some("BadDeviceToken") => Ok(format!("{host} took the key and the topic")),
+            _ => Err(answer::complaint(&outcome, remedy(&outcome))),
+        }
+    }
+
+    fn request(&self, device: &DeviceToken, topic: &str, message: &ApnsMessage) -> Request {
+        let mut url = self.base.clone();
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{path}/3/device/{}", device.as_hex()));
+        Request::post(url, message.payload.clone())
+            .header("apns-topic", topic)
+            .header("apns-push-type", message.push_type.as_str())
+            .header("apns-priority", message.priority.to_string())
+            .header("apns-expiration", message.expires.as_secs().to_string())
+            .header("apns-collapse-id", &message.collapse_id)
+    }
+
+    async fn attempt(&self, request: &Request, now: Timestamp) -> Result<Tried, Failure> {
+        let token = self.token(now).map_err(Failure::Invalid)?;
+        let request = request
+            .clone()
+            .header("authorization", token.bearer.expose());
+        let answer = self.client.send(&request).await?;
+        let tried = read(&answer, now);
+        if matches!(tried.step, Step::NewCredential) {
+            self.discard(&token);
+        }
+        if ends_connection(answer.status, tried.answer.reason.as_deref()) {
+            self.client.retire(request.url(), answer.connection);
+        }
+        Ok(tried)
+    }
+
+    /// The token in use; signs one only when there is none or it is about to be too old.
+    fn token(&self, now: Timestamp) -> Result<Signed, String> {
+        let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signed) = held.as_ref()
+            && signed.at <= now
+            && now.since(signed.at) < TOKEN_LIFE
+        {
+            return Ok(signed.clone());
+        }
+        let jwt = sign(&self.key, &self.settings, now)?;
+        let signed = Signed {
+            bearer: Arc::new(Secret::new(format!("bearer {jwt}"))),
+            at: now,
+        };
+        *held = Some(signed.clone());
+        Ok(signed)
+    }
+
+    fn discard(&self, token: &Signed) {
+        let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        held.take_if(|held| Arc::ptr_eq(&held.bearer, &token.bearer));
+    }
+}
+
+/// ES256 with the raw 64-byte signature (RFC 7518, section 3.4) over `iss` and `iat`; no `exp`.
+fn sign(key: &EncodingKey, settings: &apps::Apns, now: Timestamp) -> Result<String, String> {
+    let header = Header {
+        typ: None,
+        kid: Some(settings.key_id.clone()),
+        ..Header::new(Algorithm::ES256)
+    };
+    let claims = Claims {
+        iss: &settings.team_id,
+        iat: now.as_secs(),
+    };
+    jsonwebtoken::encode(&header, &claims, key).map_err(|e| e.to_string())
+}
+
+struct Tried {
+    step: Step,
+    answer: ServiceAnswer,
+}
+
+fn read(answer: &Answer, now: Timestamp) -> Tried {
+    let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let reason = refusal.reason.as_deref().unwrap_or_default();
+    let step = match step(answer.status, reason) {
+        Step::Done(Verdict::Gone { .. }) => Step::Done(Verdict::Gone {
+            since: refusal.timestamp.map(Timestamp::from_millis),
+        }),
+        Step::Done(Verdict::Retry { scope, .. }) => answer::retry(retry_after(answer, now), scope),
+        settled => settled,
+    };
+    // Something between us and Apple may answer in its own words.
+    let said = refusal
+        .reason
+        .unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
+    Tried {
+        step,
+        answer: ServiceAnswer {
+            status: answer.status,
+            reason: words(&said),
+            id: answer.header("apns-id").and_then(words),
+        },
+    }
+}
+
+/// The table of Apple's answers ("Handling notification responses from APNs").
+fn step(status: u16, reason: &str) -> Step {
+    let channel = answer::retry(None, Scope::Channel);
+    let lane = answer::retry(None, Scope::Lane);
+    let gone = Step::Done(Verdict::Gone { since: None });
+    match (status, reason) {
+        (200, _) => Step::Done(Verdict::Accepted),
+        (400, "BadDeviceToken" | "DeviceTokenNotForTopic") => gone,
+        (400, "BadTopic" | "MissingTopic" | "TopicDisallowed") => {
+            Step::Done(Verdict::Misconfigured)
+        }
+        (400, "IdleTimeout") => channel,
+        (403, "ExpiredProviderToken") => Step::NewCredential,
+        (403, "UnrelatedKeyIdInToken") => Step::NewConnection,
+        (403, _) => Step::Done(Verdict::Misconfigured),
+        // Only with Apple's own word: a gateway's bare 410 says nothing about the token.
+        (410, "Unregistered" | "ExpiredToken") => gone,
+        (429, "TooManyProviderTokenUpdates") => lane,
+        (429, _) => channel,
+        (408 | 500, _) => channel,
+        (501.., _) => lane,
+        _ => Step::Done(Verdict::Rejected),
+    }
+}
+
+/// After which answers the connection is of no more use: the token's, the key's and the server's own farewells.
+fn ends_connection(status: u16, reason: Option<&str>) -> bool {
+    status == 503
+        || matches!(
+            reason,
+            Some("ExpiredProviderToken" | "UnrelatedKeyIdInToken" | "IdleTimeout" | "Shutdown")
+        )
+}
+
+fn remedy(outcome: &Outcome) -> &'static str {
+    match outcome.answer.reason.as_deref().unwrap_or_default() {
+        "InvalidProviderToken" => {
+            "compare key_file, key_id and team_id with Apple's developer site"
+        }
+        "ExpiredProviderToken" => "set this machine's clock right",
+        "BadTopic" | "TopicDisallowed" | "MissingTopic" | "DeviceTokenNotForTopic" => {
+            "set topic to the app's bundle id"
+        }
+        "BadEnvironmentKeyIdInToken" | "BadEnvironmentKeyInToken" => {
+            "the key is for the other environment: use another key or set environment"
+        }
+        _ if outcome.answer.status == 0 => "see that this machine may connect to Apple at port 443",
+        _ => "see Apple's page on handling notification responses",
+    }
+}
+
+impl fmt::Debug for Apns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Apns({})", self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use super::*;
+use crate::{
+    egress::testing::{Seen, Server, reply},
+    push::web_push::VapidKey,
+};
+
+#[test]
+fn apples_answers() {
+    let gone = Step::Done(Verdict::Gone { since: None });
+    let fix = Step::Done(Verdict::Rejected);
+    let operator = Step::Done(Verdict::Misconfigured);
+    let channel = answer::retry(None, Scope::Channel);
+    let lane = answer::retry(None, Scope::Lane);
+    let check = |status: u16, reasons: &[&str], expected: Step| {
+        for reason in reasons {
+            assert_eq!(step(status, reason), expected, "{status} {reason}");
+        }
+    };
+    check(200, &[""], Step::Done(Verdict::Accepted));
+    check(400, &["BadDeviceToken", "DeviceTokenNotForTopic"], gone);
+    check(
+        400,
+        &["BadTopic", "MissingTopic", "TopicDisallowed"],
+        operator,
+    );
+    check(
+        400,
+        &[
+            "BadCollapseId",
+            "BadExpirationDate",
+            "BadMessageId",
+            "BadPriority",
+            "InvalidPushType",
+            "DuplicateHeaders",
+            "PayloadEmpty",
+            "MissingDeviceToken",
+            "SomethingNew",
+            "",
+        ],
+        fix,
+    );
+    check(400, &["IdleTimeout"], channel);
+    check(403, &["ExpiredProviderToken"], Step::NewCredential);
+    check(403, &["UnrelatedKeyIdInToken"], Step::NewConnection);
+    check(
+        403,
+        &[
+            "InvalidProviderToken",
+            "MissingProviderToken",
+            "BadEnvironmentKeyIdInToken",
+            "BadCertificate",
+            "Forbidden",
+        ],
+        operator,
+    );
+    check(404, &["BadPath"], fix);
+    check(405, &["MethodNotAllowed"], fix);
+    check(410, &["Unregistered", "ExpiredToken"], gone);
+    check(410, &[""], fix);
+    check(413, &["PayloadTooLarge"], fix);
+    check(429, &["TooManyRequests", ""], channel);
+    check(429, &["TooManyProviderTokenUpdates"], lane);
+    check(500, &["InternalServerError"], channel);
+    check(503, &["ServiceUnavailable", "Shutdown", ""], lane);
+    check(502, &["<html>"], lane);
+    check(301, &[""], fix);
+}
+
+/// The names in our table are Apple's own, as an independent client knows them.
+#[test]
+fn the_reasons_are_those_of_another_client() {
+    use apns_h2::ErrorReason;
+    for reason in [
+        "BadDeviceToken",
+        "DeviceTokenNotForTopic",
+        "ExpiredProviderToken",
+        "Unregistered",
+        "IdleTimeout",
+    ] {
+        let known: Result<ErrorReason, _> = serde_json::from_value(reason.into());
+        assert!(known.is_ok(), "{reason}");
+    }
+}
+
+fn settings(server: &Server) -> apps::Apns {
+    let key = VapidKey::generate().unwrap();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        STANDARD.encode(key.expose())
+    );
+    apps::Apns {
+        key: Secret::new(pem.into_bytes()),
+        key_id: "KEY4567890".into(),
+        team_id: "TEAM567890".into(),
+        topic: "com.example.app".into(),
+        sound: None,
+        category: None,
+        environment: ApnsEnvironment::Production,
+        endpoint: Some(server.url.clone()),
+        ca: Some(Arc::new(server.ca.clone())),
+    }
+}
+
+fn adapter(server: &Server) -> Apns {
+    Apns::new(Arc::new(settings(server)), ApnsEnvironment::Production).unwrap()
+}
+
+fn message() -> ApnsMessage {
+    ApnsMessage {
+        push_type: ApnsPushType::Alert,
+        priority: 10,
+        collapse_id: "n-1".into(),
+        expires: Timestamp::from_millis(1_700_000_000_999),
+        payload: Bytes::from_static(b"{\"aps\":{}}"),
+    }
+}
+
+fn at(mins: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000).plus(Duration::from_secs(mins * 60))
+}
+
+async fn send(apns: &Apns, topic: Option<&str>, now: Timestamp) -> Outcome {
+    let token = DeviceToken::parse("00ff").unwrap();
+    let device = Device {
+        token: &token,
+        topic,
+    };
+    apns.send(device, &message(), Uuid::nil(), now).await
+}
+
+fn claims(seen: &Seen) -> serde_json::Value {
+    let jwt = seen
+        .header("authorization")
+        .unwrap()
+        .strip_prefix("bearer ")
+        .unwrap();
+    let parts: Vec<Vec<u8>> = jwt
+        .split('.')
+        .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap())
+        .collect();
+    assert_eq!(parts[2].len(), 64, "raw signature");
+    let head: serde_json::Value = serde_json::from_slice(&parts[0]).unwrap();
+    assert_eq!(
+        head,
+        serde_json::json!({"alg": "ES256", "kid": "KEY4567890"})
+    );
+    serde_json::from_slice(&parts[1]).unwrap()
+}
+
+#[tokio::test]
+async fn a_push_as_apple_wants_it() {
+    let server = Server::start(&["h2"], |_| reply(200, "").header("apns-id", "the-id")).await;
+    let outcome = send(&adapter(&server), None, at(0)).await;
+    assert_eq!(outcome.verdict, Verdict::Accepted);
+    assert_eq!(outcome.answer.id.as_deref(), Some("the-id"));
+    let seen = &server.seen()[0];
+    assert!(seen.target.ends_with("/3/device/00ff"), "{}", seen.target);
+    for (name, value) in [
+        ("apns-topic", "com.example.app"),
+        ("apns-push-type", "alert"),
+        ("apns-priority", "10"),
+        ("apns-expiration", "1700000000"),
+        ("apns-collapse-id", "n-1"),
+        ("apns-id", "00000000-0000-0000-0000-000000000000"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+    assert_eq!(
+        claims(seen),
+        serde_json::json!({"iss": "TEAM567890", "iat": 1_700_000_000})
+    );
+}
+
+#[tokio::test]
+async fn a_token_serves_fifty_minutes() {
+    let server = Server::start(&["h2"], |_| {
+        reply(500, r#"{"reason":"InternalServerError"}"#)
+    })
+    .await;
+    let apns = adapter(&server);
+    for mins in [0, 49, 50, 99] {
+        send(&apns, None, at(mins)).await;
+    }
+    let tokens: Vec<_> = server
+        .seen()
+        .iter()
+        .map(|seen| claims(seen)["iat"].clone())
+        .collect();
+    assert_eq!(tokens[0], tokens[1]);
+    assert_ne!(tokens[1], tokens[2]);
+    assert_eq!(tokens[2], tokens[3]);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_replaced_once_and_so_is_its_connection() {
+    let expired = r#"{"reason":"ExpiredProviderToken"}"#;
+    let server = Server::start(&["h2"], move |seen| match seen.nth {
+        0 => reply(200, ""),
+        1 => reply(403, expired),
+        _ => reply(200, ""),
+    })
+    .await;
+    let apns = adapter(&server);
+    send(&apns, None, at(0)).await;
+    assert_eq!(send(&apns, None, at(1)).await.verdict, Verdict::Accepted);
+    let seen = server.seen();
+    assert_eq!(claims(&seen[0]), claims(&seen[1]));
+    assert_ne!(claims(&seen[1]), claims(&seen[2]));
+    assert_eq!((seen.len(), server.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_second_refusal_is_the_operators() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let server = Server::start(&["h2"], move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        reply(403, r#"{"reason":"UnrelatedKeyIdInToken"}"#)
+    })
+    .await;
+    let outcome = send(&adapter(&server), None, at(0)).await;
+    assert_eq!(outcome.verdict, Verdict::Misconfigured);
+    assert_eq!(
+        outcome.answer.reason.as_deref(),
+        Some("UnrelatedKeyIdInToken")
+    );
+    assert_eq!((count.load(Ordering::SeqCst), server.connections()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_dead_token_says_since_when() {
+    let server = Server::start(&["h2"], |_| {
+        reply(
+            410,
+            r#"{"reason":"Unregistered","timestamp":1700000000123}"#,
+        )
+    })
+    .await;
+    let since = Some(Timestamp::from_millis(1_700_000_000_123));
+    let outcome = send(&adapter(&server), None, at(0)).await;
+    assert_eq!(outcome.verdict, Verdict::Gone { since });
+}
+
+#[tokio::test]
+async fn a_clients_wrong_topic_stops_nobody_else() {
+    let server = Server::start(&["h2"], |_| reply(400, r#"{"reason":"TopicDisallowed"}"#)).await;
+    let apns = adapter(&server);
+    let theirs = send(&apns, Some("com.example.other"), at(0)).await;
+    assert_eq!(theirs.verdict, Verdict::Rejected);
+    assert_eq!(
+        send(&apns, None, at(0)).await.verdict,
+        Verdict::Misconfigured
+    );
+}
+
+#[tokio::test]
+async fn a_burst_shares_one_token_and_one_connection() {
+    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    let apns = adapter(&server);
+    let outcomes = join_all((0..50).map(|_| send(&apns, None, at(0)))).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.verdict == Verdict::Accepted)
+    );
+    let mut tokens: Vec<String> = server
+        .seen()
+        .iter()
+        .map(|seen| seen.header("authorization").unwrap().to_owned())
+        .collect();
+    tokens.dedup();
+    assert_eq!((tokens.len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_check_expects_a_bad_device_token() {
+    let check = async |status: u16, reason: &str| {
+        let body = format!(r#"{{"reason":"{reason}"}}"#);
+        let server = Server::start(&["h2"], move |_| reply(status, body.clone())).await;
+        adapter(&server).check(at(0)).await
+    };
+    assert!(check(400, "BadDeviceToken").await.is_ok());
+    let wrong = check(403, "InvalidProviderToken").await.unwrap_err();
+    assert!(
+        wrong.contains("403, InvalidProviderToken; compare key_file"),
+        "{wrong}"
+    );
+}
+
+#[tokio::test]
+async fn bad_settings_are_named() {
+    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    let mut bad_key = settings(&server);
+    bad_key.key = Secret::new(b"no key".to_vec());
+    let fault = Apns::new(Arc::new(bad_key), ApnsEnvironment::Sandbox).unwrap_err();
+    assert!(fault.starts_with("key_file"), "{fault}");
+    let mut bad_ca = settings(&server);
+    bad_ca.ca = Some(Arc::new(b"no certificate".to_vec()));
+    let fault = Apns::new(Arc::new(bad_ca), ApnsEnvironment::Sandbox).unwrap_err();
+    assert!(fault.starts_with("ca_file"), "{fault}");
+}

@@ -1,0 +1,310 @@
+//! Web Push (RFC 8030), encrypted (RFC 8291) and signed (RFC 8292), as four families of services speak it: Mozilla's
+//! autopush, FCM, Apple and Windows. Each refuses in its own words; `step` knows them all.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use url::Url;
+
+pub use super::vapid::VapidKey;
+use super::{
+    answer::{self, Step, retry_after, unanswered, unsent, words},
+    encrypt::encrypt,
+    message::WebPushMessage,
+    outcome::{Outcome, Scope, Verdict},
+    vapid::{Credential, Credentials, origin},
+};
+use crate::{
+    config::apps,
+    egress::{Answer, Client, Policy, Protocol, Reach, Request, Resolver, Settings},
+    model::{ServiceAnswer, Timestamp, WebPushKeys},
+};
+
+/// The push services of the browsers; others need the operator's word (`allowed_hosts`).
+pub(super) const KNOWN_HOSTS: [&str; 5] = [
+    "fcm.googleapis.com",
+    // Chromium built without Google's keys.
+    "jmt17.google.com",
+    "*.push.services.mozilla.com",
+    "*.push.apple.com",
+    "*.notify.windows.com",
+];
+
+/// The wait after Windows' `channelthrottled`, which names none.
+const THROTTLED_WAIT: Duration = Duration::from_secs(600);
+
+/// Web Push for one app.
+pub struct WebPush {
+    subject: String,
+    key: VapidKey,
+    older: Vec<VapidKey>,
+    client: Client,
+    credentials: Credentials,
+}
+
+/// A browser's subscription.
+#[derive(Debug, Clone, Copy)]
+pub struct Subscription<'a> {
+    /// The push resource.
+    pub endpoint: &'a str,
+    /// The user agent's keys.
+    pub keys: &'a WebPushKeys,
+    /// The VAPID key that the subscription was made with, where it is not the present one.
+    pub vapid_public_key: Option<&'a [u8]>,
+}
+
+impl WebPush {
+    /// Prepares the adapter; opens no connection yet. `key` signs for new subscriptions; `older` ones for those that
+    /// were made with them.
+    ///
+    /// # Errors
+    /// A sentence that begins with the setting at fault: `subject` (neither `mailto:` nor `https:`, or one that push
+    /// services refuse) or `ca_file`.
+    pub fn new(
+        settings: Arc<apps::WebPush>,
+        key: VapidKey,
+        older: Vec<VapidKey>,
+    ) -> Result<Self, String> {
+        Self::with_resolver(settings, key, older, Resolver::System)
+    }
+
+    /// As [`WebPush::new`], with look-ups of names answered by `resolver`.
+    ///
+    /// # Errors
+    /// As [`WebPush::new`].
+    pub fn with_resolver(
+        settings: Arc<apps::WebPush>,
+        key: VapidKey,
+        older: Vec<VapidKey>,
+        resolver: Resolver,
+    ) -> Result<Self, String> {
+        check_subject(&settings.subject)?;
+        let client = Client::new(
+            Settings {
+                protocol: Protocol::Either,
+                reach: Reach::Checked(Policy::new(&KNOWN_HOSTS, &settings.allowed_hosts)),
+                resolver,
+                first_alone: false,
+            },
+            settings.ca.as_ref().map(|pem| pem.as_slice()),
+        )?;
+        Ok(Self {
+            subject: settings.subject.clone(),
+            key,
+            older,
+            client,
+            credentials: Credentials::default(),
+        })
+    }
+
+    /// Sends one push to a subscription.
+    pub async fn send(
+        &self,
+        to: Subscription<'_>,
+        message: &WebPushMessage,
+        now: Timestamp,
+    ) -> Outcome {
+        let Some(key) = self.key_of(to) else {
+            // For this subscription's life there is no other key that its service would take.
+            return unsent(
+                Verdict::Rejected,
+                "the subscription's VAPID key is none of this app's",
+            );
+        };
+        let request = match request(to, message) {
+            Ok(request) => request,
+            Err(fault) => return unsent(Verdict::Rejected, &fault),
+        };
+        let (request, topic) = (request, message.topic.as_deref());
+        match self.attempt(key, &with_topic(&request, topic), now).await {
+            Ok((Step::Done(verdict), answer)) => Outcome { verdict, answer },
+            Ok((step, _)) => {
+                let topic = topic.filter(|_| step != Step::WithoutTopic);
+                match self.attempt(key, &with_topic(&request, topic), now).await {
+                    Ok((step, answer)) => Outcome {
+                        verdict: step.last(),
+                        answer,
+                    },
+                    Err(outcome) => outcome,
+                }
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Signs a VAPID token; sends nothing, since without a subscription there is nobody to ask. Gives a line that
+    /// says what was proved.
+    ///
+    /// # Errors
+    /// What is wrong and what to do about it.
+    pub fn check(&self, now: Timestamp) -> Result<String, String> {
+        self.credentials
+            .get(&self.key, "https://push.example.net", &self.subject, now)?;
+        Ok(format!(
+            "the VAPID key signs, for {}, as {}",
+            self.subject,
+            self.key.public_key_base64url()
+        ))
+    }
+
+    fn key_of(&self, to: Subscription<'_>) -> Option<&VapidKey> {
+        let Some(public) = to.vapid_public_key else {
+            return Some(&self.key);
+        };
+        let mut keys = std::iter::once(&self.key).chain(&self.older);
+        keys.find(|key| key.public_key() == public)
+    }
+
+    async fn attempt(
+        &self,
+        key: &VapidKey,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<(Step, ServiceAnswer), Outcome> {
+        let origin = origin(request.url());
+        let credential = self.credentials.get(key, &origin, &self.subject, now);
+        let credential: Credential =
+            credential.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
+        let request = request
+            .clone()
+            .header("authorization", credential.header.expose());
+        // A host that came from outside: what it does concerns its own channels alone.
+        let answer = self.client.send(&request).await;
+        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
+        let (step, said) = read(&answer, credential.proven, now);
+        match step {
+            Step::NewCredential => self.credentials.discard(key, &origin, &credential),
+            Step::Done(Verdict::Accepted) => self.credentials.prove(key, &origin),
+            _ => {}
+        }
+        Ok((step, said))
+    }
+}
+
+/// Apple refuses tokens whose contact it does not believe, with a word that names something else; so it is checked
+/// here (`mailto:` with an address at a routable host, without blanks or brackets; or an `https:` URL).
+fn check_subject(subject: &str) -> Result<(), String> {
+    let host = match subject.split_once(':') {
+        Some(("mailto", address)) => address.rsplit_once('@').map(|(_, host)| host.to_owned()),
+        Some(("https", _)) => Url::parse(subject)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned)),
+        _ => None,
+    };
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>');
+    let unroutable = |host: &str| {
+        host.is_empty()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || host.ends_with(".invalid")
+    };
+    match host {
+        Some(host) if !subject.contains(odd) && !unroutable(&host) => Ok(()),
+        _ => Err(String::from(
+            "subject must be mailto:someone@example.com or an https: address, at a host that the internet can reach",
+        )),
+    }
+}
+
+/// All of the request but credential and topic (RFC 8030, section 5; RFC 8188, section 2).
+fn request(to: Subscription<'_>, message: &WebPushMessage) -> Result<Request, String> {
+    let url = Url::parse(to.endpoint).map_err(|e| format!("the subscription's endpoint: {e}"))?;
+    let body = encrypt(to.keys, &message.plaintext)?;
+    Ok(Request::post(url, body)
+        .header("ttl", message.ttl.as_secs().to_string())
+        .header("urgency", message.urgency.as_str())
+        .header("content-encoding", "aes128gcm")
+        .header("content-type", "application/octet-stream"))
+}
+
+fn with_topic(request: &Request, topic: Option<&str>) -> Request {
+    let request = request.clone();
+    match topic {
+        Some(topic) => request.header("topic", topic),
+        None => request,
+    }
+}
+
+/// The JSON of Apple (`reason`) and of autopush (`errno`, `error`, `message`).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) {
+    let said = said(answer);
+    let status_of_windows = answer.header("x-wns-status");
+    let step = match (step(answer.status, &said, proven), status_of_windows) {
+        (Step::Done(Verdict::Accepted), Some("dropped")) => Step::Done(Verdict::Dropped),
+        (Step::Done(Verdict::Accepted), Some("channelthrottled")) => {
+            let wait = retry_after(answer, now).unwrap_or(THROTTLED_WAIT);
+            answer::retry(Some(wait), Scope::Channel)
+        }
+        (Step::Done(Verdict::Retry { scope, .. }), _) => {
+            answer::retry(retry_after(answer, now), scope)
+        }
+        (settled, _) => settled,
+    };
+    let id = ["apns-id", "location", "x-wns-msg-id"]
+        .iter()
+        .find_map(|name| answer.header(name));
+    let accepted = step == Step::Done(Verdict::Accepted);
+    let answer = ServiceAnswer {
+        status: answer.status,
+        reason: words(&said).filter(|_| !accepted),
+        id: id.and_then(words),
+    };
+    (step, answer)
+}
+
+/// What the service says about it: in JSON, in Windows' header, or in plain text.
+fn said(answer: &Answer) -> String {
+    let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let header = ["x-wns-error-description", "x-wns-status"]
+        .iter()
+        .find_map(|name| answer.header(name));
+    refusal
+        .reason
+        .or(refusal.message)
+        .or_else(|| header.map(str::to_owned))
+        .or_else(|| answer.phrase.clone().filter(|_| answer.body.is_empty()))
+        .unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+/// The table of answers (RFC 8030, sections 5 and 7.3; the words of Apple, autopush, FCM and Windows). `proven` says
+/// whether the service ever took a push signed with this key. Waits concern the channel alone: a service may throttle
+/// one subscription, and a host that came from outside must not hold up the others.
+fn step(status: u16, said: &str, proven: bool) -> Step {
+    let says = |text: &str| said.to_ascii_lowercase().contains(text);
+    let other_key = says("vapidpkhashmismatch")
+        || says("vapid public key mismatch")
+        || says("do not correspond");
+    match status {
+        200..=204 => Step::Done(Verdict::Accepted),
+        410 if says("domain blocked") => Step::Done(Verdict::Misconfigured),
+        404 | 410 => Step::Done(Verdict::Gone { since: None }),
+        // A subscription made with another key is dead for us, unless it is our key that is the wrong one.
+        400 | 401 | 403 if other_key && proven => Step::Done(Verdict::Gone { since: None }),
+        400 | 401 | 403 if other_key => Step::Done(Verdict::Misconfigured),
+        400 if says("badwebpushtopic") => Step::WithoutTopic,
+        400 if says("unauthorizedregistration") => Step::Done(Verdict::Misconfigured),
+        // FCM says so now and then of subscriptions that are well.
+        403 if says("invalid push subscription endpoint") => answer::retry(None, Scope::Channel),
+        401 | 403 => Step::NewCredential,
+        // Windows throttles with 406.
+        406 | 408 | 429 | 500.. => answer::retry(None, Scope::Channel),
+        // Redirects, too: they are foreseen for subscribing alone.
+        _ => Step::Done(Verdict::Rejected),
+    }
+}
+
+impl fmt::Debug for WebPush {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebPush({:?})", self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests;

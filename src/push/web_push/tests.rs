@@ -1,0 +1,257 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    config::apps::HostRule,
+    egress::testing::{Reply, Seen, Server, reply},
+    model::Secret,
+    push::message::Urgency,
+};
+
+#[test]
+fn the_services_answers() {
+    let accepted = Step::Done(Verdict::Accepted);
+    let gone = Step::Done(Verdict::Gone { since: None });
+    let operator = Step::Done(Verdict::Misconfigured);
+    let fix = Step::Done(Verdict::Rejected);
+    let later = answer::retry(None, Scope::Channel);
+    let check = |status: u16, said: &str, proven: bool, expected: Step| {
+        assert_eq!(
+            step(status, said, proven),
+            expected,
+            "{status} {said} {proven}"
+        );
+    };
+    for status in [200, 201, 202, 204] {
+        check(status, "", false, accepted);
+    }
+    check(404, "", false, gone);
+    check(
+        410,
+        "push subscription has unsubscribed or expired.",
+        false,
+        gone,
+    );
+    check(410, "Domain Blocked", true, operator);
+    check(400, "BadTtl", true, fix);
+    check(400, "BadWebPushTopic", true, Step::WithoutTopic);
+    check(
+        400,
+        "<title>UnauthorizedRegistration</title>",
+        true,
+        operator,
+    );
+    for (status, said) in [
+        (400, "VapidPkHashMismatch"),
+        (403, "VapidPkHashMismatch"),
+        (401, "VAPID public key mismatch"),
+        (
+            403,
+            "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.",
+        ),
+    ] {
+        check(status, said, true, gone);
+        check(status, said, false, operator);
+    }
+    check(401, "InvalidSignature", true, Step::NewCredential);
+    check(403, "BadJwtToken", false, Step::NewCredential);
+    check(403, "invalid push subscription endpoint.", true, later);
+    check(413, "PayloadTooLarge", true, fix);
+    for status in [406, 429, 500, 502, 503, 504, 507] {
+        check(status, "", true, later);
+    }
+    check(301, "", true, fix);
+}
+
+#[test]
+fn subjects() {
+    for good in ["mailto:ops@example.com", "https://example.com/contact"] {
+        assert_eq!(check_subject(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        "ops@example.com",
+        "mailto:ops",
+        "mailto:ops@localhost",
+        "mailto:ops@hub.invalid",
+        "mailto: <ops@example.com>",
+        "https://localhost",
+        "http://example.com",
+    ] {
+        assert!(
+            check_subject(bad).unwrap_err().starts_with("subject"),
+            "{bad}"
+        );
+    }
+}
+
+/// 2023-11-14T22:13:20Z.
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000)
+}
+
+fn key() -> VapidKey {
+    VapidKey::from_pkcs8(VapidKey::generate().unwrap().expose()).unwrap()
+}
+
+async fn server(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Server {
+    Server::start(&["h2", "http/1.1"], script).await
+}
+
+fn adapter(server: &Server, older: Vec<VapidKey>) -> WebPush {
+    let rule = format!("127.0.0.1:{}", server.url.port().unwrap());
+    let settings = apps::WebPush {
+        subject: "mailto:ops@example.com".into(),
+        key: None,
+        allowed_hosts: vec![HostRule::parse(&rule).unwrap()],
+        ca: Some(Arc::new(server.ca.clone())),
+    };
+    WebPush::new(Arc::new(settings), key(), older).unwrap()
+}
+
+async fn send(web_push: &WebPush, server: &Server, vapid: Option<&[u8]>) -> Outcome {
+    let keys = WebPushKeys {
+        // Any point on the curve will do.
+        p256dh: web_push.key.public_key(),
+        auth: Secret::new([7; 16]),
+    };
+    let endpoint = server.at("wpush/v2/abc");
+    let subscription = Subscription {
+        endpoint: endpoint.as_str(),
+        keys: &keys,
+        vapid_public_key: vapid,
+    };
+    let message = WebPushMessage {
+        urgency: Urgency::High,
+        topic: Some("x".repeat(32)),
+        ttl: Duration::from_secs(60),
+        plaintext: Bytes::from_static(b"{}"),
+    };
+    web_push.send(subscription, &message, now()).await
+}
+
+#[tokio::test]
+async fn a_push_as_rfc_8030_wants_it() {
+    let server = server(|_| reply(201, "").header("location", "https://x/m/1")).await;
+    let web_push = adapter(&server, Vec::new());
+    let outcome = send(&web_push, &server, None).await;
+    assert_eq!(outcome.verdict, Verdict::Accepted);
+    assert_eq!(outcome.answer.id.as_deref(), Some("https://x/m/1"));
+    let seen = &server.seen()[0];
+    let topic = "x".repeat(32);
+    for (name, value) in [
+        ("ttl", "60"),
+        ("urgency", "high"),
+        ("topic", &*topic),
+        ("content-encoding", "aes128gcm"),
+        ("content-type", "application/octet-stream"),
+        ("content-length", "105"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+    let credential = seen.header("authorization").unwrap();
+    assert!(
+        credential.starts_with("vapid t=")
+            && credential.ends_with(&web_push.key.public_key_base64url())
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_keeps_its_own_key() {
+    let server = server(|_| reply(201, "")).await;
+    let old = key();
+    let web_push = adapter(&server, vec![old.clone()]);
+    assert_eq!(
+        send(&web_push, &server, Some(&old.public_key()))
+            .await
+            .verdict,
+        Verdict::Accepted
+    );
+    let used = server.seen()[0].header("authorization").unwrap().to_owned();
+    assert!(used.ends_with(&old.public_key_base64url()));
+    let lost = key().public_key();
+    assert_eq!(
+        send(&web_push, &server, Some(&lost)).await.verdict,
+        Verdict::Rejected
+    );
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once() {
+    let server = server(|seen| {
+        let body = r#"{"code":401,"errno":109,"message":"ExpiredSignature"}"#;
+        if seen.nth == 0 {
+            reply(401, body)
+        } else {
+            reply(201, "")
+        }
+    })
+    .await;
+    let web_push = adapter(&server, Vec::new());
+    assert_eq!(
+        send(&web_push, &server, None).await.verdict,
+        Verdict::Accepted
+    );
+    let seen = server.seen();
+    assert_ne!(
+        seen[0].header("authorization"),
+        seen[1].header("authorization")
+    );
+    assert_eq!(seen[0].body, seen[1].body);
+}
+
+#[tokio::test]
+async fn a_topic_that_cannot_be_read_is_left_out() {
+    let server = server(|seen| match seen.header("topic") {
+        Some(_) => reply(400, r#"{"reason":"BadWebPushTopic"}"#),
+        None => reply(201, ""),
+    })
+    .await;
+    let web_push = adapter(&server, Vec::new());
+    assert_eq!(
+        send(&web_push, &server, None).await.verdict,
+        Verdict::Accepted
+    );
+}
+
+#[tokio::test]
+async fn windows_says_dropped_with_success() {
+    let check = async |status: &'static str, expected: Verdict| {
+        let server = server(move |_| reply(201, "").header("x-wns-status", status)).await;
+        let outcome = send(&adapter(&server, Vec::new()), &server, None).await;
+        assert_eq!(outcome.verdict, expected);
+    };
+    check("received", Verdict::Accepted).await;
+    check("dropped", Verdict::Dropped).await;
+    let throttled = Verdict::Retry {
+        after: Some(THROTTLED_WAIT),
+        scope: Scope::Channel,
+    };
+    check("channelthrottled", throttled).await;
+}
+
+#[tokio::test]
+async fn a_redirect_inside_is_not_followed() {
+    let server = server(|seen| match seen.nth {
+        0 => reply(307, "").header("location", "/inside"),
+        _ => reply(201, ""),
+    })
+    .await;
+    let outcome = send(&adapter(&server, Vec::new()), &server, None).await;
+    assert_eq!(
+        (outcome.verdict, outcome.answer.status),
+        (Verdict::Rejected, 307)
+    );
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn the_check_signs() {
+    let server = server(|_| reply(201, "")).await;
+    let said = adapter(&server, Vec::new()).check(now()).unwrap();
+    assert!(said.contains("mailto:ops@example.com"), "{said}");
+    assert!(server.seen().is_empty());
+}

@@ -1,0 +1,249 @@
+//! Windows Push Notification Services for apps of the Windows App SDK: HTTP/1.1 with a token of Entra ID (Microsoft,
+//! "Push notification service request and response headers", "Quickstart: push notifications in the Windows App SDK").
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    answer::{self, Step, retry_after, unanswered, unsent, words},
+    message::{WnsKind, WnsMessage},
+    outcome::{Outcome, Scope, Verdict},
+    token::{Ask, Tokens},
+};
+use crate::{
+    config::apps,
+    egress::{Answer, Client, Policy, Protocol, Reach, Request, Resolver, Settings},
+    model::{ServiceAnswer, Timestamp},
+};
+
+/// The only hosts that Microsoft's channels have. Whoever else got our access token could push to all our users.
+pub(super) const KNOWN_HOSTS: [&str; 1] = ["*.notify.windows.com"];
+
+/// What the token is for.
+const SCOPE: &str = "https://wns.windows.com/.default";
+
+/// The wait after `channelthrottled`, which names none.
+const CHANNEL_WAIT: Duration = Duration::from_secs(600);
+
+/// The wait after a throttled app, where the answer names none.
+const APP_WAIT: Duration = Duration::from_secs(300);
+
+/// WNS for one app.
+pub struct Wns {
+    client: Client,
+    tokens: Tokens,
+    /// Whether a push was ever taken: then a 403 is about the channel and not about the app.
+    proven: AtomicBool,
+}
+
+impl Wns {
+    /// Prepares the adapter; opens no connection yet.
+    ///
+    /// # Errors
+    /// A sentence that begins with the setting at fault: `tenant_id`, or `ca_file`.
+    pub fn new(settings: Arc<apps::Wns>) -> Result<Self, String> {
+        Self::with_resolver(settings, Resolver::System)
+    }
+
+    /// As [`Wns::new`], with look-ups of channels' hosts answered by `resolver`.
+    ///
+    /// # Errors
+    /// As [`Wns::new`].
+    pub fn with_resolver(settings: Arc<apps::Wns>, resolver: Resolver) -> Result<Self, String> {
+        let ca = settings.ca.as_ref().map(|pem| pem.as_slice());
+        let login = Settings {
+            protocol: Protocol::Either,
+            reach: Reach::Trusted,
+            resolver: Resolver::System,
+            first_alone: false,
+        };
+        let channels = Settings {
+            protocol: Protocol::Http1,
+            reach: Reach::Checked(Policy::new(&KNOWN_HOSTS, &settings.allowed_hosts)),
+            resolver,
+            first_alone: false,
+        };
+        let login = Client::new(login, ca)?;
+        let client = Client::new(channels, ca)?;
+        Ok(Self {
+            client,
+            tokens: Tokens::new(login, ask(settings)?),
+            proven: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends one push to a channel URI. `id` becomes the correlation vector.
+    pub async fn send(
+        &self,
+        channel_uri: &str,
+        message: &WnsMessage,
+        id: Uuid,
+        now: Timestamp,
+    ) -> Outcome {
+        let request = match Url::parse(channel_uri) {
+            Ok(url) => request(url, message),
+            Err(e) => return unsent(Verdict::Rejected, &format!("the channel URI: {e}")),
+        };
+        let numbered = |attempt| request.clone().header("ms-cv", correlation(id, attempt));
+        match self.attempt(numbered(0), now).await {
+            Ok((Step::Done(verdict), answer)) => Outcome { verdict, answer },
+            Ok(_) => match self.attempt(numbered(1), now).await {
+                Ok((step, answer)) => Outcome {
+                    verdict: step.last(),
+                    answer,
+                },
+                Err(outcome) => outcome,
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Fetches an access token, which proves tenant, client and secret; gives a line that says so.
+    ///
+    /// # Errors
+    /// What is wrong and what to do about it.
+    pub async fn check(&self, now: Timestamp) -> Result<String, String> {
+        match self.tokens.check(now).await {
+            Ok(life) => Ok(format!(
+                "Entra gave an access token for {} s",
+                life.as_secs()
+            )),
+            Err(outcome) => Err(answer::complaint(
+                &outcome,
+                "compare tenant_id, client_id and the secret (it may have expired) with Entra's app registration",
+            )),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: Request,
+        now: Timestamp,
+    ) -> Result<(Step, ServiceAnswer), Outcome> {
+        let token = self.tokens.get(now).await?;
+        let request = request.header("authorization", token.bearer.expose());
+        // The client looks at the host again before it sends. The URI came from outside: what its host does concerns
+        // this channel alone, until it has answered as WNS.
+        let answer = self.client.send(&request).await;
+        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
+        let (step, said) = read(&answer, self.proven.load(Ordering::Relaxed), now);
+        match step {
+            Step::NewCredential => self.tokens.discard(token.number),
+            Step::Done(Verdict::Accepted) => self.proven.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+        Ok((step, said))
+    }
+}
+
+/// Writes the token request (RFC 6749, section 4.4, in the dress of Entra ID).
+fn ask(settings: Arc<apps::Wns>) -> Result<Ask, String> {
+    let url = match &settings.token_endpoint {
+        Some(endpoint) => endpoint.clone(),
+        None => {
+            let tenant = &settings.tenant_id;
+            let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+            if tenant.is_empty() || !tenant.bytes().all(fits) {
+                return Err(String::from("tenant_id is neither a GUID nor a domain"));
+            }
+            let url = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
+            Url::parse(&url).map_err(|e| format!("tenant_id: {e}"))?
+        }
+    };
+    Ok(Box::new(move |_| {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &settings.client_id)
+            .append_pair("client_secret", settings.client_secret.expose())
+            .append_pair("scope", SCOPE)
+            .finish();
+        Ok(Request::post(url.clone(), Bytes::from(form))
+            .header("content-type", "application/x-www-form-urlencoded"))
+    }))
+}
+
+fn request(url: Url, message: &WnsMessage) -> Request {
+    let request = Request::post(url, message.body.clone())
+        .header("x-wns-priority", message.priority.to_string())
+        .header("x-wns-ttl", message.ttl.as_secs().to_string())
+        .header("x-wns-requestforstatus", "true");
+    match message.kind {
+        WnsKind::Raw => request
+            .header("x-wns-type", "wns/raw")
+            .header("x-wns-cache-policy", "cache")
+            .header("content-type", "application/octet-stream"),
+        WnsKind::Toast => request
+            .header("x-wns-type", "wns/toast")
+            .header("content-type", "text/xml"),
+    }
+}
+
+/// A correlation vector: 22 characters of base64 that stay the same for one push, and the number of its attempt.
+fn correlation(id: Uuid, attempt: u8) -> String {
+    format!("{}.{attempt}", STANDARD_NO_PAD.encode(id.as_bytes()))
+}
+
+fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) {
+    let status = answer
+        .header("x-wns-status")
+        .or_else(|| answer.header("x-wns-notificationstatus"))
+        .unwrap_or_default();
+    let said = answer
+        .header("x-wns-error-description")
+        .or(answer.phrase.as_deref())
+        .unwrap_or(status);
+    let step = match step(answer.status, status, said, proven) {
+        Step::Done(Verdict::Retry { after, scope }) => {
+            answer::retry(retry_after(answer, now).or(after), scope)
+        }
+        settled => settled,
+    };
+    let answer = ServiceAnswer {
+        status: answer.status,
+        reason: words(said),
+        id: answer.header("x-wns-msg-id").and_then(words),
+    };
+    (step, answer)
+}
+
+/// The table of WNS's answers (Microsoft, "Push notification service request and response headers"). `status` is
+/// `X-WNS-Status`, `said` the error's description, `proven` whether WNS ever took a push of this app.
+fn step(http: u16, status: &str, said: &str, proven: bool) -> Step {
+    let gone = Step::Done(Verdict::Gone { since: None });
+    let misconfigured = Step::Done(Verdict::Misconfigured);
+    match (http, status) {
+        (200, "dropped") => Step::Done(Verdict::Dropped),
+        (200, "channelthrottled") => answer::retry(Some(CHANNEL_WAIT), Scope::Channel),
+        (200..=204, _) => Step::Done(Verdict::Accepted),
+        (401, _) => Step::NewCredential,
+        (403, _) if proven => gone,
+        (403, _) => misconfigured,
+        // Our sending domain is blocked for abuse: the channels are well.
+        (410, _) if said.to_ascii_lowercase().contains("domain blocked") => misconfigured,
+        (404 | 410, _) => gone,
+        (406 | 429, _) => answer::retry(Some(APP_WAIT), Scope::Lane),
+        (408 | 412 | 500, _) => answer::retry(None, Scope::Channel),
+        (501.., _) => answer::retry(None, Scope::Lane),
+        _ => Step::Done(Verdict::Rejected),
+    }
+}
+
+impl fmt::Debug for Wns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wns(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Beckon.
 pub mod clock;
 pub mod config;
+pub mod dispatch;
 pub mod doubles;
 pub mod egress;
 pub mod hub;

@@ -94,6 +94,20 @@ impl Hub {
             .await
     }
 
+    /// Whether the channel that a tap was planned for is still the endpoint's: a lane asks right before it sends.
+    pub fn still_reaches(&self, due: &DueTap) -> bool {
+        let found = self
+            .store
+            .reader()
+            .endpoint(&due.subject, &due.level.endpoint.id);
+        found.is_ok_and(|found| {
+            found.is_some_and(|found| {
+                found.generation == due.level.endpoint.generation
+                    && found.channel.kind() == due.level.endpoint.channel.kind()
+            })
+        })
+    }
+
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of
     /// an endpoint that was removed or registered anew meanwhile.
     ///

@@ -222,6 +222,9 @@ fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
     state.tapped_at.plus(wait)
 }
 
+/// How long a tap about a change of state is of use.
+const STATE_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// One decision in the making.
 struct Due<'a> {
     level: &'a Level,
@@ -402,18 +405,17 @@ impl<'a> Due<'a> {
                 shows: Some(it.id),
                 visible: true,
                 covers,
+                priority: it.draft.priority,
+                expires: it.expires,
             }),
         }
     }
 
     fn burst_until(&self) -> Option<Timestamp> {
-        let used = burst_left(self.state, self.now);
-        let over = u64::from((used + 1).saturating_sub(BURST));
-        (over > 0).then(|| {
-            self.state.burst_at.plus(Duration::from_secs(
-                u64::from(self.state.burst.saturating_sub(used)) + over,
-            ))
-        })
+        let state = self.state;
+        let over = (state.burst + 1).saturating_sub(BURST);
+        (burst_left(state, self.now) >= BURST)
+            .then(|| state.burst_at.plus(Duration::from_secs(u64::from(over))))
     }
 
     fn gap_until(&self) -> Option<Timestamp> {
@@ -434,6 +436,12 @@ impl<'a> Due<'a> {
         if let Some(until) = self.gap_until() {
             return Decision::Wait(Reason::Coalescing, until);
         }
+        let latest = self.now.plus(STATE_LIFE);
+        let (priority, expires) = match &step.notification {
+            Some(it) if kind == TapKind::Created => (it.draft.priority, it.expires),
+            Some(it) => (Priority::None, it.expires.min(latest)),
+            None => (Priority::None, latest),
+        };
         let web = self.level.endpoint.platform == Platform::WebPush;
         let shows = (web && kind == TapKind::Created).then_some(step.change.notification);
         Decision::Push(Tap {
@@ -441,6 +449,8 @@ impl<'a> Due<'a> {
             shows,
             visible: false,
             covers: self.head,
+            priority: if urgent { Priority::High } else { priority },
+            expires,
         })
     }
 

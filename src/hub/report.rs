@@ -131,14 +131,14 @@ impl Case<'_> {
             let reason = covered_later.then_some(Reason::Coalesced);
             return (DeliveryStatus::Tapped, reason);
         }
+        if endpoint.gone.is_some() {
+            return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
+        }
         if own.is_some_and(|push| !push.accepted) || (!self.pushes.is_empty() && own.is_none()) {
             return (DeliveryStatus::Failed, None);
         }
         if !self.it.draft.targets(endpoint.platform) {
             return (DeliveryStatus::Skipped, Some(Reason::NotTargeted));
-        }
-        if endpoint.gone.is_some() {
-            return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
         if endpoint.channel.kind() == ChannelKind::None {
             return (DeliveryStatus::Skipped, Some(Reason::NoChannel));

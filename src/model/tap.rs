@@ -1,6 +1,6 @@
 //! Taps: pushes that say "pull from your cursor".
 
-use super::{FeedPosition, NotificationId, ServiceAnswer, Subject, Timestamp};
+use super::{FeedPosition, NotificationId, Priority, ServiceAnswer, Subject, Timestamp};
 
 /// What a tap tells the client before it has pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub struct Tap {
     pub visible: bool,
     /// The feed's position that it speaks for: everything up to here is covered once the device pulls.
     pub covers: FeedPosition,
+    /// The priority of what it is about.
+    pub priority: Priority,
+    /// When it is of no more use.
+    pub expires: Timestamp,
 }
 
 /// What dispatch knows of one endpoint. Written by dispatch alone.

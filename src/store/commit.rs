@@ -185,7 +185,7 @@ impl State {
                 return;
             }
             Work::App(row) if room.0 => rows::app_op(row).map(|op| vec![op]),
-            Work::Unit(unit) if room.0 || (room.1 && unit.frees_space()) => self
+            Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => self
                 .check(unit, &mut group.planned_on)
                 .and_then(|()| rows::ops_of(unit)),
             Work::App(_) | Work::Unit(_) => Err(Error::Full),

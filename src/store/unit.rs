@@ -37,12 +37,9 @@ impl Unit {
         self.rows.is_empty()
     }
 
-    /// Whether it only frees space, and so may go on where the disk is nearly full.
-    pub(super) fn frees_space(&self) -> bool {
-        self.rows
-            .iter()
-            .any(|row| matches!(row, Row::DropNotification(_) | Row::DropMarker(_)))
-            && !self.rows.iter().any(|row| matches!(row, Row::Content(_)))
+    /// Whether it brings new content, which needs the most room; what settles or takes away may go on longer.
+    pub(super) fn brings_content(&self) -> bool {
+        self.rows.iter().any(|row| matches!(row, Row::Content(_)))
     }
 }
 

@@ -1,0 +1,55 @@
+//! What is under way for one user: which markers were taken, which endpoints are being tapped.
+
+use std::collections::HashSet;
+
+use crate::model::{EndpointId, Marker};
+
+/// The state of a user's job. One look or one close at a time; what comes meanwhile has it look again.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    taken: Vec<Marker>,
+    pub(super) busy: HashSet<EndpointId>,
+    stepping: bool,
+    again: bool,
+}
+
+impl Job {
+    /// Takes a marker in; says whether it is new.
+    pub(super) fn take(&mut self, marker: Marker) -> bool {
+        let is_new = !self.taken.contains(&marker);
+        if is_new {
+            self.taken.push(marker);
+        }
+        is_new
+    }
+
+    /// Begins a look, with the endpoints to leave out; none, while another step runs.
+    pub(super) fn begin_look(&mut self) -> Option<Vec<EndpointId>> {
+        if self.stepping {
+            self.again = true;
+            return None;
+        }
+        self.stepping = true;
+        Some(self.busy.iter().cloned().collect())
+    }
+
+    /// Ends a look; says whether to look again.
+    pub(super) fn end_look(&mut self) -> bool {
+        self.stepping = false;
+        std::mem::take(&mut self.again)
+    }
+
+    /// Begins to close: gives the markers that are settled by it.
+    pub(super) fn begin_close(&mut self) -> Vec<Marker> {
+        self.stepping = true;
+        std::mem::take(&mut self.taken)
+    }
+
+    /// Ends a close, with the markers that it could not settle; says whether the job is done.
+    pub(super) fn end_close(&mut self, unsettled: Vec<Marker>) -> bool {
+        self.stepping = false;
+        self.taken.extend(unsettled);
+        let again = std::mem::take(&mut self.again);
+        self.taken.is_empty() && !again && self.busy.is_empty()
+    }
+}

@@ -1,0 +1,192 @@
+//! A lane: the way of one app's pushes to one service (and, where channels name their own hosts, one host). Lanes are
+//! bounded and know nothing of each other, so that a slow one holds up no other.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+use uuid::Uuid;
+
+use super::{compose, retry};
+use crate::{
+    config::apps::App,
+    hub::{DueTap, Hub},
+    metrics::{Metrics, PushLabels},
+    model::{EndpointId, Subject, TapState, Timestamp},
+    push::{
+        Adapter,
+        outcome::{Outcome, Scope, Verdict},
+    },
+};
+
+/// How many taps may wait in a lane; those beyond stay in the outbox.
+const QUEUE: usize = 512;
+
+/// Told to the dispatcher when an endpoint is free again.
+#[derive(Debug)]
+pub(super) struct Freed {
+    pub(super) subject: Subject,
+    pub(super) endpoint: EndpointId,
+    /// Whether what became of the tap is on disk.
+    pub(super) kept: bool,
+}
+
+/// What all pushes of a lane share.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) hub: Hub,
+    pub(super) metrics: Metrics,
+    pub(super) app: Arc<App>,
+    pub(super) adapter: Arc<Adapter>,
+    pub(super) freed: mpsc::UnboundedSender<Freed>,
+    /// Until when the whole lane stands still, and whether for its settings.
+    pub(super) pause: Mutex<Option<(Timestamp, bool)>>,
+}
+
+/// A running lane.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) app: Arc<App>,
+    queue: mpsc::Sender<DueTap>,
+    task: JoinHandle<()>,
+}
+
+impl Lane {
+    pub(super) fn start(way: Way) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let app = Arc::clone(&way.app);
+        let task = tokio::spawn(run(Arc::new(way), waiting));
+        Self { app, queue, task }
+    }
+
+    /// Takes a tap, or says that the lane is full.
+    pub(super) fn take(&self, due: DueTap) -> bool {
+        self.queue.try_send(due).is_ok()
+    }
+
+    /// Takes no more taps, and waits for those under way at most until `deadline`.
+    pub(super) async fn finish(self, deadline: tokio::time::Instant) {
+        drop(self.queue);
+        let mut task = self.task;
+        if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+            // What was under way is unsettled and stays due.
+            task.abort();
+        }
+    }
+}
+
+async fn run(way: Arc<Way>, mut waiting: mpsc::Receiver<DueTap>) {
+    let concurrency = way.hub.delivery().concurrency;
+    let mut under_way = JoinSet::new();
+    while let Some(due) = waiting.recv().await {
+        while under_way.len() >= concurrency {
+            under_way.join_next().await;
+        }
+        while under_way.try_join_next().is_some() {}
+        under_way.spawn(push(Arc::clone(&way), due));
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+async fn push(way: Arc<Way>, due: DueTap) {
+    let (subject, endpoint) = (due.subject.clone(), due.level.endpoint.id.clone());
+    let kept = way.push(&due).await;
+    // The dispatcher may have stopped; nobody needs to hear it then.
+    let _dispatcher_may_be_gone = way.freed.send(Freed {
+        subject,
+        endpoint,
+        kept,
+    });
+}
+
+impl Way {
+    /// Sends one tap and keeps what became of it; says whether that is on disk.
+    async fn push(&self, due: &DueTap) -> bool {
+        let now = self.hub.now();
+        if let Some((until, stopped)) = self.paused(now) {
+            let state = retry::held(due, (until, stopped), rand::random());
+            return self.keep(due, state, None).await;
+        }
+        if !self.hub.still_reaches(due) {
+            return true;
+        }
+        let Some((message, size_bytes)) = compose::compose(due, &self.app, now) else {
+            return true;
+        };
+        let began = Instant::now();
+        let channel = &due.level.endpoint.channel;
+        let outcome = self
+            .adapter
+            .send(channel, &message, Uuid::new_v4(), now)
+            .await;
+        self.note(due, &outcome, began.elapsed());
+        let now = self.hub.now();
+        self.pause_for(&outcome, now);
+        let chance = (size_bytes, rand::random());
+        let settled = retry::next(due, &outcome, chance, self.hub.delivery(), now);
+        self.keep(due, settled.state, settled.push).await
+    }
+
+    async fn keep(&self, due: &DueTap, state: TapState, push: Option<crate::model::Push>) -> bool {
+        let (subject, endpoint) = (due.subject.clone(), due.level.endpoint.id.clone());
+        match self.hub.settle(subject, endpoint, state, push).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "what became of a push cannot be kept; it stays due");
+                false
+            }
+        }
+    }
+
+    fn note(&self, due: &DueTap, outcome: &Outcome, took: Duration) {
+        let service = due.level.endpoint.channel.kind().as_str();
+        let verdict = outcome.verdict.as_str();
+        self.metrics.push(
+            PushLabels {
+                service,
+                outcome: verdict,
+            },
+            took,
+        );
+        let answer = &outcome.answer;
+        let (status, reason) = (answer.status, answer.reason.as_deref().unwrap_or_default());
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match outcome.verdict {
+            Verdict::Accepted => tracing::debug!(service, status, took_ms, "push accepted"),
+            Verdict::Misconfigured => {
+                tracing::error!(
+                    service,
+                    status,
+                    reason,
+                    "the push service refuses our settings; run `beckon check`"
+                );
+            }
+            Verdict::Rejected => tracing::error!(service, status, reason, "push refused as wrong"),
+            _ => tracing::info!(service, status, reason, verdict, "push not accepted"),
+        }
+    }
+
+    fn paused(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
+        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        pause.filter(|(until, _)| *until > now)
+    }
+
+    fn pause_for(&self, outcome: &Outcome, now: Timestamp) {
+        let pause = match outcome.verdict {
+            Verdict::Misconfigured => Some((now.plus(retry::STOPPED), true)),
+            Verdict::Retry {
+                after: Some(after),
+                scope: Scope::Lane,
+            } => Some((now.plus(after), false)),
+            _ => None,
+        };
+        if pause.is_some() {
+            *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;
+        }
+    }
+}

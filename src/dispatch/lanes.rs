@@ -1,0 +1,197 @@
+//! All lanes: one for each app, service and authority. Authorities that users name are many; the first of them have
+//! lanes of their own, the rest share one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    VapidKeys, compose,
+    lane::{Freed, Lane, Way},
+};
+use crate::{
+    config::apps::App,
+    hub::{DueTap, Hub},
+    metrics::Metrics,
+    model::{ApnsEnvironment, AppHost, Channel, ChannelKind},
+    push::{Adapter, apns, fcm, web_push, wns},
+};
+
+/// How many authorities of one app and service have a lane of their own.
+const OWN_LANES: usize = 32;
+
+/// Which lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct LaneKey {
+    app: AppHost,
+    kind: ChannelKind,
+    /// An APNs environment, or the host that a channel names; empty for the shared lane.
+    authority: String,
+}
+
+/// Which adapter: its connections and credentials are shared by all lanes to the service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct AdapterKey {
+    app: AppHost,
+    kind: ChannelKind,
+    sandbox: bool,
+}
+
+/// The lanes, and the adapters that they share.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    hub: Hub,
+    metrics: Metrics,
+    vapid: VapidKeys,
+    freed: mpsc::UnboundedSender<Freed>,
+    lanes: HashMap<LaneKey, Lane>,
+    adapters: HashMap<AdapterKey, (Arc<App>, Arc<Adapter>)>,
+}
+
+impl Lanes {
+    pub(super) fn new(
+        hub: Hub,
+        metrics: Metrics,
+        vapid: VapidKeys,
+        freed: mpsc::UnboundedSender<Freed>,
+    ) -> Self {
+        Self {
+            hub,
+            metrics,
+            vapid,
+            freed,
+            lanes: HashMap::new(),
+            adapters: HashMap::new(),
+        }
+    }
+
+    /// Hands a tap to its lane; says whether the lane took it.
+    pub(super) fn hand_over(&mut self, due: DueTap) -> bool {
+        let Some(app) = self.hub.app(&due.subject.app) else {
+            return false;
+        };
+        let key = self.key(&app, &due.level.endpoint.channel);
+        // An app that was configured anew gets new lanes; the old ones finish by themselves.
+        if self
+            .lanes
+            .get(&key)
+            .is_some_and(|lane| !Arc::ptr_eq(&lane.app, &app))
+        {
+            self.lanes.remove(&key);
+        }
+        if !self.lanes.contains_key(&key) {
+            match self.lane(&app, &due.level.endpoint.channel) {
+                Ok(lane) => self.lanes.insert(key.clone(), lane),
+                Err(reason) => {
+                    tracing::error!(
+                        service = key.kind.as_str(),
+                        reason,
+                        "no lane to the push service"
+                    );
+                    return false;
+                }
+            };
+        }
+        self.lanes.get(&key).is_some_and(|lane| lane.take(due))
+    }
+
+    fn key(&self, app: &App, channel: &Channel) -> LaneKey {
+        let authority = match channel {
+            Channel::Apns { environment, .. } => {
+                environment_of(app, *environment).as_str().to_owned()
+            }
+            other => compose::authority(other),
+        };
+        let key = LaneKey {
+            app: app.host.clone(),
+            kind: channel.kind(),
+            authority,
+        };
+        let own = |other: &&LaneKey| other.app == key.app && other.kind == key.kind;
+        if self.lanes.contains_key(&key) || self.lanes.keys().filter(own).count() < OWN_LANES {
+            return key;
+        }
+        LaneKey {
+            authority: String::new(),
+            ..key
+        }
+    }
+
+    fn lane(&mut self, app: &Arc<App>, channel: &Channel) -> Result<Lane, String> {
+        Ok(Lane::start(Way {
+            hub: self.hub.clone(),
+            metrics: self.metrics.clone(),
+            app: Arc::clone(app),
+            adapter: self.adapter(app, channel)?,
+            freed: self.freed.clone(),
+            pause: Mutex::new(None),
+        }))
+    }
+
+    fn adapter(&mut self, app: &Arc<App>, channel: &Channel) -> Result<Arc<Adapter>, String> {
+        let environment = match channel {
+            Channel::Apns { environment, .. } => environment_of(app, *environment),
+            _ => ApnsEnvironment::Production,
+        };
+        let sandbox = environment == ApnsEnvironment::Sandbox;
+        let key = AdapterKey {
+            app: app.host.clone(),
+            kind: channel.kind(),
+            sandbox,
+        };
+        if let Some((of, adapter)) = self.adapters.get(&key)
+            && Arc::ptr_eq(of, app)
+        {
+            return Ok(Arc::clone(adapter));
+        }
+        let made = Arc::new(adapter(app, channel.kind(), environment, &self.vapid)?);
+        self.adapters
+            .insert(key, (Arc::clone(app), Arc::clone(&made)));
+        Ok(made)
+    }
+
+    /// Takes no more taps, and waits for those under way at most until `deadline`.
+    pub(super) async fn finish(self, deadline: tokio::time::Instant) {
+        for (_, lane) in self.lanes {
+            lane.finish(deadline).await;
+        }
+    }
+}
+
+fn environment_of(app: &App, channel: Option<ApnsEnvironment>) -> ApnsEnvironment {
+    let usual = app
+        .apns
+        .as_ref()
+        .map_or(ApnsEnvironment::Production, |apns| apns.environment);
+    channel.unwrap_or(usual)
+}
+
+/// The adapter for a service of an app.
+///
+/// # Errors
+/// A sentence that names the setting at fault.
+pub fn adapter(
+    app: &App,
+    kind: ChannelKind,
+    environment: ApnsEnvironment,
+    vapid: &VapidKeys,
+) -> Result<Adapter, String> {
+    let missing = || format!("the app has no settings for {}", kind.as_str());
+    match kind {
+        ChannelKind::Apns => {
+            let settings = app.apns.clone().ok_or_else(missing)?;
+            apns::Apns::new(settings, environment).map(Adapter::Apns)
+        }
+        ChannelKind::Fcm => fcm::Fcm::new(app.fcm.clone().ok_or_else(missing)?).map(Adapter::Fcm),
+        ChannelKind::WebPush => {
+            let settings = app.web_push.clone().ok_or_else(missing)?;
+            let (present, older) = vapid.of(&app.host).ok_or_else(missing)?;
+            web_push::WebPush::new(settings, present, older).map(Adapter::WebPush)
+        }
+        ChannelKind::Wns => wns::Wns::new(app.wns.clone().ok_or_else(missing)?).map(Adapter::Wns),
+        ChannelKind::None => Err(missing()),
+    }
+}

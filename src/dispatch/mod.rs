@@ -1,0 +1,262 @@
+//! The outgoing door: takes markers from the outbox, has the hub decide who is due a tap, hands the taps to their
+//! lanes, and closes each look when they are settled.
+//!
+//! The bell and the time wake it; a step reads the outbox and is safe to run twice. What is under way is known in
+//! memory alone: after a crash the markers are still there, and everything that was not settled is due again.
+
+mod compose;
+mod job;
+mod lane;
+mod lanes;
+mod retry;
+mod vapid;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use lanes::adapter;
+pub use vapid::VapidKeys;
+
+use job::Job;
+use lane::Freed;
+use lanes::Lanes;
+
+use crate::{
+    hub::{Error, Hub, Look},
+    metrics::Metrics,
+    model::{Marker, Subject, Timestamp},
+};
+
+/// How many users are looked at at the same time; the rest wait in the outbox.
+const MAX_JOBS: usize = 4096;
+/// How many markers are read at once.
+const PAGE: usize = 512;
+/// How long a failed look, or a full lane, waits.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The dispatcher of one hub.
+#[derive(Debug)]
+pub struct Dispatcher {
+    hub: Hub,
+    lanes: Lanes,
+    freed: mpsc::UnboundedReceiver<Freed>,
+    jobs: HashMap<Subject, Job>,
+    /// Jobs to be looked at again when the time has come.
+    timers: BTreeSet<(Timestamp, Subject)>,
+    steps: JoinSet<Stepped>,
+    /// Markers due before this were read, but for those that the bell announces.
+    read_up_to: Timestamp,
+    next_due: Option<Timestamp>,
+}
+
+/// A background step that ended.
+#[derive(Debug)]
+enum Stepped {
+    Looked(Subject, Result<Look, Error>),
+    Closed(Subject, Result<(), Error>, Vec<Marker>),
+}
+
+impl Dispatcher {
+    /// A dispatcher; it does nothing until it is run.
+    pub fn new(hub: Hub, metrics: Metrics, vapid: VapidKeys) -> Self {
+        let (free, freed) = mpsc::unbounded_channel();
+        Self {
+            lanes: Lanes::new(hub.clone(), metrics, vapid, free),
+            hub,
+            freed,
+            jobs: HashMap::new(),
+            timers: BTreeSet::new(),
+            steps: JoinSet::new(),
+            read_up_to: Timestamp::default(),
+            next_due: None,
+        }
+    }
+
+    /// Works until `stop`; then finishes what is under way, at most for `grace`.
+    pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
+        self.claim().await;
+        loop {
+            let wake = self
+                .timers
+                .first()
+                .map(|(at, _)| *at)
+                .into_iter()
+                .chain(self.next_due)
+                .min();
+            let clock = self.hub.clock().clone();
+            let bells = self.hub.store().bells().clone();
+            let may_claim = self.jobs.len() < MAX_JOBS;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
+                    Ok(stepped) => self.stepped(stepped),
+                    Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
+                },
+                Some(freed) = self.freed.recv() => self.free(freed),
+                () = bells.outbox(), if may_claim => self.claim().await,
+                () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
+                    self.ring_timers();
+                    if may_claim {
+                        self.claim().await;
+                    }
+                }
+            }
+        }
+        let deadline = tokio::time::Instant::now() + grace;
+        self.lanes.finish(deadline).await;
+        self.steps.shutdown().await;
+    }
+
+    /// Takes the markers that are due.
+    async fn claim(&mut self) {
+        let announced = self.hub.store().bells().take_earliest();
+        let mut from = announced.map_or(self.read_up_to, |due| due.min(self.read_up_to));
+        let now = self.hub.now();
+        let mut most = PAGE;
+        loop {
+            let (markers, next) = match self.hub.due_markers(from, most).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be read; trying again in a moment");
+                    self.read_up_to = from;
+                    self.next_due = Some(now.plus(PAUSE));
+                    return;
+                }
+            };
+            let full = markers.len() == most;
+            let last = markers.last().map(|marker| marker.due);
+            let fresh = markers
+                .into_iter()
+                .filter(|marker| self.take(marker.clone()))
+                .count();
+            let Some(last) = last.filter(|_| full) else {
+                self.read_up_to = now;
+                self.next_due = next;
+                return;
+            };
+            if self.jobs.len() >= MAX_JOBS {
+                self.read_up_to = last;
+                self.next_due = None;
+                return;
+            }
+            // Many of one moment: read more at once, or this would not get on.
+            most = if fresh == 0 { most * 2 } else { PAGE };
+            from = last;
+        }
+    }
+
+    fn take(&mut self, marker: Marker) -> bool {
+        let subject = marker.subject.clone();
+        let job = self.jobs.entry(subject.clone()).or_default();
+        if !job.take(marker) {
+            return false;
+        }
+        self.look(&subject);
+        true
+    }
+
+    fn look(&mut self, subject: &Subject) {
+        let Some(job) = self.jobs.get_mut(subject) else {
+            return;
+        };
+        if let Some(busy) = job.begin_look() {
+            let (hub, subject) = (self.hub.clone(), subject.clone());
+            self.steps.spawn(async move {
+                let look = hub.look(subject.clone(), busy).await;
+                Stepped::Looked(subject, look)
+            });
+        }
+    }
+
+    fn stepped(&mut self, stepped: Stepped) {
+        match stepped {
+            Stepped::Looked(subject, Ok(look)) => self.looked(subject, look),
+            Stepped::Looked(subject, Err(error)) => {
+                tracing::error!(%error, "a look at a user failed; trying again in a moment");
+                if let Some(job) = self.jobs.get_mut(&subject) {
+                    job.end_look();
+                }
+                self.wake_at(subject, self.hub.now().plus(PAUSE));
+            }
+            Stepped::Closed(subject, closed, taken) => self.closed(subject, closed, taken),
+        }
+    }
+
+    fn looked(&mut self, subject: Subject, look: Look) {
+        let mut next = look.next;
+        let Some(job) = self.jobs.get_mut(&subject) else {
+            return;
+        };
+        let again = job.end_look();
+        for due in look.taps {
+            let endpoint = due.level.endpoint.id.clone();
+            if self.lanes.hand_over(due) {
+                job.busy.insert(endpoint);
+            } else {
+                let later = self.hub.now().plus(PAUSE);
+                next = next.into_iter().chain([later]).min();
+            }
+        }
+        if again {
+            self.look(&subject);
+        } else if job.busy.is_empty() {
+            let taken = job.begin_close();
+            let (hub, states) = (self.hub.clone(), look.states);
+            self.steps.spawn(async move {
+                let closed = hub
+                    .close_look(subject.clone(), taken.clone(), next, states)
+                    .await;
+                Stepped::Closed(subject, closed, taken)
+            });
+        } else if let Some(at) = next {
+            self.wake_at(subject, at);
+        }
+    }
+
+    fn closed(&mut self, subject: Subject, closed: Result<(), Error>, taken: Vec<Marker>) {
+        let Some(job) = self.jobs.get_mut(&subject) else {
+            return;
+        };
+        match closed {
+            Ok(()) if job.end_close(Vec::new()) => {
+                self.jobs.remove(&subject);
+            }
+            Ok(()) => self.look(&subject),
+            Err(error) => {
+                tracing::error!(%error, "a look at a user cannot be closed; trying again in a moment");
+                job.end_close(taken);
+                self.wake_at(subject, self.hub.now().plus(PAUSE));
+            }
+        }
+    }
+
+    fn free(&mut self, freed: Freed) {
+        if let Some(job) = self.jobs.get_mut(&freed.subject) {
+            job.busy.remove(&freed.endpoint);
+        }
+        if freed.kept {
+            self.look(&freed.subject);
+        } else {
+            self.wake_at(freed.subject, self.hub.now().plus(PAUSE));
+        }
+    }
+
+    fn wake_at(&mut self, subject: Subject, at: Timestamp) {
+        self.timers.insert((at, subject));
+    }
+
+    fn ring_timers(&mut self) {
+        let now = self.hub.now();
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+            && let Some((_, subject)) = self.timers.pop_first()
+        {
+            self.look(&subject);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! From an outcome to an endpoint's next state: pure.
+
+use std::time::Duration;
+
+use crate::{
+    config::Delivery,
+    hub::{DueTap, due::burst_left},
+    model::{ChannelKind, Push, TapKind, TapState, Timestamp},
+    push::outcome::{Outcome, Verdict},
+};
+
+/// How long a lane stands still whose settings the service refused, before it tries again by itself.
+pub(super) const STOPPED: Duration = Duration::from_secs(5 * 60);
+
+/// What is to be kept of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) state: TapState,
+    /// The push, where it is settled; none, where it will be tried again.
+    pub(super) push: Option<Push>,
+}
+
+/// Settles one push. `random` is from 0 to 1, for full jitter; `size_bytes` is the payload's.
+pub(super) fn next(
+    due: &DueTap,
+    outcome: &Outcome,
+    (size_bytes, random): (usize, f64),
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Settled {
+    let mut state = due.state.clone();
+    state.answer = Some(outcome.answer.clone());
+    if !due.displayed {
+        state.last_push = now;
+    }
+    let attempts = state.attempts + 1;
+    let push = |accepted: bool| Push {
+        covers: due.tap.covers,
+        at: now,
+        kind: due.tap.kind,
+        shows: due.tap.shows,
+        accepted,
+        attempts,
+        size_bytes: u32::try_from(size_bytes).unwrap_or(u32::MAX),
+        answer: outcome.answer.clone(),
+    };
+    match outcome.verdict {
+        Verdict::Accepted => {
+            accept(&mut state, due, delivery, now);
+            Settled {
+                state,
+                push: Some(push(true)),
+            }
+        }
+        // The device did not take the raw push of something visible: it is shown as a toast then.
+        Verdict::Dropped if due.tap.visible && !due.displayed => {
+            state.toast = true;
+            state.attempts = attempts;
+            Settled { state, push: None }
+        }
+        Verdict::Dropped => {
+            accept(&mut state, due, delivery, now);
+            Settled {
+                state,
+                push: Some(push(false)),
+            }
+        }
+        Verdict::Gone { since }
+            if since.is_none_or(|since| since >= due.level.endpoint.registered) =>
+        {
+            state.gone = Some(now);
+            Settled {
+                state,
+                push: Some(push(false)),
+            }
+        }
+        Verdict::Gone { .. } => {
+            wait(&mut state, backoff(due, attempts, random, delivery), now);
+            Settled { state, push: None }
+        }
+        Verdict::Retry { after, .. } => {
+            let pause = backoff(due, attempts, random, delivery).max(after.unwrap_or_default());
+            wait(&mut state, pause, now);
+            Settled { state, push: None }
+        }
+        Verdict::Rejected => {
+            give_up(&mut state, due);
+            Settled {
+                state,
+                push: Some(push(false)),
+            }
+        }
+        Verdict::Misconfigured => {
+            wait(&mut state, STOPPED, now);
+            state.stopped = true;
+            Settled { state, push: None }
+        }
+    }
+}
+
+/// Gives a tap back that its lane did not try: the lane waits until `until`.
+pub(super) fn held(due: &DueTap, (until, stopped): (Timestamp, bool), random: f64) -> TapState {
+    let mut state = due.state.clone();
+    state.not_before = until.plus(Duration::from_millis((random * 1000.0) as u64));
+    state.stopped = stopped;
+    state
+}
+
+fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestamp) {
+    let tap = &due.tap;
+    let repeated = due.level.is_unanswered() && state.tapped_silently && !tap.visible;
+    state.repeats = if repeated { state.repeats + 1 } else { 0 };
+    state.tapped = state.tapped.max(tap.covers);
+    state.covered = state.covered.max(tap.covers);
+    state.tapped_at = now;
+    state.tapped_silently = !tap.visible;
+    state.attempts = 0;
+    state.not_before = Timestamp::default();
+    state.stopped = false;
+    state.toast = false;
+    if due.displayed {
+        state.burst = burst_left(state, now) + 1;
+        state.burst_at = now;
+    }
+    if !tap.visible {
+        note_silent(state, delivery, now);
+    }
+    if tap.kind == TapKind::Fallback {
+        note_fallback(state, due);
+    }
+}
+
+fn note_silent(state: &mut TapState, delivery: &Delivery, now: Timestamp) {
+    let hour = Duration::from_secs(3600);
+    state.silent.retain(|at| at.plus(hour) > now);
+    state.silent.push(now);
+    let over = state
+        .silent
+        .len()
+        .saturating_sub(usize::from(delivery.silent_per_hour));
+    state.silent.drain(..over);
+}
+
+fn note_fallback(state: &mut TapState, due: &DueTap) {
+    let Some(number) = due.notification.as_ref().map(|it| it.number) else {
+        return;
+    };
+    state.fallbacks.retain(|other| *other != number);
+    state.fell_back.push(number);
+}
+
+/// What the service will never take is not owed any more; the report says that it failed.
+fn give_up(state: &mut TapState, due: &DueTap) {
+    state.covered = state.covered.max(due.tap.covers);
+    state.attempts = 0;
+    state.not_before = Timestamp::default();
+    if due.tap.kind == TapKind::Fallback {
+        note_fallback(state, due);
+    }
+}
+
+fn wait(state: &mut TapState, pause: Duration, now: Timestamp) {
+    state.attempts += 1;
+    state.not_before = now.plus(pause);
+    state.stopped = false;
+}
+
+/// Exponential, with full jitter; each service's own first pause.
+fn backoff(due: &DueTap, attempts: u32, random: f64, delivery: &Delivery) -> Duration {
+    let first = match due.level.endpoint.channel.kind() {
+        ChannelKind::Apns => delivery.retry_base.mul_f64(2.5),
+        ChannelKind::Fcm => delivery.retry_base * 10,
+        _ => delivery.retry_base,
+    };
+    let ceiling = first
+        .saturating_mul(1 << attempts.saturating_sub(1).min(16))
+        .min(delivery.retry_max);
+    ceiling.mul_f64(random.clamp(0.0, 1.0))
+}

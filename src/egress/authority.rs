@@ -128,7 +128,11 @@ impl Authority {
 
     /// Notes that the server answered: the next opening needs no patience.
     pub(super) fn answered(&self) {
-        self.state().failures = 0;
+        let mut state = self.state();
+        if state.failures > 0 {
+            state.failures = 0;
+            state.not_before = Some(Instant::now() + PACE);
+        }
     }
 
     fn shared(&self) -> Option<Arc<Shared>> {
@@ -196,12 +200,16 @@ impl Authority {
 
     async fn open(&self, dialer: &Dialer) -> Result<Dialed, Failure> {
         self.wait_for_turn().await?;
+        let started = Instant::now();
         let dialed = dialer.dial(&self.host, self.port).await;
-        if dialed.is_err() {
-            let mut state = self.state();
+        let mut state = self.state();
+        // Of a burst of HTTP/1.1 connections that fail together, one counts.
+        let first = state.not_before.is_none_or(|moment| moment <= started);
+        if dialed.is_err() && first {
             state.failures = state.failures.saturating_add(1);
             state.not_before = Some(Instant::now() + pace(state.failures));
         }
+        drop(state);
         dialed
     }
 

@@ -143,6 +143,9 @@ async fn the_first_request_goes_alone_until_one_was_taken() {
         .filter(|answer| answer.as_ref().unwrap().status == 403);
     assert_eq!(refused.count(), 2);
     assert_eq!(server.connections(), 1);
+    let under_way: Vec<usize> = server.seen().iter().map(|seen| seen.under_way).collect();
+    assert_eq!(under_way[..3], [1, 1, 1], "{under_way:?}");
+    assert!(under_way[3..].iter().any(|n| *n > 1), "{under_way:?}");
 }
 
 #[tokio::test]

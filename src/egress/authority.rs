@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -48,6 +48,8 @@ pub(super) struct Authority {
 
 #[derive(Default)]
 struct State {
+    /// How many HTTP/2 connections there have been; the last one's number.
+    opened: u64,
     shared: Option<Arc<Shared>>,
     /// Whether the server chose HTTP/1.1 last.
     http1: bool,
@@ -112,9 +114,12 @@ impl Authority {
         self.own(dialer).await
     }
 
-    /// Takes a HTTP/1.1 connection back after a whole answer.
+    /// Takes an HTTP/1.1 connection back after a whole answer.
     pub(super) fn give_back(&self, own: Own) {
-        self.keep(own.sender);
+        // Unless the server has turned to HTTP/2 meanwhile.
+        if self.state().http1 {
+            self.keep(own.sender);
+        }
     }
 
     /// Stops using connection `number` for new requests; those under way may still be answered.
@@ -128,7 +133,11 @@ impl Authority {
 
     /// Notes that the server answered: the next opening needs no patience.
     pub(super) fn answered(&self) {
-        self.state().failures = 0;
+        let mut state = self.state();
+        if state.failures > 0 {
+            state.failures = 0;
+            state.not_before = Some(Instant::now() + PACE);
+        }
     }
 
     fn shared(&self) -> Option<Arc<Shared>> {
@@ -140,17 +149,16 @@ impl Authority {
     }
 
     fn share(&self, sender: http2::SendRequest<Full<Bytes>>) -> Arc<Shared> {
-        // Process-wide, so that a number never means two connections.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut state = self.state();
+        state.opened += 1;
         let shared = Arc::new(Shared {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            number: state.opened,
             sender,
             alone: tokio::sync::Mutex::new(()),
             proven: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             heard: Mutex::new(None),
         });
-        let mut state = self.state();
         state.http1 = false;
         state.shared = Some(Arc::clone(&shared));
         // Until it has answered, an opened connection counts as a failure: some servers accept and close at once.
@@ -196,12 +204,16 @@ impl Authority {
 
     async fn open(&self, dialer: &Dialer) -> Result<Dialed, Failure> {
         self.wait_for_turn().await?;
+        let started = Instant::now();
         let dialed = dialer.dial(&self.host, self.port).await;
-        if dialed.is_err() {
-            let mut state = self.state();
+        let mut state = self.state();
+        // Of a burst of HTTP/1.1 connections that fail together, one counts.
+        let first = state.not_before.is_none_or(|moment| moment <= started);
+        if dialed.is_err() && first {
             state.failures = state.failures.saturating_add(1);
             state.not_before = Some(Instant::now() + pace(state.failures));
         }
+        drop(state);
         dialed
     }
 

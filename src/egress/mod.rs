@@ -159,7 +159,10 @@ impl Client {
     /// # Errors
     /// [`Failure`], when there is no answer.
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
-        self.check(request)?;
+        if let Some(fault) = &request.fault {
+            return Err(Failure::Invalid(fault.clone()));
+        }
+        self.admits(&request.url).map_err(Failure::Forbidden)?;
         let deadline = Instant::now() + MAX_REQUEST;
         let authority = self.0.authorities.of(&request.url)?;
         match self.attempt(&authority, request, deadline).await {
@@ -174,22 +177,23 @@ impl Client {
         }
     }
 
+    /// Whether it would send to `url`; looks nothing up.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, to be put behind its name.
+    pub fn admits(&self, url: &Url) -> Result<(), String> {
+        match &self.0.dialer.reach {
+            Reach::Checked(policy) => policy.check(url),
+            Reach::Trusted if url.scheme() == "https" => Ok(()),
+            Reach::Trusted => Err(String::from("must begin with https://")),
+        }
+    }
+
     /// Stops using HTTP/2 connection `number` for new requests to the authority of `url`, because an answer by it
     /// said that it is spent. Does nothing if another has taken its place.
     pub fn retire(&self, url: &Url, number: u64) {
         if let Ok(authority) = self.0.authorities.of(url) {
             authority.retire(number);
-        }
-    }
-
-    fn check(&self, request: &Request) -> Result<(), Failure> {
-        if let Some(fault) = &request.fault {
-            return Err(Failure::Invalid(fault.clone()));
-        }
-        match &self.0.dialer.reach {
-            Reach::Checked(policy) => policy.check(&request.url).map_err(Failure::Forbidden),
-            Reach::Trusted if request.url.scheme() == "https" => Ok(()),
-            Reach::Trusted => Err(Failure::Forbidden(String::from("must begin with https://"))),
         }
     }
 

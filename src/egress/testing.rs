@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) body: Bytes,
     /// How many came before it.
     pub(crate) nth: usize,
+    /// How many were under way when it came, itself included.
+    pub(crate) under_way: usize,
 }
 
 /// An answer to give.
@@ -62,6 +64,7 @@ struct Shared {
     script: Box<Script>,
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
+    under_way: AtomicUsize,
 }
 
 pub(crate) fn reply(status: u16, body: impl Into<Bytes>) -> Reply {
@@ -98,6 +101,7 @@ impl Server {
             script: Box::new(script),
             seen: Mutex::default(),
             connections: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
         });
         Self {
             url: Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap(),
@@ -173,6 +177,7 @@ async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let under_way = shared.under_way.fetch_add(1, Ordering::SeqCst) + 1;
     let (head, body) = request.into_parts();
     let body = body
         .collect()
@@ -187,11 +192,15 @@ async fn answer(
             headers: head.headers,
             body,
             nth: all.len(),
+            under_way,
         };
         all.push(seen.clone());
         seen
     };
+    // Gives the others a chance to come while this one is under way.
+    tokio::task::yield_now().await;
     let reply = (shared.script)(&seen);
+    shared.under_way.fetch_sub(1, Ordering::SeqCst);
     let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = reply.status.try_into().unwrap();
     for (name, value) in reply.headers {

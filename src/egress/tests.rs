@@ -26,11 +26,12 @@ fn post(url: Url) -> Request {
     Request::post(url, Bytes::from_static(b"body")).header("x-test", "1")
 }
 
+/// More at once than the server takes streams (200): the rest waits its turn.
 #[tokio::test]
 async fn one_http2_connection_carries_all() {
     let server = Server::start(&["h2", "http/1.1"], |_| reply(200, "ok")).await;
     let client = trusted(Protocol::Either, false, &server.ca);
-    let posts: Vec<Request> = (0..50)
+    let posts: Vec<Request> = (0..500)
         .map(|n| post(server.at(&format!("n/{n}?q"))))
         .collect();
     for answer in join_all(posts.iter().map(|request| client.send(request))).await {
@@ -142,6 +143,9 @@ async fn the_first_request_goes_alone_until_one_was_taken() {
         .filter(|answer| answer.as_ref().unwrap().status == 403);
     assert_eq!(refused.count(), 2);
     assert_eq!(server.connections(), 1);
+    let under_way: Vec<usize> = server.seen().iter().map(|seen| seen.under_way).collect();
+    assert_eq!(under_way[..3], [1, 1, 1], "{under_way:?}");
+    assert!(under_way[3..].iter().any(|n| *n > 1), "{under_way:?}");
 }
 
 #[tokio::test]

@@ -73,7 +73,8 @@ impl Apns {
     /// Prepares the adapter; opens no connection yet.
     ///
     /// # Errors
-    /// A sentence that begins with the setting at fault: `key` (no PKCS#8 PEM of a P-256 key) or `ca_file`.
+    /// A sentence that begins with the setting at fault: `key_file` (no PKCS#8 PEM of a P-256 key),
+    /// `endpoint` (not https) or `ca_file`.
     pub fn new(settings: Arc<apps::Apns>, environment: ApnsEnvironment) -> Result<Self, String> {
         let key = EncodingKey::from_ec_pem(settings.key.expose())
             .map_err(|e| format!("key_file is not a .p8 key of Apple (PEM, PKCS#8, P-256): {e}"))?;
@@ -96,6 +97,9 @@ impl Apns {
             },
             settings.ca.as_ref().map(|pem| pem.as_slice()),
         )?;
+        client
+            .admits(&base)
+            .map_err(|fault| format!("endpoint {fault}"))?;
         Ok(Self {
             settings,
             base,

@@ -119,6 +119,9 @@ impl Fcm {
             },
             settings.ca.as_ref().map(|pem| pem.as_slice()),
         )?;
+        client
+            .admits(&url)
+            .map_err(|fault| format!("endpoint {fault}"))?;
         let tokens = Tokens::new(client.clone(), ask(settings)?);
         Ok(Self {
             url,
@@ -210,7 +213,10 @@ fn ask(settings: Arc<apps::Fcm>) -> Result<Ask, String> {
 /// Google's need the operator's own word, `token_endpoint`.
 fn token_url(settings: &apps::Fcm) -> Result<Url, String> {
     if let Some(endpoint) = &settings.token_endpoint {
-        return Ok(endpoint.clone());
+        let https = endpoint.scheme() == "https";
+        return https
+            .then(|| endpoint.clone())
+            .ok_or_else(|| String::from("token_endpoint must begin with https://"));
     }
     let url = Url::parse(&settings.token_uri).map_err(|e| format!("token_uri: {e}"))?;
     let of_google = url
@@ -277,7 +283,9 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
             }
             settled => settled,
         };
-        (step, error.words(), None)
+        // A proxy's page says something, too.
+        let page = || String::from_utf8_lossy(&answer.body).into_owned();
+        (step, Some(error.words().unwrap_or_else(page)), None)
     };
     let answer = ServiceAnswer {
         status: answer.status,

@@ -40,7 +40,8 @@ pub enum Adapter {
 }
 
 impl Adapter {
-    /// Sends one push and says what became of it; takes at most about half a minute (two requests). `id` names the push
+    /// Sends one push and says what became of it; takes at most a minute (a token
+    /// and the push, twice, each with its own limit). `id` names the push
     /// in the service's logs and stays the same when it is sent again; `now` is when the push leaves.
     pub async fn send(
         &self,

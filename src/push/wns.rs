@@ -51,7 +51,7 @@ impl Wns {
     /// Prepares the adapter; opens no connection yet.
     ///
     /// # Errors
-    /// A sentence that begins with the setting at fault: `tenant_id`, or `ca_file`.
+    /// A sentence that begins with the setting at fault: `tenant_id`, `token_endpoint` (not https), or `ca_file`.
     pub fn new(settings: Arc<apps::Wns>) -> Result<Self, String> {
         Self::with_resolver(settings, Resolver::System)
     }
@@ -76,9 +76,13 @@ impl Wns {
         };
         let login = Client::new(login, ca)?;
         let client = Client::new(channels, ca)?;
+        let url = token_url(&settings)?;
+        login
+            .admits(&url)
+            .map_err(|fault| format!("token_endpoint {fault}"))?;
         Ok(Self {
             client,
-            tokens: Tokens::new(login, ask(settings)?),
+            tokens: Tokens::new(login, ask(settings, url)),
             proven: AtomicBool::new(false),
         })
     }
@@ -147,21 +151,23 @@ impl Wns {
     }
 }
 
+/// Where tokens are asked for (Microsoft, "Quickstart: push notifications in the Windows App SDK").
+fn token_url(settings: &apps::Wns) -> Result<Url, String> {
+    if let Some(endpoint) = &settings.token_endpoint {
+        return Ok(endpoint.clone());
+    }
+    let tenant = &settings.tenant_id;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    if tenant.is_empty() || !tenant.bytes().all(fits) {
+        return Err(String::from("tenant_id is neither a GUID nor a domain"));
+    }
+    let url = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
+    Url::parse(&url).map_err(|e| format!("tenant_id: {e}"))
+}
+
 /// Writes the token request (RFC 6749, section 4.4, in the dress of Entra ID).
-fn ask(settings: Arc<apps::Wns>) -> Result<Ask, String> {
-    let url = match &settings.token_endpoint {
-        Some(endpoint) => endpoint.clone(),
-        None => {
-            let tenant = &settings.tenant_id;
-            let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-            if tenant.is_empty() || !tenant.bytes().all(fits) {
-                return Err(String::from("tenant_id is neither a GUID nor a domain"));
-            }
-            let url = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
-            Url::parse(&url).map_err(|e| format!("tenant_id: {e}"))?
-        }
-    };
-    Ok(Box::new(move |_| {
+fn ask(settings: Arc<apps::Wns>, url: Url) -> Ask {
+    Box::new(move |_| {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", &settings.client_id)
@@ -170,7 +176,7 @@ fn ask(settings: Arc<apps::Wns>) -> Result<Ask, String> {
             .finish();
         Ok(Request::post(url.clone(), Bytes::from(form))
             .header("content-type", "application/x-www-form-urlencoded"))
-    }))
+    })
 }
 
 fn request(url: Url, message: &WnsMessage) -> Request {

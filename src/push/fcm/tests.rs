@@ -27,103 +27,115 @@ fn coded(status: &str, code: &str) -> String {
     )
 }
 
+const GONE: Step = Step::Done(Verdict::Gone { since: None });
+const OPERATOR: Step = Step::Done(Verdict::Misconfigured);
+const FIX: Step = Step::Done(Verdict::Rejected);
+
+fn check(status: u16, body: &str, proven: bool, expected: Step) {
+    let error = ErrorBody::read(body.as_bytes());
+    let found = step(status, &error, proven);
+    assert_eq!(found, expected, "{status} {proven} {body}");
+}
+
 #[test]
-fn googles_answers() {
-    let gone = Step::Done(Verdict::Gone { since: None });
-    let operator = Step::Done(Verdict::Misconfigured);
-    let fix = Step::Done(Verdict::Rejected);
-    let check = |status: u16, body: String, proven: bool, expected: Step| {
-        let error = ErrorBody::read(body.as_bytes());
-        assert_eq!(
-            step(status, &error, proven),
-            expected,
-            "{status} {proven} {body}"
-        );
-    };
+fn refusals_of_the_push() {
     let bad_field = |field: &str| {
-        let violation = json!([{"field": field, "description": "d"}]);
-        let detail = json!([{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violation}]);
-        error("INVALID_ARGUMENT", "m", detail)
+        let detail = json!({"fieldViolations": [{"field": field, "description": "d"}]});
+        error("INVALID_ARGUMENT", "m", json!([detail]))
     };
     let bad_token = "The registration token is not a valid FCM registration token";
-    check(400, bad_field("message.token"), false, gone);
+    let bare = |status: &str| error(status, "m", json!([]));
+    check(400, &bad_field("message.token"), false, GONE);
     check(
         400,
-        error("INVALID_ARGUMENT", bad_token, json!([])),
+        &error("INVALID_ARGUMENT", bad_token, json!([])),
         false,
-        gone,
+        GONE,
     );
-    check(400, bad_field("message.android.ttl"), true, fix);
+    check(400, &bad_field("message.android.ttl"), true, FIX);
     check(
         400,
-        coded("INVALID_ARGUMENT", "INVALID_ARGUMENT"),
+        &coded("INVALID_ARGUMENT", "INVALID_ARGUMENT"),
         true,
-        fix,
+        FIX,
     );
+    check(401, &bare("UNAUTHENTICATED"), true, Step::NewCredential);
     check(
         401,
-        error("UNAUTHENTICATED", "m", json!([])),
+        &coded("UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
         true,
-        Step::NewCredential,
-    );
-    check(
-        401,
-        coded("UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
-        true,
-        operator,
+        OPERATOR,
     );
     check(
         403,
-        coded("PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
+        &coded("PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
         false,
-        gone,
+        GONE,
     );
-    check(
-        403,
-        error("PERMISSION_DENIED", "m", json!([])),
-        true,
-        operator,
-    );
-    check(404, coded("NOT_FOUND", "UNREGISTERED"), false, gone);
-    check(404, error("NOT_FOUND", "m", json!([])), false, operator);
-    check(404, "<html>".into(), false, operator);
-    check(404, "<html>".into(), true, gone);
+    check(403, &bare("PERMISSION_DENIED"), true, OPERATOR);
+    check(404, &coded("NOT_FOUND", "UNREGISTERED"), false, GONE);
+    check(404, &bare("NOT_FOUND"), false, OPERATOR);
+    check(404, "<html>", false, OPERATOR);
+    check(404, "<html>", true, GONE);
+    check(418, "", true, FIX);
+    check(302, "", true, FIX);
+}
+
+#[test]
+fn demands_to_wait() {
     let quota = |subject: &str| {
-        let detail = json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"subject": subject}]});
-        error(
-            "RESOURCE_EXHAUSTED",
-            "m",
-            json!([{"@type": FCM_ERROR, "errorCode": "QUOTA_EXCEEDED"}, detail]),
-        )
+        let code = json!({"@type": FCM_ERROR, "errorCode": "QUOTA_EXCEEDED"});
+        let quota = json!({"violations": [{"subject": subject}]});
+        error("RESOURCE_EXHAUSTED", "m", json!([code, quota]))
     };
     let minute = Some(Duration::from_secs(60));
+    let lane = answer::retry(None, Scope::Lane);
     check(
         429,
-        quota("project:p"),
+        &quota("project:p"),
         true,
         answer::retry(minute, Scope::Lane),
     );
     check(
         429,
-        quota("device:d"),
+        &quota("device:d"),
         true,
         answer::retry(minute, Scope::Channel),
     );
     check(
         500,
-        coded("INTERNAL", "INTERNAL"),
+        &coded("INTERNAL", "INTERNAL"),
         true,
         answer::retry(None, Scope::Channel),
     );
-    check(502, "<html>".into(), true, answer::retry(None, Scope::Lane));
-    check(
-        503,
-        coded("UNAVAILABLE", "UNAVAILABLE"),
-        true,
-        answer::retry(None, Scope::Lane),
-    );
-    check(418, String::new(), true, fix);
-    check(302, String::new(), true, fix);
+    check(502, "<html>", true, lane);
+    check(503, &coded("UNAVAILABLE", "UNAVAILABLE"), true, lane);
+    check(504, "", true, lane);
+}
+
+/// What Google's own description of the interface makes of our bodies, it gives back unchanged.
+#[test]
+fn bodies_survive_googles_description() {
+    for notification in [None, shown()] {
+        let message = message(notification);
+        let ours = serde_json::to_string(&body("tok", &message)).unwrap();
+        let theirs: google_fcm1::api::SendMessageRequest = serde_json::from_str(&ours).unwrap();
+        let theirs = theirs.message.unwrap();
+        let android = theirs.android.unwrap();
+        assert_eq!(theirs.token.as_deref(), Some("tok"));
+        assert_eq!(theirs.data.unwrap()["beckon"], "1");
+        assert_eq!(
+            android.priority.as_deref(),
+            Some(if message.high { "high" } else { "normal" })
+        );
+        let shown = message.notification.as_ref();
+        assert_eq!(
+            theirs.notification.and_then(|n| n.title),
+            shown.map(|n| n.title.clone())
+        );
+        let tag = android.notification.and_then(|n| n.tag);
+        assert_eq!(tag, shown.map(|n| n.tag.clone()));
+    }
 }
 
 fn settings(server: &Server) -> apps::Fcm {

@@ -16,7 +16,8 @@ use super::exchange::{Accepted, Answer, Judged, Link, Request};
 use super::fault::{At, FaultKind, Struck};
 use super::journal::Arrival;
 use super::retention::Fate;
-use super::state::{Event, State};
+use super::state::State;
+use super::tally::Event;
 use super::{apns, fcm, web_push, wns};
 
 /// Longer bodies are not read to their end; no service takes a tenth of it.

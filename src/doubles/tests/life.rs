@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::super::{Body, Device, DevicePatch, Fate, NewDevice, Options, Ports, Service, start};
+use super::super::{
+    Arrival, Body, Device, DevicePatch, Fate, FaultKind, FaultSpec, NewDevice, Options, Ports,
+    Service, start,
+};
 use super::support::*;
 
 fn offline(rig: &Rig, device: &Device) {
@@ -210,6 +213,46 @@ async fn benches_are_waved_through() {
     for _ in 0..20 {
         assert_eq!(send_on(&mut sender, &draft).await.unwrap().status, 200);
     }
-    assert_eq!(rig.handle().counters(Service::Apns).accepted, 20);
+    assert!(rig.handle().await_accepted(Service::Apns, 20, SOON).await);
     assert!(rig.handle().arrivals(0).is_empty());
+}
+
+#[tokio::test]
+async fn stopping_ends_silent_requests_and_streams() {
+    let rig = Rig::start().await;
+    let (apns, wns) = (rig.device(Service::Apns), rig.device(Service::Wns));
+    let (to_apns, to_wns) = (apns_push(&rig, &apns), wns_push(&rig, &wns).await);
+    let silent = |service| FaultSpec::always(service, FaultKind::Silence);
+    let _ = rig.handle().script(silent(Service::Apns));
+    let _ = rig.handle().script(silent(Service::Wns));
+    let mut sender = rig.http2(&to_apns).await;
+    let open = Draft {
+        uri: format!("{}/v1/stream", rig.settings().api),
+        ..to_apns.clone()
+    };
+    let stream = rig
+        .open_plain(&open.method("GET").without("authorization").body(""))
+        .await;
+    let handle = rig.handle().clone();
+    let place = handle.place();
+    let stop = async {
+        let struck = |service| {
+            move |arrival: &Arrival| arrival.service == service && arrival.fault.is_some()
+        };
+        handle
+            .await_arrival(place, SOON, struck(Service::Apns))
+            .await
+            .unwrap();
+        handle
+            .await_arrival(place, SOON, struck(Service::Wns))
+            .await
+            .unwrap();
+        handle.state.stopping.cancel();
+    };
+    let (one, two, ()) = tokio::join!(send_on(&mut sender, &to_apns), rig.send1(&to_wns), stop);
+    assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
+    tokio::time::timeout(SOON, rig.doubles.stop())
+        .await
+        .unwrap();
+    assert_eq!(stream.status().as_u16(), 200);
 }

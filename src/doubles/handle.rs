@@ -150,7 +150,6 @@ impl Handle {
     }
 
     /// Scripts a fault; it strikes after those scripted before. Gives its number.
-    #[must_use]
     pub fn script(&self, spec: FaultSpec) -> u64 {
         self.state.faults.add(spec).id
     }

@@ -53,6 +53,7 @@ mod web_push;
 mod wns;
 mod xml;
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,14 +109,17 @@ impl Options {
 pub struct Doubles {
     handle: Handle,
     tasks: TaskTracker,
+    /// Held here and not in what is shared, so that a forgotten [`Handle`] does not keep the folder closed.
+    _lock: File,
 }
 
 /// Starts the four services and the JSON door on the current tokio runtime.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::Damaged`] or [`Error::Key`] for what lies in the folder, [`Error::Listen`] for a port.
+/// [`Error::File`], [`Error::Damaged`], [`Error::Key`] or [`Error::InUse`] for the folder, [`Error::Listen`] for a port.
 pub async fn start(options: Options) -> Result<Doubles, Error> {
     let folder = Folder::open(&options.folder)?;
+    let lock = folder::lock(&folder.path)?;
     let listeners = Listeners::open(&folder, options.ports).await?;
     let clock = Clock::default();
     let state = Arc::new(State {
@@ -136,6 +140,7 @@ pub async fn start(options: Options) -> Result<Doubles, Error> {
             state: Arc::clone(&state),
         },
         tasks: TaskTracker::new(),
+        _lock: lock,
     };
     let connections = Arc::new(AtomicU64::new(0));
     let services = [

@@ -57,31 +57,38 @@ pub(crate) async fn respond(
 ) -> Result<hyper::Response<Full<Bytes>>, h2::Error> {
     let link = &stream.link;
     state.tally.count(link.service, Event::Request);
+    let (head, body) = request.into_parts();
+    let mut request = Request {
+        method: head.method,
+        uri: head.uri,
+        headers: head.headers,
+        body: Some(Bytes::new()),
+    };
     if stream.surplus && state.strict {
-        state.tally.count(link.service, Event::Refused);
-        return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+        return Err(reset(&state, link, &request));
     }
     if state.strict && apns::is_unproven(link) {
         tokio::time::sleep(WAY_TO_APPLE).await;
     }
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY_BYTES)
-        .collect()
-        .await
-        .ok()
-        .map(|body| body.to_bytes());
-    let request = Request {
-        method: head.method,
-        uri: head.uri,
-        headers: head.headers,
-        body,
-    };
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    request.body = body.ok().map(|body| body.to_bytes());
     let answer = if state.strict {
         exchange(&state, link, &request).await
     } else {
         wave_through(&state, link, &request)
     };
     Ok(into_response(answer))
+}
+
+/// Refuses a stream unread: the sender may repeat it at once (RFC 9113, section 8.7).
+fn reset(state: &State, link: &Link, request: &Request) -> h2::Error {
+    state.tally.count(link.service, Event::Refused);
+    let reason = "REFUSED_STREAM: a second stream before a token was accepted".to_owned();
+    state.journal.arrived(Arrival {
+        reason: Some(reason),
+        ..sketch(state, link, request)
+    });
+    h2::Error::from(h2::Reason::REFUSED_STREAM)
 }
 
 /// Judges, strikes, delivers and writes down one request.

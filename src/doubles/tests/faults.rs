@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::{At, Fate, FaultKind, FaultSpec, NewDevice, Service};
+use super::drafts::*;
 use super::support::*;
 
 /// A good push to each service, over the protocol that it speaks.

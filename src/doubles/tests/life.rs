@@ -7,6 +7,7 @@ use super::super::{
     Arrival, Body, Device, DevicePatch, Error, Fate, FaultKind, FaultSpec, NewDevice, Options,
     Ports, Push, Service, Switches, start,
 };
+use super::drafts::*;
 use super::support::*;
 
 fn offline(rig: &Rig, device: &Device) {

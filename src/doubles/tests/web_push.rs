@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Body, Device, NewDevice, Service};
+use super::drafts::*;
 use super::support::*;
 
 fn browser(rig: &Rig, server: &(String, String)) -> Device {

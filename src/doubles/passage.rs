@@ -22,6 +22,8 @@ use super::{apns, fcm, web_push, wns};
 
 /// Longer bodies are not read to their end; no service takes a tenth of it.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// What the journal keeps of a body: more than any service takes.
+const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// Apple is a network away: on a connection without an accepted token an answer takes this long, so that a sender that does not
 /// wait for it is found out. A double on loopback would else answer the first request before the second one is there.
 const WAY_TO_APPLE: Duration = Duration::from_millis(5);
@@ -282,7 +284,7 @@ fn sketch(state: &State, link: &Link, request: &Request) -> Arrival {
     let body = match request.bytes() {
         [] => None,
         _ if secret => Some(Body::Text(super::token::without_secrets(request))),
-        bytes => Some(Body::of(bytes)),
+        bytes => Some(Body::of(&bytes[..bytes.len().min(MAX_KEPT_BYTES)])),
     };
     Arrival {
         seq: 0,

@@ -48,7 +48,7 @@ use tokio_util::task::TaskTracker;
 use super::device::{DevicePatch, NewDevice, Service};
 use super::error::Error;
 use super::fault::FaultSpec;
-use super::state::Handle;
+use super::handle::Handle;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -20,7 +20,8 @@ use super::error::Error;
 use super::exchange::Link;
 use super::folder::Folder;
 use super::passage::{Stream, respond};
-use super::state::{Event, State};
+use super::state::State;
+use super::tally::Event;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a listener rests when the system has no file descriptor for another connection.

@@ -23,6 +23,9 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// Other doubles run in this folder.
+    #[error("other doubles run in {}; stop them or choose another folder", .0.display())]
+    InUse(PathBuf),
     /// A port cannot be opened.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
     Listen {

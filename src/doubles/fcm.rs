@@ -39,7 +39,8 @@ use super::exchange::{Accepted, Answer, Judged, Request};
 use super::fault::{FaultKind, Struck};
 use super::registry::Record;
 use super::retention::Waiting;
-use super::state::{Event, State};
+use super::state::State;
+use super::tally::Event;
 use super::token;
 use message::Message;
 

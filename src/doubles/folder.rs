@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
@@ -59,6 +59,7 @@ impl Folder {
     /// # Errors
     /// [`Error::File`], [`Error::Damaged`] or [`Error::Key`].
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let path = &absolute(path).map_err(Error::file(path))?;
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(path).map_err(Error::file(path))?;
@@ -111,6 +112,22 @@ impl ServiceAccount {
             public_key: public_key(&text("private_key")?)
                 .map_err(|error| Error::damaged(path, error))?,
         })
+    }
+}
+
+/// Keeps other doubles out of the folder, since each would overwrite the other's devices. Ends with the file, or the process.
+///
+/// # Errors
+/// [`Error::InUse`] if others are there, [`Error::File`].
+pub(crate) fn lock(folder: &Path) -> Result<fs::File, Error> {
+    let path = folder.join("lock");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(Error::file(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(folder.to_owned())),
+        Err(fs::TryLockError::Error(source)) => Err(Error::File { path, source }),
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Arrival {
     pub path: String,
     /// Header names in lower case and values, in order; of `authorization` only the scheme.
     pub headers: Vec<(String, String)>,
-    /// The body as it came; secrets of token requests are left out. Absent: none.
+    /// The body as it came, its first 8 KiB; secrets of token requests are left out. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Body>,
     /// Web Push: the body decrypted with the device's keys.

@@ -14,14 +14,15 @@
 //! tokens and the record of what arrived do not: a sender meets a 401 and asks for a new token, as it must be able to.
 //!
 //! ```text
-//! mod.rs        start, stop            settings.rs  what a sender must be told   state.rs  Handle: look and drive, in process
+//! mod.rs        start, stop            settings.rs  what a sender must be told   handle.rs  look and drive, in process
 //! door.rs       listeners, TLS         passage.rs   a request's way: judged, struck by a fault, delivered, written down
 //! apns.rs fcm.rs web_push.rs wns.rs    one service each: its rules as functions from request to answer
 //! exchange.rs   request, answer, verdict           token.rs  what both token endpoints share
 //! jwt.rs        signed tokens taken apart          ciphers.rs  a browser's keys     xml.rs  toasts
 //! device.rs     what a device is       registry.rs  all devices   retention.rs  what waits for one that is away
 //! fault.rs      the script of faults   journal.rs   what arrived, what was handed over
-//! api.rs        the JSON door          folder.rs    keys and files   clock.rs random.rs error.rs
+//! api.rs        the JSON door          state.rs     what all share   tally.rs     counters
+//! folder.rs     keys and files         clock.rs random.rs error.rs
 //! ```
 
 mod api;
@@ -35,6 +36,7 @@ mod exchange;
 mod fault;
 mod fcm;
 mod folder;
+mod handle;
 mod journal;
 mod jwt;
 mod passage;
@@ -43,6 +45,7 @@ mod registry;
 mod retention;
 mod settings;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -50,6 +53,7 @@ mod web_push;
 mod wns;
 mod xml;
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,10 +73,11 @@ use state::State;
 pub use device::{Body, Channel, Device, DevicePatch, Keys, NewDevice, Push, Service, Switches};
 pub use error::Error;
 pub use fault::{At, Fault, FaultKind, FaultSpec};
+pub use handle::Handle;
 pub use journal::{Arrival, Entry, HandedOver};
 pub use retention::Fate;
 pub use settings::{ApnsSettings, FcmSettings, Ports, Settings, WebPushSettings, WnsSettings};
-pub use state::{Counters, Handle};
+pub use tally::Counters;
 
 const PORTS_FILE: &str = "ports.json";
 
@@ -83,7 +88,7 @@ pub struct Options {
     pub folder: PathBuf,
     /// The ports.
     pub ports: Ports,
-    /// False for benches: every push is accepted as fast as possible, unseen, and only counted.
+    /// False for benches: every push is accepted as fast as possible, unseen, and only counted. No device gets it, no fault strikes.
     pub strict: bool,
 }
 
@@ -104,14 +109,17 @@ impl Options {
 pub struct Doubles {
     handle: Handle,
     tasks: TaskTracker,
+    /// Held here and not in what is shared, so that a forgotten [`Handle`] does not keep the folder closed.
+    _lock: File,
 }
 
 /// Starts the four services and the JSON door on the current tokio runtime.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::Damaged`] or [`Error::Key`] for what lies in the folder, [`Error::Listen`] for a port.
+/// [`Error::File`], [`Error::Damaged`], [`Error::Key`] or [`Error::InUse`] for the folder, [`Error::Listen`] for a port.
 pub async fn start(options: Options) -> Result<Doubles, Error> {
     let folder = Folder::open(&options.folder)?;
+    let lock = folder::lock(&folder.path)?;
     let listeners = Listeners::open(&folder, options.ports).await?;
     let clock = Clock::default();
     let state = Arc::new(State {
@@ -119,7 +127,7 @@ pub async fn start(options: Options) -> Result<Doubles, Error> {
         devices: Registry::open(folder.path.join("devices.json"))?,
         journal: Journal::starting_after(u64::try_from(clock.now_ms()).unwrap_or_default()),
         faults: fault::Faults::default(),
-        tally: state::Tally::default(),
+        tally: tally::Tally::default(),
         fcm_tokens: state::AccessTokens::default(),
         wns_tokens: state::AccessTokens::default(),
         strict: options.strict,
@@ -132,6 +140,7 @@ pub async fn start(options: Options) -> Result<Doubles, Error> {
             state: Arc::clone(&state),
         },
         tasks: TaskTracker::new(),
+        _lock: lock,
     };
     let connections = Arc::new(AtomicU64::new(0));
     let services = [

@@ -16,11 +16,14 @@ use super::exchange::{Accepted, Answer, Judged, Link, Request};
 use super::fault::{At, FaultKind, Struck};
 use super::journal::Arrival;
 use super::retention::Fate;
-use super::state::{Event, State};
+use super::state::State;
+use super::tally::Event;
 use super::{apns, fcm, web_push, wns};
 
 /// Longer bodies are not read to their end; no service takes a tenth of it.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// What the journal keeps of a body: more than any service takes.
+const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// Apple is a network away: on a connection without an accepted token an answer takes this long, so that a sender that does not
 /// wait for it is found out. A double on loopback would else answer the first request before the second one is there.
 const WAY_TO_APPLE: Duration = Duration::from_millis(5);
@@ -56,31 +59,38 @@ pub(crate) async fn respond(
 ) -> Result<hyper::Response<Full<Bytes>>, h2::Error> {
     let link = &stream.link;
     state.tally.count(link.service, Event::Request);
+    let (head, body) = request.into_parts();
+    let mut request = Request {
+        method: head.method,
+        uri: head.uri,
+        headers: head.headers,
+        body: Some(Bytes::new()),
+    };
     if stream.surplus && state.strict {
-        state.tally.count(link.service, Event::Refused);
-        return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+        return Err(reset(&state, link, &request));
     }
     if state.strict && apns::is_unproven(link) {
         tokio::time::sleep(WAY_TO_APPLE).await;
     }
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY_BYTES)
-        .collect()
-        .await
-        .ok()
-        .map(|body| body.to_bytes());
-    let request = Request {
-        method: head.method,
-        uri: head.uri,
-        headers: head.headers,
-        body,
-    };
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    request.body = body.ok().map(|body| body.to_bytes());
     let answer = if state.strict {
         exchange(&state, link, &request).await
     } else {
         wave_through(&state, link, &request)
     };
     Ok(into_response(answer))
+}
+
+/// Refuses a stream unread: the sender may repeat it at once (RFC 9113, section 8.7).
+fn reset(state: &State, link: &Link, request: &Request) -> h2::Error {
+    state.tally.count(link.service, Event::Refused);
+    let reason = "REFUSED_STREAM: a second stream before a token was accepted".to_owned();
+    state.journal.arrived(Arrival {
+        reason: Some(reason),
+        ..sketch(state, link, request)
+    });
+    h2::Error::from(h2::Reason::REFUSED_STREAM)
 }
 
 /// Judges, strikes, delivers and writes down one request.
@@ -274,7 +284,7 @@ fn sketch(state: &State, link: &Link, request: &Request) -> Arrival {
     let body = match request.bytes() {
         [] => None,
         _ if secret => Some(Body::Text(super::token::without_secrets(request))),
-        bytes => Some(Body::of(bytes)),
+        bytes => Some(Body::of(&bytes[..bytes.len().min(MAX_KEPT_BYTES)])),
     };
     Arrival {
         seq: 0,

@@ -16,6 +16,8 @@ use super::device::{Body, Push, Service, Switches};
 pub(crate) const FCM_MAX_WAITING: usize = 100;
 /// How many collapse keys FCM keeps for a device.
 const FCM_MAX_COLLAPSE_KEYS: usize = 4;
+/// What an app gets in the place of messages that were thrown away.
+const DELETED_MESSAGES: &str = "deletedMessages";
 /// A bound on memory, far beyond what a real service keeps.
 const WEB_PUSH_MAX_WAITING: usize = 1000;
 
@@ -123,12 +125,7 @@ fn enqueue_fcm(line: &mut Vec<Waiting>, item: &Waiting) -> Fate {
         if keys.len() >= FCM_MAX_COLLAPSE_KEYS {
             line.remove(keys[0]);
         }
-    } else if line
-        .iter()
-        .filter(|old| old.push.collapse.is_none())
-        .count()
-        >= FCM_MAX_WAITING
-    {
+    } else if line.iter().filter(|old| is_plain(old)).count() >= FCM_MAX_WAITING {
         line.clear();
         line.push(deleted_messages());
         return Fate::Overflowed;
@@ -137,12 +134,17 @@ fn enqueue_fcm(line: &mut Vec<Waiting>, item: &Waiting) -> Fate {
     Fate::Waiting
 }
 
+/// A message that collapses with none; only these are counted.
+fn is_plain(item: &Waiting) -> bool {
+    item.push.collapse.is_none() && item.push.kind != DELETED_MESSAGES
+}
+
 /// What an Android app gets instead of the messages that were thrown away.
 fn deleted_messages() -> Waiting {
     let push = Push {
         message_id: String::new(),
-        kind: "deletedMessages".to_owned(),
-        collapse: Some("deletedMessages".to_owned()),
+        kind: DELETED_MESSAGES.to_owned(),
+        collapse: None,
         body: Some(Body::Text(
             "{\"message_type\":\"deleted_messages\"}".to_owned(),
         )),

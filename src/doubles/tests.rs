@@ -2,6 +2,7 @@
 
 mod api;
 mod apns;
+mod drafts;
 mod faults;
 mod fcm;
 mod life;

@@ -35,7 +35,8 @@ use super::exchange::{Accepted, Answer, Judged, Request};
 use super::fault::{FaultKind, Struck};
 use super::registry::Record;
 use super::retention::{Fate, Waiting};
-use super::state::{Event, State};
+use super::state::State;
+use super::tally::Event;
 use super::{token, xml};
 
 /// The Entra tenant of the doubles.

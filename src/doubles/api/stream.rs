@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::StatusCode;
 use hyper::body::{Bytes, Frame, Incoming};
 
+use super::super::handle::Handle;
 use super::super::journal::Entry;
-use super::super::state::Handle;
 use super::{Refusal, Response, dressed};
 
 /// A comment is sent so often when nothing happens, so that a reader notices a connection that is gone.

@@ -4,6 +4,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::super::Service;
+use super::drafts::*;
 use super::support::*;
 
 fn draft(rig: &Rig, method: &'static str, path: &str, body: Option<Value>) -> Draft {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::Service;
+use super::drafts::*;
 use super::support::*;
 
 #[tokio::test]

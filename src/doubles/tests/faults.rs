@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::{At, Fate, FaultKind, FaultSpec, NewDevice, Service};
+use super::drafts::*;
 use super::support::*;
 
 /// A good push to each service, over the protocol that it speaks.
@@ -61,7 +62,7 @@ async fn strike_in_the_dress_of_the_service_and_in_order() {
     for (service, draft) in pushes(&rig).await {
         for kind in kinds {
             let spec = FaultSpec::once(service, kind);
-            let _ = rig.handle().script(FaultSpec {
+            rig.handle().script(FaultSpec {
                 retry_after_seconds: Some(7),
                 ..spec
             });
@@ -114,8 +115,7 @@ async fn silence_lasts_until_it_is_cleared_and_a_cut_ends_the_connection() {
             })
             .await;
         assert!(late.is_some(), "{service:?}");
-        let _ = rig
-            .handle()
+        rig.handle()
             .script(FaultSpec::once(service, FaultKind::Cut));
         let broken = match service {
             Service::Wns => rig.send1(&draft).await.is_err(),
@@ -131,7 +131,7 @@ async fn strike_one_device_or_the_token_endpoint() {
     let (one, two) = (rig.device(Service::Fcm), rig.device(Service::Fcm));
     let to_one = fcm_push(&rig, &one).await;
     let to_two = fcm_push(&rig, &two).await;
-    let _ = rig.handle().script(FaultSpec {
+    rig.handle().script(FaultSpec {
         device: Some(one.id),
         ..FaultSpec::always(Service::Fcm, FaultKind::Gone)
     });
@@ -145,7 +145,7 @@ async fn strike_one_device_or_the_token_endpoint() {
     );
     rig.handle().clear_faults();
     assert_eq!(rig.send2(&to_one).await.status, 200);
-    let _ = rig.handle().script(FaultSpec {
+    rig.handle().script(FaultSpec {
         at: At::Token,
         ..FaultSpec::once(Service::Fcm, FaultKind::CredentialRefused)
     });
@@ -165,8 +165,7 @@ async fn strike_one_device_or_the_token_endpoint() {
 async fn hide_no_mistake() {
     let rig = Rig::start().await;
     let device = rig.device(Service::Apns);
-    let _ = rig
-        .handle()
+    rig.handle()
         .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
     let bad = apns_push(&rig, &device).with("apns-priority", "7");
     assert_eq!(rig.send2(&bad).await.status, 400);

@@ -2,7 +2,12 @@
 
 use serde_json::json;
 
-use super::super::{Body, Device, DevicePatch, Fate, NewDevice, Options, Ports, Service, start};
+use super::super::retention::{Waiting, offer, release};
+use super::super::{
+    Arrival, Body, Device, DevicePatch, Error, Fate, FaultKind, FaultSpec, NewDevice, Options,
+    Ports, Push, Service, Switches, start,
+};
+use super::drafts::*;
 use super::support::*;
 
 fn offline(rig: &Rig, device: &Device) {
@@ -210,6 +215,111 @@ async fn benches_are_waved_through() {
     for _ in 0..20 {
         assert_eq!(send_on(&mut sender, &draft).await.unwrap().status, 200);
     }
-    assert_eq!(rig.handle().counters(Service::Apns).accepted, 20);
+    assert!(rig.handle().await_accepted(Service::Apns, 20, SOON).await);
     assert!(rig.handle().arrivals(0).is_empty());
+}
+
+#[tokio::test]
+async fn stopping_ends_silent_requests_and_streams() {
+    let rig = Rig::start().await;
+    let (apns, wns) = (rig.device(Service::Apns), rig.device(Service::Wns));
+    let (to_apns, to_wns) = (apns_push(&rig, &apns), wns_push(&rig, &wns).await);
+    let silent = |service| FaultSpec::always(service, FaultKind::Silence);
+    rig.handle().script(silent(Service::Apns));
+    rig.handle().script(silent(Service::Wns));
+    let mut sender = rig.http2(&to_apns).await;
+    let open = Draft {
+        uri: format!("{}/v1/stream", rig.settings().api),
+        ..to_apns.clone()
+    };
+    let stream = rig
+        .open_plain(&open.method("GET").without("authorization").body(""))
+        .await;
+    let handle = rig.handle().clone();
+    let place = handle.place();
+    let stop = async {
+        let struck = |service| {
+            move |arrival: &Arrival| arrival.service == service && arrival.fault.is_some()
+        };
+        handle
+            .await_arrival(place, SOON, struck(Service::Apns))
+            .await
+            .unwrap();
+        handle
+            .await_arrival(place, SOON, struck(Service::Wns))
+            .await
+            .unwrap();
+        handle.state.stopping.cancel();
+    };
+    let (one, two, ()) = tokio::join!(send_on(&mut sender, &to_apns), rig.send1(&to_wns), stop);
+    assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
+    tokio::time::timeout(SOON, rig.doubles.stop())
+        .await
+        .unwrap();
+    assert_eq!(stream.status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_folder_is_for_one() {
+    let rig = Rig::start().await;
+    let second = start(Options::strict(rig.folder.path())).await;
+    assert!(matches!(second, Err(Error::InUse(_))), "{second:?}");
+    let rig = rig.restart().await;
+    let mode = |name: &str| {
+        let path = rig.folder.path().join(name);
+        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap()) & 0o777
+    };
+    for secret in [
+        "AuthKey.p8",
+        "service-account.json",
+        "wns-client-secret",
+        "server.key",
+        "ports.json",
+    ] {
+        assert_eq!(mode(secret), 0o600, "{secret}");
+    }
+}
+
+/// One message of FCM with its place in the line.
+fn held(id: &str, key: Option<&str>) -> Waiting {
+    let push = Push {
+        message_id: id.to_owned(),
+        kind: "data".to_owned(),
+        collapse: key.map(str::to_owned),
+        body: None,
+    };
+    Waiting {
+        push,
+        expires_ms: None,
+        storable: true,
+        urgent: false,
+    }
+}
+
+#[test]
+fn fcm_replaces_by_collapse_key_and_keeps_four() {
+    let away = Switches {
+        online: false,
+        ..Switches::default()
+    };
+    let mut line = Vec::new();
+    for (id, key) in [
+        ("1", "a"),
+        ("2", "b"),
+        ("3", "a"),
+        ("4", "c"),
+        ("5", "d"),
+        ("6", "e"),
+    ] {
+        let fate = offer(Service::Fcm, away, &mut line, &held(id, Some(key)));
+        assert_eq!(fate, Fate::Waiting);
+    }
+    assert_eq!(
+        offer(Service::Fcm, away, &mut line, &held("7", None)),
+        Fate::Waiting
+    );
+    let left = release(Service::Fcm, Switches::default(), &mut line, 0);
+    let ids: Vec<_> = left.iter().map(|push| push.message_id.as_str()).collect();
+    assert_eq!(ids, ["3", "4", "5", "6", "7"]);
+    assert!(line.is_empty());
 }

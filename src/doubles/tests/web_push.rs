@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Body, Device, NewDevice, Service};
+use super::drafts::*;
 use super::support::*;
 
 fn browser(rig: &Rig, server: &(String, String)) -> Device {
@@ -70,7 +71,7 @@ async fn check<'a>(rig: &Rig, table: impl IntoIterator<Item = (Draft, u16, u16, 
 }
 
 #[tokio::test]
-async fn refuses_headers_as_autopush_does() {
+async fn refuses_lifetimes_topics_and_urgencies_as_autopush_does() {
     let rig = Rig::start().await;
     let server = vapid_pair();
     let device = browser(&rig, &server);
@@ -116,6 +117,17 @@ async fn refuses_headers_as_autopush_does() {
             108,
             "urgency: one of",
         ),
+    ];
+    check(&rig, table).await;
+}
+
+#[tokio::test]
+async fn refuses_encodings_and_missing_senders_as_autopush_does() {
+    let rig = Rig::start().await;
+    let server = vapid_pair();
+    let good = web_push(&rig, &browser(&rig, &server), &server, "hello");
+    let with = |name, value: &str| good.clone().with(name, value);
+    let table = [
         (
             good.clone().without("content-encoding"),
             400,
@@ -148,6 +160,14 @@ async fn refuses_headers_as_autopush_does() {
         ),
     ];
     check(&rig, table).await;
+}
+
+#[tokio::test]
+async fn refuses_endpoints_as_autopush_does() {
+    let rig = Rig::start().await;
+    let server = vapid_pair();
+    let device = browser(&rig, &server);
+    let good = web_push(&rig, &device, &server, "hello");
     let nowhere = rig.send2(&good.clone().uri(good.uri.clone() + "x")).await;
     assert_eq!((nowhere.status, nowhere.body.as_str()), (404, ""));
     assert_eq!(rig.send2(&good.clone().method("PUT")).await.status, 405);
@@ -200,46 +220,72 @@ async fn refuses_bodies_that_a_browser_could_not_open() {
     check(&rig, table).await;
 }
 
+/// The good push with one claim changed, signed with this PEM and sent under this public key.
+fn signed(
+    rig: &Rig,
+    good: &Draft,
+    (pem, key): (&str, &str),
+    (name, value): (&str, Value),
+) -> Draft {
+    let mut claims = vapid_claims(rig);
+    claims[name] = value;
+    let token = sign_es256(pem, &json!({}), &claims);
+    good.clone()
+        .with("authorization", format!("vapid t={token},k={key}"))
+}
+
 #[tokio::test]
-async fn verifies_vapid() {
+async fn verifies_the_key_and_the_signature_of_a_sender() {
     let rig = Rig::start().await;
     let (server, stranger) = (vapid_pair(), vapid_pair());
-    let device = browser(&rig, &server);
-    let good = web_push(&rig, &device, &server, "hello");
-    let (pem, key) = (&server.0, &server.1);
-    let signed = |pem: &str, key: &str, name: &str, value: Value| {
-        let mut claims = vapid_claims(&rig);
-        claims[name] = value;
-        let token = sign_es256(pem, &json!({}), &claims);
-        good.clone()
-            .with("authorization", format!("vapid t={token},k={key}"))
-    };
-    let claim = |name: &str, value: Value| signed(pem, key, name, value);
-    let exp = |ahead: i64| claim("exp", json!(now(&rig) + ahead));
+    let good = web_push(&rig, &browser(&rig, &server), &server, "hello");
+    let by = |pem: &str, key: &str| signed(&rig, &good, (pem, key), ("x", json!(1)));
     let credential = |value: &str| good.clone().with("authorization", value);
-    let slash = format!("https://{}/", rig.settings().web_push.host);
-    let (bad, aud) = ("Invalid VAPID token: A value", "Invalid VAPID audience");
+    let no_token = format!("vapid t=a.b.c,k={}", server.1);
     let table = [
         (
-            signed(&stranger.0, &stranger.1, "x", json!(1)),
+            by(&stranger.0, &stranger.1),
             401,
             109,
             "VAPID public key mismatch",
         ),
+        (by(&stranger.0, &server.1), 401, 109, "InvalidSignature"),
         (
-            signed(&stranger.0, key, "x", json!(1)),
+            credential(&no_token),
             401,
             109,
-            "InvalidSignature",
+            "Invalid VAPID token: A value",
         ),
+        (
+            credential("Basic eDp5"),
+            401,
+            109,
+            "Missing VAPID public key",
+        ),
+    ];
+    check(&rig, table).await;
+    let other_case = good.headers[0].1.replacen("vapid", "Vapid", 1);
+    assert_eq!(rig.send2(&credential(&other_case)).await.status, 201);
+}
+
+#[tokio::test]
+async fn verifies_the_claims_of_a_sender() {
+    let rig = Rig::start().await;
+    let server = vapid_pair();
+    let good = web_push(&rig, &browser(&rig, &server), &server, "hello");
+    let pair = (server.0.as_str(), server.1.as_str());
+    let claim = |name: &str, value: Value| signed(&rig, &good, pair, (name, value));
+    let exp = |ahead: i64| claim("exp", json!(now(&rig) + ahead));
+    let slash = json!(format!("https://{}/", rig.settings().web_push.host));
+    let (bad, aud) = ("Invalid VAPID token: A value", "Invalid VAPID audience");
+    let (no_aud, no_sub) = (
+        "Invalid VAPID token: Missing required aud",
+        "Invalid VAPID token: sub",
+    );
+    let table = [
         (claim("aud", json!("https://example.com")), 401, 109, aud),
-        (claim("aud", json!(slash)), 401, 109, aud),
-        (
-            claim("aud", Value::Null),
-            401,
-            109,
-            "Invalid VAPID token: Missing required aud",
-        ),
+        (claim("aud", slash), 401, 109, aud),
+        (claim("aud", Value::Null), 401, 109, no_aud),
         (exp(-120), 401, 109, "ExpiredSignature"),
         (
             exp(24 * 3600 + 300),
@@ -249,19 +295,7 @@ async fn verifies_vapid() {
         ),
         (claim("exp", json!("12345")), 401, 109, bad),
         (claim("exp", Value::Null), 401, 109, bad),
-        (
-            claim("sub", json!("mailto:me@localhost")),
-            401,
-            109,
-            "Invalid VAPID token: sub",
-        ),
-        (credential(&format!("vapid t=a.b.c,k={key}")), 401, 109, bad),
-        (
-            credential("Basic eDp5"),
-            401,
-            109,
-            "Missing VAPID public key",
-        ),
+        (claim("sub", json!("mailto:me@localhost")), 401, 109, no_sub),
     ];
     check(&rig, table).await;
     for draft in [exp(-30), exp(24 * 3600 - 60)] {

@@ -4,6 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::super::{DevicePatch, Service};
+use super::drafts::*;
 use super::support::*;
 
 #[tokio::test]

@@ -1,0 +1,184 @@
+//! The wiring, in order: config, store, hub, dispatch, doors. Stopping goes the other way.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    config::{Apps, Config, apps::App},
+    dispatch::{Dispatcher, VapidKeys},
+    http::{self, FetchRecorder},
+    hub::Hub,
+    metrics::Metrics,
+    model::{Channel, Fault},
+    push,
+    store::{self, Store},
+    task::{self, Task},
+};
+
+/// How long each part may take to end; together less than the 10 s that a supervisor grants.
+const DOOR_GRACE: Duration = Duration::from_secs(4);
+const PART_GRACE: Duration = Duration::from_secs(2);
+
+/// What a hub is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// The operator's settings.
+    pub config: Config,
+    /// What time it is.
+    pub clock: Clock,
+    /// Go on where the end of the store was cut off.
+    pub accept_loss: bool,
+    /// How many threads answer requests.
+    pub workers: usize,
+    /// Further routes, for the demo.
+    pub extra: Option<http::Extra>,
+}
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The hub itself, for the admin door and for tests.
+    pub hub: Hub,
+    /// The apps' Web Push keys.
+    pub vapid: VapidKeys,
+    metrics_addr: Option<SocketAddr>,
+    door: Door,
+    metrics_door: Option<Door>,
+    stopping: CancellationToken,
+    recorder: Task,
+    dispatcher: Task,
+    sweep: Task,
+}
+
+/// A listener with its server.
+#[derive(Debug)]
+struct Door {
+    handle: actix_web::dev::ServerHandle,
+    served: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl Door {
+    fn open(server: actix_web::dev::Server) -> Self {
+        Self { handle: server.handle(), served: tokio::spawn(server) }
+    }
+
+    async fn close(self) {
+        let closing = async {
+            self.handle.stop(true).await;
+            if let Ok(Err(error)) = self.served.await {
+                tracing::error!(%error, "the listener ended badly");
+            }
+        };
+        if tokio::time::timeout(DOOR_GRACE, closing).await.is_err() {
+            tracing::warn!("some requests were still running; their connections are cut");
+        }
+    }
+}
+
+/// Starts a hub and returns once it answers.
+///
+/// # Errors
+/// With what to do about it: a data folder in use or damaged, an address taken, a key that cannot be read.
+pub async fn start(options: Options) -> anyhow::Result<Running> {
+    let config = options.config;
+    let listener = bind(config.server.listen)?;
+    let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
+    let store = open_store(&config, options.accept_loss).await?;
+    let apps = Apps::new(config.apps.clone());
+    let vapid = VapidKeys::default();
+    vapid.load(&store, &apps.all()).await?;
+    let rules = (config.delivery.clone(), config.server.limits.clone());
+    let hub = Hub::new(store, apps, rules, options.clock);
+    let metrics = Metrics::default();
+    let stopping = CancellationToken::new();
+
+    let (recorder, fetches) = FetchRecorder::new(hub.clone());
+    let recorder = Task::start("fetch recorder", |stop| recorder.run(stop));
+    let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), vapid.clone());
+    let dispatcher = Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE));
+    let sweep = Task::start("sweep", |stop| task::sweep(hub.clone(), stop));
+
+    let public_keys = vapid.clone();
+    let context = http::Context {
+        hub: hub.clone(),
+        metrics,
+        public_url: config.server.public_url.clone(),
+        check_channel,
+        vapid: Arc::new(move |app| public_keys.public(app)),
+        fetches,
+        stopping: stopping.clone(),
+        metrics_elsewhere: metrics_listener.is_some(),
+        extra: options.extra,
+    };
+    let addr = listener.local_addr()?;
+    let metrics_addr = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let metrics_door = metrics_listener
+        .map(|listener| http::listen_metrics(context.clone(), listener).map(Door::open))
+        .transpose()?;
+    let door = Door::open(http::listen(context, listener, options.workers)?);
+    Ok(Running { addr, hub, vapid, metrics_addr, door, metrics_door, stopping, recorder, dispatcher, sweep })
+}
+
+fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).with_context(|| {
+        format!("cannot listen on {addr}; is a hub running there already? set server.listen or --listen to another address")
+    })
+}
+
+async fn open_store(config: &Config, accept_loss: bool) -> anyhow::Result<Store> {
+    let options = store::Options {
+        folder: config.store.path.clone(),
+        min_free_bytes: config.store.min_free_bytes,
+        cache_bytes: config.store.cache_bytes,
+        accept_loss,
+    };
+    Ok(tokio::task::spawn_blocking(move || Store::open(&options)).await??)
+}
+
+fn check_channel(channel: &Channel, app: &App) -> Vec<Fault> {
+    let faults = push::check_channel(channel, app).err().unwrap_or_default();
+    faults.into_iter().map(|(target, message)| Fault::new(target, message)).collect()
+}
+
+impl Running {
+    /// Where the metrics are, if they have a listener of their own.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
+    /// Swaps the apps for those of a config read anew; lanes follow with the next push.
+    ///
+    /// # Errors
+    /// Where a key cannot be read; the apps stay as they were.
+    pub async fn reload(&self, apps: Vec<Arc<App>>) -> anyhow::Result<()> {
+        self.vapid.load(self.hub.store(), &apps).await?;
+        self.hub.apps().replace(apps);
+        Ok(())
+    }
+
+    /// Stops: no new requests, those in flight are answered, pushes under way are settled, the store is closed.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.door.close().await;
+        if let Some(door) = self.metrics_door {
+            door.close().await;
+        }
+        self.recorder.stop(PART_GRACE).await;
+        self.dispatcher.stop(PART_GRACE * 2).await;
+        self.sweep.stop(PART_GRACE).await;
+        let store = self.hub.store().clone();
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!("the store did not close cleanly; nothing acknowledged is lost");
+        }
+    }
+}

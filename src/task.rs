@@ -1,0 +1,62 @@
+//! Background steps: owned, named, stopped by a token, awaited with a deadline.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{hub::Hub, model::Timestamp};
+
+/// How long the sweep rests at most: `@removed` for what expired comes within 5 s.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// A background task of the hub.
+#[derive(Debug)]
+pub struct Task {
+    name: &'static str,
+    stop: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+impl Task {
+    /// Starts `work`, which ends when its token is cancelled.
+    pub fn start<F>(name: &'static str, work: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let handle = tokio::spawn(work(stop.clone()));
+        Self { name, stop, handle }
+    }
+
+    /// Asks it to end and waits for that, at most for `grace`.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stop.cancel();
+        match tokio::time::timeout(grace, &mut self.handle).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(task = self.name, %error, "a task failed"),
+            Err(_) => {
+                tracing::error!(task = self.name, "a task did not end in time");
+                self.handle.abort();
+            }
+        }
+    }
+}
+
+/// Ends what is over, in small steps, until `stop`.
+pub async fn sweep(hub: Hub, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let rest = hub.now().plus(SWEEP_EVERY);
+        let next = match hub.sweep().await {
+            Ok(swept) => swept.next.map_or(rest, |next: Timestamp| next.min(rest)),
+            Err(error) => {
+                tracing::error!(%error, "what is over cannot be ended; trying again in a moment");
+                rest
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = hub.clock().sleep_until(next) => {}
+        }
+    }
+}

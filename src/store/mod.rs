@@ -362,3 +362,6 @@ impl Reader {
 pub fn exists(folder: &Path) -> bool {
     folder.join("db").exists()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,16 @@
-//! Who is due a tap, and what kind: pure. It compares levels (where the feed stands, what an endpoint has fetched,
-//! what the push services took) and never remembers an event, so running it twice is harmless and a crash needs no
-//! repair.
+//! One decision about one endpoint: what it lacks, and which tap, if any, leaves for it now.
 
 use std::time::Duration;
 
+use super::{Decision, Level, Step, burst_left, retap_at};
 use crate::{
     config::{
         Delivery,
         apps::{App, Privacy},
     },
     model::{
-        Change, ChangeKind, ChannelKind, Endpoint, FeedPosition, FetchMark, Notification, Platform,
-        Priority, Reason, Removal, Tap, TapKind, TapState, Timestamp,
+        ChangeKind, ChannelKind, FeedPosition, Notification, Platform, Priority, Reason, Removal,
+        Tap, TapKind, TapState, Timestamp,
     },
 };
 
@@ -21,55 +20,6 @@ const BURST: u32 = 5;
 const VISIBLE_WAITING: usize = 10;
 /// The least distance of two pushes that the platform does not itself show.
 const GAP: Duration = Duration::from_secs(1);
-/// The longest wait before an unanswered tap is repeated.
-const RETAP_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// A change, with the notification that it is of where that is still kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The change.
-    pub change: Change,
-    /// The notification, deleted ones as stubs.
-    pub notification: Option<Notification>,
-}
-
-/// Where one endpoint stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Level {
-    /// The endpoint, its channel as it stands.
-    pub endpoint: Endpoint,
-    /// What dispatch knows of it.
-    pub state: TapState,
-    /// How far it has pulled.
-    pub mark: FetchMark,
-    /// Whether it has a stream open.
-    pub streaming: bool,
-    /// Notifications whose fallback is still open there, and that it has not read singly.
-    pub fallbacks: Vec<Notification>,
-}
-
-/// What is to happen at one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// This tap leaves now.
-    Push(Tap),
-    /// Something is owed, and waits for this reason until then.
-    Wait(Reason, Timestamp),
-    /// Nothing is owed.
-    Idle,
-}
-
-/// A decision, and what is to be kept of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// What is to happen now.
-    pub decision: Decision,
-    /// When to look again at the latest, where time alone can change the decision.
-    pub look: Option<Timestamp>,
-    /// The fallbacks that are still open at this endpoint.
-    pub fallbacks: Vec<FeedPosition>,
-}
-
 /// What an endpoint lacks.
 #[derive(Debug, Default)]
 struct Needs<'a> {
@@ -83,161 +33,22 @@ struct Needs<'a> {
     since: Option<Timestamp>,
 }
 
-impl Level {
-    /// What dispatch knows of the present registration; nothing, of an earlier one.
-    pub fn current_state(&self) -> TapState {
-        if self.state.generation == self.endpoint.generation {
-            self.state.clone()
-        } else {
-            TapState {
-                generation: self.endpoint.generation,
-                ..TapState::default()
-            }
-        }
-    }
-
-    /// Everything up to here is settled for the endpoint: fetched, tapped for, or found not to concern it.
-    pub fn base(&self) -> FeedPosition {
-        self.mark.position.max(self.current_state().covered)
-    }
-
-    /// Whether a push service took a tap that the endpoint has not answered by a fetch.
-    pub fn is_unanswered(&self) -> bool {
-        self.current_state().tapped > self.mark.position
-    }
-
-    /// From where on the feed is wanted to decide: the base, or, where an unanswered tap may be repeated, what
-    /// the endpoint has fetched.
-    pub fn wants_from(&self, delivery: &Delivery, now: Timestamp) -> FeedPosition {
-        let state = self.current_state();
-        if self.is_unanswered() && state.tapped_silently && retap_at(&state, delivery) <= now {
-            self.mark.position
-        } else {
-            self.base()
-        }
-    }
-
-    /// Decides. `steps` are the changes after [`Level::wants_from`], in order; `head` is the feed's.
-    pub fn decide(
-        &self,
-        steps: &[Step],
-        head: FeedPosition,
-        (app, delivery): (&App, &Delivery),
-        now: Timestamp,
-    ) -> Verdict {
-        let state = self.current_state();
-        let fallbacks = self.open_fallbacks(steps, &state, now);
-        let numbers = fallbacks.iter().map(|it| it.number).collect();
-        let next_fallback = fallbacks
-            .iter()
-            .filter_map(|it| it.fallback_due())
-            .filter(|due| *due > now)
-            .min();
-        let decision =
-            if self.endpoint.channel.kind() == ChannelKind::None || self.endpoint.expires <= now {
-                Decision::Idle
-            } else {
-                let due = Due {
-                    level: self,
-                    state: &state,
-                    steps,
-                    head,
-                    app,
-                    delivery,
-                    now,
-                };
-                due.decide(&fallbacks)
-            };
-        let look = match &decision {
-            Decision::Wait(_, until) => Some(next_fallback.map_or(*until, |due| due.min(*until))),
-            Decision::Push(_) => None,
-            Decision::Idle => next_fallback
-                .into_iter()
-                .chain(self.repeat_look(&state, delivery, now))
-                .min(),
-        };
-        Verdict {
-            decision,
-            look,
-            fallbacks: numbers,
-        }
-    }
-
-    /// When an unanswered silent tap comes up for repetition.
-    fn repeat_look(
-        &self,
-        state: &TapState,
-        delivery: &Delivery,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let due = retap_at(state, delivery);
-        (self.is_unanswered() && state.tapped_silently && due > now).then_some(due)
-    }
-
-    /// What still waits for its fallback here: those known, and those that the steps bring.
-    fn open_fallbacks<'a>(
-        &'a self,
-        steps: &'a [Step],
-        state: &TapState,
-        now: Timestamp,
-    ) -> Vec<&'a Notification> {
-        let posted = steps.iter().filter_map(|step| step.notification.as_ref());
-        let mut open: Vec<&Notification> = Vec::new();
-        for it in self.fallbacks.iter().chain(posted) {
-            let named = it
-                .draft
-                .fallback
-                .as_ref()
-                .is_some_and(|fallback| fallback.platforms.contains(&self.endpoint.platform));
-            let waits = named
-                && it.is_open(now)
-                && it.number > self.mark.position
-                && it.number > self.endpoint.registered_at
-                && !state.fell_back.contains(&it.number)
-                && open.iter().all(|other| other.number != it.number);
-            if waits {
-                open.push(it);
-            }
-        }
-        open
-    }
-
-    /// Whether what a change is about has ever reached the endpoint, or a tap for it has.
-    fn saw(&self, state: &TapState, step: &Step) -> bool {
-        let number = step.change.number;
-        let targeted = step
-            .notification
-            .as_ref()
-            .is_none_or(|it| it.draft.targets(self.endpoint.platform));
-        self.mark.position >= number || (state.covered >= number && targeted)
-    }
-}
-
-/// When a silent tap that is not answered may be repeated.
-fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
-    let wait = delivery
-        .retap_after
-        .saturating_mul(1 << state.repeats.min(16))
-        .min(RETAP_MAX.max(delivery.retap_after));
-    state.tapped_at.plus(wait)
-}
-
 /// How long a tap about a change of state is of use.
 const STATE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// One decision in the making.
-struct Due<'a> {
-    level: &'a Level,
-    state: &'a TapState,
-    steps: &'a [Step],
-    head: FeedPosition,
-    app: &'a App,
-    delivery: &'a Delivery,
-    now: Timestamp,
+pub(super) struct Due<'a> {
+    pub(super) level: &'a Level,
+    pub(super) state: &'a TapState,
+    pub(super) steps: &'a [Step],
+    pub(super) head: FeedPosition,
+    pub(super) app: &'a App,
+    pub(super) delivery: &'a Delivery,
+    pub(super) now: Timestamp,
 }
 
 impl<'a> Due<'a> {
-    fn decide(&self, fallbacks: &[&Notification]) -> Decision {
+    pub(super) fn decide(&self, fallbacks: &[&Notification]) -> Decision {
         let needs = self.needs(self.level.base());
         let fallback = fallbacks
             .iter()
@@ -342,7 +153,7 @@ impl<'a> Due<'a> {
     }
 
     /// Whether the platform itself shows a visible push, rather than waking the app to do so.
-    fn is_displayed(&self, kind: TapKind) -> bool {
+    pub(super) fn is_displayed(&self, kind: TapKind) -> bool {
         let direct = self.app.privacy == Privacy::Direct;
         let toast = self
             .app
@@ -471,26 +282,4 @@ impl<'a> Due<'a> {
         let over = recent.len().checked_sub(budget)?;
         recent.get(over).map(|at| at.plus(hour))
     }
-}
-
-/// How much of the burst is used up at `now`; one of it comes back each second.
-pub fn burst_left(state: &TapState, now: Timestamp) -> u32 {
-    let back = u32::try_from(now.since(state.burst_at).as_secs()).unwrap_or(u32::MAX);
-    state.burst.saturating_sub(back)
-}
-
-/// Whether a tap to this endpoint is one that the platform itself shows.
-pub fn is_displayed(level: &Level, tap: &Tap, app: &App) -> bool {
-    let state = level.current_state();
-    let delivery = Delivery::default();
-    let due = Due {
-        level,
-        state: &state,
-        steps: &[],
-        head: tap.covers,
-        app,
-        delivery: &delivery,
-        now: Timestamp::default(),
-    };
-    tap.visible && due.is_displayed(tap.kind)
 }

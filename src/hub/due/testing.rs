@@ -1,0 +1,122 @@
+//! Values that unit tests here and in dispatch begin with.
+
+use super::Level;
+use crate::{
+    config::apps::{App, Badge, Placeholder, Privacy},
+    model::{
+        ActionState, AppHost, Channel, DeviceToken, Draft, Endpoint, EndpointId, FeedPosition,
+        FetchMark, Notification, NotificationId, Platform, Priority, ReadState, Secret,
+        SubscriptionId, TapId, TapState, Timestamp, VisualContent, WebPushKeys,
+    },
+};
+
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    // From a round moment on, so that "never" (0) is long ago.
+    Timestamp::from_millis(1_800_000_000_000 + seconds * 1000)
+}
+
+pub(crate) fn app() -> App {
+    App {
+        host: AppHost::parse("todo.example").unwrap(),
+        privacy: Privacy::Tap,
+        placeholder: Placeholder {
+            default: VisualContent {
+                title: "New notification".into(),
+                body: None,
+            },
+            by_locale: Default::default(),
+        },
+        origins: Vec::new(),
+        badge: Badge::None,
+        apns: None,
+        fcm: None,
+        web_push: None,
+        wns: None,
+    }
+}
+
+pub(crate) fn id(number: u64) -> NotificationId {
+    NotificationId::from_bytes(u128::from(number).to_be_bytes())
+}
+
+pub(crate) fn notification(number: u64, visual: bool, priority: Priority) -> Notification {
+    let title = VisualContent {
+        title: "t".into(),
+        body: None,
+    };
+    Notification {
+        id: id(number),
+        number: FeedPosition(number),
+        changed_at: FeedPosition(number),
+        draft: Draft {
+            app_id: None,
+            group: None,
+            platforms: None,
+            raw: (!visual).then(|| "r".into()),
+            visual: visual.then_some(title),
+            display_ttl: None,
+            expires: None,
+            priority,
+            fallback: None,
+        },
+        created: at(0),
+        posted: at(0),
+        modified: at(0),
+        expires: at(7 * 24 * 3600),
+        read: ReadState::Unread,
+        action: ActionState::NoInteraction,
+        removed: None,
+    }
+}
+
+pub(crate) fn level(platform: Platform) -> Level {
+    let channel = match platform {
+        Platform::Ios => Channel::Apns {
+            device_token: DeviceToken::parse("00").unwrap(),
+            topic: None,
+            environment: None,
+        },
+        Platform::Android => Channel::Fcm {
+            registration_token: Secret::new("t".into()),
+        },
+        Platform::Windows => Channel::Wns {
+            channel_uri: Secret::new("https://a/".into()),
+        },
+        Platform::WebPush => Channel::WebPush {
+            endpoint: Secret::new("https://a/".into()),
+            keys: WebPushKeys {
+                p256dh: [4; 65],
+                auth: Secret::new([0; 16]),
+            },
+            vapid_public_key: None,
+            expires: None,
+        },
+    };
+    Level {
+        endpoint: Endpoint {
+            id: EndpointId::parse("mine").unwrap(),
+            platform,
+            channel,
+            generation: 1,
+            tap_id: TapId::from_bytes([0; 16]),
+            subscription: SubscriptionId::from_bytes([0; 16]),
+            display_name: None,
+            locale: None,
+            state_sync: false,
+            shared: false,
+            created: at(0),
+            registered: at(0),
+            last_seen: at(0),
+            expires: Timestamp::MAX,
+            gone: None,
+            registered_at: FeedPosition::START,
+        },
+        state: TapState {
+            generation: 1,
+            ..TapState::default()
+        },
+        mark: FetchMark::default(),
+        streaming: false,
+        fallbacks: Vec::new(),
+    }
+}

@@ -1,0 +1,196 @@
+//! Notifications: a row with the state, and the content in it or in parts beside it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{Error, codec, keys::broken},
+    millis, platform_code, platforms_of, removal, removal_code, time, times,
+};
+use crate::model::{
+    ActionState, Draft, Fallback, FeedPosition, Notification, NotificationId, Priority, ReadState,
+    Ttl, VisualContent,
+};
+
+/// Texts of a notification, apart from its state: `raw`, visual title and body, fallback title and body.
+#[derive(Serialize, Deserialize, Default)]
+pub(in crate::store) struct StoredContent {
+    raw: Option<String>,
+    visual: Option<(String, Option<String>)>,
+    fallback: Option<(String, Option<String>)>,
+}
+
+/// Where a notification's content lies.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) enum StoredPlace {
+    Inline(Vec<u8>),
+    Parts(u16),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredNotification {
+    id: [u8; 16],
+    number: u64,
+    changed_at: u64,
+    app_id: Option<String>,
+    group: Option<String>,
+    platforms: Option<Vec<u8>>,
+    display_ttl: Option<u32>,
+    asked_expiry: Option<u64>,
+    priority: u8,
+    fallback: Option<(Vec<u8>, u64)>,
+    created: u64,
+    posted: u64,
+    modified: u64,
+    expires: u64,
+    read: bool,
+    action: u8,
+    removed: Option<u8>,
+    pub(in crate::store) content: StoredPlace,
+}
+
+/// How many bytes of content may stand in the notification's own row, and in one part. No value may exceed 4 KiB,
+/// and the rest of the row takes up to 1 KiB.
+pub(in crate::store) const INLINE_BYTES: usize = 2_900;
+pub(in crate::store) const PART_BYTES: usize = 3_900;
+
+fn visual(pair: (String, Option<String>)) -> VisualContent {
+    VisualContent {
+        title: pair.0,
+        body: pair.1,
+    }
+}
+
+fn pair(visual: &VisualContent) -> (String, Option<String>) {
+    (visual.title.clone(), visual.body.clone())
+}
+
+pub(in crate::store) fn encode_content(draft: &Draft) -> Result<Vec<u8>, Error> {
+    let content = StoredContent {
+        raw: draft.raw.clone(),
+        visual: draft.visual.as_ref().map(pair),
+        fallback: draft
+            .fallback
+            .as_ref()
+            .map(|fallback| pair(&fallback.visual)),
+    };
+    codec::encode(1, &content)
+}
+
+/// How many part rows content of this length takes; none where it stands in the notification's own row.
+pub(in crate::store) fn part_count(content_bytes: usize) -> u16 {
+    if content_bytes <= INLINE_BYTES {
+        0
+    } else {
+        u16::try_from(content_bytes.div_ceil(PART_BYTES)).unwrap_or(u16::MAX)
+    }
+}
+
+pub(in crate::store) fn encode_notification(it: &Notification) -> Result<Vec<u8>, Error> {
+    let content = encode_content(&it.draft)?;
+    let place = match part_count(content.len()) {
+        0 => StoredPlace::Inline(content),
+        parts => StoredPlace::Parts(parts),
+    };
+    let draft = &it.draft;
+    let stored = StoredNotification {
+        id: it.id.to_bytes(),
+        number: it.number.0,
+        changed_at: it.changed_at.0,
+        app_id: draft.app_id.clone(),
+        group: draft.group.clone(),
+        platforms: draft
+            .platforms
+            .as_ref()
+            .map(|set| set.iter().map(platform_code).collect()),
+        display_ttl: draft.display_ttl.map(Ttl::as_secs),
+        asked_expiry: millis(draft.expires),
+        priority: draft.priority as u8,
+        fallback: draft.fallback.as_ref().map(|fallback| {
+            let delay = u64::try_from(fallback.delay.as_millis()).unwrap_or(u64::MAX);
+            (
+                fallback.platforms.iter().map(platform_code).collect(),
+                delay,
+            )
+        }),
+        created: it.created.as_millis(),
+        posted: it.posted.as_millis(),
+        modified: it.modified.as_millis(),
+        expires: it.expires.as_millis(),
+        read: it.read == ReadState::Read,
+        action: it.action as u8,
+        removed: it.removed.map(removal_code),
+        content: place,
+    };
+    codec::encode(1, &stored)
+}
+
+pub(in crate::store) fn decode_row(bytes: &[u8]) -> Result<StoredNotification, Error> {
+    codec::decode(1, bytes)
+}
+
+/// Puts a notification together from its row and its content.
+pub(in crate::store) fn decode_notification(
+    stored: StoredNotification,
+    content: &[u8],
+) -> Result<Notification, Error> {
+    let content: StoredContent = codec::decode(1, content)?;
+    let fallback = match (stored.fallback, content.fallback) {
+        (Some((platforms, delay)), Some(text)) => Some(Fallback {
+            platforms: platforms_of(&platforms)?,
+            delay: Duration::from_millis(delay),
+            visual: visual(text),
+        }),
+        _ => None,
+    };
+    let draft = Draft {
+        app_id: stored.app_id,
+        group: stored.group,
+        platforms: stored.platforms.as_deref().map(platforms_of).transpose()?,
+        raw: content.raw,
+        visual: content.visual.map(visual),
+        display_ttl: stored
+            .display_ttl
+            .and_then(|secs| Ttl::from_secs(i64::from(secs))),
+        expires: times(stored.asked_expiry),
+        priority: priority(stored.priority)?,
+        fallback,
+    };
+    Ok(Notification {
+        id: NotificationId::from_bytes(stored.id),
+        number: FeedPosition(stored.number),
+        changed_at: FeedPosition(stored.changed_at),
+        draft,
+        created: time(stored.created),
+        posted: time(stored.posted),
+        modified: time(stored.modified),
+        expires: time(stored.expires),
+        read: if stored.read {
+            ReadState::Read
+        } else {
+            ReadState::Unread
+        },
+        action: action(stored.action)?,
+        removed: stored.removed.map(removal).transpose()?,
+    })
+}
+
+fn priority(code: u8) -> Result<Priority, Error> {
+    [Priority::None, Priority::High, Priority::Low]
+        .into_iter()
+        .find(|priority| *priority as u8 == code)
+        .ok_or_else(|| broken("a priority"))
+}
+
+fn action(code: u8) -> Result<ActionState, Error> {
+    [
+        ActionState::NoInteraction,
+        ActionState::Activated,
+        ActionState::Dismissed,
+        ActionState::Snoozed,
+    ]
+    .into_iter()
+    .find(|action| *action as u8 == code)
+    .ok_or_else(|| broken("an action state"))
+}

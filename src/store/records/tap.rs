@@ -1,0 +1,237 @@
+//! What dispatch and the client doors leave behind: tap states, pushes, fetch marks, receipts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{Error, keys::broken},
+    Record, millis, time, times,
+};
+use crate::model::{
+    FeedPosition, FetchMark, NotificationId, Push, Receipt, ServiceAnswer, TapKind, TapState,
+    Timestamp,
+};
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredAnswer(u16, Option<String>, Option<String>);
+
+fn stored_answer(answer: &ServiceAnswer) -> StoredAnswer {
+    StoredAnswer(answer.status, answer.reason.clone(), answer.id.clone())
+}
+
+fn answer(stored: StoredAnswer) -> ServiceAnswer {
+    ServiceAnswer {
+        status: stored.0,
+        reason: stored.1,
+        id: stored.2,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredTapState {
+    generation: u64,
+    covered: u64,
+    tapped: u64,
+    tapped_at: u64,
+    tapped_silently: bool,
+    repeats: u32,
+    attempts: u32,
+    not_before: u64,
+    stopped: bool,
+    last_push: u64,
+    /// The first in milliseconds, the others as the milliseconds since the one before: a full budget stays small.
+    silent: Vec<u64>,
+    burst: u32,
+    burst_at: u64,
+    fallbacks: Vec<u64>,
+    fell_back: Vec<u64>,
+    gone: Option<u64>,
+    toast: bool,
+    answer: Option<StoredAnswer>,
+}
+
+fn deltas(times: &[Timestamp]) -> Vec<u64> {
+    let mut last = 0;
+    times
+        .iter()
+        .map(|time| {
+            let delta = time.as_millis().saturating_sub(last);
+            last = time.as_millis();
+            delta
+        })
+        .collect()
+}
+
+fn sums(deltas: &[u64]) -> Vec<Timestamp> {
+    deltas
+        .iter()
+        .scan(0u64, |sum, delta| {
+            *sum = sum.saturating_add(*delta);
+            Some(time(*sum))
+        })
+        .collect()
+}
+
+fn raw_positions(positions: &[FeedPosition]) -> Vec<u64> {
+    positions.iter().map(|position| position.0).collect()
+}
+
+fn positions(raw: Vec<u64>) -> Vec<FeedPosition> {
+    raw.into_iter().map(FeedPosition).collect()
+}
+
+impl Record for TapState {
+    type Stored = StoredTapState;
+
+    fn to_stored(&self) -> StoredTapState {
+        StoredTapState {
+            generation: self.generation,
+            covered: self.covered.0,
+            tapped: self.tapped.0,
+            tapped_at: self.tapped_at.as_millis(),
+            tapped_silently: self.tapped_silently,
+            repeats: self.repeats,
+            attempts: self.attempts,
+            not_before: self.not_before.as_millis(),
+            stopped: self.stopped,
+            last_push: self.last_push.as_millis(),
+            silent: deltas(&self.silent),
+            burst: self.burst,
+            burst_at: self.burst_at.as_millis(),
+            fallbacks: raw_positions(&self.fallbacks),
+            fell_back: raw_positions(&self.fell_back),
+            gone: millis(self.gone),
+            toast: self.toast,
+            answer: self.answer.as_ref().map(stored_answer),
+        }
+    }
+
+    fn from_stored(stored: StoredTapState) -> Result<Self, Error> {
+        Ok(Self {
+            generation: stored.generation,
+            covered: FeedPosition(stored.covered),
+            tapped: FeedPosition(stored.tapped),
+            tapped_at: time(stored.tapped_at),
+            tapped_silently: stored.tapped_silently,
+            repeats: stored.repeats,
+            attempts: stored.attempts,
+            not_before: time(stored.not_before),
+            stopped: stored.stopped,
+            last_push: time(stored.last_push),
+            silent: sums(&stored.silent),
+            burst: stored.burst,
+            burst_at: time(stored.burst_at),
+            fallbacks: positions(stored.fallbacks),
+            fell_back: positions(stored.fell_back),
+            gone: times(stored.gone),
+            toast: stored.toast,
+            answer: stored.answer.map(answer),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredPush {
+    covers: u64,
+    at: u64,
+    kind: u8,
+    shows: Option<[u8; 16]>,
+    accepted: bool,
+    attempts: u32,
+    size_bytes: u32,
+    answer: StoredAnswer,
+}
+
+impl Record for Push {
+    type Stored = StoredPush;
+
+    fn to_stored(&self) -> StoredPush {
+        StoredPush {
+            covers: self.covers.0,
+            at: self.at.as_millis(),
+            kind: match self.kind {
+                TapKind::Created => 1,
+                TapKind::Changed => 2,
+                TapKind::Fallback => 3,
+                TapKind::Test => 4,
+            },
+            shows: self.shows.map(NotificationId::to_bytes),
+            accepted: self.accepted,
+            attempts: self.attempts,
+            size_bytes: self.size_bytes,
+            answer: stored_answer(&self.answer),
+        }
+    }
+
+    fn from_stored(stored: StoredPush) -> Result<Self, Error> {
+        Ok(Self {
+            covers: FeedPosition(stored.covers),
+            at: time(stored.at),
+            kind: match stored.kind {
+                1 => TapKind::Created,
+                2 => TapKind::Changed,
+                3 => TapKind::Fallback,
+                4 => TapKind::Test,
+                _ => return Err(broken("a tap's kind")),
+            },
+            shows: stored.shows.map(NotificationId::from_bytes),
+            accepted: stored.accepted,
+            attempts: stored.attempts,
+            size_bytes: stored.size_bytes,
+            answer: answer(stored.answer),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredFetchMark {
+    position: u64,
+    at: u64,
+    recent: Vec<(u64, u64)>,
+}
+
+impl Record for FetchMark {
+    type Stored = StoredFetchMark;
+
+    fn to_stored(&self) -> StoredFetchMark {
+        StoredFetchMark {
+            position: self.position.0,
+            at: self.at.as_millis(),
+            recent: self
+                .recent
+                .iter()
+                .map(|(held, at)| (held.0, at.as_millis()))
+                .collect(),
+        }
+    }
+
+    fn from_stored(stored: StoredFetchMark) -> Result<Self, Error> {
+        Ok(Self {
+            position: FeedPosition(stored.position),
+            at: time(stored.at),
+            recent: stored
+                .recent
+                .iter()
+                .map(|(held, at)| (FeedPosition(*held), time(*at)))
+                .collect(),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredReceipt(Option<u64>, Option<u64>, Option<u64>);
+
+impl Record for Receipt {
+    type Stored = StoredReceipt;
+
+    fn to_stored(&self) -> StoredReceipt {
+        StoredReceipt(millis(self.fetched), millis(self.shown), millis(self.acted))
+    }
+
+    fn from_stored(stored: StoredReceipt) -> Result<Self, Error> {
+        Ok(Self {
+            fetched: times(stored.0),
+            shown: times(stored.1),
+            acted: times(stored.2),
+        })
+    }
+}

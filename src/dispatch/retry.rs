@@ -177,3 +177,7 @@ fn backoff(due: &DueTap, attempts: u32, random: f64, delivery: &Delivery) -> Dur
         .min(delivery.retry_max);
     ceiling.mul_f64(random.clamp(0.0, 1.0))
 }
+
+#[cfg(test)]
+#[path = "retry_tests.rs"]
+mod tests;

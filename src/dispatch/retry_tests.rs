@@ -1,0 +1,185 @@
+use super::*;
+use crate::{
+    hub::due::testing::{app, at, level, notification},
+    model::{FeedPosition, Platform, Priority, ServiceAnswer, Subject, Tap, UserId},
+    push::outcome::Scope,
+};
+
+fn due(platform: Platform, visible: bool) -> DueTap {
+    let level = level(platform);
+    let it = notification(4, visible, Priority::High);
+    DueTap {
+        subject: Subject {
+            app: app().host,
+            user: UserId::parse("ada").unwrap(),
+        },
+        state: level.state.clone(),
+        displayed: visible && platform == Platform::Ios,
+        tap: Tap {
+            kind: TapKind::Created,
+            shows: visible.then_some(it.id),
+            visible,
+            covers: FeedPosition(9),
+            priority: Priority::High,
+            expires: it.expires,
+        },
+        level,
+        notification: Some(it),
+        unread: 1,
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    let answer = ServiceAnswer {
+        status: 200,
+        reason: Some("words".into()),
+        id: None,
+    };
+    Outcome { verdict, answer }
+}
+
+fn settle(due: &DueTap, verdict: Verdict, random: f64) -> Settled {
+    next(
+        due,
+        &outcome(verdict),
+        (100, random),
+        &Delivery::default(),
+        at(10),
+    )
+}
+
+#[test]
+fn what_was_accepted_is_covered_and_awaits_its_answer() {
+    let settled = settle(&due(Platform::Android, false), Verdict::Accepted, 0.5);
+    let state = &settled.state;
+    assert_eq!(
+        (state.covered, state.tapped),
+        (FeedPosition(9), FeedPosition(9))
+    );
+    assert_eq!((state.tapped_at, state.tapped_silently), (at(10), true));
+    assert_eq!(state.silent, [at(10)]);
+    let push = settled.push.unwrap();
+    assert!(push.accepted && push.attempts == 1 && push.size_bytes == 100);
+    assert_eq!(
+        state.answer.as_ref().unwrap().reason.as_deref(),
+        Some("words")
+    );
+}
+
+#[test]
+fn an_unanswered_silent_tap_that_is_sent_again_counts_as_a_repetition() {
+    let mut again = due(Platform::Android, false);
+    again.state.tapped = FeedPosition(5);
+    again.state.tapped_silently = true;
+    again.level.state = again.state.clone();
+    assert_eq!(settle(&again, Verdict::Accepted, 0.0).state.repeats, 1);
+    again.level.mark.position = FeedPosition(5);
+    assert_eq!(
+        settle(&again, Verdict::Accepted, 0.0).state.repeats,
+        0,
+        "it was answered"
+    );
+}
+
+#[test]
+fn a_dead_channel_is_dropped_unless_it_was_registered_since() {
+    let phone = due(Platform::Ios, true);
+    let gone = settle(&phone, Verdict::Gone { since: None }, 0.5);
+    assert_eq!(gone.state.gone, Some(at(10)));
+    assert!(!gone.push.unwrap().accepted);
+    let before = at(0).minus(Duration::from_secs(1));
+    let earlier = settle(
+        &phone,
+        Verdict::Gone {
+            since: Some(before),
+        },
+        0.5,
+    );
+    assert_eq!((earlier.state.gone, earlier.push), (None, None));
+}
+
+#[test]
+fn waits_double_with_full_jitter_and_heed_the_service() {
+    let check = |platform, attempts: u32, random, after, expected_ms: u64| {
+        let mut it = due(platform, false);
+        it.state.attempts = attempts;
+        let verdict = Verdict::Retry {
+            after,
+            scope: Scope::Channel,
+        };
+        let settled = settle(&it, verdict, random);
+        assert_eq!(settled.push, None);
+        assert_eq!(settled.state.attempts, attempts + 1);
+        assert_eq!(settled.state.covered, FeedPosition(0), "it stays due");
+        let wait = settled.state.not_before.since(at(10));
+        assert_eq!(
+            wait,
+            Duration::from_millis(expected_ms),
+            "{platform:?} {attempts}"
+        );
+    };
+    check(Platform::WebPush, 0, 1.0, None, 1_000);
+    check(Platform::WebPush, 3, 1.0, None, 8_000);
+    check(Platform::WebPush, 3, 0.5, None, 4_000);
+    check(Platform::Ios, 0, 1.0, None, 2_500);
+    check(Platform::Android, 0, 1.0, None, 10_000);
+    check(Platform::WebPush, 40, 1.0, None, 15 * 60 * 1000);
+    check(
+        Platform::WebPush,
+        0,
+        1.0,
+        Some(Duration::from_secs(77)),
+        77_000,
+    );
+    check(
+        Platform::WebPush,
+        40,
+        1.0,
+        Some(Duration::from_secs(5)),
+        15 * 60 * 1000,
+    );
+}
+
+#[test]
+fn what_the_service_never_takes_is_owed_no_more() {
+    let settled = settle(&due(Platform::Ios, true), Verdict::Rejected, 0.5);
+    assert_eq!(settled.state.covered, FeedPosition(9));
+    assert_eq!(settled.state.tapped, FeedPosition(0));
+    assert!(!settled.push.unwrap().accepted);
+}
+
+#[test]
+fn wrong_settings_stop_and_keep_the_tap_due() {
+    let settled = settle(&due(Platform::Ios, true), Verdict::Misconfigured, 0.5);
+    assert!(settled.state.stopped && settled.push.is_none());
+    assert_eq!(settled.state.not_before, at(10).plus(STOPPED));
+    let held = held(&due(Platform::Ios, true), (at(60), true), 0.5);
+    assert_eq!((held.attempts, held.stopped), (0, true));
+    assert!(held.not_before >= at(60));
+}
+
+#[test]
+fn a_raw_push_that_the_device_dropped_is_shown_as_a_toast() {
+    let mut visible = due(Platform::Windows, true);
+    visible.displayed = false;
+    let settled = settle(&visible, Verdict::Dropped, 0.5);
+    assert!(settled.state.toast && settled.push.is_none());
+    assert_eq!(settled.state.covered, FeedPosition(0));
+    let silent = settle(&due(Platform::Windows, false), Verdict::Dropped, 0.5);
+    assert_eq!(
+        silent.state.tapped,
+        FeedPosition(9),
+        "repeated later, not at once"
+    );
+    assert!(!silent.push.unwrap().accepted);
+}
+
+#[test]
+fn the_burst_is_used_up_and_comes_back() {
+    let mut phone = due(Platform::Ios, true);
+    phone.state.burst = 4;
+    phone.state.burst_at = at(10);
+    assert_eq!(settle(&phone, Verdict::Accepted, 0.5).state.burst, 5);
+    phone.state.burst_at = at(7);
+    assert_eq!(settle(&phone, Verdict::Accepted, 0.5).state.burst, 2);
+}

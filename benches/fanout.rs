@@ -1,2 +1,332 @@
-//! Fan-out throughput.
-fn main() {}
+//! Fan-out throughput: posts to people with many devices, tapped over HTTP/2 and TLS at the doubles, which run as a
+//! process of their own with their checks off; beside it, what the store commits by itself.
+//!
+//! `cargo bench --bench fanout` prints a table. Figures are of one machine at one time: take the ratios.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use beckon::{
+    clock::Clock,
+    config::{self, Config},
+    doubles::{self, Ports, Service},
+    hub::{Hub, Registration},
+    model::{
+        AppHost, Channel, DeviceToken, Draft, EndpointId, Platform, Priority, Secret, Subject,
+        UserId, VisualContent,
+    },
+    serve::{self, Running},
+    store::{Options, Row, Store, Unit},
+};
+
+const APP: &str = "bench.example";
+/// Set in the child process that runs the doubles, with their folder.
+const CHILD: &str = "BECKON_BENCH_DOUBLES";
+/// How often each case is run; the table shows the median and the extremes.
+const RUNS: usize = 5;
+
+fn main() {
+    // `cargo test --benches` and the like only want to know that it builds.
+    if env::args().any(|arg| arg == "--test") {
+        println!("1 passed, 0 failed");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match env::var(CHILD) {
+        Ok(folder) => runtime.block_on(run_doubles(Path::new(&folder))),
+        Err(_) => runtime.block_on(run()),
+    }
+}
+
+/// The child: doubles with their checks off, until stdin closes.
+async fn run_doubles(folder: &Path) {
+    let options = doubles::Options {
+        folder: folder.to_owned(),
+        ports: Ports::default(),
+        strict: false,
+    };
+    let doubles = doubles::start(options).await.unwrap();
+    fs::write(folder.join("app.toml"), doubles.settings().app_toml()).unwrap();
+    println!("ready");
+    tokio::task::spawn_blocking(|| std::io::stdin().lines().count())
+        .await
+        .unwrap();
+    doubles.stop().await;
+}
+
+async fn run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start_doubles(folder.path());
+    let running = start_hub(folder.path()).await;
+    println!("machine: {} cores, {}", cores(), cpu_model());
+    println!(
+        "store alone: {:.0} units/s of one row, 64 at a time",
+        store_rate().await
+    );
+    println!();
+    println!("| case | taps | taps/s | (least – most) | CPU-µs a tap | groups committed/s |");
+    println!("|---|---|---|---|---|---|");
+    for (service, people, devices) in [
+        (Service::Apns, 1, 1),
+        (Service::Apns, 1, 10),
+        (Service::Apns, 1, 1000),
+        (Service::Apns, 1000, 3),
+        (Service::Fcm, 1000, 3),
+    ] {
+        let mut samples = Vec::new();
+        for run in 0..RUNS {
+            samples.push(sample(&running, (service, people, devices), run).await);
+        }
+        print_row(service, people, devices, &mut samples);
+    }
+    running.stop().await;
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
+struct Sample {
+    taps_per_sec: f64,
+    cpu_us_per_tap: f64,
+    commits_per_sec: f64,
+}
+
+/// Registers fresh devices, posts once to each person, and waits for the last tap.
+async fn sample(
+    running: &Running,
+    (service, people, devices): (Service, usize, usize),
+    run: usize,
+) -> Sample {
+    let hub = &running.hub;
+    let subjects: Vec<Subject> = (0..people)
+        .map(|person| subject(&format!("{service:?}-{people}-{devices}-{run}-{person}")))
+        .collect();
+    for subject in &subjects {
+        for device in 0..devices {
+            hub.register(subject.clone(), registration(service, device))
+                .await
+                .unwrap();
+        }
+    }
+    let taps = people * devices;
+    let before = accepted(running).await;
+    let (cpu, commits, began) = (cpu_ticks(), hub.store().stats().commits, Instant::now());
+    post_to_all(hub, subjects).await;
+    while accepted(running).await < before + taps as u64 {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "taps are missing"
+        );
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = began.elapsed().as_secs_f64();
+    let cpu_secs = (cpu_ticks() - cpu) as f64 / 100.0;
+    Sample {
+        taps_per_sec: taps as f64 / took,
+        cpu_us_per_tap: cpu_secs * 1e6 / taps as f64,
+        commits_per_sec: (hub.store().stats().commits - commits) as f64 / took,
+    }
+}
+
+/// Posts as 64 app servers would at the same time.
+async fn post_to_all(hub: &Hub, subjects: Vec<Subject>) {
+    let mut posts = tokio::task::JoinSet::new();
+    for subject in subjects {
+        while posts.len() >= 64 {
+            posts.join_next().await;
+        }
+        let hub = hub.clone();
+        posts.spawn(async move { hub.create(subject, draft(), None).await.unwrap() });
+    }
+    while let Some(posted) = posts.join_next().await {
+        posted.unwrap();
+    }
+}
+
+fn print_row(service: Service, people: usize, devices: usize, samples: &mut [Sample]) {
+    samples.sort_by(|a, b| a.taps_per_sec.total_cmp(&b.taps_per_sec));
+    let middle = &samples[samples.len() / 2];
+    println!(
+        "| {service:?}, {people} × {devices} | {} | {:.0} | ({:.0} – {:.0}) | {:.0} | {:.0} |",
+        people * devices,
+        middle.taps_per_sec,
+        samples[0].taps_per_sec,
+        samples[samples.len() - 1].taps_per_sec,
+        middle.cpu_us_per_tap,
+        middle.commits_per_sec,
+    );
+}
+
+fn start_doubles(folder: &Path) -> Child {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .env(CHILD, folder.join("doubles"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line.trim(), "ready");
+    child
+}
+
+async fn start_hub(folder: &Path) -> Running {
+    let services = fs::read_to_string(folder.join("doubles/app.toml")).unwrap();
+    let file = folder.join("config.toml");
+    fs::write(&file, format!("[[app]]\nhost = \"{APP}\"\n{services}")).unwrap();
+    let mut config: Config = config::load(Some(&file), std::iter::empty()).unwrap();
+    config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.server.limits.endpoints_per_user = 1000;
+    config.store.path = folder.join("store");
+    config.delivery.concurrency = 512;
+    let options = serve::Options {
+        config,
+        clock: Clock::system(),
+        accept_loss: false,
+        workers: 1,
+        demo: None,
+    };
+    serve::start(options).await.unwrap()
+}
+
+fn subject(user: &str) -> Subject {
+    Subject {
+        app: AppHost::parse(APP).unwrap(),
+        user: UserId::parse(user).unwrap(),
+    }
+}
+
+fn registration(service: Service, device: usize) -> Registration {
+    let token: String = (0..32)
+        .map(|_| format!("{:02x}", rand::random::<u8>()))
+        .collect();
+    let (platform, channel) = match service {
+        Service::Fcm => (
+            Platform::Android,
+            Channel::Fcm {
+                registration_token: Secret::new(token),
+            },
+        ),
+        _ => {
+            let device_token = DeviceToken::parse(&token).unwrap();
+            (
+                Platform::Ios,
+                Channel::Apns {
+                    device_token,
+                    topic: None,
+                    environment: None,
+                },
+            )
+        }
+    };
+    Registration {
+        id: EndpointId::parse(&format!("device-{device}")).unwrap(),
+        platform,
+        channel,
+        display_name: None,
+        locale: None,
+        state_sync: false,
+        shared: false,
+        expires: None,
+    }
+}
+
+fn draft() -> Draft {
+    Draft {
+        app_id: None,
+        group: None,
+        platforms: None,
+        raw: None,
+        visual: Some(VisualContent {
+            title: "Lunch?".into(),
+            body: Some("At noon.".into()),
+        }),
+        display_ttl: None,
+        expires: None,
+        priority: Priority::High,
+        fallback: None,
+    }
+}
+
+/// How many pushes were accepted so far, as the hub counts them.
+async fn accepted(running: &Running) -> u64 {
+    let text = running.metrics.render(Default::default()).unwrap();
+    let counts = text
+        .lines()
+        .filter(|line| line.starts_with("beckon_pushes_total") && line.contains("\"accepted\""))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
+}
+
+/// What the store does by itself: units of one row, 64 waiting at any time.
+async fn store_rate() -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Options {
+        folder: folder.path().to_owned(),
+        min_free_bytes: 0,
+        cache_bytes: 64 << 20,
+        accept_loss: false,
+    })
+    .unwrap();
+    let began = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..64u32 {
+        let store = store.clone();
+        clients.spawn(async move {
+            let mut done = 0u32;
+            while began.elapsed() < Duration::from_secs(2) {
+                let mut unit = Unit::of(subject(&format!("{client}-{done}")));
+                let id = EndpointId::parse("device").unwrap();
+                unit.push(Row::TapState(id, Box::default()));
+                store.commit(unit).await.unwrap();
+                done += 1;
+            }
+            done
+        });
+    }
+    let mut units = 0;
+    while let Some(done) = clients.join_next().await {
+        units += done.unwrap();
+    }
+    let rate = f64::from(units) / began.elapsed().as_secs_f64();
+    store.close();
+    rate
+}
+
+/// CPU time of this process in hundredths of a second, user and system.
+fn cpu_ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let field = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
+    field(11) + field(12)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn cpu_model() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .unwrap_or_default();
+    line.split(':')
+        .nth(1)
+        .map_or_else(|| String::from("unknown"), |name| name.trim().to_owned())
+}

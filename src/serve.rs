@@ -38,8 +38,8 @@ pub struct Options {
     pub accept_loss: bool,
     /// How many threads answer requests.
     pub workers: usize,
-    /// Further routes, for the demo.
-    pub extra: Option<http::Extra>,
+    /// What the demo's page asks for, under `--demo`.
+    pub demo: Option<http::Backend>,
 }
 
 /// A running hub.
@@ -95,10 +95,10 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
     let apps = Apps::new(config.apps.clone());
-    let vapid = VapidKeys::default();
-    vapid.load(&store, &apps.all()).await?;
     let rules = (config.delivery.clone(), config.server.limits.clone());
     let hub = Hub::new(store, apps, rules, options.clock);
+    let vapid = VapidKeys::default();
+    vapid.load(&hub, &hub.apps().all()).await?;
     let metrics = Metrics::default();
     let stopping = CancellationToken::new();
 
@@ -118,7 +118,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         fetches,
         stopping: stopping.clone(),
         metrics_elsewhere: metrics_listener.is_some(),
-        extra: options.extra,
+        demo: options.demo,
     };
     let addr = listener.local_addr()?;
     let metrics_addr = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -161,7 +161,7 @@ impl Running {
     /// # Errors
     /// Where a key cannot be read; the apps stay as they were.
     pub async fn reload(&self, apps: Vec<Arc<App>>) -> anyhow::Result<()> {
-        self.vapid.load(self.hub.store(), &apps).await?;
+        self.vapid.load(&self.hub, &apps).await?;
         self.hub.apps().replace(apps);
         Ok(())
     }

@@ -7,12 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{
-    config::apps::App,
-    model::AppHost,
-    push::web_push::VapidKey,
-    store::{AppRow, Store},
-};
+use crate::{config::apps::App, hub::Hub, model::AppHost, push::web_push::VapidKey};
 
 /// The present key of each app with Web Push, and the older ones that subscriptions may still be bound to.
 #[derive(Debug, Clone, Default)]
@@ -29,12 +24,12 @@ impl VapidKeys {
     ///
     /// # Errors
     /// A key that cannot be read, or a store that cannot be written.
-    pub async fn load(&self, store: &Store, apps: &[Arc<App>]) -> anyhow::Result<()> {
+    pub async fn load(&self, hub: &Hub, apps: &[Arc<App>]) -> anyhow::Result<()> {
         for app in apps {
             let Some(settings) = &app.web_push else {
                 continue;
             };
-            let kept = store.reader().vapid(&app.host)?;
+            let kept = hub.kept_vapid(&app.host)?;
             let kept = kept
                 .map(|der| VapidKey::from_pkcs8(&der).map_err(anyhow::Error::msg))
                 .transpose()
@@ -57,7 +52,7 @@ impl VapidKeys {
                     older: Vec::new(),
                 },
                 (None, None) => Keys {
-                    present: make(store, &app.host).await?,
+                    present: make(hub, &app.host).await?,
                     older: Vec::new(),
                 },
             };
@@ -84,11 +79,9 @@ impl VapidKeys {
     }
 }
 
-async fn make(store: &Store, app: &AppHost) -> anyhow::Result<VapidKey> {
+async fn make(hub: &Hub, app: &AppHost) -> anyhow::Result<VapidKey> {
     let der = VapidKey::generate().map_err(anyhow::Error::msg)?;
     let key = VapidKey::from_pkcs8(der.expose()).map_err(anyhow::Error::msg)?;
-    store
-        .commit_app(AppRow::Vapid(app.clone(), der.expose().clone()))
-        .await?;
+    hub.keep_vapid(app, der.expose().clone()).await?;
     Ok(key)
 }

@@ -291,6 +291,25 @@ impl Hub {
         })
     }
 
+    /// The VAPID key (PKCS#8) that was made for an app.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub fn kept_vapid(&self, app: &AppHost) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.store.reader().vapid(app)?)
+    }
+
+    /// Keeps the VAPID key (PKCS#8) that was made for an app; subscriptions are bound to it for life.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn keep_vapid(&self, app: &AppHost, pkcs8: Vec<u8>) -> Result<(), Error> {
+        Ok(self
+            .store
+            .commit_app(AppRow::Vapid(app.clone(), pkcs8))
+            .await?)
+    }
+
     /// Whether a user token is still good: asked again by what lives longer than a request.
     pub fn still_good(&self, caller: &UserCaller) -> bool {
         let known = self

@@ -11,6 +11,7 @@ mod expiry;
 mod feed;
 mod locks;
 mod notify;
+mod promise;
 mod report;
 mod seal;
 mod state;

@@ -3,7 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::{Error, Reader, engine::Order, keys};
-use crate::model::{Marker, Timestamp};
+use crate::model::{Marker, Subject, Timestamp};
 
 /// Figures of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +45,32 @@ impl Reader {
                 Ok(ControlFlow::Continue(()))
             })?;
         Ok((found, next))
+    }
+
+    /// When the first of a user's markers is due. Walks the outbox: for checks, not for work.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn first_marker(&self, subject: &Subject) -> Result<Option<Timestamp>, Error> {
+        let (wanted, mut first) = (keys::user_key(subject), None);
+        self.scan_prefix(&keys::markers(), Order::Ascending, &mut |key, _| {
+            let (due, user, _) = keys::marker_parts(key)?;
+            if user == wanted {
+                first = Some(due);
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(first)
+    }
+
+    /// How many groups were committed: where it stands still, so did everything else.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn commits(&self) -> Result<u64, Error> {
+        let bytes = self.engine.get(&keys::meta("commits"))?;
+        bytes.map_or(Ok(0), |bytes| keys::u64_at(&bytes, 0))
     }
 
     /// How deep the outbox is.

@@ -1,0 +1,133 @@
+//! The real server on a port of its own, a temporary folder, the doubles at the other end.
+
+use std::{path::Path, time::Duration};
+
+use beckon::{
+    clock::Clock,
+    config::{self, Config},
+    doubles::{self, Doubles, Handle},
+    model::{AppHost, Scope},
+    serve::{self, Running},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Client, TestDevice};
+
+/// The app of most tests, and one that must never see anything of it.
+pub const APP: &str = "todo.example";
+pub const OTHER_APP: &str = "other.example";
+
+/// A hub under test.
+pub struct TestHub {
+    pub folder: TempDir,
+    pub doubles: Doubles,
+    pub clock: Clock,
+    pub key: String,
+    running: Option<Running>,
+    change: fn(&mut Config),
+}
+
+impl TestHub {
+    /// A hub on the machine's clock.
+    pub async fn start() -> Self {
+        Self::with(Clock::system(), |_| {}).await
+    }
+
+    /// A hub whose time stands still until the test moves it.
+    pub async fn at_a_standstill() -> Self {
+        Self::with(Clock::manual(Clock::system().now()), |_| {}).await
+    }
+
+    /// A hub with a clock, and with changes to its config.
+    pub async fn with(clock: Clock, change: fn(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles"))).await.unwrap();
+        let config = config_of(folder.path(), &doubles, change);
+        let running = serve_with(config, &clock).await.unwrap();
+        let app = AppHost::parse(APP).unwrap();
+        let key = running.hub.create_key(&app, None, Scope::All).await.unwrap();
+        let key = key.secret.expose().clone();
+        Self { folder, doubles, clock, key, running: Some(running), change }
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub fn doubles(&self) -> &Handle {
+        self.doubles.handle()
+    }
+
+    /// A caller without a credential.
+    pub fn client(&self) -> Client {
+        Client::new(self.running().addr)
+    }
+
+    /// The app's server.
+    pub fn app(&self) -> Client {
+        self.client().bearer(&self.key)
+    }
+
+    /// A key of the other app.
+    pub async fn other_app(&self) -> Client {
+        let app = AppHost::parse(OTHER_APP).unwrap();
+        let key = self.running().hub.create_key(&app, None, Scope::All).await.unwrap();
+        self.client().bearer(key.secret.expose().clone())
+    }
+
+    /// A device of a user, registered and known to its double.
+    pub async fn device(&self, user: &str, service: doubles::Service) -> TestDevice {
+        TestDevice::register(self, user, service).await
+    }
+
+    /// Posts something to be seen.
+    pub async fn post(&self, user: &str, title: &str) -> Value {
+        let body = json!({"priority": "High", "payload": {"visualContent": {"title": title, "body": "b"}}});
+        self.app().post(&format!("/v1/users/{user}/notifications"), body).await.expect(201)
+    }
+
+    /// Moves the time of hub and doubles.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+        let secs = i64::try_from(span.as_secs()).unwrap();
+        self.doubles().set_clock_offset(self.doubles().clock_offset() + secs);
+    }
+
+    /// Stops the hub as a supervisor would and starts it again on the same folder.
+    pub async fn restart(&mut self) {
+        self.running.take().unwrap().stop().await;
+        let config = config_of(self.folder.path(), &self.doubles, self.change);
+        self.running = Some(serve_with(config, &self.clock).await.unwrap());
+    }
+
+    /// Ends the test: the store must agree with itself.
+    pub async fn finish(mut self) {
+        let findings = self.running().hub.store().reader().verify().unwrap();
+        assert!(findings.is_empty(), "the store disagrees with itself: {findings:#?}");
+        self.running.take().unwrap().stop().await;
+        self.doubles.stop().await;
+    }
+}
+
+async fn serve_with(config: Config, clock: &Clock) -> anyhow::Result<Running> {
+    let options = serve::Options { config, clock: clock.clone(), accept_loss: false, workers: 2, demo: None };
+    serve::start(options).await
+}
+
+/// The config of a test's hub: two apps on the same doubles.
+fn config_of(folder: &Path, doubles: &Doubles, change: fn(&mut Config)) -> Config {
+    let services = doubles.settings().app_toml();
+    let origins = "origins = [\"https://todo.example\"]";
+    let text = format!(
+        "[[app]]\nhost = \"{APP}\"\n{origins}\n{services}\n[[app]]\nhost = \"{OTHER_APP}\"\n{services}"
+    );
+    let file = folder.join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    let mut config = config::load(Some(&file), std::iter::empty()).unwrap();
+    config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.store.path = folder.join("store");
+    config.store.min_free_bytes = 0;
+    change(&mut config);
+    config
+}

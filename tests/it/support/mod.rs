@@ -1,0 +1,11 @@
+//! What tests share: a real hub with doubles at the other end, devices that behave, a client, and the only wait.
+
+pub mod device;
+pub mod http;
+pub mod hub;
+pub mod wait;
+
+pub use device::TestDevice;
+pub use http::{Answer, Client};
+pub use hub::TestHub;
+pub use wait::eventually;

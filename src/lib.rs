@@ -2,6 +2,7 @@
 pub mod clock;
 pub mod config;
 pub mod doubles;
+pub mod http;
 pub mod hub;
 pub mod log;
 pub mod metrics;

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::{Apps, Config, apps::App},
+    config::{Apps, Config, Limits, apps::App},
     dispatch::{Dispatcher, VapidKeys},
-    http::{self, FetchRecorder},
+    http::{self, Readiness},
     hub::Hub,
     metrics::Metrics,
     model::{Channel, Fault},
@@ -51,13 +51,38 @@ pub struct Running {
     pub hub: Hub,
     /// The apps' Web Push keys.
     pub vapid: VapidKeys,
-    metrics_addr: Option<SocketAddr>,
+    /// What it counts.
+    pub metrics: Metrics,
+    ready: Readiness,
     door: Door,
-    metrics_door: Option<Door>,
+    metrics_door: Option<MetricsDoor>,
     stopping: CancellationToken,
+    background: Background,
+}
+
+/// What runs beside the doors.
+#[derive(Debug)]
+struct Background {
     recorder: Task,
     dispatcher: Task,
     sweep: Task,
+}
+
+/// The listener of `/metrics`, where it has one of its own.
+#[derive(Debug)]
+struct MetricsDoor {
+    addr: SocketAddr,
+    door: Door,
+}
+
+impl MetricsDoor {
+    fn open(context: http::Context, listener: TcpListener, limits: &Limits) -> io::Result<Self> {
+        let addr = listener.local_addr()?;
+        Ok(Self {
+            addr,
+            door: Door::open(http::listen_for_metrics(context, listener, limits)?),
+        })
+    }
 }
 
 /// A listener with its server.
@@ -69,7 +94,10 @@ struct Door {
 
 impl Door {
     fn open(server: actix_web::dev::Server) -> Self {
-        Self { handle: server.handle(), served: tokio::spawn(server) }
+        Self {
+            handle: server.handle(),
+            served: tokio::spawn(server),
+        }
     }
 
     async fn close(self) {
@@ -101,32 +129,48 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     vapid.load(&hub, &hub.apps().all()).await?;
     let metrics = Metrics::default();
     let stopping = CancellationToken::new();
+    let ready = Readiness::default();
 
-    let (recorder, fetches) = FetchRecorder::new(hub.clone());
-    let recorder = Task::start("fetch recorder", |stop| recorder.run(stop));
+    let (fetches, recorder) = http::fetches(hub.clone());
     let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), vapid.clone());
-    let dispatcher = Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE));
-    let sweep = Task::start("sweep", |stop| task::sweep(hub.clone(), stop));
+    let swept = hub.clone();
+    let background = Background {
+        recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),
+        dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
+        sweep: Task::start("sweep", |stop| task::sweep(swept, stop)),
+    };
 
     let public_keys = vapid.clone();
     let context = http::Context {
         hub: hub.clone(),
-        metrics,
+        metrics: metrics.clone(),
         public_url: config.server.public_url.clone(),
+        ready: ready.clone(),
         check_channel,
         vapid: Arc::new(move |app| public_keys.public(app)),
         fetches,
-        stopping: stopping.clone(),
-        metrics_elsewhere: metrics_listener.is_some(),
+        metrics_here: config.server.metrics_listen.is_none(),
+        stop: stopping.clone(),
         demo: options.demo,
     };
-    let addr = listener.local_addr()?;
-    let metrics_addr = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let limits = &config.server.limits;
     let metrics_door = metrics_listener
-        .map(|listener| http::listen_metrics(context.clone(), listener).map(Door::open))
+        .map(|listener| MetricsDoor::open(context.clone(), listener, limits))
         .transpose()?;
-    let door = Door::open(http::listen(context, listener, options.workers)?);
-    Ok(Running { addr, hub, vapid, metrics_addr, door, metrics_door, stopping, recorder, dispatcher, sweep })
+    let addr = listener.local_addr()?;
+    let door = Door::open(http::listen(context, listener, limits, options.workers)?);
+    ready.open();
+    Ok(Running {
+        addr,
+        hub,
+        vapid,
+        metrics,
+        ready,
+        door,
+        metrics_door,
+        stopping,
+        background,
+    })
 }
 
 fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -147,13 +191,16 @@ async fn open_store(config: &Config, accept_loss: bool) -> anyhow::Result<Store>
 
 fn check_channel(channel: &Channel, app: &App) -> Vec<Fault> {
     let faults = push::check_channel(channel, app).err().unwrap_or_default();
-    faults.into_iter().map(|(target, message)| Fault::new(target, message)).collect()
+    faults
+        .into_iter()
+        .map(|(target, message)| Fault::new(target, message))
+        .collect()
 }
 
 impl Running {
     /// Where the metrics are, if they have a listener of their own.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics_addr
+        self.metrics_door.as_ref().map(|door| door.addr)
     }
 
     /// Swaps the apps for those of a config read anew; lanes follow with the next push.
@@ -168,16 +215,21 @@ impl Running {
 
     /// Stops: no new requests, those in flight are answered, pushes under way are settled, the store is closed.
     pub async fn stop(self) {
+        self.ready.close();
         self.stopping.cancel();
         self.door.close().await;
-        if let Some(door) = self.metrics_door {
-            door.close().await;
+        if let Some(metrics) = self.metrics_door {
+            metrics.door.close().await;
         }
-        self.recorder.stop(PART_GRACE).await;
-        self.dispatcher.stop(PART_GRACE * 2).await;
-        self.sweep.stop(PART_GRACE).await;
+        // Their last answers report fetches, so the recorder outlives the doors.
+        self.background.recorder.stop(PART_GRACE).await;
+        self.background.dispatcher.stop(PART_GRACE * 2).await;
+        self.background.sweep.stop(PART_GRACE).await;
         let store = self.hub.store().clone();
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
             tracing::error!("the store did not close cleanly; nothing acknowledged is lost");
         }
     }

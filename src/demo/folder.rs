@@ -20,7 +20,8 @@ impl Folder {
     /// Opens `folder`, or the one in the temporary directory; makes it where it is not there.
     pub(super) fn open(folder: Option<PathBuf>, fresh: bool) -> anyhow::Result<Self> {
         let uid = rustix::process::geteuid().as_raw();
-        let path = folder.unwrap_or_else(|| std::env::temp_dir().join(format!("beckon-demo-{uid}")));
+        let path =
+            folder.unwrap_or_else(|| std::env::temp_dir().join(format!("beckon-demo-{uid}")));
         let there = fs::symlink_metadata(&path).ok();
         if let Some(meta) = &there {
             anyhow::ensure!(
@@ -36,7 +37,8 @@ impl Folder {
             );
         }
         if fresh && there.is_some() {
-            fs::remove_dir_all(&path).with_context(|| format!("cannot empty {}", path.display()))?;
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot empty {}", path.display()))?;
         }
         fs::DirBuilder::new()
             .recursive(true)

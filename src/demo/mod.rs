@@ -127,7 +127,12 @@ fn backend(handle: Handle, stage: Arc<OnceLock<people::Cast>>) -> Backend {
         entries: Arc::new(move |after| {
             let entries = entries.clone();
             Box::pin(async move {
-                entries.next_entries(after, BEAT).await.iter().map(entry).collect()
+                entries
+                    .next_entries(after, BEAT)
+                    .await
+                    .iter()
+                    .map(entry)
+                    .collect()
             })
         }),
     }
@@ -138,11 +143,17 @@ fn entry(entry: &Entry) -> DemoEntry {
         Entry::Arrival(arrival) => ("arrival", json!(**arrival)),
         Entry::HandedOver(handed) => ("push", json!(**handed)),
     };
-    DemoEntry { seq: entry.seq(), event, data }
+    DemoEntry {
+        seq: entry.seq(),
+        event,
+        data,
+    }
 }
 
 fn patch_device(handle: &Handle, id: &str, patch: Value) -> Result<Value, String> {
     let patch: DevicePatch = serde_json::from_value(patch).map_err(|error| error.to_string())?;
-    let device = handle.patch_device(id, patch).map_err(|error| error.to_string())?;
+    let device = handle
+        .patch_device(id, patch)
+        .map_err(|error| error.to_string())?;
     Ok(json!(device))
 }

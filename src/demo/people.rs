@@ -51,15 +51,19 @@ pub(super) struct Cast {
 impl Cast {
     /// The answer to `/demo/state`.
     pub(super) fn state(&self, doubles: &Handle) -> Value {
-        let devices = DEVICES.iter().zip(&self.devices).map(|((name, service, endpoint), noted)| {
-            json!({
-                "name": name,
-                "service": service,
-                "endpointId": endpoint,
-                "token": noted.token,
-                "device": doubles.device(&noted.device).ok(),
-            })
-        });
+        let devices =
+            DEVICES
+                .iter()
+                .zip(&self.devices)
+                .map(|((name, service, endpoint), noted)| {
+                    json!({
+                        "name": name,
+                        "service": service,
+                        "endpointId": endpoint,
+                        "token": noted.token,
+                        "device": doubles.device(&noted.device).ok(),
+                    })
+                });
         json!({
             "app": APP,
             "user": USER,
@@ -79,20 +83,30 @@ pub(super) async fn assemble(
     let hub = &running.hub;
     let app = AppHost::parse(APP).map_err(anyhow::Error::msg)?;
     let user = UserId::parse(USER).map_err(anyhow::Error::msg)?;
-    let subject = Subject { app: app.clone(), user };
+    let subject = Subject {
+        app: app.clone(),
+        user,
+    };
     let mut noted: Noted = folder.noted();
     let app_key = match noted.app_key.filter(|key| hub.authenticate(key).is_ok()) {
         Some(key) => key,
-        None => hub.create_key(&app, Some("demo".into()), Scope::All).await?.secret.expose().clone(),
+        None => hub
+            .create_key(&app, Some("demo".into()), Scope::All)
+            .await?
+            .secret
+            .expose()
+            .clone(),
     };
     noted.app_key = Some(app_key.clone());
-    let vapid = running.vapid.public(&app).context("the demo's app has no VAPID key")?;
+    let vapid = running
+        .vapid
+        .public(&app)
+        .context("the demo's app has no VAPID key")?;
     let mut devices = Vec::new();
     for (name, service, endpoint) in DEVICES {
         let known = noted.devices.iter().find(|it| it.endpoint == endpoint);
-        let kept = known.filter(|it| {
-            doubles.device(&it.device).is_ok() && hub.authenticate(&it.token).is_ok()
-        });
+        let kept = known
+            .filter(|it| doubles.device(&it.device).is_ok() && hub.authenticate(&it.token).is_ok());
         let device = match kept {
             Some(kept) => kept.clone(),
             None => enrol(hub, doubles, &subject, (name, service, endpoint, &vapid)).await?,
@@ -132,7 +146,9 @@ async fn enrol(
         expires: None,
     };
     hub.register(subject.clone(), registration).await?;
-    let token = hub.mint_token(subject.clone(), Some(id), None, None).await?;
+    let token = hub
+        .mint_token(subject.clone(), Some(id), None, None)
+        .await?;
     Ok(NotedDevice {
         endpoint: endpoint.to_owned(),
         device: device.id,
@@ -157,9 +173,9 @@ fn channel(device: &Device) -> anyhow::Result<Channel> {
             topic: None,
             environment: None,
         },
-        doubles::Channel::Fcm { registration_token } => {
-            Channel::Fcm { registration_token: Secret::new(registration_token.clone()) }
-        }
+        doubles::Channel::Fcm { registration_token } => Channel::Fcm {
+            registration_token: Secret::new(registration_token.clone()),
+        },
         doubles::Channel::WebPush { endpoint, keys, .. } => Channel::WebPush {
             endpoint: Secret::new(endpoint.clone()),
             keys: WebPushKeys {
@@ -169,29 +185,59 @@ fn channel(device: &Device) -> anyhow::Result<Channel> {
             vapid_public_key: None,
             expires: None,
         },
-        doubles::Channel::Wns { channel_uri } => {
-            Channel::Wns { channel_uri: Secret::new(channel_uri.clone()) }
-        }
+        doubles::Channel::Wns { channel_uri } => Channel::Wns {
+            channel_uri: Secret::new(channel_uri.clone()),
+        },
     })
 }
 
 fn bytes<const N: usize>(text: &str) -> anyhow::Result<[u8; N]> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).context("the double's subscription keys")?;
-    bytes.try_into().map_err(|_| anyhow::anyhow!("the double's subscription keys have another length"))
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .context("the double's subscription keys")?;
+    bytes
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("the double's subscription keys have another length"))
 }
 
 /// What is there at first: one unread, one read, one dismissed.
 async fn greet(hub: &Hub, subject: &Subject) -> anyhow::Result<()> {
-    let read = StateChange { read: Some(ReadState::Read), action: None };
-    let dismissed = StateChange { read: None, action: Some(ActionState::Dismissed) };
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    let dismissed = StateChange {
+        read: None,
+        action: Some(ActionState::Dismissed),
+    };
     for (title, body, change) in [
-        ("Parcel delivered", "It waits at your neighbour's door.", Some(dismissed)),
-        ("Standup moved to 10:15", "Same room, fifteen minutes later.", Some(read)),
-        ("Welcome, Ada", "Post one above. Dismiss it on the phone.", None),
+        (
+            "Parcel delivered",
+            "It waits at your neighbour's door.",
+            Some(dismissed),
+        ),
+        (
+            "Standup moved to 10:15",
+            "Same room, fifteen minutes later.",
+            Some(read),
+        ),
+        (
+            "Welcome, Ada",
+            "Post one above. Dismiss it on the phone.",
+            None,
+        ),
     ] {
-        let posted = hub.create(subject.clone(), draft(title, body), None).await?;
+        let posted = hub
+            .create(subject.clone(), draft(title, body), None)
+            .await?;
         if let Some(change) = change {
-            hub.set(subject.clone(), posted.notification.id, change, (None, None)).await?;
+            hub.set(
+                subject.clone(),
+                posted.notification.id,
+                change,
+                (None, None),
+            )
+            .await?;
         }
     }
     Ok(())
@@ -203,7 +249,10 @@ fn draft(title: &str, body: &str) -> Draft {
         group: None,
         platforms: None,
         raw: None,
-        visual: Some(VisualContent { title: title.to_owned(), body: Some(body.to_owned()) }),
+        visual: Some(VisualContent {
+            title: title.to_owned(),
+            body: Some(body.to_owned()),
+        }),
         display_ttl: None,
         expires: None,
         priority: Priority::None,

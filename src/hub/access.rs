@@ -10,7 +10,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Error, Hub};
 use crate::{
-    model::{AppHost, AppKey, EndpointId, Scope, Secret, Subject, Timestamp, UserToken},
+    model::{
+        AppHost, AppKey, EndpointId, Scope, Secret, Subject, SubscriptionId, Timestamp, UserToken,
+    },
     store::{AppRow, Expiring, Row, Unit},
 };
 
@@ -308,6 +310,34 @@ impl Hub {
             .store
             .commit_app(AppRow::Vapid(app.clone(), pkcs8))
             .await?)
+    }
+
+    /// Mints a token like the caller's own: bound to the same endpoint, revoked with the same key, full life.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Store`.
+    pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
+        let own = self.store.reader().token(&caller.hash)?;
+        let own = own.ok_or(Error::Unauthenticated("this token was revoked"))?;
+        self.mint_token(own.subject, own.endpoint, None, own.minted_by)
+            .await
+    }
+
+    /// Whose a subscription id (UNSID) is.
+    ///
+    /// # Errors
+    /// `Forbidden` where it is unknown or another app's, alike; `Store`.
+    pub fn subscriber(&self, app: &AppHost, unsid: &str) -> Result<Subject, Error> {
+        let found = match SubscriptionId::parse(unsid) {
+            Some(id) => self.store.reader().subscriber(id)?,
+            None => None,
+        };
+        found
+            .map(|(subject, _)| subject)
+            .filter(|subject| subject.app == *app)
+            .ok_or(Error::Forbidden(
+                "X-UNS-ID names no subscription of this app; the client gets one by registering",
+            ))
     }
 
     /// Whether a user token is still good: asked again by what lives longer than a request.

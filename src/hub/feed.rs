@@ -16,8 +16,18 @@ use crate::{
 pub enum Item {
     /// It is there, in this state.
     Present(Box<Notification>),
-    /// It is gone.
-    Removed(NotificationId, Removal),
+    /// It is gone, since this position.
+    Removed(NotificationId, Removal, FeedPosition),
+}
+
+impl Item {
+    /// Where its change stands in the feed: who has taken in all items up to it holds the feed up to there.
+    pub fn position(&self) -> FeedPosition {
+        match self {
+            Self::Present(it) => it.changed_at,
+            Self::Removed(_, _, position) => *position,
+        }
+    }
 }
 
 /// A page of a delta.
@@ -274,14 +284,19 @@ pub(super) fn item(
     now: Timestamp,
 ) -> Result<Option<Item>, Error> {
     if let ChangeKind::Removed(removal) = change.kind {
-        return Ok(Some(Item::Removed(change.notification, removal)));
+        return Ok(Some(Item::Removed(
+            change.notification,
+            removal,
+            change.position,
+        )));
     }
     let it = reader.notification(subject, change.number)?;
     Ok(it.filter(|it| it.changed_at == change.position).map(|it| {
         if it.is_live(now) {
             Item::Present(Box::new(it))
         } else {
-            Item::Removed(it.id, it.removed.unwrap_or(Removal::Expired))
+            let removal = it.removed.unwrap_or(Removal::Expired);
+            Item::Removed(it.id, removal, change.position)
         }
     }))
 }

@@ -160,6 +160,16 @@ impl Inner {
         &self.store
     }
 
+    /// Whether the store answers questions.
+    ///
+    /// # Errors
+    /// `Store` where it does not.
+    pub async fn reads(&self) -> Result<(), Error> {
+        self.store
+            .ask(|reader| Ok(reader.app_key("").map(drop)?))
+            .await
+    }
+
     /// Hears of every change of a user's feed.
     pub fn watch(&self, subject: &Subject) -> FeedBell {
         self.store.bells().feed(subject)

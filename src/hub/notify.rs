@@ -41,6 +41,8 @@ pub struct Posted {
     pub notification: Notification,
     /// Whether it is new, rather than known or replaced.
     pub created: bool,
+    /// Whether it was stored by this post: new or replaced, not known already.
+    pub stored: bool,
 }
 
 impl Hub {
@@ -120,6 +122,7 @@ fn plan(
             let posted = Posted {
                 notification: known,
                 created: false,
+                stored: false,
             };
             if once.is_none() {
                 return Ok((changes.into_nothing(), posted));
@@ -135,6 +138,7 @@ fn plan(
             Posted {
                 notification,
                 created: false,
+                stored: true,
             }
         }
         None => {
@@ -145,6 +149,7 @@ fn plan(
             Posted {
                 notification,
                 created: true,
+                stored: true,
             }
         }
     };
@@ -258,6 +263,7 @@ fn answered_before(
     Ok(Some(Posted {
         notification,
         created: known.created,
+        stored: false,
     }))
 }
 

@@ -21,11 +21,18 @@ fn body() -> serde_json::Value {
 async fn what_a_phone_did_not_fetch_in_time_is_shown_once() {
     let mut hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Apns).await;
-    let posted = hub.app().post("/v1/users/ada/notifications", body()).await.expect(201);
+    let posted = hub
+        .app()
+        .post("/v1/users/ada/notifications", body())
+        .await
+        .expect(201);
     let raw = phone.next_push("the raw tap").await;
     assert_eq!(beckon_of(&raw.push)["k"], "created");
     let settled = || async {
-        let path = format!("/v1/users/ada/notifications/{}/deliveries", posted["id"].as_str().unwrap());
+        let path = format!(
+            "/v1/users/ada/notifications/{}/deliveries",
+            posted["id"].as_str().unwrap()
+        );
         let report = hub.app().get(&path).await.expect(200);
         (report["value"][0]["status"] == "tapped").then_some(())
     };
@@ -44,7 +51,10 @@ async fn what_a_phone_did_not_fetch_in_time_is_shown_once() {
 async fn what_was_fetched_in_time_is_not_shown() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Apns).await;
-    hub.app().post("/v1/users/ada/notifications", body()).await.expect(201);
+    hub.app()
+        .post("/v1/users/ada/notifications", body())
+        .await
+        .expect(201);
     phone.next_push("the raw tap").await;
     phone.pull().await;
     let subject = beckon::model::Subject {

@@ -1,6 +1,11 @@
 //! Tests through the public door: the real server, the real store, the doubles of the push services at the other end.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed step fails the test"
+)]
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
 mod fallback;

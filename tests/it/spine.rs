@@ -25,20 +25,42 @@ async fn one_post_taps_four_devices_and_a_dismissal_reaches_the_other_three() {
         let beckon = beckon_of(&handed.push);
         assert_eq!(beckon["k"], "created", "{:?}", device.service);
         assert_eq!(beckon["n"], id, "{:?}", device.service);
-        assert_eq!(beckon["e"], device.registered["tapId"], "{:?}", device.service);
+        assert_eq!(
+            beckon["e"], device.registered["tapId"],
+            "{:?}",
+            device.service
+        );
         device.pull().await;
         assert_eq!(device.shade(), ["Lunch?"], "{:?}", device.service);
     }
-    devices[0].set(id, json!({"userActionState": "dismissed"})).await;
+    devices[0]
+        .set(id, json!({"userActionState": "dismissed"}))
+        .await;
     for device in &mut devices[1..] {
-        let handed = device.push("the tap of the dismissal", |push| kind_of(push) == "changed").await;
-        assert_eq!(beckon_of(&handed.push)["k"], "changed", "{:?}", device.service);
+        let handed = device
+            .push("the tap of the dismissal", |push| {
+                kind_of(push) == "changed"
+            })
+            .await;
+        assert_eq!(
+            beckon_of(&handed.push)["k"],
+            "changed",
+            "{:?}",
+            device.service
+        );
         device.pull().await;
         assert_eq!(device.shade(), Vec::<String>::new(), "{:?}", device.service);
-        assert_eq!(device.held[id]["userActionState"], "dismissed", "it stays in the inbox");
+        assert_eq!(
+            device.held[id]["userActionState"], "dismissed",
+            "it stays in the inbox"
+        );
     }
     devices[0].pull().await;
-    assert_eq!(devices[0].unseen(), 0, "the caller's own device is not tapped for what it did");
+    assert_eq!(
+        devices[0].unseen(),
+        0,
+        "the caller's own device is not tapped for what it did"
+    );
     hub.finish().await;
 }
 
@@ -54,7 +76,10 @@ async fn nothing_of_the_content_leaves_in_a_push() {
         "priority": "High", "groupName": "canary-group", "appNotificationId": "canary-id",
         "payload": {"rawContent": "canary-raw", "visualContent": {"title": "canary-title", "body": "canary-body"}}
     });
-    hub.app().post("/v1/users/ada/notifications", body).await.expect(201);
+    hub.app()
+        .post("/v1/users/ada/notifications", body)
+        .await
+        .expect(201);
     for device in &mut devices {
         device.next_push("the tap").await;
     }
@@ -76,8 +101,14 @@ async fn the_ladder_tells_what_became_of_it_on_each_device() {
         device.next_push("the tap").await;
         device.pull().await;
     }
-    devices[0].client.post("/v1/me/notifications/receipts", json!({"shown": [id]})).await.expect(204);
-    devices[1].set(id, json!({"userActionState": "activated"})).await;
+    devices[0]
+        .client
+        .post("/v1/me/notifications/receipts", json!({"shown": [id]}))
+        .await
+        .expect(204);
+    devices[1]
+        .set(id, json!({"userActionState": "activated"}))
+        .await;
     let path = format!("/v1/users/ada/notifications/{id}/deliveries");
     let wanted = |device: &TestDevice, status: &str| (device.endpoint.clone(), status.to_owned());
     let mut expected = vec![
@@ -115,7 +146,10 @@ fn text(value: &Value) -> String {
 async fn what_was_owed_when_the_hub_stopped_is_tapped_after_it_started_again() {
     let mut hub = TestHub::start().await;
     let mut phone = hub.device("ada", Service::Apns).await;
-    hub.doubles().script(beckon::doubles::FaultSpec::always(Service::Apns, beckon::doubles::FaultKind::ServerError));
+    hub.doubles().script(beckon::doubles::FaultSpec::always(
+        Service::Apns,
+        beckon::doubles::FaultKind::ServerError,
+    ));
     let posted = hub.post("ada", "Lunch?").await;
     eventually("the first attempt was refused", || async {
         (hub.doubles().counters(Service::Apns).faulted > 0).then_some(())
@@ -132,9 +166,7 @@ async fn what_was_owed_when_the_hub_stopped_is_tapped_after_it_started_again() {
 async fn a_replacement_shows_in_the_place_of_the_first() {
     let hub = TestHub::start().await;
     let mut phone = hub.device("ada", Service::Apns).await;
-    let body = |title: &str| {
-        json!({"appNotificationId": "order-7", "priority": "High", "payload": {"visualContent": {"title": title}}})
-    };
+    let body = |title: &str| json!({"appNotificationId": "order-7", "priority": "High", "payload": {"visualContent": {"title": title}}});
     let path = "/v1/users/ada/notifications";
     let first = hub.app().post(path, body("One")).await.expect(201);
     let tap = phone.next_push("the first").await;
@@ -144,7 +176,10 @@ async fn a_replacement_shows_in_the_place_of_the_first() {
     let second = hub.app().post(path, body("Two")).await.expect(200);
     assert_eq!(second["id"], first["id"]);
     let replaced = phone.next_push("the replacement").await;
-    assert_eq!(replaced.push.collapse, tap.push.collapse, "one replaces the other on the screen");
+    assert_eq!(
+        replaced.push.collapse, tap.push.collapse,
+        "one replaces the other on the screen"
+    );
     phone.pull().await;
     assert_eq!(phone.shade(), ["Two"]);
     assert_eq!(phone.unseen(), 0, "the repetition tapped nobody");

@@ -21,9 +21,23 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("dispatch", &["hub", "push", "model", "config"]),
     ("http", &["hub", "store", "model", "config"]),
     ("task", &["hub", "model"]),
-    ("serve", &["clock", "config", "dispatch", "http", "hub", "model", "push", "store", "task"]),
-    ("demo", &["config", "doubles", "http", "hub", "model", "serve"]),
-    ("cli", &["config", "demo", "dispatch", "doubles", "http", "hub", "model", "push", "serve", "store"]),
+    (
+        "serve",
+        &[
+            "clock", "config", "dispatch", "http", "hub", "model", "push", "store", "task",
+        ],
+    ),
+    (
+        "demo",
+        &["config", "doubles", "http", "hub", "model", "serve"],
+    ),
+    (
+        "cli",
+        &[
+            "config", "demo", "dispatch", "doubles", "http", "hub", "model", "push", "serve",
+            "store",
+        ],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -49,7 +63,11 @@ fn sources() -> Vec<(String, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                let name = path
+                    .strip_prefix(&root)
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned();
                 found.push((name, fs::read_to_string(&path).unwrap()));
             }
         }
@@ -71,7 +89,10 @@ fn is_test(file: &str) -> bool {
 /// The code of a file without comments and without its test module.
 fn code(text: &str) -> String {
     let body = text.split("#[cfg(test)]").next().unwrap();
-    body.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    body.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The rooms that a piece of code names: `crate::room` and `crate::{room::…, room, …}`.
@@ -103,7 +124,9 @@ fn named(code: &str) -> BTreeSet<String> {
 }
 
 fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+        .collect()
 }
 
 #[test]
@@ -112,7 +135,9 @@ fn every_room_names_only_those_that_it_may() {
     let mut wrong = Vec::new();
     for (file, text) in sources().iter().filter(|(file, _)| !is_test(file)) {
         let from = room(file);
-        let may = allowed.get(from).unwrap_or_else(|| panic!("{from} is no room of the picture"));
+        let may = allowed
+            .get(from)
+            .unwrap_or_else(|| panic!("{from} is no room of the picture"));
         for to in named(&code(text)) {
             let open = from != "model" && OPEN_TO_ALL.contains(&to.as_str());
             if to != from && !open && !may.contains(&to.as_str()) {
@@ -174,9 +199,19 @@ fn no_file_is_too_long_to_hold_in_the_head() {
 /// Licences that every dependency must offer one of; sources and banned crates beside it.
 #[test]
 fn the_dependencies_are_free_from_the_registry_and_of_one_tls_stack() {
-    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
-    for banned in ["openssl", "openssl-sys", "native-tls", "reqwest", "actix-governor"] {
-        assert!(!lock.contains(&format!("name = \"{banned}\"\n")), "{banned} is in the tree");
+    let lock =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    for banned in [
+        "openssl",
+        "openssl-sys",
+        "native-tls",
+        "reqwest",
+        "actix-governor",
+    ] {
+        assert!(
+            !lock.contains(&format!("name = \"{banned}\"\n")),
+            "{banned} is in the tree"
+        );
     }
     for line in lock.lines().filter(|line| line.starts_with("source = ")) {
         assert!(line.contains("registry+"), "{line}");

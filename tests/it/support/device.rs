@@ -32,21 +32,34 @@ impl TestDevice {
         let handle = hub.doubles().clone();
         let device = match service {
             Service::WebPush => {
-                let found = hub.client().get(&format!("/v1/apps/{}/webpush", super::hub::APP)).await.expect(200);
+                let found = hub
+                    .client()
+                    .get(&format!("/v1/apps/{}/webpush", super::hub::APP))
+                    .await
+                    .expect(200);
                 handle.add_device(NewDevice::browser(found["publicKey"].as_str().unwrap()))
             }
             other => handle.add_device(NewDevice::of(other)),
         }
         .unwrap();
-        let endpoint = format!("{service:?}-{}", device.id.replace(|c: char| !c.is_ascii_alphanumeric(), ""));
+        let endpoint = format!(
+            "{service:?}-{}",
+            device.id.replace(|c: char| !c.is_ascii_alphanumeric(), "")
+        );
         let minted = hub
             .app()
-            .post(&format!("/v1/users/{user}/tokens"), json!({"endpointId": endpoint}))
+            .post(
+                &format!("/v1/users/{user}/tokens"),
+                json!({"endpointId": endpoint}),
+            )
             .await
             .expect(201);
         let client = hub.client().bearer(minted["token"].as_str().unwrap());
         let body = json!({"channel": device.channel, "displayName": "a device", "stateSync": true});
-        let registered = client.put(&format!("/v1/me/endpoints/{endpoint}"), body).await.expect(201);
+        let registered = client
+            .put(&format!("/v1/me/endpoints/{endpoint}"), body)
+            .await
+            .expect(201);
         let seen = handle.place();
         Self {
             endpoint,
@@ -63,10 +76,16 @@ impl TestDevice {
 
     /// Waits for the next push that its double hands over, after those seen, of which `fits` is true.
     pub async fn push(&mut self, what: &str, fits: impl Fn(&Push) -> bool) -> Arc<HandedOver> {
-        let found = self.handle.await_handed_over(&self.device.id, self.seen, DEADLINE, fits).await;
+        let found = self
+            .handle
+            .await_handed_over(&self.device.id, self.seen, DEADLINE, fits)
+            .await;
         let found = found.unwrap_or_else(|| {
             let arrivals = self.handle.arrivals(0);
-            panic!("{:?} got no push: {what}; arrived: {arrivals:#?}", self.service)
+            panic!(
+                "{:?} got no push: {what}; arrived: {arrivals:#?}",
+                self.service
+            )
         });
         self.seen = found.seq;
         found
@@ -108,14 +127,23 @@ impl TestDevice {
 
     /// What it would have on its screen: unread and untouched.
     pub fn shade(&self) -> Vec<String> {
-        let open = |it: &&Value| it["readState"] == "unread" && it["userActionState"] == "noInteraction";
-        let title = |it: &Value| it["payload"]["visualContent"]["title"].as_str().unwrap_or("raw").to_owned();
+        let open =
+            |it: &&Value| it["readState"] == "unread" && it["userActionState"] == "noInteraction";
+        let title = |it: &Value| {
+            it["payload"]["visualContent"]["title"]
+                .as_str()
+                .unwrap_or("raw")
+                .to_owned()
+        };
         self.held.values().filter(open).map(title).collect()
     }
 
     /// Changes the state of one notification.
     pub async fn set(&self, id: &str, state: Value) -> Value {
-        self.client.patch(&format!("/v1/me/notifications/{id}"), state).await.expect(200)
+        self.client
+            .patch(&format!("/v1/me/notifications/{id}"), state)
+            .await
+            .expect(200)
     }
 }
 
@@ -132,7 +160,8 @@ pub fn token_of(link: &str) -> String {
 
 /// The `beckon` object of a push, wherever its service carries it.
 pub fn beckon_of(push: &Push) -> Value {
-    let text = String::from_utf8(push.body.bytes()).unwrap();
+    let body = push.body.as_ref().expect("a push without a body");
+    let text = String::from_utf8(body.bytes()).unwrap();
     if let Some(rest) = text.strip_prefix("<toast launch=\"") {
         let launch = rest.split('"').next().unwrap().replace("&quot;", "\"");
         return serde_json::from_str::<Value>(&launch).unwrap()["beckon"].clone();

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{HeaderMap, Method, Request, StatusCode, body::Bytes, body::Incoming, client::conn::http1};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode, body::Bytes, body::Incoming, client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -44,15 +46,24 @@ impl Answer {
     /// The `code` of an error that must have this status.
     #[track_caller]
     pub fn refused(&self, status: u16) -> String {
-        self.expect(status)["error"]["code"].as_str().unwrap_or_default().to_owned()
+        self.expect(status)["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The targets of the faults of a 400.
     #[track_caller]
     pub fn faults(&self) -> Vec<String> {
         let body = self.expect(400);
-        let details = body["error"]["details"].as_array().cloned().unwrap_or_default();
-        details.iter().map(|fault| fault["target"].as_str().unwrap_or_default().to_owned()).collect()
+        let details = body["error"]["details"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        details
+            .iter()
+            .map(|fault| fault["target"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// A header as text.
@@ -64,12 +75,19 @@ impl Answer {
 impl Client {
     /// Without a credential.
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, bearer: None, headers: Vec::new() }
+        Self {
+            addr,
+            bearer: None,
+            headers: Vec::new(),
+        }
     }
 
     /// The same with a credential.
     pub fn bearer(&self, bearer: impl Into<String>) -> Self {
-        Self { bearer: Some(bearer.into()), ..self.clone() }
+        Self {
+            bearer: Some(bearer.into()),
+            ..self.clone()
+        }
     }
 
     /// The same with a further header.
@@ -111,23 +129,42 @@ impl Client {
     /// Sends any bytes; the whole answer is read.
     pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Answer {
         let (status, headers, body) = self.open(method, path, body).await;
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        Answer { status, headers, body }
+        let body = body
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        Answer {
+            status,
+            headers,
+            body,
+        }
     }
 
     /// Sends any bytes; the body of the answer is still to be read.
-    pub async fn open(&self, method: Method, path: &str, body: Bytes) -> (StatusCode, HeaderMap, Incoming) {
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> (StatusCode, HeaderMap, Incoming) {
         let tcp = TcpStream::connect(self.addr).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.unwrap();
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", self.addr.to_string());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.addr.to_string());
         if let Some(bearer) = &self.bearer {
             request = request.header("authorization", format!("Bearer {bearer}"));
         }
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let answer = sender.send_request(request.body(Full::new(body)).unwrap()).await.unwrap();
+        let answer = sender
+            .send_request(request.body(Full::new(body)).unwrap())
+            .await
+            .unwrap();
         let (parts, body) = answer.into_parts();
         (parts.status, parts.headers, body)
     }

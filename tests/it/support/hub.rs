@@ -42,13 +42,26 @@ impl TestHub {
     /// A hub with a clock, and with changes to its config.
     pub async fn with(clock: Clock, change: fn(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles"))).await.unwrap();
+        let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles")))
+            .await
+            .unwrap();
         let config = config_of(folder.path(), &doubles, change);
         let running = serve_with(config, &clock).await.unwrap();
         let app = AppHost::parse(APP).unwrap();
-        let key = running.hub.create_key(&app, None, Scope::All).await.unwrap();
+        let key = running
+            .hub
+            .create_key(&app, None, Scope::All)
+            .await
+            .unwrap();
         let key = key.secret.expose().clone();
-        Self { folder, doubles, clock, key, running: Some(running), change }
+        Self {
+            folder,
+            doubles,
+            clock,
+            key,
+            running: Some(running),
+            change,
+        }
     }
 
     pub fn running(&self) -> &Running {
@@ -72,7 +85,12 @@ impl TestHub {
     /// A key of the other app.
     pub async fn other_app(&self) -> Client {
         let app = AppHost::parse(OTHER_APP).unwrap();
-        let key = self.running().hub.create_key(&app, None, Scope::All).await.unwrap();
+        let key = self
+            .running()
+            .hub
+            .create_key(&app, None, Scope::All)
+            .await
+            .unwrap();
         self.client().bearer(key.secret.expose().clone())
     }
 
@@ -84,14 +102,18 @@ impl TestHub {
     /// Posts something to be seen.
     pub async fn post(&self, user: &str, title: &str) -> Value {
         let body = json!({"priority": "High", "payload": {"visualContent": {"title": title, "body": "b"}}});
-        self.app().post(&format!("/v1/users/{user}/notifications"), body).await.expect(201)
+        self.app()
+            .post(&format!("/v1/users/{user}/notifications"), body)
+            .await
+            .expect(201)
     }
 
     /// Moves the time of hub and doubles.
     pub fn advance(&self, span: Duration) {
         self.clock.advance(span);
         let secs = i64::try_from(span.as_secs()).unwrap();
-        self.doubles().set_clock_offset(self.doubles().clock_offset() + secs);
+        self.doubles()
+            .set_clock_offset(self.doubles().clock_offset() + secs);
     }
 
     /// Stops the hub as a supervisor would and starts it again on the same folder.
@@ -104,14 +126,23 @@ impl TestHub {
     /// Ends the test: the store must agree with itself.
     pub async fn finish(mut self) {
         let findings = self.running().hub.store().reader().verify().unwrap();
-        assert!(findings.is_empty(), "the store disagrees with itself: {findings:#?}");
+        assert!(
+            findings.is_empty(),
+            "the store disagrees with itself: {findings:#?}"
+        );
         self.running.take().unwrap().stop().await;
         self.doubles.stop().await;
     }
 }
 
 async fn serve_with(config: Config, clock: &Clock) -> anyhow::Result<Running> {
-    let options = serve::Options { config, clock: clock.clone(), accept_loss: false, workers: 2, demo: None };
+    let options = serve::Options {
+        config,
+        clock: clock.clone(),
+        accept_loss: false,
+        workers: 2,
+        demo: None,
+    };
     serve::start(options).await
 }
 

@@ -1,0 +1,188 @@
+//! The app server's door: `/v1/users/…`.
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+
+use super::{
+    Answer, Context, Error,
+    auth::{AppServer, Send, Users},
+    body::{Body, OptionalBody},
+    path, reading, wire,
+};
+use crate::{
+    hub::{self, OnceKey, Posted},
+    model::Subject,
+};
+
+/// Where the id of a notification or endpoint stands in `/v1/users/{user}/…/{id}`.
+const ID: usize = 4;
+/// Makes a post safe to retry.
+const ONCE_HEADER: &str = "Idempotency-Key";
+
+/// `POST /v1/users/{user}/notifications`.
+pub(super) async fn create(
+    caller: AppServer<Send>,
+    request: HttpRequest,
+    body: Body,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let posted = post(&context, &request, subject, &body).await?;
+    let it = &posted.notification;
+    if !posted.created {
+        return Ok(HttpResponse::Ok().json(wire::Notification::from(it)));
+    }
+    let location = format!(
+        "{}{}/{}",
+        context.base(&request),
+        request.uri().path(),
+        it.id
+    );
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, location))
+        .json(wire::Notification::from(it)))
+}
+
+/// Posts what a body says, once for an `Idempotency-Key`.
+pub(super) async fn post(
+    context: &Context,
+    request: &HttpRequest,
+    subject: Subject,
+    body: &Body,
+) -> Result<Posted, Error> {
+    let hub = &context.hub;
+    let once = once_key(request, body)?;
+    let rules = wire::DraftRules {
+        app: &subject.app,
+        limits: hub.limits(),
+        min_delay: hub.delivery().min_fallback_delay,
+        now: hub.now(),
+    };
+    let draft = wire::draft(&body.object, &rules)?;
+    let posted = hub.create(subject, draft, once).await?;
+    if posted.stored {
+        context.metrics.created();
+    }
+    Ok(posted)
+}
+
+fn once_key(request: &HttpRequest, body: &Body) -> Result<Option<OnceKey>, Error> {
+    let Some(key) = request.headers().get(ONCE_HEADER) else {
+        return Ok(None);
+    };
+    let key = key.as_bytes();
+    let printable = key.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if !printable || !(1..=255).contains(&key.len()) {
+        return Err(
+            hub::Error::invalid(ONCE_HEADER, "is not 1 to 255 printable ASCII characters").into(),
+        );
+    }
+    let method = request.method().as_str();
+    Ok(Some(OnceKey {
+        key: sha256(&[key]),
+        request: sha256(&[
+            method.as_bytes(),
+            b" ",
+            request.uri().path().as_bytes(),
+            b"\n",
+            &body.bytes,
+        ]),
+    }))
+}
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut digest = Digest::new(&SHA256);
+    parts.iter().for_each(|part| digest.update(part));
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest.finish().as_ref());
+    hash
+}
+
+/// `GET /v1/users/{user}/notifications`.
+pub(super) async fn history(
+    caller: AppServer<Send>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let (_, answer) = reading::history(&context, &request, &subject).await?;
+    Ok(answer)
+}
+
+/// `GET /v1/users/{user}/notifications/{id}`.
+pub(super) async fn one(
+    caller: AppServer<Send>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let id = path::notification(&request, ID)?;
+    let it = context.hub.notification(subject, id).await?;
+    Ok(HttpResponse::Ok().json(wire::Notification::from(&it)))
+}
+
+/// `DELETE /v1/users/{user}/notifications/{id}`.
+pub(super) async fn retract(
+    caller: AppServer<Send>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let id = path::notification(&request, ID)?;
+    context.hub.delete(subject, id, None).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `GET /v1/users/{user}/notifications/{id}/deliveries`.
+pub(super) async fn deliveries(
+    caller: AppServer<Send>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let id = path::notification(&request, ID)?;
+    let lines = context.hub.deliveries(subject, id).await?;
+    let lines = lines.into_iter().map(wire::Delivery::from);
+    Ok(HttpResponse::Ok().json(wire::List::of(lines)))
+}
+
+/// `GET /v1/users/{user}/endpoints`.
+pub(super) async fn endpoints(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let endpoints = context.hub.endpoints(subject).await?;
+    let endpoints = endpoints.iter().map(wire::Endpoint::from);
+    Ok(HttpResponse::Ok().json(wire::List::of(endpoints)))
+}
+
+/// `DELETE /v1/users/{user}/endpoints/{endpoint}`.
+pub(super) async fn remove_endpoint(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let endpoint = path::endpoint(&request, ID)?;
+    context.hub.remove_endpoint(subject, endpoint).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /v1/users/{user}/tokens`.
+pub(super) async fn mint(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    body: OptionalBody,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let (endpoint, life) = wire::token(&body.0)?;
+    let minted_by = Some(caller.caller.key_id);
+    let minted = context
+        .hub
+        .mint_token(subject, endpoint, life, minted_by)
+        .await?;
+    Ok(HttpResponse::Created().json(wire::Token::from(&minted)))
+}

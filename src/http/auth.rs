@@ -1,0 +1,257 @@
+//! Who calls. Every handler behind a door names its caller in its signature, so none runs without one.
+//!
+//! A credential that is good for the other door is 403, one that is unknown or dead 401. The scope of an app key is
+//! part of the type, the rule about the calling device too.
+
+use std::marker::PhantomData;
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
+
+use super::{Context, Error, body::Extracting};
+use crate::{
+    hub::{self, AppCaller, Caller, Hub, UserCaller},
+    model::{AppHost, EndpointId, Scope, Subject, UserId},
+};
+
+/// Names the device that calls.
+const ENDPOINT_HEADER: &str = "x-endpoint-id";
+
+/// What a handler asks of an app key.
+pub(super) trait Right {
+    /// The scope that must be included.
+    const SCOPE: Scope;
+}
+
+/// Post, retract, read notifications and deliveries.
+#[derive(Debug)]
+pub(super) struct Send;
+
+/// Tokens and endpoints.
+#[derive(Debug)]
+pub(super) struct Users;
+
+impl Right for Send {
+    const SCOPE: Scope = Scope::Send;
+}
+
+impl Right for Users {
+    const SCOPE: Scope = Scope::Users;
+}
+
+/// An app server whose key has the right `R`.
+#[derive(Debug)]
+pub(super) struct AppServer<R> {
+    /// Who it is.
+    pub(super) caller: AppCaller,
+    right: PhantomData<R>,
+}
+
+impl<R> AppServer<R> {
+    /// A user of the caller's app.
+    pub(super) fn subject(&self, user: UserId) -> Subject {
+        Subject {
+            app: self.caller.app.clone(),
+            user,
+        }
+    }
+}
+
+/// The caller's app, left with the request for the layer that names browser origins.
+#[derive(Debug, Clone)]
+pub(super) struct CallerApp(pub(super) AppHost);
+
+/// How the calling device is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It must be registered, however it was named.
+    Registered,
+    /// It must be registered where a header names it; the one that the token is bound to may be yet to come.
+    Named,
+    /// It is about to be registered, or to go.
+    Unchecked,
+}
+
+/// What a handler asks of the calling device.
+pub(super) trait Device: 'static {
+    /// The check.
+    const CHECK: Check;
+}
+
+/// See [`Check::Registered`].
+#[derive(Debug)]
+pub(super) struct Registered;
+/// See [`Check::Named`].
+#[derive(Debug)]
+pub(super) struct Named;
+/// See [`Check::Unchecked`].
+#[derive(Debug)]
+pub(super) struct Unchecked;
+
+impl Device for Registered {
+    const CHECK: Check = Check::Registered;
+}
+
+impl Device for Named {
+    const CHECK: Check = Check::Named;
+}
+
+impl Device for Unchecked {
+    const CHECK: Check = Check::Unchecked;
+}
+
+/// An app's client, for one person.
+#[derive(Debug)]
+pub(super) struct AppClient<D = Registered> {
+    /// Who it is.
+    pub(super) caller: UserCaller,
+    /// The device that calls, where one is named or bound.
+    pub(super) endpoint: Option<EndpointId>,
+    device: PhantomData<D>,
+}
+
+impl<D> AppClient<D> {
+    /// A client that a stream's ticket speaks for.
+    pub(super) fn by_ticket(caller: UserCaller) -> Self {
+        Self {
+            endpoint: caller.endpoint.clone(),
+            caller,
+            device: PhantomData,
+        }
+    }
+
+    /// The person.
+    pub(super) fn subject(&self) -> Subject {
+        self.caller.subject.clone()
+    }
+
+    /// Holds the token to the one endpoint that it may be bound to.
+    pub(super) fn may_name(&self, endpoint: &EndpointId) -> Result<(), Error> {
+        only_bound(&self.caller, endpoint)
+    }
+}
+
+impl<R: Right + 'static> FromRequest for AppServer<R> {
+    type Error = Error;
+    type Future = std::future::Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(app_server(request))
+    }
+}
+
+fn app_server<R: Right>(request: &HttpRequest) -> Result<AppServer<R>, Error> {
+    let hub = &Context::of(request)?.hub;
+    let Caller::App(caller) = hub.authenticate(bearer(request)?)? else {
+        return Err(hub::Error::Forbidden("a user token is good for /v1/me alone").into());
+    };
+    if !caller.scope.includes(R::SCOPE) {
+        return Err(
+            hub::Error::Forbidden("the scope of this app key does not include this").into(),
+        );
+    }
+    Ok(AppServer {
+        caller,
+        right: PhantomData,
+    })
+}
+
+impl<D: Device> FromRequest for AppClient<D> {
+    type Error = Error;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // At once, so that a bad credential is refused before anything else is looked at.
+        let client = app_client(request);
+        let request = request.clone();
+        Box::pin(async move {
+            let client = client?;
+            let hub = &Context::of(&request)?.hub;
+            check_device(hub, &client).await?;
+            Ok(client)
+        })
+    }
+}
+
+fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
+    let hub = &Context::of(request)?.hub;
+    let caller = match hub.authenticate(bearer(request)?)? {
+        Caller::User(caller) => caller,
+        Caller::App(_) => {
+            return Err(hub::Error::Forbidden(
+                "an app key is not good for /v1/me; use a user token",
+            )
+            .into());
+        }
+    };
+    leave_app(request, &caller);
+    let named = named_endpoint(request)?;
+    if let Some(named) = &named {
+        only_bound(&caller, named)?;
+    }
+    Ok(AppClient {
+        endpoint: named.or_else(|| caller.endpoint.clone()),
+        caller,
+        device: PhantomData,
+    })
+}
+
+/// Leaves the caller's app with the request, so that the answer may name its browser origins.
+pub(super) fn leave_app(request: &HttpRequest, caller: &UserCaller) {
+    let app = CallerApp(caller.subject.app.clone());
+    request.extensions_mut().insert(app);
+}
+
+async fn check_device<D: Device>(hub: &Hub, client: &AppClient<D>) -> Result<(), Error> {
+    let Some(endpoint) = &client.endpoint else {
+        return Ok(());
+    };
+    let wanted = match D::CHECK {
+        Check::Registered => true,
+        Check::Named => client.caller.endpoint.is_none(),
+        Check::Unchecked => false,
+    };
+    if wanted {
+        hub.seen(&client.caller.subject, endpoint).await?;
+    }
+    Ok(())
+}
+
+fn only_bound(caller: &UserCaller, endpoint: &EndpointId) -> Result<(), Error> {
+    match &caller.endpoint {
+        Some(bound) if bound != endpoint => {
+            Err(hub::Error::Forbidden("this token is bound to another endpoint").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An id that cannot be is one that is not registered.
+fn named_endpoint(request: &HttpRequest) -> Result<Option<EndpointId>, Error> {
+    let Some(value) = request.headers().get(ENDPOINT_HEADER) else {
+        return Ok(None);
+    };
+    let id = value
+        .to_str()
+        .ok()
+        .and_then(|text| EndpointId::parse(text).ok());
+    id.map(Some).ok_or(hub::Error::EndpointNotFound.into())
+}
+
+fn bearer(request: &HttpRequest) -> Result<&str, Error> {
+    const MISSING: hub::Error =
+        hub::Error::Unauthenticated("send a credential: Authorization: Bearer …");
+    let value = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .ok_or(MISSING)?;
+    let (scheme, credential) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(MISSING)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(credential.trim())
+    } else {
+        Err(MISSING.into())
+    }
+}

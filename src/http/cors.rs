@@ -1,0 +1,87 @@
+//! Browsers of other origins, at the client doors alone (Fetch standard, section 3.2).
+//!
+//! A preflight carries no credential, so the origin of any app passes it. The answer itself names an origin only if
+//! it is the caller's app's.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse,
+    body::BoxBody,
+    dev::ServiceResponse,
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
+};
+
+use super::{Context, Error, auth::CallerApp};
+use crate::hub;
+
+const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
+const REQUEST_HEADERS: &str = "authorization, content-type, content-encoding, x-endpoint-id, last-event-id, \
+                               client-request-id, cache-control";
+const EXPOSED: &str = "Location, request-id, client-request-id, Retry-After";
+/// How long a browser may remember a preflight, in seconds.
+const MAX_AGE: &str = "7200";
+
+fn is_client_door(path: &str) -> bool {
+    path.starts_with("/v1/me/") || path.starts_with("/v1/apps/")
+}
+
+/// The answer to a preflight; nothing, where the request is none.
+pub(super) fn preflight(request: &HttpRequest, context: &Context) -> Option<HttpResponse> {
+    let headers = request.headers();
+    let asked = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() != Method::OPTIONS || !asked || !is_client_door(request.path()) {
+        return None;
+    }
+    let origin = headers.get(header::ORIGIN)?;
+    let known = context
+        .hub
+        .apps()
+        .all()
+        .iter()
+        .any(|app| names(&app.origins, origin));
+    if !known {
+        let error =
+            hub::Error::Forbidden("no app of this hub has this origin; add it to `origins`");
+        return Some(HttpResponse::from_error(Error::from(error)));
+    }
+    Some(
+        HttpResponse::NoContent()
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, METHODS))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS))
+            .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE))
+            .insert_header((header::VARY, "Origin"))
+            .finish(),
+    )
+}
+
+/// Lets the page read the answer, where its origin is one of the caller's app.
+pub(super) fn name_origin(response: &mut ServiceResponse<BoxBody>, context: &Context) {
+    if !is_client_door(response.request().path()) {
+        return;
+    }
+    let origin = own_origin(response.request(), context);
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let exposed = HeaderValue::from_static(EXPOSED);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+}
+
+fn own_origin(request: &HttpRequest, context: &Context) -> Option<HeaderValue> {
+    let origin = request.headers().get(header::ORIGIN)?;
+    let extensions = request.extensions();
+    let CallerApp(host) = extensions.get::<CallerApp>()?;
+    let app = context.hub.app(host)?;
+    names(&app.origins, origin).then(|| origin.clone())
+}
+
+fn names(origins: &[String], origin: &HeaderValue) -> bool {
+    origins
+        .iter()
+        .any(|known| known.as_bytes() == origin.as_bytes())
+}

@@ -1,0 +1,246 @@
+//! The demo's door: the page and its files, and what the page asks of the doubles. Only under `serve --demo`.
+//!
+//! No other page can drive it: `Host` must be a loopback name, which keeps out names that were made to resolve to us,
+//! and writes are JSON from our own origin alone.
+
+use std::{pin::Pin, sync::Arc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    guard::GuardContext,
+    http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN},
+    web,
+};
+use bytes::Bytes;
+use futures_util::stream;
+use rust_embed::RustEmbed;
+use serde_json::{Value, json};
+
+/// A page that loads nothing from elsewhere and can be framed by nobody.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(RustEmbed)]
+#[folder = "src/web/demo"]
+struct Files;
+
+/// What happened at the doubles, as the page's stream tells it.
+#[derive(Debug, Clone)]
+pub struct DemoEntry {
+    /// Its place in the record.
+    pub seq: u64,
+    /// `arrival` or `push`.
+    pub event: &'static str,
+    /// What it was.
+    pub data: Value,
+}
+
+/// Entries that are still to come.
+pub type Entries = Pin<Box<dyn Future<Output = Vec<DemoEntry>> + Send>>;
+
+/// What the page may ask for; given by whoever runs the demo, so that this room needs to know no doubles.
+#[derive(Clone)]
+pub struct Backend {
+    /// The people and devices; none, before all is ready.
+    pub state: Arc<dyn Fn() -> Option<Value> + Send + Sync>,
+    /// Moves a device's switches.
+    pub patch: Arc<dyn Fn(&str, Value) -> Result<Value, String> + Send + Sync>,
+    /// What arrived for a device.
+    pub arrivals: Arc<dyn Fn(&str) -> Value + Send + Sync>,
+    /// The end of the record.
+    pub place: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Waits a while for entries after a place.
+    pub entries: Arc<dyn Fn(u64) -> Entries + Send + Sync>,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Backend")
+    }
+}
+
+/// Adds the demo's routes.
+pub(super) fn configure(backend: Backend, routes: &mut web::ServiceConfig) {
+    routes
+        .app_data(web::Data::new(backend))
+        .service(
+            web::resource("/")
+                .guard(loopback)
+                .route(web::get().to(page)),
+        )
+        .service(
+            web::resource("/demo/assets/{file}")
+                .guard(loopback)
+                .route(web::get().to(asset)),
+        )
+        .service(
+            web::resource("/demo/state")
+                .guard(loopback)
+                .route(web::get().to(state)),
+        )
+        .service(
+            web::resource("/demo/stream")
+                .guard(loopback)
+                .route(web::get().to(stream_entries)),
+        )
+        .service(
+            web::resource("/demo/arrivals")
+                .guard(loopback)
+                .route(web::get().to(arrivals)),
+        )
+        .service(
+            web::resource("/demo/devices/{id}")
+                .guard(own_origin)
+                .route(web::patch().to(patch)),
+        );
+}
+
+fn host_of(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|value| value.to_str().ok())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|b| b.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
+    });
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+fn loopback(context: &GuardContext<'_>) -> bool {
+    host_of(context.head().headers().get(HOST)).is_some_and(is_loopback)
+}
+
+/// A write must come from our own page: a browser sends `Origin` with every one.
+fn own_origin(context: &GuardContext<'_>) -> bool {
+    let headers = context.head().headers();
+    let host = host_of(headers.get(HOST)).filter(|host| is_loopback(host));
+    let origin = host_of(headers.get(ORIGIN));
+    host.is_some_and(|host| origin.is_none_or(|origin| origin == format!("http://{host}")))
+}
+
+async fn page() -> HttpResponse {
+    file("index.html")
+}
+
+async fn asset(name: web::Path<String>) -> HttpResponse {
+    file(&name)
+}
+
+fn file(name: &str) -> HttpResponse {
+    let media_type = match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    match Files::get(name) {
+        Some(found) => HttpResponse::Ok()
+            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+            .insert_header((CACHE_CONTROL, "no-cache"))
+            .content_type(media_type)
+            .body(found.data.into_owned()),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+async fn state(backend: web::Data<Backend>) -> HttpResponse {
+    match (backend.state)() {
+        Some(state) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(state),
+        None => HttpResponse::ServiceUnavailable()
+            .insert_header(("Retry-After", "1"))
+            .finish(),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct DeviceQuery {
+    device: String,
+}
+
+async fn arrivals(backend: web::Data<Backend>, query: web::Query<DeviceQuery>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json((backend.arrivals)(&query.device))
+}
+
+async fn patch(
+    backend: web::Data<Backend>,
+    id: web::Path<String>,
+    body: web::Json<Value>,
+) -> HttpResponse {
+    match (backend.patch)(&id, body.into_inner()) {
+        Ok(device) => HttpResponse::Ok().json(device),
+        Err(message) => HttpResponse::BadRequest().json(json!({"error": {"message": message}})),
+    }
+}
+
+/// The record as server-sent events, from `Last-Event-ID` or `?after=`, else from now on.
+async fn stream_entries(
+    request: HttpRequest,
+    backend: web::Data<Backend>,
+    context: web::Data<super::Context>,
+) -> HttpResponse {
+    let last = request
+        .headers()
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
+    let query = request.query_string().strip_prefix("after=");
+    let from = last.or(query).and_then(|text| text.parse().ok());
+    let from = from.unwrap_or_else(|| (backend.place)());
+    let stop = context.stop.clone();
+    let opening = stream::iter([Ok::<_, actix_web::Error>(Bytes::from_static(b": here\n\n"))]);
+    let events = stream::unfold((from, backend, stop), |(after, backend, stop)| async move {
+        let entries = stop.run_until_cancelled((backend.entries)(after)).await?;
+        let after = entries.last().map_or(after, |entry| entry.seq);
+        let mut text: String = entries.iter().map(event).collect();
+        if text.is_empty() {
+            text.push_str(": still here\n\n");
+        }
+        Some((Ok(Bytes::from(text)), (after, backend, stop)))
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(futures_util::StreamExt::chain(opening, events))
+}
+
+fn event(entry: &DemoEntry) -> String {
+    format!(
+        "event: {}\nid: {}\ndata: {}\n\n",
+        entry.event, entry.seq, entry.data
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_loopback_names_are_served() {
+        for good in [
+            "localhost",
+            "localhost:8480",
+            "127.0.0.1:8480",
+            "[::1]",
+            "[::1]:8480",
+        ] {
+            assert!(is_loopback(good), "{good}");
+        }
+        for bad in [
+            "",
+            "example.com",
+            "127.0.0.1.example.com",
+            "localhost.example.com:80",
+            "10.0.0.1",
+        ] {
+            assert!(!is_loopback(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What a refusal is called over HTTP: status, code and text of every failure stand in one table, [`Error::row`].
+//!
+//! An error becomes a [`Complaint`] that travels with the answer; the outermost layer, which knows the request's id,
+//! writes it. What went wrong inside goes to the log under that id, never to the caller.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::BoxBody,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+
+use crate::{
+    hub,
+    model::{Fault, Timestamp},
+    store,
+};
+
+/// How long a caller is asked to wait, in seconds, where the hub is about to be there again.
+const SOON_SECS: u32 = 5;
+/// How long where the operator has to act first.
+const LATER_SECS: u32 = 60;
+
+/// Why a request was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The hub refused.
+    #[error(transparent)]
+    Hub(#[from] hub::Error),
+    /// The request as a whole is wrong, rather than one field of it.
+    #[error("{0}")]
+    Bad(String),
+    /// There is no such path.
+    #[error("there is nothing at this path")]
+    NoPath,
+    /// The path is there, but not for this method.
+    #[error("this path takes {0}")]
+    Method(String),
+    /// The body is too long.
+    #[error("the body is longer than {max} bytes, which {name} allows (after inflating)")]
+    TooLarge {
+        /// The limit's key.
+        name: &'static str,
+        /// Its value.
+        max: usize,
+    },
+    /// The body is in a form that the hub does not read.
+    #[error("{0}")]
+    MediaType(&'static str),
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within 30 s")]
+    Slow,
+    /// The hub starts or stops.
+    #[error("the hub is starting or stopping; try again in a moment")]
+    Unavailable,
+}
+
+/// What the outermost layer writes into the answer's body.
+#[derive(Debug, Clone)]
+pub(super) struct Complaint {
+    code: &'static str,
+    message: String,
+    details: Vec<Fault>,
+    /// For the log alone.
+    pub(super) cause: Option<String>,
+}
+
+impl Error {
+    /// Status, code, and the seconds after which to try again: the one table.
+    fn row(&self) -> (StatusCode, &'static str, Option<u32>) {
+        use hub::Error as H;
+        match self {
+            Self::Hub(H::Invalid(_)) | Self::Bad(_) | Self::Slow => {
+                (StatusCode::BAD_REQUEST, "invalidRequest", None)
+            }
+            Self::Hub(H::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "unauthenticated", None),
+            Self::Hub(H::Forbidden(_)) => (StatusCode::FORBIDDEN, "accessDenied", None),
+            Self::Hub(H::NotFound(_)) | Self::NoPath => {
+                (StatusCode::NOT_FOUND, "itemNotFound", None)
+            }
+            Self::Hub(H::EndpointNotFound) => (StatusCode::NOT_FOUND, "endpointNotFound", None),
+            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed", None),
+            Self::Hub(H::Conflict(_)) => (StatusCode::CONFLICT, "conflict", None),
+            Self::Hub(H::CursorTooOld) => (StatusCode::GONE, "syncStateNotFound", None),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payloadTooLarge", None),
+            Self::MediaType(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupportedMediaType",
+                None,
+            ),
+            Self::Hub(H::Limit { .. }) => (StatusCode::TOO_MANY_REQUESTS, "limitReached", None),
+            Self::Hub(H::Store(store::Error::Full)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "serviceUnavailable",
+                Some(LATER_SECS),
+            ),
+            Self::Hub(H::Store(_)) | Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "serviceUnavailable",
+                Some(SOON_SECS),
+            ),
+        }
+    }
+
+    /// The text that the caller reads.
+    fn message(&self) -> String {
+        match self {
+            Self::Hub(hub::Error::Invalid(faults)) => summary(faults),
+            Self::Hub(hub::Error::Store(store::Error::Full)) => String::from(
+                "the hub's disk is nearly full; nothing new is stored until there is room",
+            ),
+            Self::Hub(hub::Error::Store(_)) => {
+                String::from("the hub cannot reach its store; try again in a moment")
+            }
+            other => other.to_string(),
+        }
+    }
+
+    fn complaint(&self) -> Complaint {
+        let (_, code, _) = self.row();
+        let details = match self {
+            Self::Hub(hub::Error::Invalid(faults)) => faults.clone(),
+            _ => Vec::new(),
+        };
+        let cause = match self {
+            Self::Hub(hub::Error::Store(error)) => Some(error.to_string()),
+            _ => None,
+        };
+        Complaint {
+            code,
+            message: self.message(),
+            details,
+            cause,
+        }
+    }
+}
+
+/// The first fault in words, and how many more there are.
+fn summary(faults: &[Fault]) -> String {
+    let first = faults
+        .first()
+        .map(|fault| format!("{} {}", fault.target, fault.message))
+        .unwrap_or_default();
+    match faults.len() {
+        0 | 1 => first,
+        many => format!("{first} (and {} more)", many - 1),
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        self.row().0
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let (status, _, retry_after) = self.row();
+        let mut response = HttpResponse::build(status);
+        if let Some(secs) = retry_after {
+            response.insert_header((header::RETRY_AFTER, secs));
+        }
+        match self {
+            Self::Hub(hub::Error::Unauthenticated(_)) => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::Method(allowed) => {
+                response.insert_header((header::ALLOW, allowed.as_str()));
+            }
+            // Reading on would cost what the limit is to save.
+            Self::TooLarge { .. } | Self::Slow => {
+                response.force_close();
+            }
+            _ => {}
+        }
+        let mut response = response.finish();
+        response.extensions_mut().insert(self.complaint());
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Written<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<Detail<'a>>,
+    inner_error: InnerError<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    target: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct InnerError<'a> {
+    #[serde(rename = "request-id")]
+    request_id: &'a str,
+    date: String,
+}
+
+impl Complaint {
+    /// The body of the answer.
+    pub(super) fn write(&self, request_id: &str, now: Timestamp) -> Vec<u8> {
+        let details = self.details.iter().map(|fault| Detail {
+            target: &fault.target,
+            message: &fault.message,
+        });
+        let envelope = Envelope {
+            error: Written {
+                code: self.code,
+                message: &self.message,
+                details: details.collect(),
+                inner_error: InnerError {
+                    request_id,
+                    date: now.to_string(),
+                },
+            },
+        };
+        // Strings alone cannot fail to be written.
+        serde_json::to_vec(&envelope).unwrap_or_default()
+    }
+}

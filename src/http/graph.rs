@@ -1,0 +1,66 @@
+//! The retired service's call, unchanged: `POST /beta/me/notifications`.
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+
+use super::{
+    Answer, Context, Error, app_server,
+    auth::{AppServer, Send},
+    body::Body,
+    links, wire,
+};
+use crate::hub;
+
+const SUBSCRIPTION: &str = "X-UNS-ID";
+
+/// `POST /beta/me/notifications`, with a slash at the end or without.
+pub(super) async fn create(
+    caller: AppServer<Send>,
+    request: HttpRequest,
+    _accepted: Unconditional,
+    body: Body,
+    context: Data<Context>,
+) -> Answer {
+    let unsid = request.headers().get(SUBSCRIPTION);
+    let unsid =
+        unsid.ok_or_else(|| hub::Error::invalid(SUBSCRIPTION, "is missing; it names the user"))?;
+    let subject = context
+        .hub
+        .subscriber(&caller.caller.app, unsid.to_str().unwrap_or_default())?;
+    let user = links::escaped(&subject.user.as_str().replace('\'', "''"));
+    let posted = app_server::post(&context, &request, subject, &body).await?;
+    let (it, base) = (&posted.notification, context.base(&request));
+    let metadata = format!("{base}/beta/$metadata#users('{user}')/notifications/$entity");
+    let mut answer = if posted.created {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    Ok(answer
+        .insert_header(("OData-Version", "4.0"))
+        .insert_header((
+            header::LOCATION,
+            format!("{base}/beta/me/activities/{}", it.id),
+        ))
+        .json(wire::GraphNotification::of(it, metadata)))
+}
+
+/// A request without the two conditional headers that the retired service refused.
+#[derive(Debug)]
+pub(super) struct Unconditional;
+
+impl actix_web::FromRequest for Unconditional {
+    type Error = Error;
+    type Future = std::future::Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
+        let refused = [header::IF_MODIFIED_SINCE, header::IF_RANGE]
+            .into_iter()
+            .find(|name| request.headers().contains_key(name));
+        std::future::ready(match refused {
+            None => Ok(Self),
+            Some(name) => Err(Error::Bad(format!(
+                "the header {name} is not accepted here"
+            ))),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What stands around every handler: ids, the access log, metrics, the body of a refusal, a few headers.
+//!
+//! A log line names the route's template and never the path: paths hold user ids, queries hold tickets.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Context, Error, cors, error::Complaint};
+use crate::metrics::RequestLabels;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+/// How long a caller's own id of a request may be, in bytes.
+const MAX_CLIENT_REQUEST_ID: usize = 128;
+
+/// Wraps a request and its answer.
+pub(super) async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let began = Instant::now();
+    let id = Uuid::new_v4().as_hyphenated().to_string();
+    let context = Context::of(request.request())?.clone();
+    let echoed = client_request_id(request.headers());
+    let mut response = answer(request, next, &context).await?;
+    write_complaint(&mut response, &context, &id);
+    cors::name_origin(&mut response, &context);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Some(value) = echoed {
+        headers.insert(CLIENT_REQUEST_ID, value);
+    }
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    note(&response, &context, (&id, began));
+    Ok(response)
+}
+
+async fn answer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    context: &Context,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if let Some(preflight) = cors::preflight(request.request(), context) {
+        return Ok(request.into_response(preflight));
+    }
+    // Probes and metrics are answered whatever the hub does.
+    let probe = matches!(request.path(), "/healthz" | "/readyz" | "/metrics");
+    if !probe && !context.ready.is_open() {
+        let refused = HttpResponse::from_error(Error::Unavailable);
+        return Ok(request.into_response(refused));
+    }
+    Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+/// Writes the body of a refusal, now that the request's id is known.
+fn write_complaint(response: &mut ServiceResponse<BoxBody>, context: &Context, id: &str) {
+    let complaint = response
+        .response_mut()
+        .extensions_mut()
+        .remove::<Complaint>();
+    let Some(complaint) = complaint else {
+        return;
+    };
+    if let Some(cause) = &complaint.cause {
+        tracing::error!(request_id = id, cause, "a request failed in the store");
+    }
+    let body = complaint.write(id, context.hub.now());
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    let empty = HttpResponse::new(response.status());
+    let refusal = std::mem::replace(response.response_mut(), empty);
+    *response.response_mut() = refusal.set_body(BoxBody::new(body));
+}
+
+fn client_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let value = headers.get(CLIENT_REQUEST_ID)?;
+    let printable = |byte: &u8| (b' '..=b'~').contains(byte);
+    let fits = (1..=MAX_CLIENT_REQUEST_ID).contains(&value.len());
+    (fits && value.as_bytes().iter().all(printable)).then(|| value.clone())
+}
+
+fn note(response: &ServiceResponse<BoxBody>, context: &Context, (id, began): (&str, Instant)) {
+    let request = response.request();
+    let (route, method) = (template(request), method(request.method()));
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    let ms = took.as_millis();
+    tracing::info!(request_id = id, method, route, status, ms, "answered");
+    let labels = RequestLabels {
+        route,
+        method: method.to_owned(),
+        status,
+    };
+    context.metrics.request(labels, took);
+}
+
+fn template(request: &HttpRequest) -> String {
+    request
+        .match_pattern()
+        .unwrap_or_else(|| String::from("none"))
+}
+
+/// A closed set: callers may invent methods.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

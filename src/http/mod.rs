@@ -1,0 +1,233 @@
+//! The incoming door: HTTP over the hub's operations. It holds no rule and keeps nothing; it never sends a push.
+//!
+//! Each handler is: extract the caller and the request, call one operation of the hub, wrap the answer. This is the
+//! only room that names actix, and `error` the only file that knows the status of a failure. From outside in: `layers`
+//! (ids, log, metrics) around the route table below, `auth` and `body` as preconditions in the handlers' signatures,
+//! `wire` for JSON.
+
+mod app_client;
+mod app_server;
+mod auth;
+mod body;
+mod cors;
+mod demo;
+mod error;
+mod fetch;
+mod graph;
+mod layers;
+mod links;
+mod meta;
+mod oauth;
+mod path;
+mod query;
+mod reading;
+mod stream;
+mod table;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::{any::Any, fmt, net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer,
+    dev::{Extensions, Server},
+    middleware::from_fn,
+    web::{self, Data, ServiceConfig},
+};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub use demo::{Backend, DemoEntry, Entries};
+pub use error::Error;
+pub use fetch::{FetchRecorder, Fetches, fetches};
+pub use meta::Readiness;
+
+use crate::{
+    config::{self, Limits},
+    hub::Hub,
+    metrics::Metrics,
+    model::{AppHost, Channel, Fault},
+};
+use table::at;
+
+/// What every handler may ask for; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The hub.
+    pub hub: Hub,
+    /// Where requests are counted.
+    pub metrics: Metrics,
+    /// What links begin with; none: the request's own origin.
+    pub public_url: Option<Url>,
+    /// Whether requests are taken.
+    pub ready: Readiness,
+    /// What an app's push service has against a channel.
+    pub check_channel: fn(&Channel, &config::App) -> Vec<Fault>,
+    /// An app's VAPID public key in base64url.
+    pub vapid: Vapid,
+    /// Where fetches are reported.
+    pub fetches: Fetches,
+    /// Whether `/metrics` is served here, rather than on a listener of its own.
+    pub metrics_here: bool,
+    /// Ends the streams.
+    pub stop: CancellationToken,
+    /// What the demo's page asks for, under `--demo`.
+    pub demo: Option<Backend>,
+}
+
+/// Asks for an app's VAPID public key.
+pub type Vapid = Arc<dyn Fn(&AppHost) -> Option<String> + Send + Sync>;
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Context")
+    }
+}
+
+impl Context {
+    fn of(request: &HttpRequest) -> Result<&Self, Error> {
+        let context = request.app_data::<Data<Self>>();
+        context.map(|data| &***data).ok_or(Error::Unavailable)
+    }
+
+    /// What links of this request begin with.
+    fn base(&self, request: &HttpRequest) -> String {
+        links::base(self.public_url.as_ref(), request)
+    }
+}
+
+/// What a handler answers.
+type Answer = Result<HttpResponse, Error>;
+
+/// How long a keep-alive connection may rest.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the head of a request may take to arrive.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reader may block before its connection is given up.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long open requests may take when the server stops, in seconds.
+const SHUTDOWN_SECS: u64 = 8;
+/// Threads for questions to the store, a worker.
+const BLOCKING_THREADS: usize = 8;
+/// A body is asked for more once less than this waits for the socket. Small, so that what counts as handed over has
+/// left; large enough that a short answer goes out with its head in one write.
+const WRITE_BUFFER_BYTES: usize = 2048;
+
+/// Every path of the hub, one line each. Words win over `{…}` because they stand first.
+#[rustfmt::skip]
+fn routes(config: &mut ServiceConfig, metrics_here: bool) {
+    config
+        .service(at("/v1/users/{user}/notifications").get(app_server::history).post(app_server::create).done())
+        .service(at("/v1/users/{user}/notifications/{id}").get(app_server::one).delete(app_server::retract).done())
+        .service(at("/v1/users/{user}/notifications/{id}/deliveries").get(app_server::deliveries).done())
+        .service(at("/v1/users/{user}/endpoints").get(app_server::endpoints).done())
+        .service(at("/v1/users/{user}/endpoints/{endpoint}").delete(app_server::remove_endpoint).done())
+        .service(at("/v1/users/{user}/tokens").post(app_server::mint).done())
+        .service(at("/beta/me/notifications").post(graph::create).done())
+        .service(at("/beta/me/notifications/").post(graph::create).done())
+        .service(at("/oauth2/v2.0/token").post(oauth::token).done())
+        .service(at("/v1/me/endpoints").get(app_client::endpoints).done())
+        .service(at("/v1/me/endpoints/{endpoint}").put(app_client::register).delete(app_client::sign_out).done())
+        .service(at("/v1/me/notifications").get(app_client::history).done())
+        .service(at("/v1/me/notifications/delta").get(app_client::delta).done())
+        .service(at("/v1/me/notifications/stream").get(stream::open).done())
+        .service(at("/v1/me/notifications/stream/ticket").post(stream::ticket).done())
+        .service(at("/v1/me/notifications/state").post(app_client::set_many).done())
+        .service(at("/v1/me/notifications/receipts").post(app_client::receipts).done())
+        .service(at("/v1/me/notifications/{id}").get(app_client::one).patch(app_client::set).delete(app_client::delete).done())
+        .service(at("/v1/me/token").post(app_client::renew).done())
+        .service(at("/v1/apps/{host}/webpush").get(meta::web_push).done())
+        .service(at("/healthz").get(meta::health).head(meta::health).done())
+        .service(at("/readyz").get(meta::ready).head(meta::ready).done())
+        .service(at("/{tenant}/oauth2/v2.0/token").post(oauth::token).done());
+    if metrics_here {
+        config.service(at("/metrics").get(meta::metrics).done());
+    }
+    config.default_service(web::to(nothing));
+}
+
+async fn nothing() -> Answer {
+    Err(Error::NoPath)
+}
+
+/// The server on a listener, with `workers` threads. It runs while the answer is polled, and stops by its handle.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub fn listen(
+    context: Context,
+    listener: TcpListener,
+    limits: &Limits,
+    workers: usize,
+) -> std::io::Result<Server> {
+    let metrics_here = context.metrics_here;
+    let demo = context.demo.clone();
+    serve(context, listener, (limits, workers), move |config| {
+        if let Some(backend) = &demo {
+            demo::configure(backend.clone(), config);
+        }
+        routes(config, metrics_here);
+    })
+}
+
+/// A server for `/metrics` alone (`server.metrics_listen`).
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub fn listen_for_metrics(
+    context: Context,
+    listener: TcpListener,
+    limits: &Limits,
+) -> std::io::Result<Server> {
+    serve(context, listener, (limits, 1), |config| {
+        config
+            .service(at("/metrics").get(meta::metrics).done())
+            .default_service(web::to(nothing));
+    })
+}
+
+fn serve(
+    context: Context,
+    listener: TcpListener,
+    (limits, workers): (&Limits, usize),
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<Server> {
+    let workers = workers.max(1);
+    // Built once, so that all workers share it.
+    let context = Data::new(context);
+    let app = move || {
+        App::new()
+            .app_data(context.clone())
+            .wrap(from_fn(layers::around))
+            .configure(routes.clone())
+    };
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .max_connections(limits.connections.div_ceil(workers))
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_PATIENCE)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
+        .tcp_nodelay(true)
+        .on_connect(give_up_on_blocked_readers)
+        .shutdown_timeout(SHUTDOWN_SECS)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Has the system end a connection whose reader takes nothing: no body is asked for more while its connection is
+/// blocked, so none could notice.
+fn give_up_on_blocked_readers(connection: &dyn Any, _: &mut Extensions) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>() {
+        let millis = u32::try_from(READER_PATIENCE.as_millis()).unwrap_or(u32::MAX);
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
+            tracing::debug!(%error, "blocked readers of this connection are not given up");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = connection;
+}

@@ -1,0 +1,194 @@
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): an app key against a short-lived access token. Errors are
+//! written as section 5.2 says.
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    body::BoxBody,
+    http::{StatusCode, header},
+    web::{Data, Payload},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::{Context, Error, body};
+use crate::{hub, model::Secret};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// `POST /oauth2/v2.0/token`, with a tenant before it or without.
+pub(super) async fn token(
+    request: HttpRequest,
+    payload: Payload,
+    context: Data<Context>,
+) -> Result<HttpResponse, Refusal> {
+    let body = body::read(&request, payload.into_inner(), &context.hub).await?;
+    let form = Form::read(&request, &body)?;
+    if form.get("grant_type")? != Some("client_credentials") {
+        let message = "grant_type is not client_credentials";
+        return Err(match form.get("grant_type")? {
+            Some(_) => Refusal::bad("unsupported_grant_type", message),
+            None => Refusal::bad("invalid_request", message),
+        });
+    }
+    let (id, secret) = client(&request, &form)?;
+    let access = context.hub.access_token(&id, secret.expose())?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::PRAGMA, "no-cache"))
+        .json(json!({
+            "token_type": "Bearer",
+            "expires_in": hub::ACCESS_SECS,
+            "access_token": access,
+        })))
+}
+
+/// The parameters of the body.
+struct Form(Vec<(String, Secret<String>)>);
+
+impl Form {
+    fn read(request: &HttpRequest, body: &[u8]) -> Result<Self, Refusal> {
+        let media_type = request.headers().get(header::CONTENT_TYPE);
+        let media_type = media_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case(FORM) {
+            return Err(Refusal::bad(
+                "invalid_request",
+                "Content-Type is not application/x-www-form-urlencoded",
+            ));
+        }
+        let pairs = form_urlencoded::parse(body);
+        Ok(Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), Secret::new(value.into_owned())))
+                .collect(),
+        ))
+    }
+
+    /// A parameter; one without a value is left out, one that is repeated is refused (section 3.2).
+    fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut found = self.0.iter().filter(|(key, _)| key == name);
+        let first = found.next().map(|(_, value)| value.expose().as_str());
+        if found.next().is_some() {
+            return Err(Refusal::bad("invalid_request", "a parameter is repeated"));
+        }
+        Ok(first.filter(|value| !value.is_empty()))
+    }
+}
+
+/// Who the client says that it is, in the body or by HTTP Basic (section 2.3.1), not both.
+fn client(request: &HttpRequest, form: &Form) -> Result<(String, Secret<String>), Refusal> {
+    let in_body = (form.get("client_id")?, form.get("client_secret")?);
+    let header = request.headers().get(header::AUTHORIZATION);
+    match (header, in_body) {
+        (None, (Some(id), Some(secret))) => Ok((id.to_owned(), Secret::new(secret.to_owned()))),
+        (None, _) => Err(Refusal::bad(
+            "invalid_request",
+            "client_id or client_secret is missing",
+        )),
+        (Some(_), (_, Some(_))) => Err(Refusal::bad(
+            "invalid_request",
+            "the client is named in the header and in the body",
+        )),
+        (Some(header), (_, None)) => header
+            .to_str()
+            .ok()
+            .and_then(basic)
+            .ok_or_else(Refusal::unknown_client),
+    }
+}
+
+fn basic(header: &str) -> Option<(String, Secret<String>)> {
+    let (scheme, credential) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = Secret::new(String::from_utf8(STANDARD.decode(credential.trim()).ok()?).ok()?);
+    let (id, secret) = text.expose().split_once(':')?;
+    // Both were form-encoded before they were joined.
+    let decoded = |part: &str| super::path::decode(&part.replace('+', " "));
+    Some((decoded(id)?, Secret::new(decoded(secret)?)))
+}
+
+/// A refusal in OAuth's words.
+#[derive(Debug, thiserror::Error)]
+#[error("{description}")]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    description: String,
+}
+
+impl Refusal {
+    fn bad(code: &'static str, description: &str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            description: description.to_owned(),
+        }
+    }
+
+    fn unknown_client() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            code: "invalid_client",
+            description: String::from("client_id or client_secret is wrong"),
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Hub(hub::Error::Unauthenticated(_)) => Self::unknown_client(),
+            Error::Hub(hub::Error::Store(cause)) => {
+                tracing::error!(%cause, "no access token could be given");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: "temporarily_unavailable",
+                    description: String::from(
+                        "the hub cannot reach its store; try again in a moment",
+                    ),
+                }
+            }
+            Error::TooLarge { .. } => Self {
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                code: "invalid_request",
+                description: error.to_string(),
+            },
+            other => Self::bad("invalid_request", &other.to_string()),
+        }
+    }
+}
+
+impl From<hub::Error> for Refusal {
+    fn from(error: hub::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let mut response = HttpResponse::build(self.status);
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"beckon\""));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.insert_header((header::RETRY_AFTER, "5"));
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                response.force_close();
+            }
+            _ => {}
+        }
+        response
+            .insert_header((header::PRAGMA, "no-cache"))
+            .json(json!({ "error": self.code, "error_description": self.description }))
+    }
+}

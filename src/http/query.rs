@@ -1,0 +1,99 @@
+//! What stands behind the `?`: read as strictly as a body.
+
+use actix_web::HttpRequest;
+
+use super::{Error, path};
+use crate::{
+    hub::{self, Filter},
+    model::{ActionState, Fault, ReadState},
+};
+
+/// How many entries a page has where nobody says.
+const DEFAULT_TOP: usize = 100;
+/// How many at most.
+const MAX_TOP: usize = 1000;
+
+/// The decoded parameters, in the order they were sent.
+#[derive(Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the query of a request.
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Error> {
+        let text = request.uri().query().unwrap_or_default();
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        let decoded = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |raw: &str| path::decode(&raw.replace('+', " "));
+            Some((decode(name)?, decode(value)?))
+        });
+        let decoded: Option<Vec<_>> = decoded.collect();
+        decoded
+            .map(Self)
+            .ok_or_else(|| Error::Bad(String::from("the query does not decode to UTF-8")))
+    }
+
+    /// The first value of a parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// `$top`.
+    pub(super) fn top(&self) -> Result<usize, Error> {
+        let Some(text) = self.get("$top") else {
+            return Ok(DEFAULT_TOP);
+        };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let top = text
+            .parse()
+            .ok()
+            .filter(|top| digits && (1..=MAX_TOP).contains(top));
+        top.ok_or_else(|| {
+            let message = format!("is not a whole number from 1 to {MAX_TOP}");
+            hub::Error::invalid("$top", message).into()
+        })
+    }
+
+    /// The filters of a history; all faults at once.
+    pub(super) fn filter(&self) -> Result<Filter, Error> {
+        let mut faults = Vec::new();
+        let mut unknown = |name: &'static str, words: &str| {
+            faults.push(Fault::new(name, format!("is none of {words}")));
+        };
+        let filter = Filter {
+            read: self.get("readState").and_then(|text| {
+                let state = ReadState::parse(text);
+                state
+                    .is_none()
+                    .then(|| unknown("readState", "unread, read"));
+                state
+            }),
+            action: self.get("userActionState").and_then(|text| {
+                let state = ActionState::parse(text);
+                let words = "noInteraction, activated, dismissed, snoozed";
+                state.is_none().then(|| unknown("userActionState", words));
+                state
+            }),
+            group: self.get("groupName").map(str::to_owned),
+        };
+        if faults.is_empty() {
+            Ok(filter)
+        } else {
+            Err(hub::Error::Invalid(faults).into())
+        }
+    }
+
+    /// The same parameters but `without`, each as `name=value&`, to begin the query of a link with.
+    pub(super) fn kept(&self, without: &str) -> String {
+        let kept = self.0.iter().filter(|(name, _)| name != without);
+        kept.map(|(name, value)| {
+            format!(
+                "{}={}&",
+                super::links::escaped(name),
+                super::links::escaped(value)
+            )
+        })
+        .collect()
+    }
+}

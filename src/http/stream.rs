@@ -1,0 +1,257 @@
+//! Server-Sent Events: the changes of a feed as they come (WHATWG HTML, section 9.2).
+//!
+//! A stream holds a position in the feed and never a queue: it is woken by the feed's bell, reads from its position,
+//! and writes only what the connection asks for. An event's id is a cursor.
+
+use std::{convert::Infallible, fmt::Write as _, time::Duration};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::header,
+    web::{Bytes, Data},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Answer, Context, Error, READER_PATIENCE, app_client,
+    auth::{self, AppClient, Named},
+    body::{Extracting, OptionalBody},
+    query::Query,
+    wire,
+};
+use crate::{
+    hub::{Hub, Item, Listener, UserCaller},
+    model::{EndpointId, FeedPosition, Timestamp},
+    store::FeedBell,
+};
+
+/// How often a comment says that the stream is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How many changes are read, and written in one piece, at a time.
+const PIECE: usize = 16;
+
+/// `POST /v1/me/notifications/stream/ticket`.
+pub(super) async fn ticket(
+    client: AppClient<Named>,
+    body: OptionalBody,
+    context: Data<Context>,
+) -> Answer {
+    let from = wire::ticket(&body.0)?;
+    let from = app_client::cursor(&context, &client.caller.subject, from).await?;
+    let caller = UserCaller {
+        endpoint: client.endpoint,
+        ..client.caller
+    };
+    let (ticket, expires) = context.hub.ticket(caller, from)?;
+    Ok(HttpResponse::Created().json(wire::Ticket::of(&ticket, expires)))
+}
+
+/// Who opens a stream, by its credential or by a ticket.
+#[derive(Debug)]
+pub(super) struct Opener {
+    client: AppClient,
+    from: Option<FeedPosition>,
+}
+
+impl FromRequest for Opener {
+    type Error = Error;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let by_credential = AppClient::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let query = Query::of(&request)?;
+            let Some(ticket) = query.get("ticket") else {
+                let client = by_credential.await?;
+                return Ok(Self { client, from: None });
+            };
+            let hub = &Context::of(&request)?.hub;
+            let ticket = hub.take_ticket(ticket)?;
+            auth::leave_app(&request, &ticket.caller);
+            let client = AppClient::by_ticket(ticket.caller);
+            if let Some(endpoint) = &client.endpoint {
+                hub.seen(&client.caller.subject, endpoint).await?;
+            }
+            Ok(Self {
+                client,
+                from: ticket.from,
+            })
+        })
+    }
+}
+
+/// `GET /v1/me/notifications/stream`.
+pub(super) async fn open(opener: Opener, request: HttpRequest, context: Data<Context>) -> Answer {
+    let hub = &context.hub;
+    let subject = opener.client.subject();
+    // Before the head is read, so that nothing falls between the two.
+    let bell = hub.watch(&subject);
+    let listener = hub.listen(&subject, opener.client.endpoint.clone())?;
+    let position = match asked_from(&request)? {
+        Some(cursor) => hub.open_cursor(&subject, &cursor).await?,
+        None => match opener.from {
+            Some(from) => from,
+            None => hub.head(subject).await?,
+        },
+    };
+    let events = Events::new(&context, opener.client, (bell, listener), position);
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(futures_util::stream::unfold(events, Events::next)))
+}
+
+/// The cursor that a request names: where a stream broke off wins over where it was to begin.
+fn asked_from(request: &HttpRequest) -> Result<Option<String>, Error> {
+    let last = request.headers().get("last-event-id");
+    let last = last
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| !id.is_empty());
+    match last {
+        Some(last) => Ok(Some(last.to_owned())),
+        None => Ok(Query::of(request)?.get("$deltatoken").map(str::to_owned)),
+    }
+}
+
+/// An open stream.
+struct Events {
+    hub: Hub,
+    stop: CancellationToken,
+    caller: UserCaller,
+    endpoint: Option<EndpointId>,
+    bell: FeedBell,
+    /// Counts the stream in for as long as it lives.
+    _listener: Listener,
+    position: FeedPosition,
+    /// Whether there may be something after the position.
+    behind: bool,
+    beat_at: Timestamp,
+    /// When the last piece was handed to the connection, which asks for the next once it has room.
+    handed: Option<Timestamp>,
+}
+
+/// Why a resting stream goes on.
+enum Woken {
+    Ended,
+    Moved,
+    Beat,
+}
+
+impl Events {
+    fn new(
+        context: &Context,
+        client: AppClient,
+        (bell, listener): (FeedBell, Listener),
+        position: FeedPosition,
+    ) -> Self {
+        Self {
+            hub: context.hub.clone(),
+            stop: context.stop.clone(),
+            caller: client.caller,
+            endpoint: client.endpoint,
+            bell,
+            _listener: listener,
+            position,
+            behind: true,
+            beat_at: context.hub.now(),
+            handed: None,
+        }
+    }
+
+    /// The next piece; nothing, where the stream ends.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let now = self.hub.now();
+        let blocked = self
+            .handed
+            .is_some_and(|at| now.since(at) > READER_PATIENCE);
+        if blocked {
+            return None;
+        }
+        // The first comes at once, so that the client sees that the stream is open.
+        let piece = if self.handed.is_none() {
+            self.beat()
+        } else {
+            self.piece().await?
+        };
+        self.handed = Some(self.hub.now());
+        Some((Ok(piece), self))
+    }
+
+    async fn piece(&mut self) -> Option<Bytes> {
+        loop {
+            if !self.may_go_on().await {
+                return None;
+            }
+            if self.behind {
+                let events = self.read().await?;
+                if !events.is_empty() {
+                    return Some(events);
+                }
+                continue;
+            }
+            match self.rest().await {
+                Woken::Ended => return None,
+                Woken::Moved => self.behind = true,
+                Woken::Beat => return self.may_go_on().await.then(|| self.beat()),
+            }
+        }
+    }
+
+    async fn rest(&mut self) -> Woken {
+        let clock = self.hub.clock();
+        tokio::select! {
+            () = self.stop.cancelled() => Woken::Ended,
+            () = clock.sleep_until(self.caller.expires) => Woken::Ended,
+            () = self.bell.moved() => Woken::Moved,
+            () = clock.sleep_until(self.beat_at) => Woken::Beat,
+        }
+    }
+
+    fn beat(&mut self) -> Bytes {
+        self.beat_at = self.hub.now().plus(HEARTBEAT);
+        Bytes::from_static(b": beckon\n\n")
+    }
+
+    /// Whether the credential, the endpoint, the app and the hub are still there.
+    async fn may_go_on(&self) -> bool {
+        let subject = &self.caller.subject;
+        if self.stop.is_cancelled()
+            || self.hub.app(&subject.app).is_none()
+            || !self.hub.still_good(&self.caller)
+        {
+            return false;
+        }
+        match &self.endpoint {
+            None => true,
+            Some(endpoint) => self.hub.seen(subject, endpoint).await.is_ok(),
+        }
+    }
+
+    /// What comes after the position, as events. A feed that reaches no longer back to it ends the stream: the
+    /// client learns the rest when it comes again.
+    async fn read(&mut self) -> Option<Bytes> {
+        let subject = self.caller.subject.clone();
+        let page = self
+            .hub
+            .delta(subject, Some(self.position), PIECE)
+            .await
+            .ok()?;
+        self.position = page.position;
+        self.behind = page.more;
+        let mut text = String::new();
+        for item in &page.items {
+            self.write(&mut text, item)?;
+        }
+        Some(text.into())
+    }
+
+    fn write(&self, text: &mut String, item: &Item) -> Option<()> {
+        let id = self.hub.cursor(&self.caller.subject, item.position());
+        // JSON holds no line break, so it is one line of data.
+        let data = serde_json::to_string(&wire::DeltaItem::from(item)).ok()?;
+        writeln!(text, "event: change\nid: {id}\ndata: {data}\n").ok()
+    }
+}

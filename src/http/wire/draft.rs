@@ -1,0 +1,398 @@
+//! A post: JSON into a [`Draft`], with every check of the contract.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::fields::{Faults, Fields, whole};
+use crate::{
+    config::Limits,
+    hub,
+    model::{AppHost, Draft, Fallback, Platform, Priority, Timestamp, Ttl, VisualContent},
+};
+
+const PLATFORMS: &str = "platformTypes";
+const DELAY: &str = "fallbackDelayInSeconds";
+/// The longest delay of a fallback.
+const MAX_DELAY: Duration = Duration::from_secs(600);
+
+/// What a post is checked against.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct DraftRules<'a> {
+    /// Whose post it is.
+    pub(in super::super) app: &'a AppHost,
+    /// The limits of texts.
+    pub(in super::super) limits: &'a Limits,
+    /// The shortest delay of a fallback.
+    pub(in super::super) min_delay: Duration,
+    /// The present moment.
+    pub(in super::super) now: Timestamp,
+}
+
+/// Reads a post.
+///
+/// # Errors
+/// `Forbidden` where it names another app; `Invalid` with all its faults.
+pub(in super::super) fn draft(
+    body: &Map<String, Value>,
+    rules: &DraftRules<'_>,
+) -> Result<Draft, hub::Error> {
+    let faults = Faults::default();
+    let fields = Fields::of(body, &faults);
+    if let Some(host) = fields.text("targetHostName") {
+        own_host(host, rules.app)?;
+    }
+    let ids = ("server.limits.app_id", rules.limits.app_id);
+    let policy = fields.object("targetPolicy");
+    let (raw, visual) = payload(&fields, rules);
+    let draft = Draft {
+        app_id: owned(fields.filled_text("appNotificationId", ids)),
+        group: owned(fields.text_within("groupName", ids)),
+        platforms: policy.and_then(|policy| platforms(&policy)),
+        raw,
+        visual,
+        display_ttl: display_ttl(&fields),
+        expires: expires(&fields, rules.now),
+        priority: fields
+            .word("priority", "one of None, High, Low", Priority::parse)
+            .unwrap_or_default(),
+        fallback: None,
+    };
+    let fallback = fallback(&fields, &draft, rules);
+    faults.finish(Some(Draft { fallback, ..draft }))
+}
+
+fn own_host(host: &str, app: &AppHost) -> Result<(), hub::Error> {
+    match AppHost::parse(host) {
+        Ok(host) if host == *app => Ok(()),
+        _ => Err(hub::Error::Forbidden(
+            "targetHostName is another app than this credential's",
+        )),
+    }
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(str::to_owned)
+}
+
+/// The platforms that `fields` names, each once.
+fn platforms(fields: &Fields<'_>) -> Option<Vec<Platform>> {
+    let names = fields.texts(PLATFORMS)?;
+    if names.is_empty() {
+        fields.fault(PLATFORMS, "is empty; leave it out to mean all platforms");
+    }
+    let mut found = Vec::new();
+    let mut unknown = false;
+    for name in names {
+        match Platform::parse(name) {
+            Some(platform) if !found.contains(&platform) => found.push(platform),
+            Some(_) => {}
+            None => unknown = true,
+        }
+    }
+    if unknown {
+        fields.fault(
+            PLATFORMS,
+            "names others than windows, iOS, android, webPush",
+        );
+    }
+    Some(found)
+}
+
+fn payload(fields: &Fields<'_>, rules: &DraftRules<'_>) -> (Option<String>, Option<VisualContent>) {
+    fields.require("payload");
+    let Some(payload) = fields.object("payload") else {
+        return (None, None);
+    };
+    if !payload.has("rawContent") && !payload.has("visualContent") {
+        fields.fault("payload", "has neither rawContent nor visualContent");
+    }
+    let limit = ("server.limits.raw_content", rules.limits.raw_content);
+    let raw = owned(payload.filled_text("rawContent", limit));
+    (raw, visual(&payload, rules.limits))
+}
+
+fn visual(fields: &Fields<'_>, limits: &Limits) -> Option<VisualContent> {
+    let content = fields.object("visualContent")?;
+    content.require("title");
+    let title = content.filled_text("title", ("server.limits.title", limits.title));
+    let body = content.text_within("body", ("server.limits.visual_body", limits.visual_body));
+    Some(VisualContent {
+        title: title?.to_owned(),
+        body: owned(body),
+    })
+}
+
+/// The retired service took a number, and its samples sent a string.
+fn display_ttl(fields: &Fields<'_>) -> Option<Ttl> {
+    let what = "a whole number of seconds from 1 to 2147483647";
+    fields.typed("displayTimeToLive", what, |value| {
+        let secs = match value {
+            Value::Number(number) => whole(number),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        secs.and_then(Ttl::from_secs)
+    })
+}
+
+fn expires(fields: &Fields<'_>, now: Timestamp) -> Option<Timestamp> {
+    const NAME: &str = "expirationDateTime";
+    let expires = fields.moment(NAME)?;
+    let latest = now.plus(hub::MAX_EXPIRY);
+    if expires <= now {
+        fields.fault(NAME, "is not in the future");
+    } else if expires > latest {
+        fields.fault(
+            NAME,
+            format!("is more than 30 days ahead; the latest is {latest}"),
+        );
+    }
+    Some(expires)
+}
+
+fn fallback(fields: &Fields<'_>, draft: &Draft, rules: &DraftRules<'_>) -> Option<Fallback> {
+    let policy = fields.object("fallbackPolicy")?;
+    policy.require("endpointFallback");
+    let endpoint = policy.object("endpointFallback")?;
+    if draft.priority != Priority::High {
+        fields.fault("fallbackPolicy", "needs priority High");
+    }
+    let shows_by_itself = fields
+        .value("payload")
+        .and_then(|payload| payload.get("visualContent"))
+        .is_some_and(|content| !content.is_null());
+    if shows_by_itself {
+        fields.fault(
+            "fallbackPolicy",
+            "is for raw notifications, without payload.visualContent",
+        );
+    }
+    endpoint.require("visualContent");
+    Some(Fallback {
+        platforms: fallback_platforms(&endpoint, draft),
+        delay: delay(&endpoint, rules.min_delay).unwrap_or(MAX_DELAY),
+        visual: visual(&endpoint, rules.limits)?,
+    })
+}
+
+fn fallback_platforms(endpoint: &Fields<'_>, draft: &Draft) -> Vec<Platform> {
+    endpoint.require(PLATFORMS);
+    let platforms = platforms(endpoint).unwrap_or_default();
+    if platforms.iter().any(|platform| !draft.targets(*platform)) {
+        endpoint.fault(PLATFORMS, "names a platform that targetPolicy does not");
+    }
+    platforms
+}
+
+/// Fractions of a second are for tests that lower the bound below one.
+fn delay(endpoint: &Fields<'_>, min: Duration) -> Option<Duration> {
+    endpoint.require(DELAY);
+    let least = min.as_secs_f64();
+    let what =
+        format!("a whole number of seconds from {least} (delivery.min_fallback_delay) to 600");
+    endpoint.typed(DELAY, &what, |value| {
+        let number = value.as_number()?;
+        let delay = match whole(number) {
+            Some(secs) => Duration::from_secs(u64::try_from(secs).ok()?),
+            None if min < Duration::from_secs(1) => {
+                Duration::try_from_secs_f64(number.as_f64()?).ok()?
+            }
+            None => return None,
+        };
+        (min..=MAX_DELAY).contains(&delay).then_some(delay)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-24T12:00:00Z";
+
+    fn read(body: &str) -> Result<Draft, hub::Error> {
+        let app = AppHost::parse("a.example").unwrap();
+        let rules = DraftRules {
+            app: &app,
+            limits: &Limits::default(),
+            min_delay: Duration::from_secs(60),
+            now: NOW.parse().unwrap(),
+        };
+        let Value::Object(body) = serde_json::from_str(body).unwrap() else {
+            panic!("{body} is no object");
+        };
+        draft(&body, &rules)
+    }
+
+    fn check(body: &str, expected: &[&str]) {
+        let found = match read(body) {
+            Ok(_) => Vec::new(),
+            Err(hub::Error::Invalid(faults)) => faults
+                .into_iter()
+                .map(|fault| fault.target.into_owned())
+                .collect(),
+            Err(other) => panic!("{body}: {other}"),
+        };
+        assert_eq!(found, expected, "{body}");
+    }
+
+    /// A good post with more members.
+    fn with(more: &str) -> String {
+        format!(r#"{{"payload":{{"rawContent":"r"}},{more}}}"#)
+    }
+
+    #[test]
+    fn contents() {
+        check(r#"{"payload":{"rawContent":"r"}}"#, &[]);
+        check(r#"{"payload":{"visualContent":{"title":"t"}}}"#, &[]);
+        check(
+            r#"{"payload":{"visualContent":{"title":"t","body":""}},"new":1}"#,
+            &[],
+        );
+        check("{}", &["payload"]);
+        check(r#"{"payload":null}"#, &["payload"]);
+        check(r#"{"payload":[]}"#, &["payload"]);
+        check(r#"{"payload":{}}"#, &["payload"]);
+        check(r#"{"payload":{"rawContent":""}}"#, &["payload.rawContent"]);
+        check(r#"{"payload":{"rawContent":{}}}"#, &["payload.rawContent"]);
+        check(
+            r#"{"payload":{"visualContent":{}}}"#,
+            &["payload.visualContent.title"],
+        );
+        check(
+            r#"{"payload":{"visualContent":{"title":"","body":1}}}"#,
+            &["payload.visualContent.title", "payload.visualContent.body"],
+        );
+        let long = |name: &str, len: usize| {
+            format!(r#"{{"payload":{{"{name}":"{}"}}}}"#, "é".repeat(len / 2))
+        };
+        check(&long("rawContent", 32 << 10), &[]);
+        check(&long("rawContent", (32 << 10) + 2), &["payload.rawContent"]);
+    }
+
+    #[test]
+    fn members() {
+        for good in [
+            r#""displayTimeToLive":60"#,
+            r#""displayTimeToLive":"60""#,
+            r#""displayTimeToLive":60.0"#,
+            r#""priority":"hIGH""#,
+            r#""targetPolicy":{"platformTypes":["windows","ios","WEBPUSH"]}"#,
+            r#""targetPolicy":{}"#,
+            r#""expirationDateTime":"2026-12-24T12:00:00Z""#,
+            r#""groupName":null"#,
+            r#""targetHostName":"A.Example""#,
+        ] {
+            check(&with(good), &[]);
+        }
+        for (bad, target) in [
+            (r#""displayTimeToLive":0"#, "displayTimeToLive"),
+            (r#""displayTimeToLive":2147483648"#, "displayTimeToLive"),
+            (r#""displayTimeToLive":1.5"#, "displayTimeToLive"),
+            (r#""displayTimeToLive":"soon""#, "displayTimeToLive"),
+            (r#""displayTimeToLive":true"#, "displayTimeToLive"),
+            (r#""priority":"urgent""#, "priority"),
+            (r#""priority":1"#, "priority"),
+            (
+                r#""targetPolicy":{"platformTypes":[]}"#,
+                "targetPolicy.platformTypes",
+            ),
+            (
+                r#""targetPolicy":{"platformTypes":["phone"]}"#,
+                "targetPolicy.platformTypes",
+            ),
+            (
+                r#""targetPolicy":{"platformTypes":[1]}"#,
+                "targetPolicy.platformTypes",
+            ),
+            (r#""targetPolicy":[]"#, "targetPolicy"),
+            (
+                r#""expirationDateTime":"2026-11-24T12:00:00Z""#,
+                "expirationDateTime",
+            ),
+            (
+                r#""expirationDateTime":"2026-12-24T12:00:01Z""#,
+                "expirationDateTime",
+            ),
+            (r#""expirationDateTime":"tomorrow""#, "expirationDateTime"),
+            (r#""appNotificationId":"""#, "appNotificationId"),
+            (r#""groupName":5"#, "groupName"),
+            (r#""targetHostName":5"#, "targetHostName"),
+        ] {
+            check(&with(bad), &[target]);
+        }
+    }
+
+    #[test]
+    fn fallbacks() {
+        let policy = |inner: &str| {
+            with(&format!(
+                r#""priority":"High","fallbackPolicy":{{"endpointFallback":{{{inner}}}}}"#
+            ))
+        };
+        let visual = r#""visualContent":{"title":"t"}"#;
+        let at = |name: &str| format!("fallbackPolicy.endpointFallback.{name}");
+        check(
+            &policy(&format!(
+                r#""platformTypes":["iOS"],"fallbackDelayInSeconds":60,{visual}"#
+            )),
+            &[],
+        );
+        check(
+            &policy(&format!(
+                r#""platformTypes":["iOS"],"fallbackDelayInSeconds":600,{visual}"#
+            )),
+            &[],
+        );
+        for delay in ["59", "601", "60.5", "\"60\"", "-1"] {
+            let inner =
+                format!(r#""platformTypes":["iOS"],"fallbackDelayInSeconds":{delay},{visual}"#);
+            check(&policy(&inner), &[&at("fallbackDelayInSeconds")]);
+        }
+        check(
+            &policy(""),
+            &[
+                &at("visualContent"),
+                &at("platformTypes"),
+                &at("fallbackDelayInSeconds"),
+            ],
+        );
+        check(
+            &with(r#""fallbackPolicy":{}"#),
+            &["fallbackPolicy.endpointFallback"],
+        );
+        let whole = format!(
+            r#""fallbackPolicy":{{"endpointFallback":{{"platformTypes":["iOS"],"fallbackDelayInSeconds":60,{visual}}}}}"#
+        );
+        check(&with(&whole), &["fallbackPolicy"]);
+        check(
+            &format!(r#"{{"payload":{{{visual}}},"priority":"High",{whole}}}"#),
+            &["fallbackPolicy"],
+        );
+        check(
+            &with(&format!(
+                r#""priority":"High","targetPolicy":{{"platformTypes":["android"]}},{whole}"#
+            )),
+            &[&at("platformTypes")],
+        );
+    }
+
+    #[test]
+    fn all_faults_are_named_at_once() {
+        check(
+            r#"{"priority":7,"displayTimeToLive":0,"groupName":[],"payload":{"rawContent":1}}"#,
+            &[
+                "payload.rawContent",
+                "groupName",
+                "displayTimeToLive",
+                "priority",
+            ],
+        );
+    }
+
+    #[test]
+    fn another_app_is_forbidden() {
+        let other = read(&with(r#""targetHostName":"b.example""#));
+        assert!(matches!(other, Err(hub::Error::Forbidden(_))), "{other:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! A registration: JSON into a [`Registration`].
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::fields::{Faults, Fields};
+use crate::{
+    config::App,
+    hub::{self, Registration},
+    model::{
+        ApnsEnvironment, Channel, ChannelKind, DeviceToken, EndpointId, Fault, Platform, Secret,
+        Timestamp, WebPushKeys,
+    },
+};
+
+/// Limits that no key sets: what the texts of a registration are at most, in bytes.
+const NAME: (&str, usize) = ("the hub", 256);
+const LOCALE: (&str, usize) = ("the hub", 64);
+const TOKEN: (&str, usize) = ("the hub", 4096);
+const ADDRESS: (&str, usize) = ("the hub", 2048);
+
+/// Browsers write base64url without padding, some libraries with it.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a registration is checked against.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct RegistrationRules<'a> {
+    /// Whose it is.
+    pub(in super::super) app: &'a App,
+    /// Whether the app's push service would take the channel.
+    pub(in super::super) check_channel: fn(&Channel, &App) -> Vec<Fault>,
+    /// The present moment.
+    pub(in super::super) now: Timestamp,
+}
+
+/// Reads a registration of the endpoint `id`.
+///
+/// # Errors
+/// `Invalid` with all its faults.
+pub(in super::super) fn registration(
+    id: EndpointId,
+    body: &Map<String, Value>,
+    rules: &RegistrationRules<'_>,
+) -> Result<Registration, hub::Error> {
+    let faults = Faults::default();
+    let fields = Fields::of(body, &faults);
+    fields.require("channel");
+    let channel = fields.object("channel").and_then(|it| channel(&it, rules));
+    let platform = platform(&fields, channel.as_ref().map(Channel::kind));
+    let optional = Optional::read(&fields, rules.now);
+    if let (Some(channel), true) = (&channel, faults.is_empty()) {
+        let refused = (rules.check_channel)(channel, rules.app);
+        if !refused.is_empty() {
+            return Err(hub::Error::Invalid(refused));
+        }
+    }
+    let registration = channel
+        .zip(platform)
+        .map(|(channel, platform)| Registration {
+            id,
+            platform,
+            channel,
+            display_name: optional.display_name,
+            locale: optional.locale,
+            state_sync: optional.state_sync && platform == Platform::WebPush,
+            shared: optional.shared,
+            expires: optional.expires,
+        });
+    faults.finish(registration)
+}
+
+/// What may be left out.
+struct Optional {
+    display_name: Option<String>,
+    locale: Option<String>,
+    state_sync: bool,
+    shared: bool,
+    expires: Option<Timestamp>,
+}
+
+impl Optional {
+    fn read(fields: &Fields<'_>, now: Timestamp) -> Self {
+        let tag = |text: &str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            (!text.is_empty() && text.bytes().all(fits)).then(|| text.to_owned())
+        };
+        let locale = fields.text_within("locale", LOCALE);
+        let expires = fields.moment("expirationDateTime");
+        if expires.is_some_and(|expires| expires <= now) {
+            fields.fault("expirationDateTime", "is not in the future");
+        }
+        Self {
+            display_name: fields.text_within("displayName", NAME).map(str::to_owned),
+            locale: locale.and_then(|_| fields.word("locale", "a language tag such as de-CH", tag)),
+            state_sync: fields.flag("stateSync").unwrap_or_default(),
+            shared: fields.flag("shared").unwrap_or_default(),
+            expires,
+        }
+    }
+}
+
+/// The platform as given, or as the channel says; they may not contradict each other.
+fn platform(fields: &Fields<'_>, kind: Option<ChannelKind>) -> Option<Platform> {
+    let what = "one of windows, iOS, android, webPush";
+    let given = fields.word("platform", what, Platform::parse);
+    let said = kind?.platform();
+    match (given, said) {
+        (Some(given), Some(said)) if given != said => {
+            fields.fault(
+                "platform",
+                format!("contradicts the channel, which says {}", said.as_str()),
+            );
+            None
+        }
+        (None, None) => {
+            fields.require("platform");
+            None
+        }
+        (given, said) => given.or(said),
+    }
+}
+
+fn channel(fields: &Fields<'_>, rules: &RegistrationRules<'_>) -> Option<Channel> {
+    const KINDS: [ChannelKind; 5] = [
+        ChannelKind::Apns,
+        ChannelKind::Fcm,
+        ChannelKind::WebPush,
+        ChannelKind::Wns,
+        ChannelKind::None,
+    ];
+    fields.require("type");
+    let kind = fields.word("type", "one of apns, fcm, webPush, wns, none", |text| {
+        KINDS
+            .into_iter()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    })?;
+    if !rules.app.reaches(kind) {
+        let section = kind.as_str().to_ascii_lowercase();
+        fields.fault(
+            "type",
+            format!("is not configured for this app; its operator adds [app.{section}]"),
+        );
+        return None;
+    }
+    match kind {
+        ChannelKind::Apns => apns(fields),
+        ChannelKind::Fcm => {
+            fields.require("registrationToken");
+            let token = fields.filled_text("registrationToken", TOKEN)?;
+            Some(Channel::Fcm {
+                registration_token: Secret::new(token.to_owned()),
+            })
+        }
+        ChannelKind::WebPush => web_push(fields),
+        ChannelKind::Wns => Some(Channel::Wns {
+            channel_uri: address(fields, "channelUri")?,
+        }),
+        ChannelKind::None => Some(Channel::None),
+    }
+}
+
+fn apns(fields: &Fields<'_>) -> Option<Channel> {
+    fields.require("deviceToken");
+    let token = fields.word(
+        "deviceToken",
+        "2 to 400 hex digits, an even number",
+        DeviceToken::parse,
+    );
+    let topic = fields.filled_text("topic", NAME).map(str::to_owned);
+    let what = "production or sandbox";
+    let environment = fields.word("environment", what, ApnsEnvironment::parse);
+    Some(Channel::Apns {
+        device_token: token?,
+        topic,
+        environment,
+    })
+}
+
+/// A `PushSubscription.toJSON()` (Push API, section 8).
+fn web_push(fields: &Fields<'_>) -> Option<Channel> {
+    let endpoint = address(fields, "endpoint");
+    fields.require("keys");
+    let keys = fields.object("keys").and_then(|keys| web_push_keys(&keys));
+    let what = "a P-256 public key: 65 bytes in base64url";
+    let vapid = fields.word("vapidPublicKey", what, point);
+    let expires = fields.typed("expirationTime", "a number of milliseconds", |value| {
+        let millis = value.as_f64().filter(|millis| *millis >= 0.0)?;
+        Some(Timestamp::from_millis(millis as u64))
+    });
+    Some(Channel::WebPush {
+        endpoint: endpoint?,
+        keys: keys?,
+        vapid_public_key: vapid.map(Vec::from),
+        expires,
+    })
+}
+
+fn web_push_keys(keys: &Fields<'_>) -> Option<WebPushKeys> {
+    keys.require("p256dh");
+    keys.require("auth");
+    let p256dh = keys.word("p256dh", "a P-256 public key: 65 bytes in base64url", point);
+    let auth = keys.word("auth", "16 bytes in base64url", |text| {
+        <[u8; 16]>::try_from(BASE64URL.decode(text).ok()?).ok()
+    });
+    Some(WebPushKeys {
+        p256dh: p256dh?,
+        auth: Secret::new(auth?),
+    })
+}
+
+/// An uncompressed point begins with 4 (SEC 1, section 2.3.3).
+fn point(text: &str) -> Option<[u8; 65]> {
+    let bytes = <[u8; 65]>::try_from(BASE64URL.decode(text).ok()?).ok()?;
+    (bytes[0] == 4).then_some(bytes)
+}
+
+fn address(fields: &Fields<'_>, name: &str) -> Option<Secret<String>> {
+    fields.require(name);
+    fields.filled_text(name, ADDRESS)?;
+    fields.word(name, "an https URL without user and fragment", |text| {
+        let url = Url::parse(text).ok()?;
+        let plain =
+            url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        (url.scheme() == "https" && url.has_host() && plain).then(|| Secret::new(text.to_owned()))
+    })
+}

@@ -1,11 +1,10 @@
 /** An answer that is no success, in the hub's words. */
 export class Refused extends Error {
-  /** @param {number} status @param {{code?: string, message?: string, details?: {target: string, message: string}[]}} error */
-  constructor(status, error) {
-    super(error.message ?? `The hub answered ${status}.`);
-    this.status = status;
-    this.details = error.details ?? [];
-  }
+	constructor(status, error) {
+		super(error.message ?? `The hub answered ${status}.`);
+		this.status = status;
+		this.details = error.details ?? [];
+	}
 }
 
 /** No answer at all: the hub is not there. */
@@ -15,7 +14,7 @@ let whenAway = () => {};
 
 /** Says whom to tell when a request finds no hub. */
 export function onAway(listener) {
-  whenAway = listener;
+	whenAway = listener;
 }
 
 /**
@@ -26,40 +25,40 @@ export function onAway(listener) {
  * @returns {Promise<any>} the JSON of the answer, or null without one
  */
 export async function call(method, path, { token, body } = {}) {
-  const headers = {};
-  if (token) headers.authorization = `Bearer ${token}`;
-  if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await reach(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
-  const text = await answer.text().catch(() => "");
-  const json = parse(text);
-  if (!answer.ok) throw new Refused(answer.status, json?.error ?? {});
-  return json;
+	const headers = {};
+	if (token) headers.authorization = `Bearer ${token}`;
+	if (body !== undefined) headers["content-type"] = "application/json";
+	const answer = await reach(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+	const text = await answer.text().catch(() => "");
+	const json = parse(text);
+	if (!answer.ok) throw new Refused(answer.status, json?.error ?? {});
+	return json;
 }
 
 async function reach(path, request) {
-  try {
-    return await fetch(path, request);
-  } catch {
-    whenAway();
-    throw new Away("The hub does not answer.");
-  }
+	try {
+		return await fetch(path, request);
+	} catch {
+		whenAway();
+		throw new Away("The hub does not answer.");
+	}
 }
 
 function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
 }
 
 /** Whether the hub takes work; never throws. */
 export async function ready() {
-  try {
-    return (await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(1500) })).ok;
-  } catch {
-    return false;
-  }
+	try {
+		return (await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(1500) })).ok;
+	} catch {
+		return false;
+	}
 }
 
 /** What the demo is made of: person, key, devices. */
@@ -73,63 +72,59 @@ export const arrivals = async (device) => (await call("GET", `/demo/arrivals?dev
 
 /** The app server's door, for one person. */
 export class AppServer {
-  constructor({ user, appKey }) {
-    this.path = `/v1/users/${encodeURIComponent(user)}/notifications`;
-    this.token = appKey;
-  }
+	constructor({ user, appKey }) {
+		this.path = `/v1/users/${encodeURIComponent(user)}/notifications`;
+		this.token = appKey;
+	}
 
-  post(notification) {
-    return call("POST", this.path, { token: this.token, body: notification });
-  }
+	post(notification) {
+		return call("POST", this.path, { token: this.token, body: notification });
+	}
 
-  async list(filter) {
-    const only = filter === "all" ? "" : `&readState=${filter}`;
-    return (await call("GET", `${this.path}?$top=30${only}`, { token: this.token })).value;
-  }
+	async list(filter) {
+		const only = filter === "all" ? "" : `&readState=${filter}`;
+		return (await call("GET", `${this.path}?$top=30${only}`, { token: this.token })).value;
+	}
 
-  async deliveries(id) {
-    return (await call("GET", `${this.path}/${encodeURIComponent(id)}/deliveries`, { token: this.token })).value;
-  }
+	async deliveries(id) {
+		return (await call("GET", `${this.path}/${encodeURIComponent(id)}/deliveries`, { token: this.token })).value;
+	}
 }
 
 /** A device's door. */
 export class Client {
-  constructor(token) {
-    this.token = token;
-  }
+	constructor(token) {
+		this.token = token;
+	}
 
-  #call(method, path, body) {
-    return call(method, `/v1/me/notifications${path}`, { token: this.token, body });
-  }
+	#call(method, path, body) {
+		return call(method, `/v1/me/notifications${path}`, { token: this.token, body });
+	}
 
-  /**
-   * All changes since a cursor.
-   * @param {string|null} cursor
-   * @returns {Promise<{changes: any[], cursor: string}>}
-   */
-  async delta(cursor) {
-    const changes = [];
-    let path = `/delta${cursor ? `?$deltatoken=${encodeURIComponent(cursor)}` : ""}`;
-    for (;;) {
-      const page = await this.#call("GET", path);
-      changes.push(...page.value);
-      const next = page["@odata.nextLink"];
-      if (!next) return { changes, cursor: tokenOf(page["@odata.deltaLink"]) };
-      path = `/delta${new URL(next, location.href).search}`;
-    }
-  }
+	/** All changes since a cursor, or from the beginning. */
+	async delta(cursor) {
+		const changes = [];
+		let path = `/delta${cursor ? `?$deltatoken=${encodeURIComponent(cursor)}` : ""}`;
+		for (;;) {
+			const page = await this.#call("GET", path);
+			changes.push(...page.value);
+			const next = page["@odata.nextLink"];
+			if (!next) return { changes, cursor: tokenOf(page["@odata.deltaLink"]) };
+			path = `/delta${new URL(next, location.href).search}`;
+		}
+	}
 
-  patch(id, set) {
-    return this.#call("PATCH", `/${encodeURIComponent(id)}`, set);
-  }
+	patch(id, set) {
+		return this.#call("PATCH", `/${encodeURIComponent(id)}`, set);
+	}
 
-  remove(id) {
-    return this.#call("DELETE", `/${encodeURIComponent(id)}`);
-  }
+	remove(id) {
+		return this.#call("DELETE", `/${encodeURIComponent(id)}`);
+	}
 
-  receipts(shown, upTo) {
-    return this.#call("POST", "/receipts", shown.length ? { shown, upTo } : { upTo });
-  }
+	receipts(shown, upTo) {
+		return this.#call("POST", "/receipts", shown.length ? { shown, upTo } : { upTo });
+	}
 }
 
 const tokenOf = (link) => new URL(link, location.href).searchParams.get("$deltatoken");

@@ -1,52 +1,48 @@
-const textOf = (body) => {
-  if (!body) return "";
-  if (body.text !== undefined) return body.text;
-  return new TextDecoder().decode(bytesOf(body));
-};
-
 /** The bytes of a body as the doubles write it. */
 export function bytesOf(body) {
-  if (body?.text !== undefined) return new TextEncoder().encode(body.text);
-  return Uint8Array.from(atob(body?.base64 ?? ""), (letter) => letter.charCodeAt(0));
+	if (body?.text !== undefined) return new TextEncoder().encode(body.text);
+	return Uint8Array.from(atob(body?.base64 ?? ""), (letter) => letter.charCodeAt(0));
 }
 
+/** The same as text. */
+export const textOf = (body) => body?.text ?? new TextDecoder().decode(bytesOf(body));
+
 const parse = (text) => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
+	try {
+		return JSON.parse(text);
+	} catch {
+		return {};
+	}
 };
 
 const READERS = {
-  apns(push) {
-    const payload = parse(textOf(push.body));
-    const alert = payload.aps?.alert;
-    return { shows: alert && (typeof alert === "string" ? { title: alert } : alert), tap: payload.beckon };
-  },
-  fcm(push) {
-    const message = parse(textOf(push.body));
-    return { shows: message.notification, tap: message.data };
-  },
-  webPush(push) {
-    const payload = parse(textOf(push.body));
-    return { shows: payload.title ? payload : null, tap: payload.beckon };
-  },
-  wns(push) {
-    const text = textOf(push.body);
-    if (push.kind !== "wns/toast") return { shows: null, tap: parse(text).beckon };
-    const toast = new DOMParser().parseFromString(text, "text/xml");
-    const launch = parse(toast.documentElement.getAttribute("launch") ?? "");
-    const [title, body] = [...toast.getElementsByTagName("text")].map((line) => line.textContent);
-    return { shows: { title, body }, tap: launch.beckon ?? launch };
-  },
+	apns(push) {
+		const payload = parse(textOf(push.body));
+		return { shows: payload.aps?.alert, tap: payload.beckon };
+	},
+	fcm(push) {
+		const message = parse(textOf(push.body));
+		return { shows: message.notification, tap: message.data };
+	},
+	webPush(push) {
+		const payload = parse(textOf(push.body));
+		return { shows: payload.title && payload, tap: payload.beckon };
+	},
+	wns(push) {
+		const text = textOf(push.body);
+		if (push.kind !== "wns/toast") return { tap: parse(text).beckon };
+		const toast = new DOMParser().parseFromString(text, "text/xml");
+		const launch = parse(toast.documentElement.getAttribute("launch") ?? "");
+		const [title, body] = [...toast.getElementsByTagName("text")].map((line) => line.textContent);
+		return { shows: { title, body }, tap: launch.beckon ?? launch };
+	},
 };
 
 /**
  * What a device learns of a push before it has pulled: what its platform puts on the screen by itself, and the tap.
- * @returns {{shows: {title?: string, body?: string}|null, tap: {n?: string, k?: string}}}
+ * @returns {{shows?: {title?: string, body?: string}, tap: {n?: string, k?: string}}}
  */
 export function readPush(service, push) {
-  const { shows, tap } = READERS[service](push);
-  return { shows: shows || null, tap: tap ?? {} };
+	const { shows, tap } = READERS[service](push);
+	return { shows, tap: tap ?? {} };
 }

@@ -1,5 +1,5 @@
 // Runs before the first paint, so that a theme once chosen does not flash.
 (() => {
-  const chosen = localStorage.getItem("beckon.theme");
-  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+	const chosen = localStorage.getItem("beckon.theme");
+	if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 })();

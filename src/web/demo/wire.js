@@ -1,107 +1,105 @@
 import { arrivals } from "./api.js";
 import { h, timeOf } from "./dom.js";
-import { bytesOf } from "./push.js";
+import { bytesOf, textOf } from "./push.js";
 
 const FATES = {
-  handedOver: "handed over", waiting: "waits for the device", swallowed: "swallowed: low power",
-  dropped: "dropped: the device is away", overflowed: "too many waited, all dropped", notForDevice: "",
+	handedOver: "handed over", overflowed: "all dropped",
 };
 const SHORTEST = 3;
 
 /** What a push service saw of the newest push to one device, whole. */
 export class Wire {
-  #arrival = null;
-  #caption = h("p", { class: "verdict" });
+	#arrival = null;
+	#caption = h("p", { class: "verdict" });
 
-  /** @param {HTMLElement} place @param {() => string[]} texts all titles and texts that this person has */
-  constructor(place, texts) {
-    this.place = place;
-    this.texts = texts;
-    place.append(h("p", { class: "verdict", text: "No push yet." }));
-  }
+	/** @param place where to draw @param texts gives all titles and texts of this person */
+	constructor(place, texts) {
+		this.place = place;
+		this.texts = texts;
+		place.append(h("p", { class: "verdict", text: "No push yet." }));
+	}
 
-  /** Begins with the newest push that the double remembers. */
-  async begin(device) {
-    const newest = (await arrivals(device)).filter(isPush).at(-1);
-    if (newest && newest.seq > (this.#arrival?.seq ?? 0)) this.show(newest);
-  }
+	/** Begins with the newest push that the double remembers. */
+	async begin(device) {
+		const newest = (await arrivals(device)).filter(isPush).at(-1);
+		if (newest && newest.seq > (this.#arrival?.seq ?? 0)) this.show(newest);
+	}
 
-  /** Shows a request that reached the service. */
-  show(arrival) {
-    if (!isPush(arrival)) return;
-    this.#arrival = arrival;
-    const sealed = arrival.service === "webPush";
-    const parts = sealed ? sealedParts(arrival) : [bytes(pretty(arrival.body), "The body of the push")];
-    this.place.replaceChildren(summary(arrival), ...parts, this.#caption, whole(arrival));
-    this.search();
-  }
+	/** Shows a request that reached the service. */
+	show(arrival) {
+		if (!isPush(arrival)) return;
+		this.#arrival = arrival;
+		const sealed = arrival.service === "webPush";
+		const parts = sealed ? sealedParts(arrival) : [bytes(pretty(arrival.body), "The body of the push")];
+		this.place.replaceChildren(summary(arrival), ...parts, this.#caption, whole(arrival));
+		this.search();
+	}
 
-  /** Looks for all that the person has in all that the service got. */
-  search() {
-    if (!this.#arrival) return;
-    const texts = this.texts().filter((text) => text.length >= SHORTEST);
-    const seen = haystack(this.#arrival);
-    const found = texts.filter((text) => seen.some((part) => part.includes(text)));
-    this.#caption.textContent = verdict(texts.length, found);
-    this.#caption.classList.toggle("leak", found.length > 0);
-  }
+	/** Looks for all that the person has in all that the service got. */
+	search() {
+		if (!this.#arrival) return;
+		const texts = this.texts().filter((text) => text.length >= SHORTEST);
+		const seen = haystack(this.#arrival);
+		const found = texts.filter((text) => seen.some((part) => part.includes(text)));
+		this.#caption.textContent = verdict(texts.length, found);
+		this.#caption.classList.toggle("leak", found.length > 0);
+	}
 }
 
 const isPush = (arrival) => Boolean(arrival.device) && arrival.method === "POST";
 
 function verdict(count, found) {
-  if (found.length) return `“${found[0]}” is in it.`;
-  if (!count) return "Nothing is posted that could be in it.";
-  return `Searched for ${count === 1 ? "the one title or text" : `all ${count} titles and texts`} posted: none is in it.`;
+	if (found.length) return `“${found[0]}” is in it.`;
+	if (!count) return "Nothing is posted that could be in it.";
+	return `Searched for ${count === 1 ? "the one title or text" : `all ${count} titles and texts`} posted: none is in it.`;
 }
 
 function haystack({ path, headers, body, plaintext }) {
-  const latin = String.fromCharCode(...bytesOf(body));
-  return [body?.text ?? latin, body?.text ? unescaped(body.text) : "", readable(plaintext), path, ...headers.map(([, value]) => value)];
+	const latin = String.fromCharCode(...bytesOf(body));
+	return [body?.text ?? latin, body?.text ? unescaped(body.text) : "", textOf(plaintext), path, ...headers.map(([, value]) => value)];
 }
 
 const unescaped = (text) => text.replace(/\\u([0-9a-f]{4})/gi, (_, code) => String.fromCharCode(parseInt(code, 16)));
-const readable = (body) => (body ? new TextDecoder().decode(bytesOf(body)) : "");
 
 function summary(arrival) {
-  const header = (name) => arrival.headers.find(([key]) => key === name)?.[1];
-  const type = header("apns-push-type") ?? header("x-wns-type") ?? header("urgency") ?? "message";
-  const fate = arrival.reason ?? FATES[arrival.fate] ?? "";
-  return h("p", { class: "facts" },
-    h("time", { datetime: arrival.at, text: timeOf(arrival.at) }),
-    h("span", { text: `${type} · ${bytesOf(arrival.body).length} bytes` }),
-    fate && h("span", { class: arrival.fate === "handedOver" ? "" : "held", text: fate }));
+	const header = (name) => arrival.headers.find(([key]) => key === name)?.[1];
+	const type = header("apns-push-type") ?? header("x-wns-type") ?? header("urgency") ?? "message";
+	const fate = arrival.reason ?? FATES[arrival.fate] ?? arrival.fate;
+	return h("p", { class: "facts" },
+		h("time", { datetime: arrival.at, text: timeOf(arrival.at) }),
+		h("span", { text: `${type} · ${bytesOf(arrival.body).length} bytes` }),
+		fate && h("span", { class: arrival.fate === "handedOver" ? "" : "held", text: fate }));
 }
 
 function sealedParts(arrival) {
-  const sealed = bytesOf(arrival.body);
-  const hex = [...sealed.slice(0, 20)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  return [
-    bytes(`${hex} …`, "How the ciphertext begins"),
-    h("p", { class: "facts", text: `${sealed.length} bytes of ciphertext. Decrypted in the browser:` }),
-    bytes(pretty(arrival.plaintext), "What the browser decrypts"),
-  ];
+	const sealed = bytesOf(arrival.body);
+	const hex = [...sealed.slice(0, 20)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+	return [
+		bytes(`${hex} …`, "How the ciphertext begins"),
+		h("p", { class: "facts", text: `${sealed.length} bytes of ciphertext. Decrypted in the browser:` }),
+		bytes(pretty(arrival.plaintext), "What the browser decrypts"),
+	];
 }
 
 function whole({ method, path, headers, status }) {
-  const lines = [`${method} ${path}`, ...headers.map(([name, value]) => `${name}: ${value}`), `→ ${status ?? "no answer"}`];
-  return h("details", {}, h("summary", { text: "The request around it" }), bytes(lines.join("\n"), "Request line and headers"));
+	const lines = [`${method} ${path}`, ...headers.map(([name, value]) => `${name}: ${value}`), `→ ${status ?? "no answer"}`];
+	return h("details", {}, h("summary", { text: "The request around it" }), bytes(lines.join("\n"), "Request line and headers"));
 }
 
 const bytes = (text, label) => h("pre", { tabindex: "0", role: "group", "aria-label": label, text });
 
 /** Breaks a body into lines without touching anything but white space between its parts. */
 export function pretty(body) {
-  const text = readable(body);
-  if (text.startsWith("<")) return text.replace(/>\s*</g, ">\n<");
-  if (!text.startsWith("{")) return text;
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  return text.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]|\s+|[^\s"{}[\],:]+/g, (part) => {
-    if (part === "{" || part === "[") { depth += 1; return part + line(); }
-    if (part === "}" || part === "]") { depth -= 1; return line() + part; }
-    if (part === ",") return part + line();
-    if (part === ":") return ": ";
-    return part.trim() ? part : "";
-  });
+	const text = textOf(body);
+	if (text.startsWith("<")) return text.replace(/>\s*</g, ">\n<");
+	if (!text.startsWith("{")) return text;
+	let depth = 0;
+	const line = () => `\n${"  ".repeat(depth)}`;
+	return text.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]|\s+|[^\s"{}[\],:]+/g, (part) => {
+		if (part === "{" || part === "[") { depth += 1; return part + line(); }
+		if (part === "}" || part === "]") { depth -= 1; return line() + part; }
+		if (part === ",") return part + line();
+		if (part === ":") return ": ";
+		return part.trim() ? part : "";
+	});
 }

@@ -1,4 +1,4 @@
-/** An answer that is no success, in the hub's words. */
+/** A refusal, in the hub's words. */
 export class Refused extends Error {
 	constructor(status, error) {
 		super(error.message ?? `The hub answered ${status}.`);
@@ -17,13 +17,7 @@ export function onAway(listener) {
 	whenAway = listener;
 }
 
-/**
- * One request to our own origin.
- * @param {string} method
- * @param {string} path
- * @param {{token?: string, body?: unknown}} [with_]
- * @returns {Promise<any>} the JSON of the answer, or null without one
- */
+/** One request to our own origin; gives the JSON of the answer, or null without one. */
 export async function call(method, path, { token, body } = {}) {
 	const headers = {};
 	if (token) headers.authorization = `Bearer ${token}`;
@@ -65,10 +59,10 @@ export async function ready() {
 export const demoState = () => call("GET", "/demo/state");
 
 /** Moves switches of a device at its double. */
-export const moveSwitch = (device, patch) => call("PATCH", `/demo/devices/${encodeURIComponent(device)}`, { body: patch });
+export const moveSwitch = (device, patch) => call("PATCH", `/demo/devices/${device}`, { body: patch });
 
 /** The pushes that reached the service for a device. */
-export const arrivals = async (device) => (await call("GET", `/demo/arrivals?device=${encodeURIComponent(device)}`)).value;
+export const arrivals = async (device) => (await call("GET", `/demo/arrivals?device=${device}`)).value;
 
 /** The app server's door, for one person. */
 export class AppServer {
@@ -87,7 +81,7 @@ export class AppServer {
 	}
 
 	async deliveries(id) {
-		return (await call("GET", `${this.path}/${encodeURIComponent(id)}/deliveries`, { token: this.token })).value;
+		return (await call("GET", `${this.path}/${id}/deliveries`, { token: this.token })).value;
 	}
 }
 
@@ -115,11 +109,11 @@ export class Client {
 	}
 
 	patch(id, set) {
-		return this.#call("PATCH", `/${encodeURIComponent(id)}`, set);
+		return this.#call("PATCH", `/${id}`, set);
 	}
 
 	remove(id) {
-		return this.#call("DELETE", `/${encodeURIComponent(id)}`);
+		return this.#call("DELETE", `/${id}`);
 	}
 
 	receipts(shown, upTo) {

@@ -14,7 +14,7 @@ const SWIPE = 72;
 /** The four columns, in order. */
 export const COLUMNS = [["iPhone", "apns"], ["Android", "fcm"], ["Windows PC", "wns"], ["Browser", "webPush"]];
 
-/** A device as it is drawn: its screen, its switches, and the place for what its push service saw. */
+/** A device as it is drawn. */
 export class Column {
 	#device = null;
 
@@ -89,7 +89,7 @@ export class Column {
 		const { twin, queue } = this.#device;
 		const parts = [];
 		if (twin.waiting) parts.push(`${twin.waiting} waiting at ${this.kind.firm}`);
-		if (queue.length && !twin.online) parts.push(`${queue.length} to tell the hub once online`);
+		if (queue.length && !twin.online) parts.push(`${queue.length} to tell the hub`);
 		return parts.join(" · ");
 	}
 

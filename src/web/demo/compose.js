@@ -2,7 +2,7 @@ import { Away } from "./api.js";
 import { byId, say } from "./dom.js";
 
 const DELAY = 5;
-/** So many characters are below the hub's 256 bytes in any script. */
+/** Characters, within the hub's 256 bytes in any script. */
 const TITLE = 60;
 
 /** What the form says, as the app server would post it. */

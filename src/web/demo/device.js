@@ -23,10 +23,7 @@ export function stageOf({ readState, userActionState }) {
 const byPost = (a, b) => postedAt(b) - postedAt(a);
 const postedAt = (item) => Date.parse(item.createdDateTime) || 0;
 
-/**
- * One device with the app on it: holds what it has pulled, pulls when it is tapped or opened, sends what the person does.
- * It knows nothing of the other devices.
- */
+/** One device with the app on it: it pulls when tapped or opened, sends what the person does, and knows no other device. */
 export class Device extends EventTarget {
 	#pulling = false;
 	#again = false;
@@ -37,7 +34,7 @@ export class Device extends EventTarget {
 		this.bind(entry);
 	}
 
-	/** Takes what the demo says about it; another token means another folder, so it starts anew. */
+	/** Takes what the demo says about it; with another token it starts anew. */
 	bind(entry) {
 		const renewed = this.token !== entry.token;
 		Object.assign(this, { name: entry.name, service: entry.service, endpointId: entry.endpointId, token: entry.token });
@@ -54,7 +51,7 @@ export class Device extends EventTarget {
 		return this.twin.online;
 	}
 
-	/** What the notification centre shows: open ones, and placeholders of those not yet pulled. */
+	/** Open ones, and placeholders of those not yet pulled. */
 	get shade() {
 		const known = [...this.items.values()].filter(isOpen).sort(byPost);
 		const extra = [...this.placeholders.values()].filter((card) => !this.items.has(card.id));
@@ -147,7 +144,7 @@ export class Device extends EventTarget {
 		this.items.set(change.id, change);
 	}
 
-	/** The person does something; it is on the screen at once and is sent as soon as there is a way. */
+	/** The person does something: shown at once, sent as soon as there is a way. */
 	act(id, kind) {
 		const act = { id, kind, upTo: this.cursor };
 		this.queue.push(act);
@@ -195,7 +192,8 @@ export class Device extends EventTarget {
 	}
 
 	#failed(error) {
-		if (error instanceof Away || error.status >= 500) return;
+		if (error instanceof Away) return;
+		if (error.status >= 500) return setTimeout(() => this.wake(), 1000);
 		this.dispatchEvent(new CustomEvent("failed", { detail: error }));
 	}
 

@@ -6,12 +6,7 @@ const PATHS = {
 	delete: "M5 7h10M8 7V5h4v2M6.5 7l.5 8h6l.5-8",
 };
 
-/**
- * Makes an element.
- * @param {string} tag
- * @param {Record<string, unknown>} [set] attributes; `on…` listens, `text` is its text
- * @param {...(Node|string)} children
- */
+/** Makes an element; of the attributes to set `on…` listens, and `text` is its text. */
 export function h(tag, set = {}, ...children) {
 	const element = document.createElement(tag);
 	for (const [name, value] of Object.entries(set)) {
@@ -60,11 +55,7 @@ export function halvesOf(when) {
 	return [parts.slice(0, at), parts.slice(at)].map((half) => half.map(({ value }) => value).join("").trim());
 }
 
-/**
- * Makes a list hold these items, each with its own element, which stays while the item does (and so does the focus).
- * @param {HTMLElement} list
- * @param {{id: string}[]} items
- */
+/** Makes a list hold these items (by `id`), each with its own element, which stays while the item does; and so does the focus. */
 export function reconcile(list, items, make, update) {
 	const old = new Map([...list.children].map((element) => [element.dataset.id, element]));
 	const focused = [...list.children].findIndex((element) => element.contains(document.activeElement));
@@ -80,5 +71,5 @@ export function reconcile(list, items, make, update) {
 	wanted.forEach((element, at) => {
 		if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
 	});
-	if (lost) (list.children[Math.min(focused, wanted.length - 1)]?.querySelector("button:enabled") ?? list.parentElement.querySelector("h3")).focus();
+	if (lost) (list.children[Math.min(focused, wanted.length - 1)]?.querySelector("button:enabled") ?? list.parentElement.querySelector("h3"))?.focus();
 }

@@ -3,8 +3,7 @@ import { nameOf, stageOf } from "./device.js";
 import { byId, h, halvesOf, reconcile, say, timeOf } from "./dom.js";
 
 const RUNGS = ["pending", "tapped", "fetched", "shown", "acted"];
-const ENDS = ["skipped", "failed", "gone", "expired"];
-/** How long after an event to read again, each after the one before; then it rests until the next event. */
+/** How long after an event to read again, each after the one before. */
 const READS = [60, 250, 700, 1500];
 
 /** What became of one notification on each device, and the history to choose it from. */
@@ -17,22 +16,18 @@ export class Ladder {
 	#turn = 0;
 	#filter = "all";
 
-	/** @param server gives the app server's door @param nameOfDevice gives place and name of an endpoint */
 	constructor(server, nameOfDevice) {
 		this.server = server;
 		this.nameOfDevice = nameOfDevice;
-		this.place = byId("ladder");
 		this.past = byId("past");
 		this.head = h("p", { class: "stored" });
 		this.devices = h("ul", { class: "ladders", role: "list", "aria-label": "Each device" });
 		this.empty = h("p", { class: "empty", text: "Post something, and see how far it gets on each device." });
-		this.place.append(this.head, this.devices, this.empty);
-		for (const radio of document.getElementsByName("filter")) radio.addEventListener("change", () => this.#choose(radio.value));
-	}
-
-	#choose(filter) {
-		this.#filter = filter;
-		this.touch();
+		byId("ladder").append(this.head, this.devices, this.empty);
+		for (const radio of document.getElementsByName("filter")) radio.addEventListener("change", () => {
+			this.#filter = radio.value;
+			this.touch();
+		});
 	}
 
 	/** Something was posted from here: it is the one to look at. */
@@ -88,18 +83,17 @@ export class Ladder {
 		if (this.#newest?.id === item.id) this.#newest = null;
 	}
 
-	#name(item, note) {
-		const took = this.#took.get(item.id);
+	#name(item, note = "stored") {
+		const took = this.#took.has(item.id) ? ` (${this.#took.get(item.id)} ms)` : "";
 		this.head.replaceChildren(
 			h("strong", { text: nameOf(item) }), " ",
-			h("span", {}, h("time", { datetime: item.createdDateTime, text: timeOf(item.createdDateTime) }), note ? ` ${note}` : took === undefined ? " stored" : ` stored (${took} ms)`));
+			h("span", {}, h("time", { datetime: item.createdDateTime, text: timeOf(item.createdDateTime) }), ` ${note}${took}`));
 	}
 
 	#draw(item, deliveries) {
 		this.#name(item);
-		const order = deliveries.map((delivery) => ({ ...delivery, id: delivery.endpointId, name: this.nameOfDevice(delivery.endpointId) }));
-		order.sort((a, b) => a.name.at - b.name.at);
-		reconcile(this.devices, order, () => h("li", { class: "ladder" }), drawDelivery);
+		const named = deliveries.map((delivery) => ({ ...delivery, id: delivery.endpointId, name: this.nameOfDevice(delivery.endpointId) }));
+		reconcile(this.devices, named.sort((a, b) => a.name.at - b.name.at), () => h("li", { class: "ladder" }), drawDelivery);
 		this.#mark(item.id);
 	}
 
@@ -134,7 +128,8 @@ function drawDelivery(element, delivery) {
 
 function statusOf({ status, reason, fellBackDateTime }) {
 	const parts = [];
-	if (ENDS.includes(status) || (status === "pending" && reason)) parts.push(reason ? `${status}: ${spaced(reason)}` : status);
+	if (reason && RUNGS.indexOf(status) < 1) parts.push(`${status}: ${spaced(reason)}`);
+	else if (!RUNGS.includes(status)) parts.push(status);
 	if (fellBackDateTime) parts.push(`fell back ${timeOf(fellBackDateTime)}`);
 	return h("span", { class: "end", text: parts.join(" · ") });
 }

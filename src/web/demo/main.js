@@ -37,8 +37,8 @@ class Page {
 			for (const device of this.devices) device?.wake();
 			await Promise.all(this.devices.map((device, at) => device && this.wires[at].begin(device.twin.id)));
 			this.ladder.touch();
-		} catch {
-			// The stream is about to break; it begins again with the next one.
+		} catch (error) {
+			if (error.status) setTimeout(() => this.#begin(), 1000);
 		}
 	}
 
@@ -69,14 +69,8 @@ class Page {
 		if (at < 0) return;
 		if (kind === "push") this.devices[at].pushed(entry.push);
 		else this.wires[at].show(entry);
-		if (entry.fate === "waiting") this.#recount();
+		if (entry.fate === "waiting") demoState().then((state) => this.#use(state), () => {});
 		this.ladder.touch();
-	}
-
-	/** How many pushes wait is known to the doubles alone. */
-	async #recount() {
-		const state = await demoState().catch(() => null);
-		if (state) this.#use(state);
 	}
 
 	#posted(notification, ms) {

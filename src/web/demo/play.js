@@ -5,7 +5,7 @@ import { byId, say, timeOf } from "./dom.js";
 const PATIENCE = 15_000;
 const RAW = "Order 7 is ready";
 
-/** The scenario of the sleeping phone: it moves the switches and posts, then tells what the doubles report. */
+/** The sleeping phone: moves the switches, posts, and tells what the doubles report. */
 export class Play {
 	#watch = () => {};
 	#button = byId("play");
@@ -42,16 +42,16 @@ export class Play {
 
 	async #scene(phone) {
 		await this.#set(phone, { online: true, lowPower: true });
-		tell("The iPhone is in low power: iOS swallows silent pushes.");
+		tell("Low power: the iPhone swallows silent pushes.");
 		const silent = this.#arrival(phone, (arrival) => arrival.fate === "swallowed");
 		const visible = this.#arrival(phone, (arrival) => arrival.fate === "handedOver");
 		await this.compose.post(draft({ raw: RAW, priority: "High", fallback: true }));
 		tell("Posted, raw and High. The other three have it.");
 		const first = await silent;
-		if (first) tell(`${timeOf(first.at)} A silent push reached Apple and the phone swallowed it. The hub waits 5 s for the phone to fetch.`);
+		if (first) tell(`${timeOf(first.at)} A silent push reached Apple; the phone swallowed it. The hub waits 5 s for a fetch.`);
 		const last = await visible;
 		if (!last) return tell("No visible push within 15 s; “What happened” says why.");
-		tell(`${timeOf(last.at)} No fetch came, so the hub sent a visible push. It is on the phone now. Low power is off again.`);
+		tell(`${timeOf(last.at)} No fetch came, so the hub sent a visible push. Low power is off again.`);
 	}
 
 	/** The next push to the phone of that kind, or null. */

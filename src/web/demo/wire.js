@@ -12,7 +12,6 @@ export class Wire {
 	#arrival = null;
 	#caption = h("p", { class: "verdict" });
 
-	/** @param place where to draw @param texts gives all titles and texts of this person */
 	constructor(place, texts) {
 		this.place = place;
 		this.texts = texts;
@@ -56,10 +55,12 @@ function verdict(count, found) {
 
 function haystack({ path, headers, body, plaintext }) {
 	const latin = String.fromCharCode(...bytesOf(body));
-	return [body?.text ?? latin, body?.text ? unescaped(body.text) : "", textOf(plaintext), path, ...headers.map(([, value]) => value)];
+	return [latin, ...[body, plaintext].flatMap((part) => [textOf(part), unescaped(textOf(part))]), path, ...headers.map(([, value]) => value)];
 }
 
-const unescaped = (text) => text.replace(/\\u([0-9a-f]{4})/gi, (_, code) => String.fromCharCode(parseInt(code, 16)));
+/** As it reads without the escapes of XML and JSON. */
+const unescaped = (text) => text.replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&amp;", "&")
+	.replace(/\\(?:u([0-9a-f]{4})|(.))/gi, (_, code, letter) => letter ?? String.fromCharCode(parseInt(code, 16)));
 
 function summary(arrival) {
 	const header = (name) => arrival.headers.find(([key]) => key === name)?.[1];

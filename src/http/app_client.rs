@@ -125,6 +125,7 @@ fn fetched(
                 subject,
                 endpoint,
                 what,
+                at: context.hub.now(),
             },
         ),
     }

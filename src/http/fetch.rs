@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::{self, Hub},
-    model::{EndpointId, FeedPosition, NotificationId, Subject},
+    model::{EndpointId, FeedPosition, NotificationId, Subject, Timestamp},
 };
 
 /// How many reports may wait; who comes with the next one waits until there is room.
@@ -37,6 +37,8 @@ pub(super) struct Fetch {
     pub(super) subject: Subject,
     pub(super) endpoint: EndpointId,
     pub(super) what: Fetched,
+    /// When it was answered: reports are written down a moment later.
+    pub(super) at: Timestamp,
 }
 
 /// What was fetched.
@@ -87,10 +89,14 @@ impl FetchRecorder {
     /// Fetches of one endpoint are written in order, those of different ones beside each other, so that they share
     /// a sync of the disk.
     async fn record(&self, batch: impl Iterator<Item = Fetch>) {
-        let mut by_endpoint: HashMap<(Subject, EndpointId), Vec<Fetched>> = HashMap::new();
+        let mut by_endpoint: HashMap<(Subject, EndpointId), Vec<(Fetched, Timestamp)>> =
+            HashMap::new();
         for fetch in batch {
             let key = (fetch.subject, fetch.endpoint);
-            by_endpoint.entry(key).or_default().push(fetch.what);
+            by_endpoint
+                .entry(key)
+                .or_default()
+                .push((fetch.what, fetch.at));
         }
         futures_util::stream::iter(by_endpoint)
             .for_each_concurrent(AT_ONCE, |((subject, endpoint), all)| async move {
@@ -108,11 +114,11 @@ impl FetchRecorder {
         &self,
         subject: Subject,
         endpoint: EndpointId,
-        what: Fetched,
+        (what, at): (Fetched, Timestamp),
     ) -> Result<(), hub::Error> {
         match what {
-            Fetched::UpTo(position) => self.hub.fetched(subject, endpoint, position).await,
-            Fetched::Ones(ids) => self.hub.fetched_one(subject, endpoint, ids).await,
+            Fetched::UpTo(position) => self.hub.fetched(subject, endpoint, position, at).await,
+            Fetched::Ones(ids) => self.hub.fetched_one(subject, endpoint, ids, at).await,
         }
     }
 }

@@ -169,7 +169,7 @@ impl Hub {
     }
 
     /// Notes how far an endpoint has pulled; an earlier position sets it back. Has dispatch look again where that
-    /// leaves something open. A pull that found nothing new writes nothing.
+    /// leaves something open. A pull that found nothing new writes nothing. `at` is when the pull was answered.
     ///
     /// # Errors
     /// `Store`.
@@ -178,8 +178,10 @@ impl Hub {
         subject: Subject,
         endpoint: EndpointId,
         position: FeedPosition,
+        at: Timestamp,
     ) -> Result<(), Error> {
-        self.move_mark(subject, endpoint, move |_| position).await
+        self.move_mark((subject, endpoint), at, move |_| position)
+            .await
     }
 
     /// Notes that an endpoint holds everything up to `position`, as it says itself; never sets it back.
@@ -192,14 +194,16 @@ impl Hub {
         endpoint: EndpointId,
         position: FeedPosition,
     ) -> Result<(), Error> {
-        self.move_mark(subject, endpoint, move |held| held.max(position))
-            .await
+        self.move_mark((subject, endpoint), self.now(), move |held| {
+            held.max(position)
+        })
+        .await
     }
 
     async fn move_mark(
         &self,
-        subject: Subject,
-        endpoint: EndpointId,
+        (subject, endpoint): (Subject, EndpointId),
+        at: Timestamp,
         to: impl FnOnce(FeedPosition) -> FeedPosition + Send + 'static,
     ) -> Result<(), Error> {
         let now = self.now();
@@ -214,7 +218,7 @@ impl Hub {
                 if position == mark.position || registered.is_none() {
                     return Ok(unit);
                 }
-                mark.move_to(position, now);
+                mark.move_to(position, at);
                 if position < reader.user(&unit.subject)?.head {
                     unit.push(Row::Marker(changes::marker(&unit.subject, now)));
                 }

@@ -14,6 +14,9 @@ use crate::{
 /// How many notifications one unit of work changes at most.
 const STEP: usize = 100;
 
+/// How many receipts one unit of work writes at most.
+const RECEIPTS: usize = 400;
+
 /// Which notifications a change of many is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
@@ -116,7 +119,7 @@ impl Hub {
         .await
     }
 
-    /// Notes that an endpoint read one notification without pulling the feed.
+    /// Notes that an endpoint read notifications singly, without pulling the feed; `at` is when it was answered.
     ///
     /// # Errors
     /// `Store`.
@@ -125,10 +128,10 @@ impl Hub {
         subject: Subject,
         endpoint: EndpointId,
         ids: Vec<NotificationId>,
+        at: Timestamp,
     ) -> Result<(), Error> {
-        let now = self.now();
         self.note_receipts(subject, endpoint, ids, move |receipt| {
-            receipt.fetched = receipt.fetched.or(Some(now));
+            receipt.fetched = receipt.fetched.or(Some(at));
         })
         .await
     }
@@ -137,6 +140,19 @@ impl Hub {
         &self,
         subject: Subject,
         endpoint: EndpointId,
+        ids: Vec<NotificationId>,
+        note: impl Fn(&mut Receipt) + Clone + Send + 'static,
+    ) -> Result<(), Error> {
+        for part in ids.chunks(RECEIPTS) {
+            let who = (subject.clone(), endpoint.clone());
+            self.note_some(who, part.to_vec(), note.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_some(
+        &self,
+        (subject, endpoint): (Subject, EndpointId),
         ids: Vec<NotificationId>,
         note: impl Fn(&mut Receipt) + Send + 'static,
     ) -> Result<(), Error> {

@@ -137,6 +137,7 @@ impl Door {
         let (stop, ready) = (CancellationToken::new(), Readiness::default());
         ready.open();
         let context = Context {
+            demo: None,
             hub: hub.clone(),
             metrics: Metrics::default(),
             public_url: None,

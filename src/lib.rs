@@ -4,6 +4,7 @@ pub mod config;
 pub mod dispatch;
 pub mod doubles;
 pub mod egress;
+pub mod http;
 pub mod hub;
 pub mod log;
 pub mod metrics;

@@ -1,0 +1,3 @@
+//! The incoming door.
+
+pub mod admin;

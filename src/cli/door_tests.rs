@@ -8,7 +8,6 @@ use crate::{
     config::init,
     http::admin,
     model::{AppHost, Subject, UserId},
-    task::Task,
 };
 
 const HOST: &str = "todo.example.com";
@@ -93,20 +92,33 @@ fn mask(value: &mut Value) {
     }
 }
 
-/// A running hub's admin door, and its store.
-async fn running(config: &Config) -> (Task, Store) {
-    let store = open_store(config).await.unwrap();
-    let socket = admin::bind(&config.store.path).unwrap();
-    let hub = hub(store.clone(), config);
-    let task = Task::start("admin door", |stop: CancellationToken| {
-        admin::serve(hub, socket, stop)
-    });
-    (task, store)
+/// A hub's admin door, and its store.
+struct RunningDoor {
+    stop: CancellationToken,
+    served: tokio::task::JoinHandle<()>,
+    store: Store,
 }
 
-async fn stop((task, store): (Task, Store)) {
-    task.stop(Duration::from_secs(5)).await;
-    tokio::task::spawn_blocking(move || store.close())
+async fn running(config: &Config) -> RunningDoor {
+    let store = open_store(config).await.unwrap();
+    let socket = admin::bind(&config.store.path).unwrap();
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(admin::serve(
+        hub(store.clone(), config),
+        socket,
+        stop.clone(),
+    ));
+    RunningDoor {
+        stop,
+        served,
+        store,
+    }
+}
+
+async fn stop(door: RunningDoor) {
+    door.stop.cancel();
+    door.served.await.unwrap();
+    tokio::task::spawn_blocking(move || door.store.close())
         .await
         .unwrap();
 }
@@ -151,8 +163,8 @@ async fn what_a_stopped_hub_was_told_is_there_when_it_runs() {
         app: AppHost::parse(HOST).unwrap(),
         user: UserId::parse("ada").unwrap(),
     };
-    assert_eq!(hub.1.reader().user(&subject).unwrap().unread, 1);
-    assert_eq!(hub.1.reader().outbox_depth().unwrap().markers, 1);
+    assert_eq!(hub.store.reader().user(&subject).unwrap().unread, 1);
+    assert_eq!(hub.store.reader().outbox_depth().unwrap().markers, 1);
     stop(hub).await;
 }
 

@@ -20,11 +20,6 @@ impl Output {
         }
     }
 
-    /// Whether programs read it.
-    pub(super) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Prints a value: as it is for programs, as `people` words it for people.
     pub(super) fn show(
         self,

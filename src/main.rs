@@ -1,2 +1,9 @@
-//! The `beckon` command.
-fn main() {}
+//! The `beckon` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything can open a TLS connection. An error means that a provider is there already, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    beckon::cli::run()
+}

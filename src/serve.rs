@@ -66,6 +66,7 @@ struct Background {
     recorder: Task,
     dispatcher: Task,
     sweep: Task,
+    admin: Task,
 }
 
 /// The listener of `/metrics`, where it has one of its own.
@@ -133,11 +134,15 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
 
     let (fetches, recorder) = http::fetches(hub.clone());
     let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), vapid.clone());
-    let swept = hub.clone();
+    let (swept, operated) = (hub.clone(), hub.clone());
+    let socket = http::admin::bind(&config.store.path)?;
     let background = Background {
         recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
         sweep: Task::start("sweep", |stop| task::sweep(swept, stop)),
+        admin: Task::start("admin door", |stop| {
+            http::admin::serve(operated, socket, stop)
+        }),
     };
 
     let public_keys = vapid.clone();
@@ -221,6 +226,7 @@ impl Running {
         if let Some(metrics) = self.metrics_door {
             metrics.door.close().await;
         }
+        self.background.admin.stop(PART_GRACE).await;
         // Their last answers report fetches, so the recorder outlives the doors.
         self.background.recorder.stop(PART_GRACE).await;
         self.background.dispatcher.stop(PART_GRACE * 2).await;

@@ -5,6 +5,7 @@
 //! (ids, log, metrics) around the route table below, `auth` and `body` as preconditions in the handlers' signatures,
 //! `wire` for JSON.
 
+pub mod admin;
 mod app_client;
 mod app_server;
 mod auth;

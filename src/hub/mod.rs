@@ -2,6 +2,7 @@
 //! its store, and it never sends.
 
 mod access;
+pub mod admin;
 mod changes;
 mod deliveries;
 pub mod due;

@@ -33,6 +33,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 pub use bells::{Bells, FeedBell};
 pub use error::Error;
 pub use expiry::Expired;
+pub use outbox::Depth;
 pub use unit::{AppRow, Expiring, Row, Unit};
 pub use verify::Finding;
 

@@ -1,0 +1,213 @@
+//! `check`: what would stop the hub or its pushes, found before it does. No device is reached.
+
+use std::{process::ExitCode, sync::Arc};
+
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+
+use super::{CommandContext, door::Door, output};
+use crate::{
+    clock::Clock,
+    config::{Apps, Config, Delivery, Limits, apps::App},
+    dispatch::{self, VapidKeys},
+    hub::{Hub, admin::Request},
+    model::{ApnsEnvironment, ChannelKind},
+    store::{self, Store},
+};
+
+const SERVICES: [ChannelKind; 4] = [
+    ChannelKind::Apns,
+    ChannelKind::Fcm,
+    ChannelKind::WebPush,
+    ChannelKind::Wns,
+];
+
+/// One line of the result.
+#[derive(Debug)]
+struct Finding {
+    /// What was looked at: `config`, `store`, or an app and one of its services.
+    subject: Subject,
+    /// What is good about it, or what is wrong and what to do.
+    found: Result<String, String>,
+}
+
+#[derive(Debug)]
+enum Subject {
+    Config,
+    Store,
+    Service(Arc<App>, ChannelKind),
+}
+
+/// Runs `beckon check`; its exit code is 1 if anything fails.
+pub(super) async fn run(context: &CommandContext) -> anyhow::Result<ExitCode> {
+    let mut findings = Vec::new();
+    match context.config() {
+        Ok(config) => {
+            findings.push(Finding {
+                subject: Subject::Config,
+                found: Ok(summary(&config)),
+            });
+            findings.push(Finding {
+                subject: Subject::Store,
+                found: store(&config).await.map_err(|error| format!("{error:#}")),
+            });
+            findings.extend(services(&config).await);
+        }
+        Err(error) => findings.push(Finding {
+            subject: Subject::Config,
+            found: Err(error.to_string()),
+        }),
+    }
+    let values: Vec<Value> = findings.iter().map(Finding::value).collect();
+    let list = json!({ "value": values });
+    context.output.show(&list, |_| {
+        let lines: Vec<String> = findings.iter().map(Finding::line).collect();
+        lines.join("\n")
+    })?;
+    let all_good = findings.iter().all(|finding| finding.found.is_ok());
+    Ok(if all_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn summary(config: &Config) -> String {
+    let hosts: Vec<&str> = config.apps.iter().map(|app| app.host.as_str()).collect();
+    if hosts.is_empty() {
+        return "loads, without any app; beckon init HOST writes one with an app".to_owned();
+    }
+    format!("loads; apps: {}", hosts.join(", "))
+}
+
+/// Whether the hub runs, or its store can be opened. One that is not there yet is not made.
+async fn store(config: &Config) -> anyhow::Result<String> {
+    let folder = config.store.path.display();
+    if !store::exists(&config.store.path) {
+        return Ok(format!(
+            "not there yet; the first start makes it in {folder}"
+        ));
+    }
+    let door = Door::open(config).await?;
+    let running = door.is_running();
+    let health = door.ask(Request::Health).await;
+    door.close().await;
+    let health = health?;
+    if !running {
+        return Ok(format!("the one in {folder} opens; the hub is stopped"));
+    }
+    Ok(match unknown_apps(config, &health) {
+        apps if apps.is_empty() => format!("the hub runs on {folder}"),
+        apps => format!(
+            "the hub runs on {folder}; it learns of {} with SIGHUP",
+            apps.join(", ")
+        ),
+    })
+}
+
+/// The apps of the config that a running hub has not read yet.
+fn unknown_apps<'a>(config: &'a Config, health: &Value) -> Vec<&'a str> {
+    let known = health["apps"].as_array().map_or(&[][..], Vec::as_slice);
+    let hosts = config.apps.iter().map(|app| app.host.as_str());
+    hosts
+        .filter(|host| !known.iter().any(|app| app["host"] == *host))
+        .collect()
+}
+
+/// Asks every service of every app at the same time.
+async fn services(config: &Config) -> Vec<Finding> {
+    let configured = config.apps.iter().flat_map(|app| {
+        let kinds = SERVICES.into_iter().filter(|kind| app.reaches(*kind));
+        kinds.map(move |kind| (Arc::clone(app), kind))
+    });
+    join_all(configured.map(|(app, kind)| async move {
+        let found = service(&app, kind).await;
+        Finding {
+            subject: Subject::Service(app, kind),
+            found,
+        }
+    }))
+    .await
+}
+
+async fn service(app: &Arc<App>, kind: ChannelKind) -> Result<String, String> {
+    let environment = app
+        .apns
+        .as_ref()
+        .map_or(ApnsEnvironment::Production, |apns| apns.environment);
+    let vapid = vapid(app).await.map_err(|error| format!("{error:#}"))?;
+    let adapter = dispatch::adapter(app, kind, environment, &vapid)?;
+    let proved = adapter.check(Clock::system().now()).await?;
+    Ok(match &app.web_push {
+        Some(web_push) if kind == ChannelKind::WebPush && web_push.key.is_none() => format!(
+            "{} is a good contact; the hub makes the key and keeps it in the store",
+            web_push.subject
+        ),
+        _ => proved,
+    })
+}
+
+/// The app's own VAPID key; where the hub makes one, a passing one, so that the contact can be checked with the
+/// store untouched.
+async fn vapid(app: &Arc<App>) -> anyhow::Result<VapidKeys> {
+    let keys = VapidKeys::default();
+    let passing = Store::in_memory()?;
+    let apps = Apps::new(vec![Arc::clone(app)]);
+    let rules = (Delivery::default(), Limits::default());
+    let hub = Hub::new(passing.clone(), apps, rules, Clock::system());
+    let loaded = keys.load(&hub, std::slice::from_ref(app)).await;
+    let _ = tokio::task::spawn_blocking(move || passing.close()).await;
+    loaded.map(|()| keys)
+}
+
+impl Finding {
+    fn value(&self) -> Value {
+        let mut value = Map::new();
+        match &self.subject {
+            Subject::Config => value.insert("check".into(), "config".into()),
+            Subject::Store => value.insert("check".into(), "store".into()),
+            Subject::Service(app, kind) => {
+                value.insert("check".into(), "service".into());
+                value.insert("app".into(), app.host.as_str().into());
+                value.insert("service".into(), kind.as_str().into())
+            }
+        };
+        value.insert("ok".into(), self.found.is_ok().into());
+        let (Ok(message) | Err(message)) = &self.found;
+        value.insert("message".into(), message.as_str().into());
+        Value::Object(value)
+    }
+
+    fn line(&self) -> String {
+        let subject = match &self.subject {
+            Subject::Config => "config".to_owned(),
+            Subject::Store => "store".to_owned(),
+            Subject::Service(app, kind) => format!("{} {}", app.host, kind.as_str()),
+        };
+        let mark = if self.found.is_ok() { '✓' } else { '✗' };
+        let (Ok(message) | Err(message)) = &self.found;
+        let lines = message
+            .lines()
+            .map(|line| format!("{mark} {subject}: {}", output::plain(line)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_finding_is_marked() {
+        let finding = Finding {
+            subject: Subject::Config,
+            found: Err("config.toml:1: bad\nconfig.toml:2: worse".into()),
+        };
+        assert_eq!(
+            finding.line(),
+            "✗ config: config.toml:1: bad\n✗ config: config.toml:2: worse"
+        );
+        let expected = json!({ "check": "config", "ok": false, "message": "config.toml:1: bad\nconfig.toml:2: worse" });
+        assert_eq!(finding.value(), expected);
+    }
+}

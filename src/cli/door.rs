@@ -1,0 +1,228 @@
+//! The hub behind a command: the running one, asked through its admin socket, or else the stopped one, its store
+//! opened in process. Commands cannot tell which.
+//!
+//! A folder that another user owns is not used: what answers there could be anyone. Root may ask a hub of another
+//! user, but does not open its store, since files that root made there would lock the hub's own user out.
+
+use std::{
+    fs, io,
+    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{
+    net::UnixStream,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    clock::Clock,
+    config::{Apps, Config},
+    hub::{
+        Hub,
+        admin::{AdminError, POINTER_FILE, Request, SOCKET_FILE},
+    },
+    store::{self, Store},
+};
+
+/// How long a hub that starts or stops, or another command, is waited for: a hub stops within 10 s.
+const PATIENCE: Duration = Duration::from_secs(11);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The way to a hub.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// It runs.
+    Running(Knock),
+    /// It is stopped, so its store is open here.
+    Stopped(Hub),
+}
+
+/// Where a running hub answers, and who it must be.
+#[derive(Debug)]
+pub(super) struct Knock {
+    socket: PathBuf,
+    owner: u32,
+}
+
+/// What the user of a command may do with a data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Right {
+    /// It is their own.
+    Open,
+    /// It is another's, and they are root.
+    Ask,
+    /// It is another's.
+    Nothing,
+}
+
+impl Right {
+    fn of(me: u32, owner: u32) -> Self {
+        match (me, owner) {
+            (me, owner) if me == owner => Self::Open,
+            (0, _) => Self::Ask,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Door {
+    /// The way to the hub whose data folder the config names; without one, a store is made there.
+    pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
+        Self::open_within(config, PATIENCE).await
+    }
+
+    async fn open_within(config: &Config, patience: Duration) -> anyhow::Result<Self> {
+        let folder = &config.store.path;
+        let me = rustix::process::geteuid().as_raw();
+        let owner = match fs::metadata(folder) {
+            Ok(found) => found.uid(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => me,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot use {}", folder.display()));
+            }
+        };
+        let right = Right::of(me, owner);
+        if right == Right::Nothing {
+            bail!(
+                "the data folder {} belongs to another user (uid {owner}); run the command as that user, or name your own folder with --data",
+                folder.display()
+            );
+        }
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(knock) = find(folder, owner).await? {
+                return Ok(Self::Running(knock));
+            }
+            if right == Right::Ask {
+                bail!(
+                    "the data folder {} belongs to uid {owner} and no hub runs on it; run the command as that user: sudo -u '#{owner}' beckon …",
+                    folder.display()
+                );
+            }
+            match open_store(config).await {
+                Ok(store) => return Ok(Self::Stopped(hub(store, config))),
+                Err(store::Error::InUse(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+                Err(store::Error::InUse(_)) => bail!(
+                    "the data folder {} is in use by another process, but no hub answers at its admin socket; if it is a hub that starts or stops, try again in a moment, else end that process",
+                    folder.display()
+                ),
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+
+    /// Whether the hub runs, so that what is stored is acted upon at once.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+
+    /// Asks the hub one thing.
+    pub(super) async fn ask(&self, request: Request) -> anyhow::Result<Value> {
+        match self {
+            Self::Running(knock) => knock.ask(&request).await,
+            Self::Stopped(hub) => Ok(hub.admin(request).await?),
+        }
+    }
+
+    /// Leaves: a store that was opened here is closed.
+    pub(super) async fn close(self) {
+        if let Self::Stopped(hub) = self {
+            let store = hub.store().clone();
+            // It can only fail by panicking, and everything answered is on disk already.
+            let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        }
+    }
+}
+
+fn hub(store: Store, config: &Config) -> Hub {
+    let rules = (config.delivery.clone(), config.server.limits);
+    Hub::new(
+        store,
+        Apps::new(config.apps.clone()),
+        rules,
+        Clock::system(),
+    )
+}
+
+async fn open_store(config: &Config) -> Result<Store, store::Error> {
+    let options = store::Options {
+        folder: config.store.path.clone(),
+        min_free_bytes: config.store.min_free_bytes,
+        cache_bytes: config.store.cache_bytes,
+        accept_loss: false,
+    };
+    let opened = tokio::task::spawn_blocking(move || Store::open(&options)).await;
+    opened.unwrap_or(Err(store::Error::Closed))
+}
+
+/// The running hub of a data folder, if one answers.
+async fn find(folder: &Path, owner: u32) -> anyhow::Result<Option<Knock>> {
+    let Ok(folder) = fs::canonicalize(folder) else {
+        return Ok(None);
+    };
+    let socket = match fs::read(folder.join(POINTER_FILE)) {
+        Ok(path) => PathBuf::from(std::ffi::OsString::from_vec(path)),
+        Err(_) => folder.join(SOCKET_FILE),
+    };
+    let knock = Knock { socket, owner };
+    // A socket that nobody listens at was left behind by a hub that was killed.
+    match knock.connect().await {
+        Ok(Some(_)) => Ok(Some(knock)),
+        Ok(None) => bail!(
+            "the process at {} is another user's, not the hub's; remove that file",
+            knock.socket.display()
+        ),
+        Err(_) => Ok(None),
+    }
+}
+
+impl Knock {
+    /// A connection; none where somebody else than the folder's owner (or root) answers.
+    async fn connect(&self) -> io::Result<Option<UnixStream>> {
+        let stream = UnixStream::connect(&self.socket).await?;
+        let uid = stream.peer_cred()?.uid();
+        Ok((uid == self.owner || uid == 0).then_some(stream))
+    }
+
+    async fn ask(&self, request: &Request) -> anyhow::Result<Value> {
+        let (status, body) = self.exchange(serde_json::to_vec(request)?).await.context(
+            "the hub ended the connection before it had answered; see what was done before you try again",
+        )?;
+        let answer: Value = serde_json::from_slice(&body).context("the hub's answer is no JSON")?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let refusal: AdminError = serde_json::from_value(answer["error"].clone())
+            .with_context(|| format!("the hub answered {status} without a reason"))?;
+        Err(refusal.into())
+    }
+
+    async fn exchange(&self, body: Vec<u8>) -> anyhow::Result<(hyper::StatusCode, Bytes)> {
+        let stream = self
+            .connect()
+            .await?
+            .context("another user's process answers")?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = hyper::Request::post("/admin")
+            .header("host", "beckon")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        connection.abort();
+        Ok((status, body))
+    }
+}
+
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod tests;

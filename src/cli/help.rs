@@ -1,0 +1,47 @@
+//! `beckon --help`: the commands in groups, and what to type first.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+/// Which commands stand together; every one stands somewhere, which a test holds.
+pub(super) const GROUPS: [(&str, &[&str]); 3] = [
+    ("Run", &["serve", "doubles"]),
+    ("Set up", &["init", "check", "key", "token", "completions"]),
+    ("Look after", &["send", "user", "endpoint", "store"]),
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  beckon init todo.example.com                         write config.toml, make the first key
+  beckon serve                                         run the hub on it
+  beckon send todo.example.com ada --title 'Tea time'  tap all of Ada's devices
+  beckon user show todo.example.com ada                see what she has
+  beckon check                                         ask every push service whether it takes the credentials
+
+All but `serve`, `doubles` and `init` work with the hub running or stopped. Exit codes: 0 done, 1 failed, 2 not understood.";
+
+/// The command with its subcommands grouped in its help.
+pub(super) fn grouped(command: Command) -> Command {
+    let mut commands = String::new();
+    for (title, names) in GROUPS {
+        let _ = writeln!(commands, "{title}:");
+        for known in names
+            .iter()
+            .filter_map(|name| command.find_subcommand(name))
+        {
+            let about = known
+                .get_about()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let _ = writeln!(commands, "  {:<12} {about}", known.get_name());
+        }
+        commands.push('\n');
+    }
+    command
+        .help_template(format!(
+            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}{{after-help}}"
+        ))
+        .after_help(EXAMPLES)
+        .subcommand_help_heading("Commands")
+}

@@ -1,0 +1,170 @@
+//! `user` and `endpoint`: who there is, and their devices.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{CommandContext, door::Door, output};
+use crate::{
+    hub::admin::Request,
+    model::{AppHost, EndpointId, UserId},
+};
+
+const ENDPOINT_COLUMNS: [(&str, &str); 6] = [
+    ("ENDPOINT", "/id"),
+    ("PLATFORM", "/platform"),
+    ("CHANNEL", "/channel/type"),
+    ("NAME", "/displayName"),
+    ("LAST SEEN", "/lastSeenDateTime"),
+    ("EXPIRES", "/expirationDateTime"),
+];
+const NO_ENDPOINTS: &str = "no endpoints";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// List an app's users.
+    List {
+        /// The app.
+        host: AppHost,
+    },
+    /// Show a user's counts, endpoints and newest notifications.
+    Show {
+        /// The app.
+        host: AppHost,
+        /// The user, by the app's own id.
+        user: UserId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EndpointCommand {
+    /// List a user's endpoints.
+    List {
+        /// The app.
+        host: AppHost,
+        /// The user, by the app's own id.
+        user: UserId,
+    },
+    /// Sign a device out: its tokens and streams end, and it is tapped no more.
+    Remove {
+        /// The app.
+        host: AppHost,
+        /// The user, by the app's own id.
+        user: UserId,
+        /// The endpoint's id, as `endpoint list` shows it.
+        endpoint: EndpointId,
+    },
+}
+
+/// Runs `beckon user …`.
+pub(super) async fn user(
+    command: UserCommand,
+    context: &CommandContext,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        UserCommand::List { host } => {
+            let users = users(&host, context).await?;
+            let columns = [
+                ("USER", "/id"),
+                ("NOTIFICATIONS", "/notificationCount"),
+                ("UNREAD", "/unreadCount"),
+            ];
+            context.output.show(&users, |users| {
+                output::table(users, &columns, "no users yet")
+            })?;
+        }
+        UserCommand::Show { host, user } => {
+            let request = Request::UserShow {
+                app: host.to_string(),
+                user: user.as_str().to_owned(),
+            };
+            let shown = context.ask(request).await?;
+            context.output.show(&shown, portrait)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn users(host: &AppHost, context: &CommandContext) -> anyhow::Result<Value> {
+    let door = Door::open(&context.config()?).await?;
+    let users = all_users(host, &door).await;
+    door.close().await;
+    users
+}
+
+async fn all_users(host: &AppHost, door: &Door) -> anyhow::Result<Value> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let request = Request::UserList {
+            app: host.to_string(),
+            after: after.take(),
+        };
+        let mut page = door.ask(request).await?;
+        if let Some(users) = page["value"].as_array_mut() {
+            all.append(users);
+        }
+        after = page["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            return Ok(json!({ "value": all }));
+        }
+    }
+}
+
+fn portrait(user: &Value) -> String {
+    let counts = [
+        ("user", "/id"),
+        ("notifications", "/notificationCount"),
+        ("unread", "/unreadCount"),
+    ];
+    let notifications = [
+        ("NOTIFICATION", "/id"),
+        ("TITLE", "/payload/visualContent/title"),
+        ("PRIORITY", "/priority"),
+        ("READ", "/readState"),
+        ("ACTION", "/userActionState"),
+        ("CREATED", "/createdDateTime"),
+    ];
+    let list = |name: &str| json!({ "value": user[name] });
+    [
+        output::fields(user, &counts),
+        output::table(&list("endpoints"), &ENDPOINT_COLUMNS, NO_ENDPOINTS),
+        output::table(&list("notifications"), &notifications, "no notifications"),
+    ]
+    .join("\n\n")
+}
+
+/// Runs `beckon endpoint …`.
+pub(super) async fn endpoint(
+    command: EndpointCommand,
+    context: &CommandContext,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        EndpointCommand::List { host, user } => {
+            let request = Request::EndpointList {
+                app: host.to_string(),
+                user: user.as_str().to_owned(),
+            };
+            let endpoints = context.ask(request).await?;
+            context.output.show(&endpoints, |endpoints| {
+                output::table(endpoints, &ENDPOINT_COLUMNS, NO_ENDPOINTS)
+            })?;
+        }
+        EndpointCommand::Remove {
+            host,
+            user,
+            endpoint,
+        } => {
+            let request = Request::EndpointRemove {
+                app: host.to_string(),
+                user: user.as_str().to_owned(),
+                endpoint: endpoint.as_str().to_owned(),
+            };
+            let removed = context.ask(request).await?;
+            context.output.show(&removed, |removed| {
+                format!("removed {}", output::text(removed, "/id"))
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,179 @@
+//! `serve`: the hub, until a signal or until its store can write no more.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{CommandContext, output, runtime};
+use crate::{
+    clock::Clock,
+    config::{Log, Server},
+    demo, log,
+    serve::{self, Running},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The address and port to listen on, in place of the config's.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<SocketAddr>,
+    /// Go on where the end of the store was cut off; devices start over.
+    #[arg(long)]
+    pub(super) accept_loss: bool,
+    /// Run a demo instead: an app of its own, simulated devices, and a page to play with; needs no config.
+    #[arg(long, conflicts_with_all = ["accept_loss"])]
+    pub(super) demo: bool,
+    /// Empty the demo's folder first.
+    #[arg(long, requires = "demo")]
+    pub(super) fresh: bool,
+}
+
+/// Runs `beckon serve`.
+pub(super) fn run(args: ServeArgs, context: &CommandContext) -> anyhow::Result<ExitCode> {
+    if args.demo {
+        return run_demo(&args, context);
+    }
+    let options = options(&args, context)?;
+    log::start(&options.config.log).context("cannot start the log")?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(until_stopped(options, context));
+    // Nothing is waited for any longer: what had to be kept is kept, or a second signal said so.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs `beckon serve --demo`.
+fn run_demo(args: &ServeArgs, context: &CommandContext) -> anyhow::Result<ExitCode> {
+    log::start(&Log::default()).context("cannot start the log")?;
+    let options = demo::Options {
+        listen: args.listen.unwrap_or(Server::default().listen),
+        folder: context.common.data.clone(),
+        fresh: args.fresh,
+    };
+    let runtime = runtime()?;
+    let ended = runtime.block_on(demo_until_stopped(options));
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+async fn demo_until_stopped(options: demo::Options) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let demo = tokio::select! {
+        demo = demo::start(options) => demo?,
+        () = signals.stops.stop() => bail!("stopped before the demo had started"),
+    };
+    output::print(format!("listening on http://{}\n", demo.running.addr).as_bytes())?;
+    let store = demo.running.hub.store().clone();
+    tokio::select! {
+        () = signals.stops.stop() => {}
+        () = store.failed() => tracing::error!("the demo's store cannot write any more"),
+    }
+    tokio::select! {
+        () = demo.stop() => Ok(()),
+        () = signals.stops.stop() => bail!("ended at once by a second signal"),
+    }
+}
+
+fn options(args: &ServeArgs, context: &CommandContext) -> anyhow::Result<serve::Options> {
+    let mut config = context.config()?;
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    Ok(serve::Options {
+        config,
+        clock: Clock::system(),
+        accept_loss: args.accept_loss,
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        demo: None,
+    })
+}
+
+/// The signals that a hub heeds.
+pub(super) struct Signals {
+    stops: Stops,
+    hang_up: Signal,
+}
+
+/// Those that mean to stop.
+pub(super) struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            stops: Stops {
+                terminate: listen(SignalKind::terminate())?,
+                interrupt: listen(SignalKind::interrupt())?,
+            },
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl Stops {
+    /// Waits for one of them.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn until_stopped(options: serve::Options, context: &CommandContext) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let running = tokio::select! {
+        running = serve::start(options) => running?,
+        () = signals.stops.stop() => bail!("stopped before the hub had started"),
+    };
+    output::print(format!("listening on http://{}\n", running.addr).as_bytes())?;
+    attend(running, &mut signals, context).await
+}
+
+/// Heeds signals while the hub runs, and stops it.
+pub(super) async fn attend(
+    running: Running,
+    signals: &mut Signals,
+    context: &CommandContext,
+) -> anyhow::Result<()> {
+    let store = running.hub.store().clone();
+    let store_failed = loop {
+        tokio::select! {
+            () = signals.stops.stop() => break false,
+            () = store.failed() => break true,
+            _ = signals.hang_up.recv() => reload(&running, context).await,
+        }
+    };
+    tracing::info!("stopping");
+    tokio::select! {
+        () = running.stop() => {}
+        () = signals.stops.stop() => bail!("ended at once by a second signal; nothing acknowledged is lost"),
+    }
+    if store_failed {
+        bail!(
+            "the store cannot write any more and the hub has stopped; nothing acknowledged is lost. See the log for what the disk said, mend that, and start again"
+        );
+    }
+    Ok(())
+}
+
+/// Reads the apps and their credentials anew. A config with a fault changes nothing.
+async fn reload(running: &Running, context: &CommandContext) {
+    let config = match context.config() {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!(%error, "the config was not taken; the apps stay as they were");
+            return;
+        }
+    };
+    let apps = config.apps.len();
+    match running.reload(config.apps).await {
+        Ok(()) => tracing::info!(apps, "the apps and their credentials were read anew"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "the apps stay as they were"),
+    }
+}

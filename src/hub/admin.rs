@@ -1,0 +1,367 @@
+//! What operators ask of a hub: one enum of requests, one answer each. The running hub hears them at its admin
+//! socket, and a command does the same in process where no hub runs; neither can tell which.
+//!
+//! This is a door, so texts come in and JSON goes out (the shapes of the API, lists as `{"value":[…]}`). Faults name
+//! the command's flags, since that is what the operator typed. No answer holds a secret but the one just made.
+
+mod draft;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Error, Filter, Hub};
+use crate::{
+    model::{AppHost, EndpointId, Fault, Scope, Subject, UserId},
+    store::{self, Finding},
+};
+
+pub use draft::Post;
+
+/// The socket's file in the data folder.
+pub const SOCKET_FILE: &str = "admin.sock";
+/// Says where the socket lies, in a data folder whose path is too long for it.
+pub const POINTER_FILE: &str = "admin.path";
+
+/// How long a user token may live at most, in seconds: a year.
+const MAX_TOKEN_SECS: u64 = 365 * 24 * 3600;
+/// How many users one answer lists at most.
+const MAX_USERS: usize = 1000;
+/// How many notifications are shown of a user.
+const SHOWN: usize = 20;
+
+/// One request of an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "op",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Request {
+    /// Makes an app key; answers `{"id","app","key"}`.
+    CreateKey {
+        /// The app.
+        app: String,
+        /// What the operator calls the key.
+        name: Option<String>,
+        /// `send`, `users` or `all`.
+        scope: String,
+    },
+    /// Lists the keys of all apps, or of one, revoked ones too.
+    ListKeys {
+        /// The app.
+        app: Option<String>,
+    },
+    /// Ends a key.
+    RevokeKey {
+        /// Its id.
+        id: String,
+        /// Whether the user tokens that it minted end too.
+        with_tokens: bool,
+    },
+    /// Mints a user token; answers `{"token","expiresDateTime","endpointId"?}`.
+    MintToken {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+        /// The endpoint that it is bound to.
+        endpoint: Option<String>,
+        /// How long it lives; 1 to 31 536 000.
+        expires_secs: Option<u64>,
+    },
+    /// Posts a notification; answers it as stored.
+    Send {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+        /// What to post.
+        post: Box<Post>,
+    },
+    /// Lists users, at most 1000; `next` in the answer is the `after` of the next page.
+    UserList {
+        /// The app.
+        app: String,
+        /// The last user of the page before.
+        after: Option<String>,
+    },
+    /// Shows a user: counts, endpoints, the newest notifications.
+    UserShow {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+    },
+    /// Lists a user's endpoints.
+    EndpointList {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+    },
+    /// Signs a device out.
+    EndpointRemove {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// Walks every row of the store and lists what disagrees.
+    StoreVerify,
+    /// Figures of the store.
+    StoreStats,
+    /// What `/readyz` keeps to itself: apps, their services, the outbox.
+    Health,
+}
+
+/// Why a request was refused: a code of the API, and one line for each fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct AdminError {
+    /// One of the API's error codes.
+    pub code: String,
+    /// What is wrong and what to do; may be several lines.
+    pub message: String,
+}
+
+impl AdminError {
+    /// A refusal.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    fn invalid(target: &'static str, message: impl Into<String>) -> Self {
+        Error::invalid(target, message).into()
+    }
+}
+
+impl From<Error> for AdminError {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::Invalid(_) => "invalidRequest",
+            Error::Unauthenticated(_) => "unauthenticated",
+            Error::Forbidden(_) => "accessDenied",
+            Error::NotFound(_) => "itemNotFound",
+            Error::EndpointNotFound => "endpointNotFound",
+            Error::Conflict(_) => "conflict",
+            Error::CursorTooOld => "syncStateNotFound",
+            Error::Limit { .. } => "limitReached",
+            Error::Store(_) => "serviceUnavailable",
+        };
+        let message = match error {
+            Error::Invalid(faults) => lines(&faults),
+            other => other.to_string(),
+        };
+        Self::new(code, message)
+    }
+}
+
+impl From<store::Error> for AdminError {
+    fn from(error: store::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+fn lines(faults: &[Fault]) -> String {
+    let lines: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("{} {}", fault.target, fault.message))
+        .collect();
+    lines.join("\n")
+}
+
+impl Hub {
+    /// Does what an operator asks.
+    ///
+    /// # Errors
+    /// [`AdminError`] with what is wrong, in words for the operator.
+    pub async fn admin(&self, request: Request) -> Result<Value, AdminError> {
+        match request {
+            Request::CreateKey { app, name, scope } => self.admin_key(&app, name, &scope).await,
+            Request::ListKeys { app } => {
+                let app = app.as_deref().map(host).transpose()?;
+                Ok(show::list(self.keys(app).await?.iter().map(show::key)))
+            }
+            Request::RevokeKey { id, with_tokens } => {
+                self.revoke_key(&id, with_tokens).await?;
+                Ok(json!({ "id": id }))
+            }
+            Request::MintToken {
+                app,
+                user,
+                endpoint,
+                expires_secs,
+            } => {
+                let subject = self.subject(&app, &user)?;
+                self.admin_token(subject, endpoint, expires_secs).await
+            }
+            Request::Send { app, user, post } => {
+                let subject = self.subject(&app, &user)?;
+                let draft = post.check(self.limits(), self.now())?;
+                let posted = self.create(subject, draft, None).await?;
+                Ok(show::notification(&posted.notification))
+            }
+            Request::UserList { app, after } => {
+                let app = self.known(&app)?;
+                self.admin_users(app, after.as_deref()).await
+            }
+            Request::UserShow { app, user } => {
+                let subject = self.subject(&app, &user)?;
+                self.admin_user(subject).await
+            }
+            Request::EndpointList { app, user } => {
+                let subject = self.subject(&app, &user)?;
+                let endpoints = self.endpoints(subject).await?;
+                Ok(show::list(endpoints.iter().map(show::endpoint)))
+            }
+            Request::EndpointRemove {
+                app,
+                user,
+                endpoint,
+            } => {
+                let id = endpoint_id(&endpoint)?;
+                self.remove_endpoint(self.subject(&app, &user)?, id).await?;
+                Ok(json!({ "id": endpoint }))
+            }
+            Request::StoreVerify => self.admin_verify().await,
+            Request::StoreStats => self.admin_stats().await,
+            Request::Health => self.admin_health().await,
+        }
+    }
+
+    fn known(&self, app: &str) -> Result<AppHost, AdminError> {
+        let host = host(app)?;
+        if self.app(&host).is_some() {
+            return Ok(host);
+        }
+        let message = format!(
+            "there is no app {host} in the config; write an [[app]] for it, and send a running hub SIGHUP"
+        );
+        Err(AdminError::new("itemNotFound", message))
+    }
+
+    fn subject(&self, app: &str, user: &str) -> Result<Subject, AdminError> {
+        Ok(Subject {
+            app: self.known(app)?,
+            user: user_id(user)?,
+        })
+    }
+
+    async fn admin_key(
+        &self,
+        app: &str,
+        name: Option<String>,
+        scope: &str,
+    ) -> Result<Value, AdminError> {
+        let app = self.known(app)?;
+        let scope = Scope::parse(scope).ok_or_else(|| {
+            AdminError::invalid("--scope", "is not known; write send, users or all")
+        })?;
+        let minted = self.create_key(&app, name, scope).await?;
+        Ok(show::new_key(&minted))
+    }
+
+    async fn admin_token(
+        &self,
+        subject: Subject,
+        endpoint: Option<String>,
+        secs: Option<u64>,
+    ) -> Result<Value, AdminError> {
+        let endpoint = endpoint.as_deref().map(endpoint_id).transpose()?;
+        if secs.is_some_and(|secs| !(1..=MAX_TOKEN_SECS).contains(&secs)) {
+            let message = "is out of range; write 1s to 365d";
+            return Err(AdminError::invalid("--expires", message));
+        }
+        let life = secs.map(Duration::from_secs);
+        let minted = self.mint_token(subject, endpoint, life, None).await?;
+        Ok(show::new_token(&minted))
+    }
+
+    async fn admin_users(&self, app: AppHost, after: Option<&str>) -> Result<Value, AdminError> {
+        let after = after.map(user_id).transpose()?.map(|user| Subject {
+            app: app.clone(),
+            user,
+        });
+        let users = self
+            .store()
+            .ask(move |reader| reader.users(&app, after.as_ref(), MAX_USERS))
+            .await?;
+        let next = users.last().filter(|_| users.len() == MAX_USERS);
+        let next = next.map(|user| user.subject.user.as_str().to_owned());
+        let mut page = show::list(users.iter().map(show::user));
+        if let Some(next) = next {
+            page["next"] = next.into();
+        }
+        Ok(page)
+    }
+
+    async fn admin_user(&self, subject: Subject) -> Result<Value, AdminError> {
+        let asked = subject.clone();
+        let user = self
+            .store()
+            .ask(move |reader| reader.known_user(&asked))
+            .await?
+            .ok_or(Error::NotFound("user"))?;
+        let endpoints = self.endpoints(subject.clone()).await?;
+        let history = self
+            .history(subject, Filter::default(), SHOWN, None)
+            .await?;
+        let mut shown = show::user(&user);
+        shown["endpoints"] = endpoints.iter().map(show::endpoint).collect();
+        shown["notifications"] = history.items.iter().map(show::notification).collect();
+        Ok(shown)
+    }
+
+    async fn admin_verify(&self) -> Result<Value, AdminError> {
+        let walk = || self.store().ask(|reader| reader.verify());
+        let mut findings: Vec<Finding> = walk().await?;
+        if !findings.is_empty() {
+            // The walk is no snapshot: what is written meanwhile can look wrong once, but not twice.
+            let again = walk().await?;
+            findings.retain(|finding| again.contains(finding));
+        }
+        Ok(show::list(findings.iter().map(show::finding)))
+    }
+
+    async fn admin_stats(&self) -> Result<Value, AdminError> {
+        let depth = self.store().ask(|reader| reader.outbox_depth()).await?;
+        Ok(show::stats(self.store().stats(), depth, self.now()))
+    }
+
+    async fn admin_health(&self) -> Result<Value, AdminError> {
+        let depth = self.store().ask(|reader| reader.outbox_depth()).await?;
+        let mut health = show::outbox(depth, self.now());
+        health["apps"] = self
+            .apps()
+            .all()
+            .iter()
+            .map(|app| show::services(app))
+            .collect();
+        health["storeFull"] = self.store().stats().full.into();
+        health["streamsOpen"] = self.streams_open().into();
+        Ok(health)
+    }
+}
+
+fn host(text: &str) -> Result<AppHost, AdminError> {
+    AppHost::parse(text).map_err(|why| AdminError::invalid("HOST", why))
+}
+
+fn user_id(text: &str) -> Result<UserId, AdminError> {
+    UserId::parse(text).map_err(|why| AdminError::invalid("USER", why))
+}
+
+fn endpoint_id(text: &str) -> Result<EndpointId, AdminError> {
+    EndpointId::parse(text).map_err(|why| AdminError::invalid("ENDPOINT", why))
+}

@@ -1,0 +1,182 @@
+//! The answers' JSON: the API's names, members without a value left out.
+
+use serde_json::{Map, Value, json};
+
+use super::super::Minted;
+use crate::{
+    config::apps::App,
+    model::{
+        AppKey, ChannelKind, Endpoint, Notification, Platform, Timestamp, User, UserToken,
+        VisualContent,
+    },
+    store::{Depth, Finding, Stats},
+};
+
+/// A list as the API writes it.
+pub(super) fn list(items: impl Iterator<Item = Value>) -> Value {
+    json!({ "value": items.collect::<Vec<Value>>() })
+}
+
+/// A key that was just made, with its secret.
+pub(super) fn new_key(minted: &Minted<AppKey>) -> Value {
+    json!({
+        "id": minted.kept.id,
+        "app": minted.kept.app.as_str(),
+        "key": minted.secret.expose(),
+    })
+}
+
+/// A key as the hub keeps it.
+pub(super) fn key(key: &AppKey) -> Value {
+    present([
+        ("id", json!(key.id)),
+        ("app", json!(key.app.as_str())),
+        ("name", json!(key.name)),
+        ("scope", json!(key.scope.as_str())),
+        ("createdDateTime", time(key.created)),
+        ("revokedDateTime", maybe(key.revoked)),
+    ])
+}
+
+/// A token that was just minted, with its secret.
+pub(super) fn new_token(minted: &Minted<UserToken>) -> Value {
+    let endpoint = minted.kept.endpoint.as_ref().map(|id| id.as_str());
+    present([
+        ("token", json!(minted.secret.expose())),
+        ("expiresDateTime", time(minted.kept.expires)),
+        ("endpointId", json!(endpoint)),
+    ])
+}
+
+/// A notification.
+pub(super) fn notification(it: &Notification) -> Value {
+    let draft = &it.draft;
+    let payload = present([
+        ("visualContent", json!(draft.visual.as_ref().map(visual))),
+        ("rawContent", json!(draft.raw)),
+    ]);
+    let target = draft.platforms.as_deref().map(|platforms| {
+        let names = platforms.iter().copied().map(Platform::as_str);
+        json!({ "platformTypes": names.collect::<Vec<_>>() })
+    });
+    let fallback = draft.fallback.as_ref().map(|fallback| {
+        let names = fallback.platforms.iter().copied().map(Platform::as_str);
+        json!({ "endpointFallback": {
+            "platformTypes": names.collect::<Vec<_>>(),
+            "fallbackDelayInSeconds": fallback.delay.as_secs(),
+            "visualContent": visual(&fallback.visual),
+        } })
+    });
+    present([
+        ("id", json!(it.id.to_string())),
+        ("appNotificationId", json!(draft.app_id)),
+        ("groupName", json!(draft.group)),
+        ("priority", json!(draft.priority.as_str())),
+        (
+            "displayTimeToLive",
+            json!(draft.display_ttl.map(|ttl| ttl.as_secs())),
+        ),
+        ("payload", payload),
+        ("targetPolicy", json!(target)),
+        ("fallbackPolicy", json!(fallback)),
+        ("createdDateTime", time(it.created)),
+        ("lastModifiedDateTime", time(it.modified)),
+        ("expirationDateTime", time(it.expires)),
+        ("readState", json!(it.read.as_str())),
+        ("userActionState", json!(it.action.as_str())),
+        ("status", json!("active")),
+    ])
+}
+
+fn visual(content: &VisualContent) -> Value {
+    present([
+        ("title", json!(content.title)),
+        ("body", json!(content.body)),
+    ])
+}
+
+/// An endpoint, without its channel's secrets.
+pub(super) fn endpoint(it: &Endpoint) -> Value {
+    present([
+        ("id", json!(it.id.as_str())),
+        ("platform", json!(it.platform.as_str())),
+        ("channel", json!({ "type": it.channel.kind().as_str() })),
+        ("channelGoneDateTime", maybe(it.gone)),
+        ("displayName", json!(it.display_name)),
+        ("locale", json!(it.locale)),
+        (
+            "userNotificationSubscriptionId",
+            json!(it.subscription.to_string()),
+        ),
+        ("tapId", json!(it.tap_id.to_string())),
+        ("createdDateTime", time(it.created)),
+        ("lastSeenDateTime", time(it.last_seen)),
+        ("expirationDateTime", time(it.expires)),
+    ])
+}
+
+/// A user with their counts.
+pub(super) fn user(user: &User) -> Value {
+    json!({
+        "id": user.subject.user.as_str(),
+        "notificationCount": user.live,
+        "unreadCount": user.unread,
+    })
+}
+
+/// A disagreement in the store.
+pub(super) fn finding(finding: &Finding) -> Value {
+    json!({ "user": finding.user, "message": finding.message })
+}
+
+/// Figures of the store.
+pub(super) fn stats(stats: Stats, depth: Depth, now: Timestamp) -> Value {
+    let mut shown = outbox(depth, now);
+    shown["sizeBytes"] = stats.size_bytes.into();
+    shown["commits"] = stats.commits.into();
+    shown["full"] = stats.full.into();
+    shown
+}
+
+/// Figures of the outbox. A marker of the future, such as a fallback's, is not due yet.
+pub(super) fn outbox(depth: Depth, now: Timestamp) -> Value {
+    present([
+        ("outboxDepth", json!(depth.markers)),
+        (
+            "outboxOldestDueDateTime",
+            maybe(depth.oldest_due.filter(|due| *due <= now)),
+        ),
+    ])
+}
+
+/// An app and the push services that it has.
+pub(super) fn services(app: &App) -> Value {
+    let kinds = [
+        ChannelKind::Apns,
+        ChannelKind::Fcm,
+        ChannelKind::WebPush,
+        ChannelKind::Wns,
+    ];
+    let configured = kinds.into_iter().filter(|kind| app.reaches(*kind));
+    json!({
+        "host": app.host.as_str(),
+        "services": configured.map(ChannelKind::as_str).collect::<Vec<_>>(),
+    })
+}
+
+fn present<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let there = members.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        there
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Map<_, _>>(),
+    )
+}
+
+fn time(at: Timestamp) -> Value {
+    at.to_string().into()
+}
+
+fn maybe(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, time)
+}

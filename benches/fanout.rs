@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench fanout` prints a table. Figures are of one machine at one time: take the ratios.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},

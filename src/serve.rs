@@ -124,7 +124,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
     let apps = Apps::new(config.apps.clone());
-    let rules = (config.delivery.clone(), config.server.limits.clone());
+    let rules = (config.delivery.clone(), config.server.limits);
     let hub = Hub::new(store, apps, rules, options.clock);
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;

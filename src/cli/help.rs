@@ -43,5 +43,8 @@ pub(super) fn grouped(command: Command) -> Command {
             "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}{{after-help}}"
         ))
         .after_help(EXAMPLES)
-        .subcommand_help_heading("Commands")
+        // They stand in the groups above, and need no second list.
+        .mut_subcommands(|subcommand| subcommand.hide(true))
+        .disable_help_subcommand(true)
+        .override_usage("beckon [OPTIONS] <COMMAND>")
 }

@@ -286,7 +286,7 @@ impl Parts<'_> {
         let launch = json!({"beckon": self.beckon()}).to_string();
         let lines: String = std::iter::once(&text.title)
             .chain(&text.body)
-            .map(|line| format!("<text>{}</text>", escape(&xml_text(line))))
+            .map(|line| format!("<text>{}</text>", escape(xml_text(line))))
             .collect();
         let quiet = if self.is_low() {
             r#"<audio silent="true"/>"#

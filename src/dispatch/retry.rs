@@ -34,68 +34,49 @@ pub(super) fn next(
         state.last_push = now;
     }
     let attempts = state.attempts + 1;
-    let push = |accepted: bool| Push {
-        covers: due.tap.covers,
-        at: now,
-        kind: due.tap.kind,
-        shows: due.tap.shows,
-        accepted,
-        attempts,
-        size_bytes: u32::try_from(size_bytes).unwrap_or(u32::MAX),
-        answer: outcome.answer.clone(),
+    let push = |accepted: bool| {
+        Some(Push {
+            covers: due.tap.covers,
+            at: now,
+            kind: due.tap.kind,
+            shows: due.tap.shows,
+            accepted,
+            attempts,
+            size_bytes: u32::try_from(size_bytes).unwrap_or(u32::MAX),
+            answer: outcome.answer.clone(),
+        })
     };
-    match outcome.verdict {
+    let pause = backoff(due, attempts, random, delivery);
+    let registered = due.level.endpoint.registered;
+    let push = match outcome.verdict {
         Verdict::Accepted => {
             accept(&mut state, due, delivery, now);
-            Settled {
-                state,
-                push: Some(push(true)),
-            }
+            push(true)
         }
         // The device did not take the raw push of something visible: it is shown as a toast then.
         Verdict::Dropped if due.tap.visible && !due.displayed => {
             state.toast = true;
             state.attempts = attempts;
-            Settled { state, push: None }
+            None
         }
         Verdict::Dropped => {
             accept(&mut state, due, delivery, now);
-            Settled {
-                state,
-                push: Some(push(false)),
-            }
+            push(false)
         }
-        Verdict::Gone { since }
-            if since.is_none_or(|since| since >= due.level.endpoint.registered) =>
-        {
+        Verdict::Gone { since } if since.is_none_or(|since| since >= registered) => {
             state.gone = Some(now);
-            Settled {
-                state,
-                push: Some(push(false)),
-            }
-        }
-        Verdict::Gone { .. } => {
-            wait(&mut state, backoff(due, attempts, random, delivery), now);
-            Settled { state, push: None }
-        }
-        Verdict::Retry { after, .. } => {
-            let pause = backoff(due, attempts, random, delivery).max(after.unwrap_or_default());
-            wait(&mut state, pause, now);
-            Settled { state, push: None }
+            push(false)
         }
         Verdict::Rejected => {
             give_up(&mut state, due);
-            Settled {
-                state,
-                push: Some(push(false)),
-            }
+            push(false)
         }
-        Verdict::Misconfigured => {
-            wait(&mut state, STOPPED, now);
-            state.stopped = true;
-            Settled { state, push: None }
+        other => {
+            wait(&mut state, other, pause, now);
+            None
         }
-    }
+    };
+    Settled { state, push }
 }
 
 /// Gives a tap back that its lane did not try: the lane waits until `until`.
@@ -159,10 +140,16 @@ fn give_up(state: &mut TapState, due: &DueTap) {
     }
 }
 
-fn wait(state: &mut TapState, pause: Duration, now: Timestamp) {
+/// Tries again later: for wrong settings after a fixed time, else after the service's floor or our own pause.
+fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp) {
+    let pause = match verdict {
+        Verdict::Misconfigured => STOPPED,
+        Verdict::Retry { after, .. } => pause.max(after.unwrap_or_default()),
+        _ => pause,
+    };
     state.attempts += 1;
     state.not_before = now.plus(pause);
-    state.stopped = false;
+    state.stopped = verdict == Verdict::Misconfigured;
 }
 
 /// Exponential, with full jitter; each service's own first pause.

@@ -37,13 +37,16 @@ pub struct DemoEntry {
 /// Entries that are still to come.
 pub type Entries = Pin<Box<dyn Future<Output = Vec<DemoEntry>> + Send>>;
 
+/// Moves the switches of the device with this id; answers the device, or what is wrong.
+pub type Patch = dyn Fn(&str, Value) -> Result<Value, String> + Send + Sync;
+
 /// What the page may ask for; given by whoever runs the demo, so that this room needs to know no doubles.
 #[derive(Clone)]
 pub struct Backend {
     /// The people and devices; none, before all is ready.
     pub state: Arc<dyn Fn() -> Option<Value> + Send + Sync>,
     /// Moves a device's switches.
-    pub patch: Arc<dyn Fn(&str, Value) -> Result<Value, String> + Send + Sync>,
+    pub patch: Arc<Patch>,
     /// What arrived for a device.
     pub arrivals: Arc<dyn Fn(&str) -> Value + Send + Sync>,
     /// The end of the record.

@@ -40,7 +40,7 @@ use actix_web::{
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use demo::{Backend, DemoEntry, Entries};
+pub use demo::{Backend, DemoEntry, Entries, Patch};
 pub use error::Error;
 pub use fetch::{FetchRecorder, Fetches, fetches};
 pub use meta::Readiness;

@@ -290,13 +290,16 @@ fn remember(changes: &mut Changes, once: Option<OnceKey>, posted: &Posted, now: 
 
 /// The `Idempotency-Key`s whose first request is still running.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Running(Arc<Mutex<HashSet<(AppHost, [u8; 32])>>>);
+pub(super) struct Running(Arc<Mutex<HashSet<Entry>>>);
+
+/// An app, and the hash of the key that it used.
+type Entry = (AppHost, [u8; 32]);
 
 /// Ends the entry of its request when dropped.
 #[derive(Debug)]
 struct RunningGuard {
     running: Running,
-    entry: (AppHost, [u8; 32]),
+    entry: Entry,
 }
 
 impl Running {

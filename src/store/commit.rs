@@ -91,10 +91,9 @@ impl Committer {
             Err(mpsc::TrySendError::Disconnected(_)) => Err(Error::Closed),
             Err(mpsc::TrySendError::Full(request)) => {
                 let queue = self.queue.clone();
-                tokio::task::spawn_blocking(move || queue.send(request))
+                tokio::task::spawn_blocking(move || queue.send(request).map_err(|_| Error::Closed))
                     .await
                     .map_err(|_| Error::Closed)?
-                    .map_err(|_| Error::Closed)
             }
         }
     }

@@ -362,7 +362,7 @@ proptest! {
 }
 
 #[test]
-fn every_record_is_read_back_and_never_half_read() {
+fn endpoints_are_read_back_and_never_half_read() {
     let now = Timestamp::from_millis(1_800_000_000_000);
     let phone = EndpointId::parse("phone").unwrap();
     let channels = [
@@ -408,6 +408,12 @@ fn every_record_is_read_back_and_never_half_read() {
             registered_at: FeedPosition(3),
         });
     }
+}
+
+#[test]
+fn what_taps_and_fetches_leave_is_read_back_and_never_half_read() {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let phone = EndpointId::parse("phone").unwrap();
     round_trip(&User::new(subject("ada")));
     round_trip(&FetchMark {
         position: FeedPosition(1),
@@ -454,6 +460,11 @@ fn every_record_is_read_back_and_never_half_read() {
             by: Some(phone.clone()),
         });
     }
+}
+
+#[test]
+fn credentials_are_read_back_and_never_half_read() {
+    let now = Timestamp::from_millis(1_800_000_000_000);
     round_trip(&AppKey {
         id: "k".into(),
         app: AppHost::parse("todo.example").unwrap(),

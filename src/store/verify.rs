@@ -37,6 +37,9 @@ struct Counted {
     last: FeedPosition,
 }
 
+/// Looks at one row: its key and its value.
+type Look<C> = fn(&mut C, &[u8], &[u8]) -> Result<(), Error>;
+
 struct Check<'a> {
     reader: &'a Reader,
     findings: Vec<Finding>,
@@ -75,11 +78,7 @@ impl Reader {
 }
 
 impl Check<'_> {
-    fn rows(
-        &mut self,
-        prefix: u8,
-        look: fn(&mut Self, &[u8], &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn rows(&mut self, prefix: u8, look: Look<Self>) -> Result<(), Error> {
         let reader = self.reader;
         reader.scan_prefix(&[prefix], Order::Ascending, &mut |key, value| {
             look(self, key, value)?;

@@ -6,7 +6,11 @@
     clippy::panic,
     reason = "a failed step fails the test"
 )]
-#![allow(missing_docs, reason = "a test's name says what it shows")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "a test's name says what it shows"
+)]
 
 mod fallback;
 mod spine;

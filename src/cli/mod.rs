@@ -1,5 +1,5 @@
 //! The command line. Each command asks the running hub through its admin socket, or opens the stopped hub's store in
-//! process; [`door`] hides which. What people read and what `--json` prints is [`output`]'s affair.
+//! process; `door` hides which. What people read and what `--json` prints is `output`'s affair.
 
 mod access;
 mod check;

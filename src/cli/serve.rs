@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{CommandContext, output, runtime};
 use crate::{
     clock::Clock,
-    config::{Log, Server},
+    config::{Log, LogLevel, Server},
     demo, log,
     serve::{self, Running},
 };
@@ -46,7 +46,12 @@ pub(super) fn run(args: ServeArgs, context: &CommandContext) -> anyhow::Result<E
 
 /// Runs `beckon serve --demo`.
 fn run_demo(args: &ServeArgs, context: &CommandContext) -> anyhow::Result<ExitCode> {
-    log::start(&Log::default()).context("cannot start the log")?;
+    // Only what matters: a page that pulls all the time would fill the terminal with its requests.
+    let log = Log {
+        level: LogLevel::Warn,
+        ..Log::default()
+    };
+    log::start(&log).context("cannot start the log")?;
     let options = demo::Options {
         listen: args.listen.unwrap_or(Server::default().listen),
         folder: context.common.data.clone(),

@@ -1,5 +1,5 @@
 //! The command line. Each command asks the running hub through its admin socket, or opens the stopped hub's store in
-//! process; [`door`] hides which. What people read and what `--json` prints is [`output`]'s affair.
+//! process; `door` hides which. What people read and what `--json` prints is the affair of `output`.
 
 mod access;
 mod check;
@@ -74,6 +74,7 @@ struct Common {
         global = true,
         value_name = "FILE",
         env = "BECKON_CONFIG",
+        hide_env_values = true,
         help_heading = "Everywhere"
     )]
     config: Option<PathBuf>,

@@ -90,10 +90,22 @@ struct Common {
 enum Command {
     // MERGE: /// Run the hub.
     // MERGE: Serve(serve::ServeArgs),
-    /// Write a config for one app and make its first key.
-    Init(init::InitArgs),
     /// Run stand-ins of the four push services, for tests without Apple, Google or Microsoft.
     Doubles(doubles::DoublesArgs),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    #[command(flatten)]
+    Maintain(Maintenance),
+}
+
+/// What works with the hub running or stopped, and `init`.
+#[derive(Debug, Subcommand)]
+enum Maintenance {
+    /// Write a config for one app and make its first key.
+    Init(init::InitArgs),
     /// Check the config, the store and the credentials of every push service.
     Check,
     /// Make, list and revoke app keys.
@@ -113,11 +125,6 @@ enum Command {
     /// Look at the store.
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// Print the completions of a shell.
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
 }
 
 fn dispatch(command: Command, context: &CommandContext) -> anyhow::Result<ExitCode> {
@@ -125,21 +132,20 @@ fn dispatch(command: Command, context: &CommandContext) -> anyhow::Result<ExitCo
         // MERGE: Command::Serve(args) => serve::run(args, context),
         Command::Doubles(args) => doubles::run(args, context),
         Command::Completions { shell } => completions(shell),
-        other => runtime()?.block_on(maintain(other, context)),
+        Command::Maintain(command) => runtime()?.block_on(maintain(command, context)),
     }
 }
 
-async fn maintain(command: Command, context: &CommandContext) -> anyhow::Result<ExitCode> {
+async fn maintain(command: Maintenance, context: &CommandContext) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Init(args) => init::run(args, context).await,
-        Command::Check => check::run(context).await,
-        Command::Key(command) => access::key(command, context).await,
-        Command::Token(command) => access::token(command, context).await,
-        Command::Send(args) => send::run(*args, context).await,
-        Command::User(command) => people::user(command, context).await,
-        Command::Endpoint(command) => people::endpoint(command, context).await,
-        Command::Store(command) => store::run(command, context).await,
-        Command::Doubles(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Maintenance::Init(args) => init::run(args, context).await,
+        Maintenance::Check => check::run(context).await,
+        Maintenance::Key(command) => access::key(command, context).await,
+        Maintenance::Token(command) => access::token(command, context).await,
+        Maintenance::Send(args) => send::run(*args, context).await,
+        Maintenance::User(command) => people::user(command, context).await,
+        Maintenance::Endpoint(command) => people::endpoint(command, context).await,
+        Maintenance::Store(command) => store::run(command, context).await,
     }
 }
 

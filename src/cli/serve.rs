@@ -61,7 +61,17 @@ pub(super) struct Signals {
     hang_up: Signal,
 }
 
+/// What a signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
 impl Signals {
+    /// Heeds them from now on, in place of what the system would do.
     pub(super) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
@@ -71,12 +81,18 @@ impl Signals {
         })
     }
 
-    /// Waits for one that means to stop.
-    async fn stop(&mut self) {
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Heard {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Heard::Stop,
+            _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.hang_up.recv() => Heard::Reload,
         }
+    }
+
+    /// Waits for one that means to stop.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Heard::Stop {}
     }
 }
 
@@ -99,9 +115,11 @@ pub(super) async fn attend(
     let store = running.hub.store().clone();
     let store_failed = loop {
         tokio::select! {
-            () = signals.stop() => break false,
+            heard = signals.next() => match heard {
+                Heard::Stop => break false,
+                Heard::Reload => reload(&running, context).await,
+            },
             () = store.failed() => break true,
-            _ = signals.hang_up.recv() => reload(&running, context).await,
         }
     };
     tracing::info!("stopping");
@@ -129,9 +147,6 @@ async fn reload(running: &Running, context: &CommandContext) {
     let apps = config.apps.len();
     match running.reload(config.apps).await {
         Ok(()) => tracing::info!(apps, "the apps and their credentials were read anew"),
-        Err(error) => tracing::error!(
-            error = format!("{error:#}"),
-            "the apps stay as they were"
-        ),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "the apps stay as they were"),
     }
 }

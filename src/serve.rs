@@ -27,6 +27,9 @@ use crate::{
 const DOOR_GRACE: Duration = Duration::from_secs(4);
 const PART_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a start waits for a store that another process holds.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a hub is started with.
 #[derive(Debug)]
 pub struct Options {
@@ -191,7 +194,18 @@ async fn open_store(config: &Config, accept_loss: bool) -> anyhow::Result<Store>
         cache_bytes: config.store.cache_bytes,
         accept_loss,
     };
-    Ok(tokio::task::spawn_blocking(move || Store::open(&options)).await??)
+    let deadline = tokio::time::Instant::now() + STORE_PATIENCE;
+    loop {
+        let options = options.clone();
+        let opened = tokio::task::spawn_blocking(move || Store::open(&options)).await?;
+        match opened {
+            // A command of the command line may hold it for a moment.
+            Err(store::Error::InUse(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 fn check_channel(channel: &Channel, app: &App) -> Vec<Fault> {

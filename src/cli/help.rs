@@ -17,7 +17,7 @@ Examples:
   beckon serve                                         run the hub on it
   beckon send todo.example.com ada --title 'Tea time'  tap all of Ada's devices
   beckon user show todo.example.com ada                see what she has
-  beckon check                                         ask every push service whether it takes the credentials
+  beckon check                                         ask each push service about the credentials
 
 All but `serve`, `doubles` and `init` work with the hub running or stopped. Exit codes: 0 done, 1 failed, 2 not understood.";
 
@@ -40,11 +40,7 @@ pub(super) fn grouped(command: Command) -> Command {
     }
     command
         .help_template(format!(
-            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}{{after-help}}"
+            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}Options:\n{{options}}{{after-help}}\n"
         ))
         .after_help(EXAMPLES)
-        // They stand in the groups above, and need no second list.
-        .mut_subcommands(|subcommand| subcommand.hide(true))
-        .disable_help_subcommand(true)
-        .override_usage("beckon [OPTIONS] <COMMAND>")
 }

@@ -1,5 +1,5 @@
 //! The command line. Each command asks the running hub through its admin socket, or opens the stopped hub's store in
-//! process; `door` hides which. What people read and what `--json` prints is `output`'s affair.
+//! process; `door` hides which. What people read and what `--json` prints is the affair of `output`.
 
 mod access;
 mod check;
@@ -74,6 +74,7 @@ struct Common {
         global = true,
         value_name = "FILE",
         env = "BECKON_CONFIG",
+        hide_env_values = true,
         help_heading = "Everywhere"
     )]
     config: Option<PathBuf>,
@@ -91,16 +92,16 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run stand-ins of the four push services, for tests without Apple, Google or Microsoft.
     Doubles(doubles::DoublesArgs),
-    #[command(flatten)]
-    Maintain(Maintenance),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    #[command(flatten)]
+    Maintain(Maintenance),
 }
 
-/// What asks a hub, running or stopped.
+/// What works with the hub running or stopped, and `init`.
 #[derive(Debug, Subcommand)]
 enum Maintenance {
     /// Write a config for one app and make its first key.

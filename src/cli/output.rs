@@ -60,9 +60,15 @@ pub(super) fn failure(error: &anyhow::Error) {
 }
 
 fn failure_text(error: &anyhow::Error) -> String {
-    let lines = format!("{error:#}");
-    lines
-        .lines()
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some messages end with their cause already.
+        if !told.contains(&cause) {
+            let joint = if told.is_empty() { "" } else { ": " };
+            told = format!("{told}{joint}{cause}");
+        }
+    }
+    told.lines()
         .map(|line| format!("error: {}\n", plain(line)))
         .collect()
 }
@@ -157,5 +163,7 @@ mod tests {
             .context("first")
             .unwrap_err();
         assert_eq!(failure_text(&error), "error: first: one\nerror: two\n");
+        let told = anyhow::anyhow!("gone").context("cannot read (gone)");
+        assert_eq!(failure_text(&told), "error: cannot read (gone)\n");
     }
 }

@@ -88,3 +88,63 @@ fn command_lines_are_understood_or_not() {
     check("doubles --dir d --ports-from 9000", true);
     check("", false);
 }
+
+fn context(folder: &std::path::Path) -> CommandContext {
+    CommandContext {
+        common: Common {
+            config: Some(folder.join("config.toml")),
+            data: None,
+            json: true,
+        },
+        output: Output::new(true),
+    }
+}
+
+async fn typed(line: &str, context: &CommandContext) -> anyhow::Result<ExitCode> {
+    let words = std::iter::once("beckon").chain(line.split_whitespace());
+    match Cli::try_parse_from(words)?.command {
+        Command::Maintain(command) => maintain(command, context).await,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_makes_a_config_and_a_key_and_never_overwrites() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    typed("init todo.example.com", &context).await.unwrap();
+    let written = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+    let keys = async || context.ask(Request::ListKeys { app: None }).await.unwrap();
+    assert_eq!(keys().await["value"][0]["app"], "todo.example.com");
+
+    let refused = typed("init other.example.com", &context).await.unwrap_err();
+    assert!(refused.to_string().contains("--force"), "{refused}");
+    let kept = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+    assert_eq!(kept, written);
+
+    typed("init other.example.com --force", &context)
+        .await
+        .unwrap();
+    assert_eq!(keys().await["value"][1]["app"], "other.example.com");
+    let names: BTreeSet<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, BTreeSet::from(["config.toml".into(), "data".into()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_verify_fail_by_their_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    let check = async |line: &str, good: bool| {
+        let code = typed(line, &context).await.unwrap();
+        assert_eq!(code == ExitCode::SUCCESS, good, "{line}");
+    };
+    check("check", false).await;
+    typed("init todo.example.com", &context).await.unwrap();
+    check("check", true).await;
+    check("store verify", true).await;
+    std::fs::write(folder.path().join("config.toml"), "[server]\nport = 1").unwrap();
+    check("check", false).await;
+}

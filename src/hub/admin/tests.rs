@@ -147,7 +147,7 @@ async fn refusals_name_what_was_typed() {
 #[test]
 fn requests_of_another_version_are_refused() {
     for request in [
-        json!({ "op": "storeVerify", "deep": true }),
+        json!({ "op": "revokeKey", "id": "a", "withTokens": false, "quietly": true }),
         json!({ "op": "dance" }),
     ] {
         assert!(

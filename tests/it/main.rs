@@ -13,6 +13,8 @@
 )]
 
 mod fallback;
+mod faults;
+mod observability;
 mod spine;
 mod support;
 mod tidy;

@@ -1,0 +1,173 @@
+//! Push services that fail, each in its own way: the six faults at each of the four.
+
+use beckon::doubles::{FaultKind, FaultSpec, Service};
+use serde_json::{Value, json};
+
+use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
+
+async fn delivery(hub: &TestHub, posted: &Value) -> Value {
+    let id = posted["id"].as_str().unwrap();
+    let report = hub
+        .app()
+        .get(&format!("/v1/users/ada/notifications/{id}/deliveries"))
+        .await
+        .expect(200);
+    report["value"][0].clone()
+}
+
+/// A fault that passes: the tap comes after it, once.
+async fn recovers(service: Service, fault: FaultSpec) {
+    let hub = TestHub::with(beckon::clock::Clock::system(), |config| {
+        config.delivery.retry_base = std::time::Duration::from_millis(20);
+    })
+    .await;
+    let mut device = hub.device("ada", service).await;
+    let kind = fault.kind;
+    hub.doubles().script(fault);
+    let posted = hub.post("ada", "Lunch?").await;
+    let handed = device.next_push(&format!("the tap after {kind:?}")).await;
+    assert_eq!(
+        beckon_of(&handed.push)["n"],
+        posted["id"],
+        "{service:?} {kind:?}"
+    );
+    device.pull().await;
+    eventually("the fetch is told", || async {
+        let it = delivery(&hub, &posted).await;
+        (it["status"] == "fetched" && it["attempts"].as_u64().unwrap() >= 1).then_some(())
+    })
+    .await;
+    assert_eq!(device.unseen(), 0, "{service:?} {kind:?}: once");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_error_is_tried_again() {
+    for service in Service::ALL {
+        recovers(service, FaultSpec::once(service, FaultKind::ServerError)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_is_made_again() {
+    for service in Service::ALL {
+        recovers(service, FaultSpec::once(service, FaultKind::Cut)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_the_service_demands_is_kept() {
+    for service in Service::ALL {
+        let hub = TestHub::start().await;
+        hub.device("ada", service).await;
+        let mut fault = FaultSpec::always(service, FaultKind::Throttled);
+        fault.retry_after_seconds = Some(3600);
+        hub.doubles().script(fault);
+        let posted = hub.post("ada", "Lunch?").await;
+        let waiting = eventually("the service's wait is told", || async {
+            let it = delivery(&hub, &posted).await;
+            (it["reason"] == "retry").then_some(it)
+        })
+        .await;
+        assert_eq!(waiting["status"], "pending", "{waiting}");
+        let next: beckon::model::Timestamp = waiting["nextAttemptDateTime"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let wait = next.since(hub.clock.now()).as_secs();
+        assert!((3500..=3700).contains(&wait), "{service:?}: {wait}");
+        assert!(
+            [406, 429].contains(&waiting["pushService"]["status"].as_u64().unwrap()),
+            "{waiting}"
+        );
+        hub.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_channel_is_dropped_and_lives_again_when_it_is_registered() {
+    for service in Service::ALL {
+        let hub = TestHub::start().await;
+        let device = hub.device("ada", service).await;
+        hub.doubles()
+            .script(FaultSpec::once(service, FaultKind::Gone));
+        let posted = hub.post("ada", "Lunch?").await;
+        eventually("the channel is known to be dead", || async {
+            (delivery(&hub, &posted).await["status"] == "gone").then_some(())
+        })
+        .await;
+        let endpoint = endpoint_of(&hub).await;
+        assert_eq!(endpoint["channel"]["type"], "none", "{endpoint}");
+        assert!(endpoint["channelGoneDateTime"].is_string(), "{endpoint}");
+        revives(&hub, device).await;
+        hub.finish().await;
+    }
+}
+
+async fn endpoint_of(hub: &TestHub) -> Value {
+    hub.app().get("/v1/users/ada/endpoints").await.expect(200)["value"][0].clone()
+}
+
+async fn revives(hub: &TestHub, mut device: TestDevice) {
+    let body = json!({"channel": device.device.channel});
+    let path = format!("/v1/me/endpoints/{}", device.endpoint);
+    device.client.put(&path, body).await.expect(200);
+    let endpoint = endpoint_of(hub).await;
+    assert_ne!(endpoint["channel"]["type"], "none", "{endpoint}");
+    assert!(
+        endpoint
+            .get("channelGoneDateTime")
+            .is_none_or(Value::is_null),
+        "{endpoint}"
+    );
+    device.next_push("what was owed to the dead channel").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_stops_the_lane_and_keeps_the_tap_due() {
+    for service in Service::ALL {
+        let hub = TestHub::start().await;
+        hub.device("ada", service).await;
+        hub.doubles()
+            .script(FaultSpec::always(service, FaultKind::CredentialRefused));
+        let posted = hub.post("ada", "Lunch?").await;
+        let stopped = eventually("the lane stands still", || async {
+            let it = delivery(&hub, &posted).await;
+            (it["reason"] == "serviceStopped").then_some(it)
+        })
+        .await;
+        assert_eq!(stopped["status"], "pending", "{service:?} {stopped}");
+        assert!(
+            stopped["nextAttemptDateTime"].is_string(),
+            "{service:?} {stopped}"
+        );
+        hub.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_silent_delays_no_other() {
+    for silent in Service::ALL {
+        let hub = TestHub::start().await;
+        let mut devices = Vec::new();
+        for service in Service::ALL {
+            devices.push(hub.device("ada", service).await);
+        }
+        hub.doubles()
+            .script(FaultSpec::always(silent, FaultKind::Silence));
+        let began = std::time::Instant::now();
+        hub.post("ada", "Lunch?").await;
+        for device in devices.iter_mut().filter(|device| device.service != silent) {
+            device
+                .next_push("the tap, though another service is silent")
+                .await;
+        }
+        assert!(
+            began.elapsed().as_secs() < 15,
+            "the others waited for {silent:?}"
+        );
+        hub.doubles().clear_faults();
+        hub.finish().await;
+    }
+}

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::model::{EndpointId, Marker};
+use crate::model::{EndpointId, Marker, Timestamp};
 
 /// The state of a user's job. One look or one close at a time; what comes meanwhile has it look again.
 #[derive(Debug, Default)]
 pub(super) struct Job {
     taken: Vec<Marker>,
     pub(super) busy: HashSet<EndpointId>,
+    /// When it is to be looked at again, where only time can tell.
+    pub(super) wake: Option<Timestamp>,
     stepping: bool,
     again: bool,
 }

@@ -81,16 +81,17 @@ impl Dispatcher {
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         self.claim().await;
         loop {
+            let may_claim = self.jobs.len() < MAX_JOBS;
+            let due = self.next_due.filter(|_| may_claim);
             let wake = self
                 .timers
                 .first()
                 .map(|(at, _)| *at)
                 .into_iter()
-                .chain(self.next_due)
+                .chain(due)
                 .min();
             let clock = self.hub.clock().clone();
             let bells = self.hub.store().bells().clone();
-            let may_claim = self.jobs.len() < MAX_JOBS;
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
@@ -141,7 +142,7 @@ impl Dispatcher {
             };
             if self.jobs.len() >= MAX_JOBS {
                 self.read_up_to = last;
-                self.next_due = None;
+                self.next_due = Some(now);
                 return;
             }
             // Many of one moment: read more at once, or this would not get on.
@@ -246,7 +247,17 @@ impl Dispatcher {
         }
     }
 
+    /// Has a job looked at again at the latest then. One timer a job: an earlier one stands.
     fn wake_at(&mut self, subject: Subject, at: Timestamp) {
+        let Some(job) = self.jobs.get_mut(&subject) else {
+            return;
+        };
+        if job.wake.is_some_and(|wake| wake <= at) {
+            return;
+        }
+        if let Some(later) = job.wake.replace(at) {
+            self.timers.remove(&(later, subject.clone()));
+        }
         self.timers.insert((at, subject));
     }
 
@@ -256,6 +267,9 @@ impl Dispatcher {
             && *at <= now
             && let Some((_, subject)) = self.timers.pop_first()
         {
+            if let Some(job) = self.jobs.get_mut(&subject) {
+                job.wake = None;
+            }
             self.look(&subject);
         }
     }

@@ -1,6 +1,6 @@
 //! Dispatch's counter: hands out the taps that are due, takes back what became of them. And the report of both.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Error, Hub, changes,
@@ -20,6 +20,9 @@ use crate::{
 const STEPS: usize = 2000;
 /// A base that lags behind by more than this is moved up, so that it is not read again each time.
 const LAG: u64 = 64;
+
+/// How long a user is left alone whose app is not in the config.
+const NO_APP: Duration = Duration::from_secs(600);
 
 /// A tap to be sent, with all that its message needs.
 #[derive(Debug, Clone)]
@@ -74,9 +77,10 @@ impl Hub {
     pub async fn look(&self, subject: Subject, busy: Vec<EndpointId>) -> Result<Look, Error> {
         let now = self.now();
         let Some(app) = self.app(&subject.app) else {
+            // Taken out of the config, perhaps by mistake: what is owed waits for the app's return.
             return Ok(Look {
                 taps: Vec::new(),
-                next: None,
+                next: Some(now.plus(NO_APP)),
                 states: Vec::new(),
             });
         };

@@ -74,24 +74,46 @@ async fn run() {
         store_rate().await
     );
     println!();
-    println!("| case | taps | taps/s | (least – most) | CPU-µs a tap | groups committed/s |");
+    println!(
+        "| case: people × devices | rounds | taps/s | (least – most) | CPU-µs a tap | groups committed/s |"
+    );
     println!("|---|---|---|---|---|---|");
-    for (service, people, devices) in [
-        (Service::Apns, 1, 1),
-        (Service::Apns, 1, 10),
-        (Service::Apns, 1, 1000),
-        (Service::Apns, 1000, 3),
-        (Service::Fcm, 1000, 3),
+    for (service, rounds, people, devices) in [
+        (Service::Apns, 200, 1, 1),
+        (Service::Apns, 100, 1, 10),
+        (Service::Apns, 1, 1, 1000),
+        (Service::Apns, 1, 1000, 3),
+        (Service::Fcm, 1, 1000, 3),
     ] {
+        let case = Case {
+            service,
+            rounds,
+            people,
+            devices,
+        };
         let mut samples = Vec::new();
         for run in 0..RUNS {
-            samples.push(sample(&running, (service, people, devices), run).await);
+            samples.push(sample(&running, &case, run).await);
         }
-        print_row(service, people, devices, &mut samples);
+        print_row(&case, &mut samples);
     }
     running.stop().await;
     drop(child.stdin.take());
     child.wait().unwrap();
+}
+
+/// So many rounds, one after another, each of one post to each of so many people with so many devices.
+struct Case {
+    service: Service,
+    rounds: usize,
+    people: usize,
+    devices: usize,
+}
+
+impl Case {
+    fn taps(&self) -> usize {
+        self.rounds * self.people * self.devices
+    }
 }
 
 struct Sample {
@@ -100,41 +122,53 @@ struct Sample {
     commits_per_sec: f64,
 }
 
-/// Registers fresh devices, posts once to each person, and waits for the last tap.
-async fn sample(
-    running: &Running,
-    (service, people, devices): (Service, usize, usize),
-    run: usize,
-) -> Sample {
+/// Registers fresh devices, since a device that has not answered its last tap is left alone; then posts, and waits
+/// for the last tap of each round.
+async fn sample(running: &Running, case: &Case, run: usize) -> Sample {
     let hub = &running.hub;
-    let subjects: Vec<Subject> = (0..people)
-        .map(|person| subject(&format!("{service:?}-{people}-{devices}-{run}-{person}")))
-        .collect();
-    for subject in &subjects {
-        for device in 0..devices {
-            hub.register(subject.clone(), registration(service, device))
-                .await
-                .unwrap();
-        }
+    let mut rounds = Vec::new();
+    for round in 0..case.rounds {
+        rounds.push(register(hub, case, &format!("{run}-{round}")).await);
     }
-    let taps = people * devices;
-    let before = accepted(running).await;
     let (cpu, commits, began) = (cpu_ticks(), hub.store().stats().commits, Instant::now());
-    post_to_all(hub, subjects).await;
-    while accepted(running).await < before + taps as u64 {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "taps are missing"
-        );
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    for subjects in rounds {
+        let expected = accepted(running) + (case.people * case.devices) as u64;
+        post_to_all(hub, subjects).await;
+        while accepted(running) < expected {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "taps are missing"
+            );
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
     }
     let took = began.elapsed().as_secs_f64();
     let cpu_secs = (cpu_ticks() - cpu) as f64 / 100.0;
     Sample {
-        taps_per_sec: taps as f64 / took,
-        cpu_us_per_tap: cpu_secs * 1e6 / taps as f64,
+        taps_per_sec: case.taps() as f64 / took,
+        cpu_us_per_tap: cpu_secs * 1e6 / case.taps() as f64,
         commits_per_sec: (hub.store().stats().commits - commits) as f64 / took,
     }
+}
+
+async fn register(hub: &Hub, case: &Case, name: &str) -> Vec<Subject> {
+    let Case {
+        service,
+        people,
+        devices,
+        ..
+    } = case;
+    let mut subjects = Vec::new();
+    for person in 0..*people {
+        let subject = subject(&format!("{service:?}-{people}-{devices}-{name}-{person}"));
+        for device in 0..*devices {
+            hub.register(subject.clone(), registration(*service, device))
+                .await
+                .unwrap();
+        }
+        subjects.push(subject);
+    }
+    subjects
 }
 
 /// Posts as 64 app servers would at the same time.
@@ -152,12 +186,15 @@ async fn post_to_all(hub: &Hub, subjects: Vec<Subject>) {
     }
 }
 
-fn print_row(service: Service, people: usize, devices: usize, samples: &mut [Sample]) {
+fn print_row(case: &Case, samples: &mut [Sample]) {
     samples.sort_by(|a, b| a.taps_per_sec.total_cmp(&b.taps_per_sec));
     let middle = &samples[samples.len() / 2];
     println!(
-        "| {service:?}, {people} × {devices} | {} | {:.0} | ({:.0} – {:.0}) | {:.0} | {:.0} |",
-        people * devices,
+        "| {:?}, {} × {} | {} | {:.0} | ({:.0} – {:.0}) | {:.0} | {:.0} |",
+        case.service,
+        case.people,
+        case.devices,
+        case.rounds,
         middle.taps_per_sec,
         samples[0].taps_per_sec,
         samples[samples.len() - 1].taps_per_sec,
@@ -260,7 +297,7 @@ fn draft() -> Draft {
 }
 
 /// How many pushes were accepted so far, as the hub counts them.
-async fn accepted(running: &Running) -> u64 {
+fn accepted(running: &Running) -> u64 {
     let text = running.metrics.render(Default::default()).unwrap();
     let counts = text
         .lines()

@@ -6,9 +6,11 @@
     clippy::panic,
     reason = "a failed step fails the test"
 )]
+#![allow(unreachable_pub, reason = "nothing here is reached from outside")]
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
 mod fallback;
+mod isolation;
 mod spine;
 mod support;
 mod tidy;

@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "nothing here is reached from outside")]
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
+mod bad_input;
 mod fallback;
 mod isolation;
 mod spine;

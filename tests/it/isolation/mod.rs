@@ -11,7 +11,7 @@ use crate::support::{Answer, Client, TestHub, device::token_of, hub::APP};
 
 /// Who may pass a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+pub enum Door {
     /// A key with the scope `send`.
     Send,
     /// A key with the scope `users`.
@@ -24,7 +24,7 @@ enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, Door); 31] = [
+pub const ROUTES: [(&str, &str, Door); 31] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),

@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Door, ROUTES, access_token, forged, town};
+use super::{Door, ROUTES, Town, access_token, forged, town};
 use crate::support::{Client, Sse, hub::APP, hub::OTHER_APP};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,89 +111,118 @@ async fn a_foreign_subscription_id_is_refused_as_an_unknown_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_person_finds_nothing_by_ids_cursors_and_page_tokens() {
+async fn another_person_finds_nothing_by_ids() {
     let town = town().await;
     let before = town.seen().await;
-    let (id, cursor, page) = (&town.id, &town.cursor, &town.page);
-    let read = json!({"readState": "read"});
+    let (id, read) = (&town.id, json!({"readState": "read"}));
+    let absent = (404, "itemNotFound");
     for (who, stranger) in [("another app's ada", &town.other_ada), ("bob", &town.bob)] {
         let device = stranger.header("x-endpoint-id", "tablet");
         let commits = town.commits();
-        let check = async |verb: &str, path: &str, body: Option<Value>, expected: (u16, &str)| {
-            let method = Method::from_bytes(verb.as_bytes()).unwrap();
-            let answer = device.call(method, &town.path(path), body.clone()).await;
-            let shown = format!("{who}: {verb} {path} {body:?}: {answer:?}");
-            assert_eq!(answer.status.as_u16(), expected.0, "{shown}");
-            assert_eq!(answer.json()["error"]["code"], expected.1, "{shown}");
-        };
-        let gone = (410, "syncStateNotFound");
         let one = "/v1/me/notifications/{id}";
-        let absent = (404, "itemNotFound");
-        check("GET", one, None, absent).await;
-        check("PATCH", one, Some(read.clone()), absent).await;
+        check(&town, &device, (who, "GET", one), None, absent).await;
         check(
-            "PATCH",
-            one,
-            Some(json!({"readState": "read", "upTo": cursor})),
-            gone,
+            &town,
+            &device,
+            (who, "PATCH", one),
+            Some(read.clone()),
+            absent,
         )
         .await;
-        check("DELETE", one, None, absent).await;
-        check("DELETE", "/v1/me/endpoints/{endpoint}", None, absent).await;
-        let at = |path: &str| format!("/v1/me/notifications{path}");
-        let skip = at(&format!("?$skiptoken={page}"));
-        check("GET", &skip, None, (400, "invalidRequest")).await;
-        check(
-            "GET",
-            &at(&format!("/delta?$deltatoken={cursor}")),
-            None,
-            gone,
-        )
-        .await;
-        check(
-            "GET",
-            &at(&format!("/stream?$deltatoken={cursor}")),
-            None,
-            gone,
-        )
-        .await;
-        let ticket = json!({"deltaToken": cursor});
-        check("POST", &at("/stream/ticket"), Some(ticket), gone).await;
-        let all = json!({"all": true, "upTo": cursor, "set": read});
-        check("POST", &at("/state"), Some(all), gone).await;
-        check(
-            "POST",
-            &at("/receipts"),
-            Some(json!({"upTo": cursor})),
-            gone,
-        )
-        .await;
-        let resumed = device.header("last-event-id", cursor);
-        assert_eq!(
-            resumed.get(&at("/stream")).await.refused(410),
-            gone.1,
-            "{who}"
-        );
+        check(&town, &device, (who, "DELETE", one), None, absent).await;
+        let endpoint = "/v1/me/endpoints/{endpoint}";
+        check(&town, stranger, (who, "DELETE", endpoint), None, absent).await;
         let posing = stranger.header("x-endpoint-id", &town.endpoint);
-        assert_eq!(
-            posing.get(&at("/delta")).await.refused(404),
-            "endpointNotFound",
-            "{who}"
-        );
+        let delta = "/v1/me/notifications/delta";
+        check(
+            &town,
+            &posing,
+            (who, "GET", delta),
+            None,
+            (404, "endpointNotFound"),
+        )
+        .await;
         let ids = json!({"ids": [id], "set": read});
-        let changed = device.post(&at("/state"), ids).await.expect(200);
+        let changed = device
+            .post("/v1/me/notifications/state", ids)
+            .await
+            .expect(200);
         assert_eq!(changed, json!({"changed": 0}), "{who}");
+        let shown = json!({"shown": [id]});
         device
-            .post(&at("/receipts"), json!({"shown": [id]}))
+            .post("/v1/me/notifications/receipts", shown)
             .await
             .expect(204);
-        for path in ["", "/delta"] {
-            let seen = stranger.get(&at(path)).await.expect(200);
+        for path in ["/v1/me/notifications", delta] {
+            let seen = stranger.get(path).await.expect(200);
             assert_eq!(seen["value"], json!([]), "{who}");
         }
         assert_eq!(town.commits(), commits, "{who}: something was written");
     }
     town.finish(&before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_person_finds_nothing_by_cursors_and_page_tokens() {
+    let town = town().await;
+    let before = town.seen().await;
+    let (cursor, page) = (&town.cursor, &town.page);
+    let read = json!({"readState": "read"});
+    let gone = (410, "syncStateNotFound");
+    let at = |path: &str| format!("/v1/me/notifications{path}");
+    for (who, stranger) in [("another app's ada", &town.other_ada), ("bob", &town.bob)] {
+        let device = stranger.header("x-endpoint-id", "tablet");
+        let commits = town.commits();
+        for (verb, path, body) in [
+            (
+                "PATCH",
+                at("/{id}"),
+                Some(json!({"readState": "read", "upTo": cursor})),
+            ),
+            ("GET", at(&format!("/delta?$deltatoken={cursor}")), None),
+            ("GET", at(&format!("/stream?$deltatoken={cursor}")), None),
+            (
+                "POST",
+                at("/stream/ticket"),
+                Some(json!({"deltaToken": cursor})),
+            ),
+            (
+                "POST",
+                at("/state"),
+                Some(json!({"all": true, "upTo": cursor, "set": read})),
+            ),
+            ("POST", at("/receipts"), Some(json!({"upTo": cursor}))),
+        ] {
+            check(&town, &device, (who, verb, &path), body, gone).await;
+        }
+        let skip = at(&format!("?$skiptoken={page}"));
+        check(
+            &town,
+            &device,
+            (who, "GET", &skip),
+            None,
+            (400, "invalidRequest"),
+        )
+        .await;
+        let resumed = device.header("last-event-id", cursor);
+        check(&town, &resumed, (who, "GET", &at("/stream")), None, gone).await;
+        assert_eq!(town.commits(), commits, "{who}: something was written");
+    }
+    town.finish(&before).await;
+}
+
+async fn check(
+    town: &Town,
+    client: &Client,
+    (who, verb, path): (&str, &str, &str),
+    body: Option<Value>,
+    expected: (u16, &str),
+) {
+    let method = Method::from_bytes(verb.as_bytes()).unwrap();
+    let answer = client.call(method, &town.path(path), body.clone()).await;
+    let shown = format!("{who}: {verb} {path} {body:?}: {answer:?}");
+    assert_eq!(answer.status.as_u16(), expected.0, "{shown}");
+    assert_eq!(answer.json()["error"]["code"], expected.1, "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

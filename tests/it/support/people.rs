@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Client, TestHub};
+use super::{Client, TestHub, eventually};
 
 impl TestHub {
     /// A client of a user of the app, bound to an endpoint if one is named.
@@ -20,6 +20,18 @@ impl TestHub {
             .await
             .expect(201);
         self.client().bearer(minted["token"].as_str().unwrap())
+    }
+
+    /// Waits until the hub has nothing left to do by itself, so that no write of its own comes in between.
+    pub async fn settled(&self) {
+        let store = self.running().hub.store();
+        eventually("nothing is due", || async {
+            let depth = store.reader().outbox_depth().unwrap();
+            (depth.markers == 0).then_some(())
+        })
+        .await;
+        // A write that was answered stands behind all that came before it.
+        self.person("settler", None).await;
     }
 
     /// A client of a device of a user that has registered without a push channel.

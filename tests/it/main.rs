@@ -12,6 +12,7 @@
 mod bad_input;
 mod fallback;
 mod isolation;
+mod posting;
 mod spine;
 mod support;
 mod tidy;

@@ -15,7 +15,7 @@ use actix_web::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Context, Error, cors, error::Complaint};
+use super::{Context, Error, cors, error::Complaint, unread::Unread};
 use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -25,13 +25,14 @@ const MAX_CLIENT_REQUEST_ID: usize = 128;
 
 /// Wraps a request and its answer.
 pub(super) async fn around(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let began = Instant::now();
     let id = Uuid::new_v4().as_hyphenated().to_string();
     let context = Context::of(request.request())?.clone();
     let echoed = client_request_id(request.headers());
+    let unread = Unread::hold(&mut request);
     let mut response = answer(request, next, &context).await?;
     write_complaint(&mut response, &context, &id);
     cors::name_origin(&mut response, &context);
@@ -48,7 +49,10 @@ pub(super) async fn around(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     note(&response, &context, (&id, began));
-    Ok(response)
+    Ok(match unread {
+        Some(unread) => unread.until_answered(response),
+        None => response,
+    })
 }
 
 async fn answer(

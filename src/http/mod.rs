@@ -24,6 +24,7 @@ mod query;
 mod reading;
 mod stream;
 mod table;
+mod unread;
 mod wire;
 
 #[cfg(test)]

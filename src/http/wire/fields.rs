@@ -18,9 +18,9 @@ impl Faults {
         self.0.borrow_mut().push(Fault::new(target, message));
     }
 
-    /// Whether there are none so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+    /// Notes faults that were found elsewhere.
+    pub(super) fn extend(&self, found: Vec<Fault>) {
+        self.0.borrow_mut().extend(found);
     }
 
     /// `value`, where the body has no fault. Nothing without a fault cannot be: what is missing was noted.

@@ -55,11 +55,8 @@ pub(in super::super) fn registration(
     let channel = fields.object("channel").and_then(|it| channel(&it, rules));
     let platform = platform(&fields, channel.as_ref().map(Channel::kind));
     let optional = Optional::read(&fields, rules.now);
-    if let (Some(channel), true) = (&channel, faults.is_empty()) {
-        let refused = (rules.check_channel)(channel, rules.app);
-        if !refused.is_empty() {
-            return Err(hub::Error::Invalid(refused));
-        }
+    if let Some(channel) = &channel {
+        faults.extend((rules.check_channel)(channel, rules.app));
     }
     let registration = channel
         .zip(platform)

@@ -10,6 +10,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use super::wait::DEADLINE;
+
 /// Calls one address with one credential.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -128,12 +130,15 @@ impl Client {
 
     /// Sends any bytes; the whole answer is read.
     pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Answer {
-        let (status, headers, body) = self.open(method, path, body).await;
-        let body = body
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
+        let shown = format!("{method} {path}");
+        let whole = async {
+            let (status, headers, body) = self.open(method, path, body).await;
+            let body = body.collect().await.map(|body| body.to_bytes());
+            (status, headers, body.unwrap_or_default())
+        };
+        let answered = tokio::time::timeout(DEADLINE, whole).await;
+        let (status, headers, body) =
+            answered.unwrap_or_else(|_| panic!("{shown} has no end of an answer"));
         Answer {
             status,
             headers,

@@ -3,9 +3,13 @@
 pub mod device;
 pub mod http;
 pub mod hub;
+pub mod people;
+pub mod raw;
+pub mod sse;
 pub mod wait;
 
 pub use device::TestDevice;
 pub use http::{Answer, Client};
 pub use hub::TestHub;
+pub use sse::Sse;
 pub use wait::eventually;

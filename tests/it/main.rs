@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
+mod converge;
 mod fallback;
 mod spine;
 mod support;

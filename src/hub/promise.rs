@@ -1,7 +1,7 @@
 //! The promise that nobody is forgotten, as a check: an endpoint that lacks something has an unanswered tap, a due
 //! tap, or a recorded reason why not. What is due now, or will be by time alone, must have a marker.
 
-use super::{Error, Hub, deliveries};
+use super::{Error, Hub, deliveries, due::Decision};
 use crate::{
     model::{EndpointId, Subject, Timestamp},
     store::Reader,
@@ -9,6 +9,8 @@ use crate::{
 
 /// How often a view is read again that was written to meanwhile.
 const VIEWS: usize = 1000;
+/// How many waits in a row are followed until a tap leaves.
+const WAITS: usize = 16;
 
 impl Hub {
     /// The user's endpoints that are owed a tap, now or later, for which nothing in the outbox stands; none, ever.
@@ -47,19 +49,40 @@ fn forgotten(
     subject: &Subject,
     (listening, rules): (&[EndpointId], &deliveries::Rules<'_>),
 ) -> Result<Vec<EndpointId>, Error> {
-    let levels = deliveries::Levels::read(reader, subject, listening, rules)?;
     let first = reader.first_marker(subject)?;
-    let has_marker_by = |by: Timestamp| first.is_some_and(|due| due <= by);
     let mut forgotten = Vec::new();
-    for level in &levels.levels {
-        let verdict = levels.decide(level, rules);
-        let needed_by = match verdict.decision {
-            super::due::Decision::Push(_) => Some(rules.now),
-            _ => verdict.look,
-        };
-        if needed_by.is_some_and(|by| !has_marker_by(by)) {
-            forgotten.push(level.endpoint.id.clone());
+    for endpoint in reader.endpoints(subject)? {
+        // One that has just registered pulls by itself; until then nobody has to look.
+        let grace = endpoint.registered.plus(rules.delivery.stream_grace);
+        let due = due_at(reader, subject, &endpoint.id, (listening, rules))?;
+        if due.is_some_and(|due| first.is_none_or(|first| first > due.max(grace))) {
+            forgotten.push(endpoint.id);
         }
     }
     Ok(forgotten)
+}
+
+/// When a tap will leave for an endpoint if nothing happens but time; none, where none will. A wait may end in
+/// another wait.
+fn due_at(
+    reader: &Reader,
+    subject: &Subject,
+    endpoint: &EndpointId,
+    (listening, rules): (&[EndpointId], &deliveries::Rules<'_>),
+) -> Result<Option<Timestamp>, Error> {
+    let mut at = rules.now;
+    for _ in 0..WAITS {
+        let then = deliveries::Rules { now: at, ..*rules };
+        let levels = deliveries::Levels::read(reader, subject, listening, &then)?;
+        let level = levels.levels.iter().find(|it| it.endpoint.id == *endpoint);
+        let Some(verdict) = level.map(|level| levels.decide(level, &then)) else {
+            return Ok(None);
+        };
+        match (verdict.decision, verdict.look) {
+            (Decision::Push(_), _) => return Ok(Some(at)),
+            (_, None) => return Ok(None),
+            (_, Some(look)) => at = look.max(at),
+        }
+    }
+    Ok(Some(at))
 }

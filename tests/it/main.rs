@@ -11,10 +11,9 @@
     unreachable_pub,
     reason = "a test's name says what it shows"
 )]
-#![allow(unreachable_pub, reason = "nothing here is reached from outside")]
-#![allow(missing_docs, reason = "a test's name says what it shows")]
 
 mod bad_input;
+mod converge;
 mod fallback;
 mod faults;
 mod isolation;

@@ -146,6 +146,23 @@ impl Client {
         }
     }
 
+    /// The same as [`Client::call`] of a hub that may go away meanwhile; nothing, where no whole answer came.
+    pub async fn attempt(&self, method: Method, path: &str, body: Option<Value>) -> Option<Answer> {
+        let mut it = self.clone();
+        let bytes = body.map(|body| Bytes::from(body.to_string()));
+        if bytes.is_some() {
+            it = it.header("content-type", "application/json");
+        }
+        let opened = it.try_open(method, path, bytes.unwrap_or_default()).await;
+        let (status, headers, body) = opened.ok()?;
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
     /// Sends any bytes; the body of the answer is still to be read.
     pub async fn open(
         &self,
@@ -153,8 +170,18 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> (StatusCode, HeaderMap, Incoming) {
-        let tcp = TcpStream::connect(self.addr).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.unwrap();
+        self.try_open(method, path, body).await.unwrap()
+    }
+
+    /// The same, where the connection may fail.
+    pub async fn try_open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, HeaderMap, Incoming), Box<dyn std::error::Error + Send + Sync>> {
+        let tcp = TcpStream::connect(self.addr).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
@@ -166,11 +193,8 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let answer = sender
-            .send_request(request.body(Full::new(body)).unwrap())
-            .await
-            .unwrap();
-        let (parts, body) = answer.into_parts();
-        (parts.status, parts.headers, body)
+        let request = request.body(Full::new(body))?;
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        Ok((parts.status, parts.headers, body))
     }
 }

@@ -13,10 +13,12 @@
 )]
 
 mod bad_input;
+mod cli;
 mod converge;
 mod fallback;
 mod faults;
 mod isolation;
+mod logs;
 mod observability;
 mod posting;
 mod spine;

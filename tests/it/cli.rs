@@ -1,0 +1,131 @@
+//! The command line, as an operator types it: with the hub running and stopped, for people and as JSON.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::ChildHub;
+
+#[track_caller]
+fn json(output: &Output) -> Value {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{fault}: {output:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_command_works_while_the_hub_runs_and_while_it_is_stopped() {
+    let mut hub = ChildHub::start().await;
+    for round in ["running", "stopped"] {
+        let user = format!("ada-{round}");
+        let sent =
+            json(&hub.command(&["send", "todo.example", &user, "--title", "Lunch?", "--json"]));
+        assert_eq!(
+            sent["payload"]["visualContent"]["title"], "Lunch?",
+            "{round}"
+        );
+        let minted = json(&hub.command(&[
+            "token",
+            "mint",
+            "todo.example",
+            &user,
+            "--endpoint",
+            "e1",
+            "--json",
+        ]));
+        assert_eq!(minted["endpointId"], "e1", "{round}");
+        let key =
+            json(&hub.command(&["key", "create", "todo.example", "--scope", "send", "--json"]));
+        let id = key["id"].as_str().unwrap();
+        let keys = json(&hub.command(&["key", "list", "--json"]));
+        assert!(
+            keys["value"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|it| it["id"] == id),
+            "{keys}"
+        );
+        assert!(
+            !keys.to_string().contains(key["key"].as_str().unwrap()),
+            "a key is shown once"
+        );
+        json(&hub.command(&["key", "revoke", id, "--json"]));
+        let users = json(&hub.command(&["user", "list", "todo.example", "--json"]));
+        assert!(
+            users["value"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|it| it["id"] == user.as_str()),
+            "{users}"
+        );
+        let shown = hub.command(&["user", "show", "todo.example", &user]);
+        assert!(
+            String::from_utf8_lossy(&shown.stdout).contains("Lunch?"),
+            "{shown:?}"
+        );
+        json(&hub.command(&["endpoint", "list", "todo.example", &user, "--json"]));
+        let stats = json(&hub.command(&["store", "stats", "--json"]));
+        assert!(
+            stats.as_object().is_some_and(|it| !it.is_empty()),
+            "{stats}"
+        );
+        hub.verify();
+        if round == "running" {
+            hub.terminate();
+            assert!(hub.ended().await.success());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_every_service_and_says_what_is_wrong() {
+    let hub = ChildHub::start().await;
+    let checked = json(&hub.command(&["check", "--json"]));
+    let all = checked["value"].as_array().unwrap();
+    let services: Vec<&str> = all.iter().filter_map(|it| it["service"].as_str()).collect();
+    assert_eq!(services, ["apns", "fcm", "webPush", "wns"], "{checked}");
+    assert!(all.iter().all(|it| it["ok"] == true), "{checked}");
+    for service in [
+        beckon::doubles::Service::Apns,
+        beckon::doubles::Service::Fcm,
+        beckon::doubles::Service::Wns,
+    ] {
+        assert_eq!(
+            hub.doubles().counters(service).accepted,
+            0,
+            "no device was tapped"
+        );
+    }
+    let mut refused = beckon::doubles::FaultSpec::always(
+        beckon::doubles::Service::Wns,
+        beckon::doubles::FaultKind::CredentialRefused,
+    );
+    refused.at = beckon::doubles::At::Token;
+    hub.doubles().script(refused);
+    let failed = hub.command(&["check"]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    let said = String::from_utf8_lossy(&failed.stdout);
+    assert!(
+        said.lines()
+            .any(|line| line.starts_with('✗') && line.contains("wns")),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_or_not_there_is_told_by_the_exit_code() {
+    let hub = ChildHub::start().await;
+    let check = |args: &[&str], code: i32| {
+        let output = hub.command(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+        assert!(!output.stderr.is_empty(), "{args:?} says nothing");
+    };
+    check(&["nonsense"], 2);
+    check(&["send"], 2);
+    check(&["key", "create", "nobody.example"], 1);
+    check(&["key", "revoke", "nothing"], 1);
+    check(&["endpoint", "remove", "todo.example", "ada", "nothing"], 1);
+    check(&["send", "todo.example", "ada"], 2);
+}

@@ -26,6 +26,7 @@ use crate::{
 /// How long each part may take to end; together less than the 10 s that a supervisor grants.
 const DOOR_GRACE: Duration = Duration::from_secs(4);
 const PART_GRACE: Duration = Duration::from_secs(2);
+const CUT_GRACE: Duration = Duration::from_millis(200);
 
 /// How long a start waits for a store that another process holds.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -105,14 +106,17 @@ impl Door {
     }
 
     async fn close(self) {
+        let served = self.served;
         let closing = async {
             self.handle.stop(true).await;
-            if let Ok(Err(error)) = self.served.await {
+            if let Ok(Err(error)) = served.await {
                 tracing::error!(%error, "the listener ended badly");
             }
         };
         if tokio::time::timeout(DOOR_GRACE, closing).await.is_err() {
             tracing::warn!("some requests were still running; their connections are cut");
+            let cutting = self.handle.stop(false);
+            let _cut_or_not = tokio::time::timeout(CUT_GRACE, cutting).await;
         }
     }
 }
@@ -236,15 +240,21 @@ impl Running {
     pub async fn stop(self) {
         self.ready.close();
         self.stopping.cancel();
-        self.door.close().await;
-        if let Some(metrics) = self.metrics_door {
-            metrics.door.close().await;
-        }
-        self.background.admin.stop(PART_GRACE).await;
-        // Their last answers report fetches, so the recorder outlives the doors.
-        self.background.recorder.stop(PART_GRACE).await;
-        self.background.dispatcher.stop(PART_GRACE * 2).await;
-        self.background.sweep.stop(PART_GRACE).await;
+        let metrics_door = async {
+            if let Some(metrics) = self.metrics_door {
+                metrics.door.close().await;
+            }
+        };
+        let background = self.background;
+        tokio::join!(
+            self.door.close(),
+            metrics_door,
+            background.admin.stop(PART_GRACE),
+            background.dispatcher.stop(PART_GRACE * 2),
+            background.sweep.stop(PART_GRACE),
+        );
+        // The last answers report fetches, so the recorder outlives the doors.
+        background.recorder.stop(PART_GRACE).await;
         let store = self.hub.store().clone();
         if tokio::task::spawn_blocking(move || store.close())
             .await

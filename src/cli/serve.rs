@@ -1,6 +1,6 @@
 //! `serve`: the hub, until a signal or until its store can write no more.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -13,6 +13,9 @@ use crate::{
     demo, log,
     serve::{self, Running},
 };
+
+/// How long a stop may take after the store has failed.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -155,6 +158,9 @@ pub(super) async fn attend(
         }
     };
     tracing::info!("stopping");
+    if store_failed {
+        end_in_any_case();
+    }
     tokio::select! {
         () = running.stop() => {}
         () = signals.stops.stop() => bail!("ended at once by a second signal; nothing acknowledged is lost"),
@@ -165,6 +171,18 @@ pub(super) async fn attend(
         );
     }
     Ok(())
+}
+
+/// After a failed write the store's reads may hang for ever, and all threads of the runtime with them: a thread of its
+/// own ends the process, so that whoever supervises it can start it again.
+fn end_in_any_case() {
+    std::thread::spawn(|| {
+        std::thread::sleep(STOP_PATIENCE);
+        output::failure(&anyhow::anyhow!(
+            "the store hangs after a failed write; ended without waiting for it, nothing acknowledged is lost"
+        ));
+        std::process::exit(1);
+    });
 }
 
 /// Reads the apps and their credentials anew. A config with a fault changes nothing.

@@ -63,7 +63,7 @@ fn limits(reader: &mut Reader<'_>, raw: raw::Limits) -> Limits {
         (&mut to.app_id, "server.limits.app_id", raw.app_id),
     ];
     for (target, key, leaf) in sizes {
-        reader.set(target, key, leaf, bytes(1..=GIB));
+        reader.set(target, key, leaf, bytes(1..=longest(key)));
     }
     let per_user = raw.notifications_per_user;
     let numbers = [
@@ -101,6 +101,17 @@ fn limits(reader: &mut Reader<'_>, raw: raw::Limits) -> Limits {
         count(1..=128),
     );
     limits
+}
+
+/// How long a text may be allowed to be. What a notification holds must fit the store's rows, all texts together.
+fn longest(key: &str) -> u64 {
+    match key {
+        "server.limits.raw_content" => 128 * 1024,
+        "server.limits.visual_body" => 16 * 1024,
+        "server.limits.title" => 1024,
+        "server.limits.app_id" => 400,
+        _ => GIB,
+    }
 }
 
 /// Reads `[store]`.

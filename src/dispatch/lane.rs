@@ -8,16 +8,16 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
 };
 use uuid::Uuid;
 
 use super::{compose, retry};
 use crate::{
     config::apps::App,
-    hub::{DueTap, Hub},
+    hub::{self, DueTap, Hub},
     metrics::{Metrics, PushLabels},
-    model::{EndpointId, Subject, TapState, Timestamp},
+    model::{EndpointId, Push, Subject, TapState, Timestamp},
     push::{
         Adapter,
         outcome::{Outcome, Scope, Verdict},
@@ -26,6 +26,8 @@ use crate::{
 
 /// How many taps may wait in a lane; those beyond stay in the outbox.
 const QUEUE: usize = 512;
+/// How long settling waits for room on the disk before it asks again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Told to the dispatcher when an endpoint is free again.
 #[derive(Debug)]
@@ -85,23 +87,52 @@ async fn run(way: Arc<Way>, mut waiting: mpsc::Receiver<DueTap>) {
     let mut under_way = JoinSet::new();
     while let Some(due) = waiting.recv().await {
         while under_way.len() >= concurrency {
-            under_way.join_next().await;
+            log_ended(under_way.join_next().await);
         }
-        while under_way.try_join_next().is_some() {}
+        while let Some(ended) = under_way.try_join_next() {
+            log_ended(Some(ended));
+        }
         under_way.spawn(push(Arc::clone(&way), due));
     }
-    while under_way.join_next().await.is_some() {}
+    while let Some(ended) = under_way.join_next().await {
+        log_ended(Some(ended));
+    }
+}
+
+fn log_ended(ended: Option<Result<(), JoinError>>) {
+    if let Some(Err(error)) = ended {
+        tracing::error!(%error, "a push failed by a fault of ours; it stays due");
+    }
 }
 
 async fn push(way: Arc<Way>, due: DueTap) {
-    let (subject, endpoint) = (due.subject.clone(), due.level.endpoint.id.clone());
+    let mut freeing = Freeing {
+        to: way.freed.clone(),
+        freed: Some(Freed {
+            subject: due.subject.clone(),
+            endpoint: due.level.endpoint.id.clone(),
+            kept: false,
+        }),
+    };
     let kept = way.push(&due).await;
-    // The dispatcher may have stopped; nobody needs to hear it then.
-    let _dispatcher_may_be_gone = way.freed.send(Freed {
-        subject,
-        endpoint,
-        kept,
-    });
+    if let Some(freed) = &mut freeing.freed {
+        freed.kept = kept;
+    }
+}
+
+/// Frees the endpoint when it is dropped, however the push ended.
+struct Freeing {
+    to: mpsc::UnboundedSender<Freed>,
+    freed: Option<Freed>,
+}
+
+impl Drop for Freeing {
+    fn drop(&mut self) {
+        if let Some(freed) = self.freed.take() {
+            // The dispatcher may have stopped; nobody needs to hear it then.
+            let _dispatcher_may_be_gone = self.to.send(freed);
+        }
+    }
 }
 
 impl Way {
@@ -112,8 +143,13 @@ impl Way {
             let state = retry::held(due, (until, stopped), rand::random());
             return self.keep(due, state, None).await;
         }
-        if !self.hub.still_reaches(due) {
-            return true;
+        match self.hub.still_due(due).await {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(error) => {
+                tracing::error!(%error, "a tap cannot be looked at again before it leaves");
+                return false;
+            }
         }
         let Some((message, size_bytes)) = compose::compose(due, &self.app, now) else {
             return true;
@@ -132,13 +168,20 @@ impl Way {
         self.keep(due, settled.state, settled.push).await
     }
 
-    async fn keep(&self, due: &DueTap, state: TapState, push: Option<crate::model::Push>) -> bool {
-        let (subject, endpoint) = (due.subject.clone(), due.level.endpoint.id.clone());
-        match self.hub.settle(subject, endpoint, state, push).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "what became of a push cannot be kept; it stays due");
-                false
+    /// Keeps what became of a tap. Where the disk is full it waits for room, with the endpoint held: what was shown
+    /// once must not be shown again only because that cannot be written down.
+    async fn keep(&self, due: &DueTap, state: TapState, push: Option<Push>) -> bool {
+        loop {
+            match self.hub.settle(due, state.clone(), push.clone()).await {
+                Ok(()) => return true,
+                Err(hub::Error::Store(store_error)) if store_error.is_full() => {
+                    tracing::warn!("what became of a push waits for room on the disk");
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "what became of a push cannot be kept; it stays due");
+                    return false;
+                }
             }
         }
     }
@@ -185,8 +228,8 @@ impl Way {
             } => Some((now.plus(after), false)),
             _ => None,
         };
-        if pause.is_some() {
-            *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;
-        }
+        let mut standing = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        // A shorter wait never ends a longer one.
+        *standing = pause.max(*standing);
     }
 }

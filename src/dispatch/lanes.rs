@@ -40,6 +40,17 @@ struct AdapterKey {
     sandbox: bool,
 }
 
+/// What became of a tap that was handed over.
+#[derive(Debug)]
+pub(super) enum Handed {
+    /// Its lane has it.
+    Taken,
+    /// Its lane is full; the tap stays in the outbox for now.
+    Full,
+    /// There is no way to the service with the present settings.
+    NoLane(Box<DueTap>),
+}
+
 /// The lanes, and the adapters that they share.
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -68,10 +79,10 @@ impl Lanes {
         }
     }
 
-    /// Hands a tap to its lane; says whether the lane took it.
-    pub(super) fn hand_over(&mut self, due: DueTap) -> bool {
+    /// Hands a tap to its lane.
+    pub(super) fn hand_over(&mut self, due: DueTap) -> Handed {
         let Some(app) = self.hub.app(&due.subject.app) else {
-            return false;
+            return Handed::NoLane(Box::new(due));
         };
         let key = self.key(&app, &due.level.endpoint.channel);
         // An app that was configured anew gets new lanes; the old ones finish by themselves.
@@ -91,11 +102,14 @@ impl Lanes {
                         reason,
                         "no lane to the push service"
                     );
-                    return false;
+                    return Handed::NoLane(Box::new(due));
                 }
             };
         }
-        self.lanes.get(&key).is_some_and(|lane| lane.take(due))
+        match self.lanes.get(&key) {
+            Some(lane) if lane.take(due) => Handed::Taken,
+            _ => Handed::Full,
+        }
     }
 
     fn key(&self, app: &App, channel: &Channel) -> LaneKey {

@@ -24,7 +24,7 @@ pub use vapid::VapidKeys;
 
 use job::Job;
 use lane::Freed;
-use lanes::Lanes;
+use lanes::{Handed, Lanes};
 
 use crate::{
     hub::{Error, Hub, Look},
@@ -188,24 +188,35 @@ impl Dispatcher {
         }
     }
 
-    fn looked(&mut self, subject: Subject, look: Look) {
-        let mut next = look.next;
+    fn looked(&mut self, subject: Subject, mut look: Look) {
+        let (mut next, mut full) = (look.next, false);
+        let now = self.hub.now();
         let Some(job) = self.jobs.get_mut(&subject) else {
             return;
         };
         let again = job.end_look();
-        for due in look.taps {
+        for due in std::mem::take(&mut look.taps) {
             let endpoint = due.level.endpoint.id.clone();
-            if self.lanes.hand_over(due) {
-                job.busy.insert(endpoint);
-            } else {
-                let later = self.hub.now().plus(PAUSE);
-                next = next.into_iter().chain([later]).min();
+            match self.lanes.hand_over(due) {
+                Handed::Taken => {
+                    job.busy.insert(endpoint);
+                }
+                Handed::Full => full = true,
+                Handed::NoLane(due) => {
+                    let until = now.plus(retry::STOPPED);
+                    let state = retry::held(&due, (until, true), rand::random());
+                    next = next.into_iter().chain([state.not_before]).min();
+                    look.states.push((endpoint, state));
+                }
             }
+        }
+        if full {
+            // The job stays, so that waiting for the lane writes nothing.
+            next = next.into_iter().chain([now.plus(PAUSE)]).min();
         }
         if again {
             self.look(&subject);
-        } else if job.busy.is_empty() {
+        } else if job.busy.is_empty() && !full {
             let taken = job.begin_close();
             let (hub, states) = (self.hub.clone(), look.states);
             self.steps.spawn(async move {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     config::Delivery,
-    hub::{DueTap, due::burst_left},
+    hub::{
+        DueTap,
+        due::{burst_left, retap_at},
+    },
     model::{ChannelKind, Push, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
 };
@@ -89,8 +92,13 @@ pub(super) fn held(due: &DueTap, (until, stopped): (Timestamp, bool), random: f6
 
 fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestamp) {
     let tap = &due.tap;
-    let repeated = due.level.is_unanswered() && state.tapped_silently && !tap.visible;
-    state.repeats = if repeated { state.repeats + 1 } else { 0 };
+    let unanswered = due.level.is_unanswered() && state.tapped_silently && !tap.visible;
+    // Only what comes after the wait is a repetition; what is urgent does not make the wait longer.
+    state.repeats = match unanswered {
+        true if retap_at(state, delivery) <= now => state.repeats + 1,
+        true => state.repeats,
+        false => 0,
+    };
     state.tapped = state.tapped.max(tap.covers);
     state.covered = state.covered.max(tap.covers);
     state.tapped_at = now;

@@ -48,11 +48,11 @@ pub(super) async fn delta(
     let query = Query::of(request)?;
     let top = query.top()?;
     let since = match query.get(DELTA_TOKEN) {
-        Some(token) => Some(context.hub.open_cursor(subject, token).await?),
+        Some(token) => Some(context.hub.open_since(subject, token).await?),
         None => None,
     };
     let page = context.hub.delta(subject.clone(), since, top).await?;
-    let token = context.hub.cursor(subject, page.position);
+    let token = context.hub.after(subject, &page);
     let link = link(context, request, &query, (DELTA_TOKEN, &token));
     let (next, delta) = if page.more {
         (Some(link), None)

@@ -21,7 +21,7 @@ use super::{
     wire,
 };
 use crate::{
-    hub::{Hub, Item, Listener, UserCaller},
+    hub::{self, Hub, Item, Listener, Since, UserCaller},
     model::{EndpointId, FeedPosition, Timestamp},
     store::FeedBell,
 };
@@ -43,7 +43,7 @@ pub(super) async fn ticket(
         endpoint: client.endpoint,
         ..client.caller
     };
-    let (ticket, expires) = context.hub.ticket(caller, from)?;
+    let (ticket, expires) = context.hub.ticket(caller, from);
     Ok(HttpResponse::Created().json(wire::Ticket::of(&ticket, expires)))
 }
 
@@ -234,11 +234,15 @@ impl Events {
     /// client learns the rest when it comes again.
     async fn read(&mut self) -> Option<Bytes> {
         let subject = self.caller.subject.clone();
-        let page = self
-            .hub
-            .delta(subject, Some(self.position), PIECE)
-            .await
-            .ok()?;
+        let since = Some(Since::Cursor(self.position));
+        let page = match self.hub.delta(subject, since, PIECE).await {
+            Ok(page) => page,
+            Err(hub::Error::CursorTooOld) => return None,
+            Err(error) => {
+                tracing::error!(%error, "a stream ends since its feed cannot be read");
+                return None;
+            }
+        };
         self.position = page.position;
         self.behind = page.more;
         let mut text = String::new();

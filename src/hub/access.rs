@@ -13,7 +13,7 @@ use crate::{
     model::{
         AppHost, AppKey, EndpointId, Scope, Secret, Subject, SubscriptionId, Timestamp, UserToken,
     },
-    store::{AppRow, Expiring, Row, Unit},
+    store::{AppRow, Expiring, Reader, Row, Unit},
 };
 
 /// How long an access token of `/oauth2` lives, in seconds.
@@ -66,6 +66,24 @@ pub struct Minted<T> {
     pub kept: T,
     /// What the holder keeps.
     pub secret: Secret<String>,
+}
+
+const REVOKED: Error = Error::Unauthenticated("this credential was revoked");
+
+/// Asked under the user's lock, so that a revocation and a minting cannot pass each other by.
+fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Result<(), Error> {
+    if let Some(renewed) = renews {
+        reader.token(&renewed)?.ok_or(REVOKED)?;
+        return Ok(());
+    }
+    match &token.minted_by {
+        Some(id) => {
+            let key = reader.app_key(id)?;
+            key.filter(|key| key.revoked.is_none()).ok_or(REVOKED)?;
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 fn hash(secret: &str) -> [u8; 32] {
@@ -145,15 +163,20 @@ impl Hub {
         if !with_tokens {
             return Ok(());
         }
-        let minted_by = id.to_owned();
-        let tokens = self
-            .store
-            .ask(move |reader| Ok::<_, Error>(reader.tokens_minted_by(&minted_by)?))
-            .await?;
-        for token in tokens {
-            self.end_token(token).await?;
+        // Until none is left: one may be renewed while the others end.
+        loop {
+            let minted_by = id.to_owned();
+            let tokens: Vec<UserToken> = self
+                .store
+                .ask(move |reader| Ok::<_, Error>(reader.tokens_minted_by(&minted_by)?))
+                .await?;
+            if tokens.is_empty() {
+                return Ok(());
+            }
+            for token in tokens {
+                self.end_token(token).await?;
+            }
         }
-        Ok(())
     }
 
     async fn end_token(&self, token: UserToken) -> Result<(), Error> {
@@ -257,6 +280,17 @@ impl Hub {
         life: Option<Duration>,
         minted_by: Option<String>,
     ) -> Result<Minted<UserToken>, Error> {
+        self.mint((subject, endpoint), life, minted_by, None).await
+    }
+
+    /// Mints a token, unless the key that mints it, or the token that it renews, was revoked meanwhile.
+    async fn mint(
+        &self,
+        (subject, endpoint): (Subject, Option<EndpointId>),
+        life: Option<Duration>,
+        minted_by: Option<String>,
+        renews: Option<[u8; 32]>,
+    ) -> Result<Minted<UserToken>, Error> {
         let usual = if endpoint.is_some() {
             BOUND_TOKEN_LIFE
         } else {
@@ -272,6 +306,7 @@ impl Hub {
         };
         let kept = token.clone();
         self.change(subject, move |reader, mut changes| {
+            may_mint(reader, &token, renews)?;
             let known = reader.known_user(&changes.user().subject)?.is_some();
             let rows = [
                 Row::Expiry(token.expires, Expiring::Token(token.hash)),
@@ -318,8 +353,9 @@ impl Hub {
     /// `Unauthenticated` where the caller's own was revoked meanwhile; `Store`.
     pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
         let own = self.store.reader().token(&caller.hash)?;
-        let own = own.ok_or(Error::Unauthenticated("this token was revoked"))?;
-        self.mint_token(own.subject, own.endpoint, None, own.minted_by)
+        let own = own.ok_or(REVOKED)?;
+        let whose = (own.subject, own.endpoint);
+        self.mint(whose, None, own.minted_by, Some(caller.hash))
             .await
     }
 

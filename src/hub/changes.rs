@@ -1,7 +1,7 @@
 //! What one operation does to one user's feed, gathered into one unit of work. Pure: it reads nothing by itself but
 //! what it is given.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     model::{
@@ -17,9 +17,11 @@ pub(super) const REMOVALS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The plan of an operation on one user.
 #[derive(Debug)]
 pub(super) struct Changes {
+    before: User,
     user: User,
     now: Timestamp,
     unit: Unit,
+    forgotten: HashSet<FeedPosition>,
 }
 
 impl Changes {
@@ -27,7 +29,13 @@ impl Changes {
     pub(super) fn begin(user: User, now: Timestamp) -> Self {
         let mut unit = Unit::of(user.subject.clone());
         unit.expects = Some(user.head);
-        Self { user, now, unit }
+        Self {
+            before: user.clone(),
+            user,
+            now,
+            unit,
+            forgotten: HashSet::new(),
+        }
     }
 
     pub(super) fn user(&self) -> &User {
@@ -68,8 +76,11 @@ impl Changes {
             Expiring::Notification(old.number),
         ));
         self.unit.push(Row::DropNotification(Box::new(old.clone())));
-        self.user.live -= 1;
-        self.user.unread -= u64::from(old.read == ReadState::Unread);
+        self.user.live = self.user.live.saturating_sub(1);
+        self.user.unread = self
+            .user
+            .unread
+            .saturating_sub(u64::from(old.read == ReadState::Unread));
         self.put_posted(draft, old.id, old.created, expires)
     }
 
@@ -124,7 +135,10 @@ impl Changes {
         if (it.read, it.action) == (old.read, old.action) {
             return None;
         }
-        self.user.unread -= u64::from(old.read == ReadState::Unread);
+        self.user.unread = self
+            .user
+            .unread
+            .saturating_sub(u64::from(old.read == ReadState::Unread));
         self.user.unread += u64::from(it.read == ReadState::Unread);
         self.unit.push(Row::DropChange(old.changed_at));
         it.changed_at = self.next_position();
@@ -163,8 +177,11 @@ impl Changes {
     }
 
     fn take_away(&mut self, old: &Notification, removal: Removal, by: Option<&EndpointId>) {
-        self.user.live -= 1;
-        self.user.unread -= u64::from(old.read == ReadState::Unread);
+        self.user.live = self.user.live.saturating_sub(1);
+        self.user.unread = self
+            .user
+            .unread
+            .saturating_sub(u64::from(old.read == ReadState::Unread));
         self.user.removals += 1;
         if let Some(app_id) = &old.draft.app_id {
             self.unit.push(Row::DropName(app_id.clone()));
@@ -180,11 +197,14 @@ impl Changes {
 
     /// Forgets a removal; cursors from before it no longer reach.
     pub(super) fn forget(&mut self, removal: &Change) {
+        if !self.forgotten.insert(removal.position) {
+            return;
+        }
         let forget = removal.at.plus(REMOVALS_KEPT);
         self.unit.push(Row::DropChange(removal.position));
         self.unit
             .push(Row::DropExpiry(forget, Expiring::Removal(removal.position)));
-        self.user.removals -= 1;
+        self.user.removals = self.user.removals.saturating_sub(1);
         self.user.floor = self.user.floor.max(removal.position);
     }
 
@@ -213,6 +233,17 @@ impl Changes {
     pub(super) fn into_unit(mut self) -> Unit {
         self.unit.push(Row::User(self.user));
         self.unit
+    }
+
+    /// The unit of what is no change of the feed: without the user's row, where nothing of it moved, so that nobody
+    /// who follows the feed wakes for it.
+    pub(super) fn into_quiet_unit(self) -> Unit {
+        if self.user != self.before {
+            return self.into_unit();
+        }
+        let mut unit = self.unit;
+        unit.expects = None;
+        unit
     }
 
     /// The unit, for a plan that came to nothing: empty.

@@ -1,14 +1,14 @@
 //! Dispatch's counter: hands out the taps that are due, takes back what became of them. And the report of both.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
-    Error, Hub, changes,
-    due::{self, Decision, Level, Step, Verdict},
+    Error, Hub,
+    due::{self, Decision, Level, Verdict},
+    levels::{Levels, Rules},
     report,
 };
 use crate::{
-    config::apps::App,
     model::{
         Delivery, EndpointId, FeedPosition, Marker, Notification, NotificationId, Push, Subject,
         Tap, TapState, Timestamp,
@@ -16,10 +16,12 @@ use crate::{
     store::{Reader, Row, Unit},
 };
 
-/// A feed is read at most so far back for a decision; what is older is covered by the same tap.
-const STEPS: usize = 2000;
 /// A base that lags behind by more than this is moved up, so that it is not read again each time.
 const LAG: u64 = 64;
+/// How many markers one unit takes away at most.
+const DROPPED: usize = 400;
+/// How many fallbacks an endpoint is remembered by; of more, the newest.
+const FALLBACKS: usize = 256;
 
 /// How long a user is left alone whose app is not in the config.
 const NO_APP: Duration = Duration::from_secs(600);
@@ -98,18 +100,31 @@ impl Hub {
             .await
     }
 
-    /// Whether the channel that a tap was planned for is still the endpoint's: a lane asks right before it sends.
-    pub fn still_reaches(&self, due: &DueTap) -> bool {
-        let found = self
-            .store
-            .reader()
-            .endpoint(&due.subject, &due.level.endpoint.id);
-        found.is_ok_and(|found| {
-            found.is_some_and(|found| {
-                found.generation == due.level.endpoint.generation
-                    && found.channel.kind() == due.level.endpoint.channel.kind()
+    /// Whether a tap is still as it was planned, the channel the endpoint's, what it shows open: a lane asks right
+    /// before it sends.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn still_due(&self, due: &DueTap) -> Result<bool, Error> {
+        let now = self.now();
+        let (subject, planned) = (due.subject.clone(), due.level.endpoint.clone());
+        let shows = due.notification.as_ref().map(|it| it.number);
+        self.store
+            .ask(move |reader| {
+                let found = reader.endpoint(&subject, &planned.id)?;
+                let reached = found.is_some_and(|found| {
+                    found.generation == planned.generation
+                        && found.channel.kind() == planned.channel.kind()
+                });
+                let open = match shows {
+                    Some(number) => reader
+                        .notification(&subject, number)?
+                        .is_some_and(|it| it.is_open(now)),
+                    None => true,
+                };
+                Ok(reached && open)
             })
-        })
+            .await
     }
 
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of
@@ -119,26 +134,34 @@ impl Hub {
     /// `Store`; the tap stays due then.
     pub async fn settle(
         &self,
-        subject: Subject,
-        endpoint: EndpointId,
+        due: &DueTap,
         state: TapState,
         push: Option<Push>,
     ) -> Result<(), Error> {
+        let (subject, planned) = (due.subject.clone(), due.level.endpoint.clone());
+        let lock = self.locks.lock(&subject).await;
         let unit = self
             .store
             .ask(move |reader| {
                 let mut unit = Unit::of(subject);
-                let stored = reader.registered_endpoint(&unit.subject, &endpoint)?;
-                if stored.is_some_and(|stored| stored.generation == state.generation) {
-                    unit.rows
-                        .extend(push.map(|push| Row::Push(endpoint.clone(), push)));
-                    unit.push(Row::TapState(endpoint, Box::new(state)));
+                let stored = reader.registered_endpoint(&unit.subject, &planned.id)?;
+                let Some(stored) = stored.filter(|stored| stored.generation == state.generation)
+                else {
+                    return Ok(unit);
+                };
+                let mut state = state;
+                if stored.registered > planned.registered {
+                    state.gone = None;
                 }
+                let id = planned.id;
+                unit.rows
+                    .extend(push.map(|push| Row::Push(id.clone(), push)));
+                unit.push(Row::TapState(id, Box::new(state)));
                 Ok::<_, Error>(unit)
             })
             .await?;
         if !unit.is_empty() {
-            self.store.commit(unit).await?;
+            self.store.commit_holding(unit, vec![lock]).await?;
         }
         Ok(())
     }
@@ -154,15 +177,39 @@ impl Hub {
         next: Option<Timestamp>,
         states: Vec<(EndpointId, TapState)>,
     ) -> Result<(), Error> {
-        let mut unit = Unit::of(subject);
-        for (endpoint, state) in states {
-            unit.push(Row::TapState(endpoint, Box::new(state)));
-        }
-        unit.rows.extend(taken.into_iter().map(Row::DropMarker));
-        if let Some(due) = next {
-            unit.push(Row::Marker(changes::marker(&unit.subject, due)));
-        }
+        let lock = self.locks.lock(&subject).await;
+        let mut taken = taken.into_iter();
+        let first: Vec<Marker> = taken.by_ref().take(DROPPED).collect();
+        let of = subject.clone();
+        let unit = self
+            .store
+            .ask(move |reader| {
+                let mut unit = Unit::of(of);
+                for (endpoint, state) in states {
+                    let stored = reader.registered_endpoint(&unit.subject, &endpoint)?;
+                    if stored.is_some_and(|stored| stored.generation == state.generation) {
+                        unit.push(Row::TapState(endpoint, Box::new(state)));
+                    }
+                }
+                unit.rows.extend(first.into_iter().map(Row::DropMarker));
+                unit.rows.extend(next.map(|due| {
+                    // One moment, one marker: this one may be written again and again.
+                    Row::Marker(Marker {
+                        due,
+                        subject: unit.subject.clone(),
+                        tag: 0,
+                    })
+                }));
+                Ok::<_, Error>(unit)
+            })
+            .await?;
         if !unit.is_empty() {
+            self.store.commit_holding(unit, vec![lock]).await?;
+        }
+        while taken.len() > 0 {
+            let mut unit = Unit::of(subject.clone());
+            unit.rows
+                .extend(taken.by_ref().take(DROPPED).map(Row::DropMarker));
             self.store.commit(unit).await?;
         }
         Ok(())
@@ -192,120 +239,6 @@ impl Hub {
             })
             .await
     }
-}
-
-/// What decisions go by.
-pub(super) struct Rules<'a> {
-    pub(super) app: &'a Arc<App>,
-    pub(super) delivery: &'a crate::config::Delivery,
-    pub(super) now: Timestamp,
-}
-
-/// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
-pub(super) struct Levels {
-    pub(super) levels: Vec<Level>,
-    pub(super) steps: Vec<Step>,
-    pub(super) head: FeedPosition,
-    pub(super) unread: u64,
-}
-
-impl Levels {
-    pub(super) fn read(
-        reader: &Reader,
-        subject: &Subject,
-        listening: &[EndpointId],
-        rules: &Rules<'_>,
-    ) -> Result<Self, Error> {
-        let user = reader.user(subject)?;
-        let mut levels = Vec::new();
-        for endpoint in reader.endpoints(subject)? {
-            levels.push(level(reader, subject, endpoint, listening)?);
-        }
-        let reachable = |level: &&Level| {
-            level.endpoint.channel.identity().is_some() && level.endpoint.expires > rules.now
-        };
-        let from = levels
-            .iter()
-            .filter(reachable)
-            .map(|level| level.wants_from(rules.delivery, rules.now))
-            .min();
-        let steps = match from {
-            Some(from) => steps(reader, subject, from, user.head)?,
-            None => Vec::new(),
-        };
-        Ok(Self {
-            levels,
-            steps,
-            head: user.head,
-            unread: user.unread,
-        })
-    }
-
-    pub(super) fn decide(&self, level: &Level, rules: &Rules<'_>) -> Verdict {
-        level.decide(
-            &self.steps,
-            self.head,
-            (rules.app, rules.delivery),
-            rules.now,
-        )
-    }
-}
-
-fn level(
-    reader: &Reader,
-    subject: &Subject,
-    endpoint: crate::model::Endpoint,
-    listening: &[EndpointId],
-) -> Result<Level, Error> {
-    let state = reader.tap_state(subject, &endpoint.id)?;
-    let mark = reader.fetch_mark(subject, &endpoint.id)?;
-    let mut fallbacks = Vec::new();
-    for number in &state.fallbacks {
-        let unread = reader
-            .receipt(subject, *number, &endpoint.id)?
-            .fetched
-            .is_none();
-        if unread {
-            fallbacks.extend(reader.notification(subject, *number)?);
-        }
-    }
-    let streaming = listening.contains(&endpoint.id);
-    Ok(Level {
-        endpoint,
-        state,
-        mark,
-        streaming,
-        fallbacks,
-    })
-}
-
-fn steps(
-    reader: &Reader,
-    subject: &Subject,
-    from: FeedPosition,
-    head: FeedPosition,
-) -> Result<Vec<Step>, Error> {
-    let mut after = from;
-    let mut changes = std::collections::VecDeque::new();
-    loop {
-        let page = reader.changes(subject, after, STEPS)?;
-        let Some(last) = page.last() else {
-            break;
-        };
-        after = last.position;
-        changes.extend(page.into_iter().filter(|change| change.position <= head));
-        while changes.len() > STEPS {
-            changes.pop_front();
-        }
-    }
-    let with_notification = |change: crate::model::Change| {
-        let notification = reader.notification(subject, change.number)?;
-        Ok(Step {
-            change,
-            notification,
-        })
-    };
-    changes.into_iter().map(with_notification).collect()
 }
 
 fn look(
@@ -360,7 +293,16 @@ fn kept(level: &Level, verdict: &Verdict) -> TapState {
     state
         .fell_back
         .retain(|number| *number > level.mark.position);
+    keep_newest(&mut state.fallbacks);
+    keep_newest(&mut state.fell_back);
     state
+}
+
+/// Bounds a list that the store keeps in one row.
+fn keep_newest(numbers: &mut Vec<FeedPosition>) {
+    numbers.sort();
+    let over = numbers.len().saturating_sub(FALLBACKS);
+    numbers.drain(..over);
 }
 
 fn shown(
@@ -389,6 +331,6 @@ fn moved_up(
     if lags {
         state.covered = head;
     }
-    let fallbacks = !state.fallbacks.is_empty() && state.fallbacks != level.state.fallbacks;
+    let fallbacks = state.fallbacks != level.state.fallbacks;
     (lags || fallbacks).then(|| (level.endpoint.id.clone(), state))
 }

@@ -132,7 +132,7 @@ impl Hub {
         if now < endpoint.last_seen.plus(SEEN_EVERY) {
             return Ok(endpoint);
         }
-        let expires = now.plus(self.delivery().endpoint_expiry);
+        let expiry = self.delivery().endpoint_expiry;
         let id = id.clone();
         self.change(subject.clone(), move |reader, mut changes| {
             let subject = changes.user().subject.clone();
@@ -144,11 +144,15 @@ impl Hub {
                 stored.expires,
                 Expiring::Endpoint(id.clone()),
             ));
+            // A device that asked to be forgotten earlier is.
+            let usual = stored.last_seen.plus(expiry) <= stored.expires;
             stored.last_seen = now;
-            stored.expires = stored.expires.max(expires);
+            if usual {
+                stored.expires = stored.expires.max(now.plus(expiry));
+            }
             changes.also(Row::Expiry(stored.expires, Expiring::Endpoint(id)));
             changes.also(Row::Endpoint(Box::new(stored)));
-            Ok((changes.into_unit(), answered))
+            Ok((changes.into_quiet_unit(), answered))
         })
         .await
     }
@@ -182,7 +186,7 @@ fn plan(
         other => other,
     };
     if old.is_none() {
-        make_room(reader, &mut changes, rules)?;
+        make_room(reader, &mut changes, &asked.id, rules)?;
     }
     let live = match &old {
         Some(old) => reader.endpoint(&subject, &old.id)?,
@@ -225,8 +229,7 @@ fn renew(
     changes: &Changes,
     rules: Rules,
 ) -> Endpoint {
-    let identity = asked.channel.identity();
-    let kept = live.filter(|live| live.channel.identity() == identity && live.gone.is_none());
+    let kept = live.filter(|live| live.channel == asked.channel && live.gone.is_none());
     let generation = match (kept, old) {
         (Some(kept), _) => kept.generation,
         (None, old) => rules
@@ -310,8 +313,14 @@ fn others(
 }
 
 /// Where the user has as many as there may be, retires the one longest unseen.
-fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(), Error> {
+fn make_room(
+    reader: &Reader,
+    changes: &mut Changes,
+    asked: &EndpointId,
+    rules: Rules,
+) -> Result<(), Error> {
     let mut all = reader.endpoints(&changes.user().subject)?;
+    all.retain(|endpoint| endpoint.id != *asked);
     all.sort_by_key(|endpoint| (endpoint.last_seen, endpoint.created));
     let surplus = (all.len() + 1).saturating_sub(rules.max);
     for endpoint in all.iter().take(surplus) {

@@ -1,6 +1,12 @@
 //! What has come to its end: one step of the sweep. Small steps, so that no request waits for it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use futures_util::StreamExt as _;
 
 use super::{Error, Hub, changes::Changes, endpoints, notify};
 use crate::{
@@ -10,7 +16,9 @@ use crate::{
 
 /// How many things one step looks at, and how many rows one unit may grow to.
 const STEP: usize = 200;
-const UNIT_ROWS: usize = 400;
+const UNIT_ROWS: usize = 250;
+/// How many users are worked on beside each other, so that their units share a sync.
+const AT_ONCE: usize = 64;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +44,42 @@ impl Hub {
         for it in expired {
             by_user.entry(it.subject.clone()).or_default().push(it);
         }
-        let mut ended = 0;
-        for (subject, expired) in by_user {
-            let max = self.limits().notifications_per_user;
-            ended += self
-                .change(subject, move |reader, changes| {
-                    plan(reader, changes, expired, (now, max))
-                })
-                .await?;
+        let ended = AtomicUsize::new(0);
+        futures_util::stream::iter(by_user)
+            .for_each_concurrent(AT_ONCE, |(subject, expired)| async {
+                match self.sweep_user(subject, expired, now).await {
+                    Ok(some) => {
+                        ended.fetch_add(some, Ordering::Relaxed);
+                    }
+                    // One user's trouble must not keep the others' notifications alive.
+                    Err(error) => {
+                        tracing::error!(%error, "what is over for a user cannot be ended")
+                    }
+                }
+            })
+            .await;
+        Ok(Swept {
+            ended: ended.into_inner(),
+            next,
+        })
+    }
+
+    async fn sweep_user(
+        &self,
+        subject: Subject,
+        expired: Vec<Expired>,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let max = self.limits().notifications_per_user;
+        let mut locks = Vec::new();
+        if expired
+            .iter()
+            .any(|it| matches!(it.what, Expiring::Endpoint(_)))
+        {
+            locks.push(self.channels.lock(&subject.app).await);
         }
-        Ok(Swept { ended, next })
+        let plan = move |reader: &Reader, changes| plan(reader, changes, expired, (now, max));
+        self.change_holding(subject, locks, plan).await
     }
 }
 
@@ -93,12 +127,13 @@ fn plan(
         ended += 1;
     }
     if notifications {
-        drop_old_pushes(reader, &mut changes)?;
+        drop_old_pushes(reader, &mut changes, now)?;
     }
-    Ok((changes.into_unit(), ended))
+    Ok((changes.into_quiet_unit(), ended))
 }
 
-fn end_notification(
+/// Ends the notification at `number`, whose expiry stands at `at`.
+pub(super) fn end_notification(
     reader: &Reader,
     changes: &mut Changes,
     number: FeedPosition,
@@ -120,12 +155,15 @@ fn end_notification(
 }
 
 /// A push is kept while a notification is that it may have announced.
-fn drop_old_pushes(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
+fn drop_old_pushes(reader: &Reader, changes: &mut Changes, now: Timestamp) -> Result<(), Error> {
     let subject = changes.user().subject.clone();
     let mut oldest = changes.user().head.next();
     reader.oldest_first(&subject, &mut |it| {
+        if it.expires <= now {
+            return ControlFlow::Continue(());
+        }
         oldest = it.number;
-        std::ops::ControlFlow::Break(())
+        ControlFlow::Break(())
     })?;
     for (endpoint, push) in reader.pushes_before(&subject, oldest)? {
         changes.also(Row::DropPush(endpoint, push.covers, push.at));

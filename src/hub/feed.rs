@@ -39,6 +39,17 @@ pub struct DeltaPage {
     pub position: FeedPosition,
     /// Whether there is more right now.
     pub more: bool,
+    /// Whether it is part of a first delta, which tells what is there and no removals.
+    pub first: bool,
+}
+
+/// From where a delta goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// From what a client holds.
+    Cursor(FeedPosition),
+    /// From the last page of a first delta, whatever the feed has forgotten since.
+    Sync(FeedPosition),
 }
 
 /// Which notifications a history shows; all must hold.
@@ -71,7 +82,7 @@ impl Hub {
     pub async fn delta(
         &self,
         subject: Subject,
-        since: Option<FeedPosition>,
+        since: Option<Since>,
         top: usize,
     ) -> Result<DeltaPage, Error> {
         let now = self.now();
@@ -146,6 +157,26 @@ impl Hub {
                 Ok(position)
             })
             .await
+    }
+
+    /// Reads what a delta was asked to go on from.
+    ///
+    /// # Errors
+    /// As [`Hub::open_cursor`].
+    pub async fn open_since(&self, subject: &Subject, text: &str) -> Result<Since, Error> {
+        match self.seal.open_position(Purpose::Sync, subject, text) {
+            Some(position) => Ok(Since::Sync(position)),
+            None => self.open_cursor(subject, text).await.map(Since::Cursor),
+        }
+    }
+
+    /// Writes what the delta after this page goes on from.
+    pub fn after(&self, subject: &Subject, page: &DeltaPage) -> String {
+        if page.first && page.more {
+            self.seal.position(Purpose::Sync, subject, page.position)
+        } else {
+            self.cursor(subject, page.position)
+        }
     }
 
     /// Writes a page token for a position in history.
@@ -236,46 +267,46 @@ impl Hub {
 fn delta(
     reader: &Reader,
     subject: &Subject,
-    since: Option<FeedPosition>,
+    since: Option<Since>,
     (top, now): (usize, Timestamp),
 ) -> Result<DeltaPage, Error> {
     // The head first: what is committed while the page is read comes with the next one.
     let user = reader.user(subject)?;
-    let mut position = since.unwrap_or(FeedPosition::START);
-    if since.is_some() && position < user.floor || position > user.head {
+    let (position, first) = match since {
+        None => (FeedPosition::START, true),
+        Some(Since::Sync(position)) => (position, true),
+        Some(Since::Cursor(position)) => (position, false),
+    };
+    if position > user.head || (!first && position < user.floor) {
         return Err(Error::CursorTooOld);
     }
-    let mut items = Vec::new();
+    let mut page = DeltaPage {
+        items: Vec::new(),
+        position,
+        more: false,
+        first,
+    };
     loop {
-        let page = reader.changes(subject, position, top + 1 - items.len())?;
-        let exhausted = page.len() <= top - items.len();
-        for change in page {
+        let wanted = top - page.items.len();
+        let changes = reader.changes(subject, page.position, wanted + 1)?;
+        let exhausted = changes.len() <= wanted;
+        for change in changes {
             if change.position > user.head {
-                return Ok(DeltaPage {
-                    items,
-                    position: user.head,
-                    more: false,
-                });
+                page.position = user.head;
+                return Ok(page);
             }
-            if items.len() == top {
-                return Ok(DeltaPage {
-                    items,
-                    position,
-                    more: true,
-                });
+            if page.items.len() == top {
+                page.more = true;
+                return Ok(page);
             }
-            position = change.position;
-            items.extend(
-                item(reader, subject, &change, now)?
-                    .filter(|item| since.is_some() || matches!(item, Item::Present(_))),
-            );
+            page.position = change.position;
+            let item = item(reader, subject, &change, now)?;
+            page.items
+                .extend(item.filter(|item| !first || matches!(item, Item::Present(_))));
         }
         if exhausted {
-            return Ok(DeltaPage {
-                items,
-                position: user.head,
-                more: false,
-            });
+            page.position = user.head;
+            return Ok(page);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Error, Hub, changes::Changes};
+use super::{Error, Hub, changes::Changes, expiry};
 use crate::{
     model::{
         ActionState, AppHost, Draft, Notification, NotificationId, Once, ReadState, Subject,
@@ -111,8 +111,17 @@ fn plan(
         return Ok((changes.into_nothing(), posted));
     }
     let known = match &draft.app_id {
-        Some(app_id) => named(reader, &subject, app_id, rules.now)?,
+        Some(app_id) => named(reader, &subject, app_id)?,
         None => None,
+    };
+    let known = match known {
+        // Over, and not swept yet: it ends here, or its end would take the name from its successor.
+        Some(over) if !over.is_live(rules.now) => {
+            let (at, number) = (over.expires, over.number);
+            expiry::end_notification(reader, &mut changes, number, (at, rules.max))?;
+            None
+        }
+        other => other,
     };
     let expires = draft
         .expires
@@ -157,19 +166,12 @@ fn plan(
     Ok((changes.into_unit(), posted))
 }
 
-/// The live notification that the app calls `app_id`.
-fn named(
-    reader: &Reader,
-    subject: &Subject,
-    app_id: &str,
-    now: Timestamp,
-) -> Result<Option<Notification>, Error> {
+/// The notification that the app calls `app_id`.
+fn named(reader: &Reader, subject: &Subject, app_id: &str) -> Result<Option<Notification>, Error> {
     let Some(number) = reader.number_of_name(subject, app_id)? else {
         return Ok(None);
     };
-    Ok(reader
-        .notification(subject, number)?
-        .filter(|it| it.is_live(now)))
+    Ok(reader.notification(subject, number)?)
 }
 
 /// The live notification with this id.
@@ -207,9 +209,8 @@ fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(),
         max: rules.max,
         advice: "let the person read or dismiss some, or retract some, first",
     })?;
-    make_room_for_removal(reader, changes, rules.max)?;
-    changes.expire(&oldest);
-    Ok(())
+    let (at, number) = (oldest.expires, oldest.number);
+    expiry::end_notification(reader, changes, number, (at, rules.max))
 }
 
 /// A feed remembers as many removals as it may hold notifications; beyond, the oldest is forgotten.

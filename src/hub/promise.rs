@@ -1,7 +1,7 @@
 //! The promise that nobody is forgotten, as a check: an endpoint that lacks something has an unanswered tap, a due
 //! tap, or a recorded reason why not. What is due now, or will be by time alone, must have a marker.
 
-use super::{Error, Hub, deliveries, due::Decision};
+use super::{Error, Hub, due::Decision, levels};
 use crate::{
     model::{EndpointId, Subject, Timestamp},
     store::Reader,
@@ -26,7 +26,7 @@ impl Hub {
         let delivery = self.delivery().clone();
         self.store
             .ask(move |reader| {
-                let rules = deliveries::Rules {
+                let rules = levels::Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
@@ -47,7 +47,7 @@ impl Hub {
 fn forgotten(
     reader: &Reader,
     subject: &Subject,
-    (listening, rules): (&[EndpointId], &deliveries::Rules<'_>),
+    (listening, rules): (&[EndpointId], &levels::Rules<'_>),
 ) -> Result<Vec<EndpointId>, Error> {
     let first = reader.first_marker(subject)?;
     let mut forgotten = Vec::new();
@@ -68,12 +68,12 @@ fn due_at(
     reader: &Reader,
     subject: &Subject,
     endpoint: &EndpointId,
-    (listening, rules): (&[EndpointId], &deliveries::Rules<'_>),
+    (listening, rules): (&[EndpointId], &levels::Rules<'_>),
 ) -> Result<Option<Timestamp>, Error> {
     let mut at = rules.now;
     for _ in 0..WAITS {
-        let then = deliveries::Rules { now: at, ..*rules };
-        let levels = deliveries::Levels::read(reader, subject, listening, &then)?;
+        let then = levels::Rules { now: at, ..*rules };
+        let levels = levels::Levels::read(reader, subject, listening, &then)?;
         let level = levels.levels.iter().find(|it| it.endpoint.id == *endpoint);
         let Some(verdict) = level.map(|level| levels.decide(level, &then)) else {
             return Ok(None);

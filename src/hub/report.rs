@@ -2,8 +2,8 @@
 
 use super::{
     Error,
-    deliveries::{Levels, Rules},
     due::{Decision, Level},
+    levels::{Levels, Rules},
 };
 use crate::{
     model::{
@@ -122,6 +122,9 @@ impl Case<'_> {
 
     fn status_of_taps(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
         let endpoint = &self.level.endpoint;
+        if !self.it.draft.targets(endpoint.platform) {
+            return (DeliveryStatus::Skipped, Some(Reason::NotTargeted));
+        }
         let own = self
             .pushes
             .iter()
@@ -136,9 +139,6 @@ impl Case<'_> {
         }
         if own.is_some_and(|push| !push.accepted) || (!self.pushes.is_empty() && own.is_none()) {
             return (DeliveryStatus::Failed, None);
-        }
-        if !self.it.draft.targets(endpoint.platform) {
-            return (DeliveryStatus::Skipped, Some(Reason::NotTargeted));
         }
         if endpoint.channel.kind() == ChannelKind::None {
             return (DeliveryStatus::Skipped, Some(Reason::NoChannel));

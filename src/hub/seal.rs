@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     Cursor,
     /// A page of history.
     Page,
+    /// A page of a first delta, which began without a cursor.
+    Sync,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
         match self {
             Self::Cursor => b"cursor",
             Self::Page => b"page",
+            Self::Sync => b"sync",
         }
     }
 }

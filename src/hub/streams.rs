@@ -1,7 +1,7 @@
 //! Who listens right now: open streams, and the tickets that open one. In memory; a restart ends both.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,8 +13,8 @@ use crate::model::{EndpointId, FeedPosition, Secret, Subject, Timestamp};
 
 /// How long a ticket may wait to be used.
 const TICKET_LIFE: Duration = Duration::from_secs(60);
-/// How many tickets may wait.
-const TICKETS: usize = 100_000;
+/// How many tickets of one user may wait; a further one ends the oldest.
+const TICKETS_PER_USER: usize = 20;
 
 /// Open streams and waiting tickets.
 #[derive(Debug, Default, Clone)]
@@ -25,6 +25,8 @@ struct Listening {
     open: HashMap<Subject, Vec<Option<EndpointId>>>,
     total: usize,
     tickets: HashMap<String, Ticket>,
+    /// Each user's waiting tickets, oldest first.
+    waiting: HashMap<Subject, VecDeque<String>>,
 }
 
 /// What a ticket opens.
@@ -81,37 +83,24 @@ impl Hub {
     }
 
     /// Gives a ticket that opens one stream within a minute.
-    ///
-    /// # Errors
-    /// `Limit` where too many tickets wait.
     pub fn ticket(
         &self,
         caller: UserCaller,
         from: Option<FeedPosition>,
-    ) -> Result<(Secret<String>, Timestamp), Error> {
+    ) -> (Secret<String>, Timestamp) {
         let now = self.now();
         let expires = now.plus(TICKET_LIFE).min(caller.expires);
-        let mut listening = self.streams.locked();
-        if listening.tickets.len() >= TICKETS {
-            listening.tickets.retain(|_, ticket| ticket.expires > now);
-        }
-        if listening.tickets.len() >= TICKETS {
-            return Err(Error::Limit {
-                name: "the number of unused tickets",
-                max: TICKETS,
-                advice: "try again in a minute",
-            });
-        }
         let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        listening.tickets.insert(
-            text.clone(),
-            Ticket {
-                caller,
-                from,
-                expires,
-            },
-        );
-        Ok((Secret::new(text), expires))
+        let subject = caller.subject.clone();
+        let ticket = Ticket {
+            caller,
+            from,
+            expires,
+        };
+        self.streams
+            .locked()
+            .keep(text.clone(), subject, ticket, now);
+        (Secret::new(text), expires)
     }
 
     /// Takes a ticket; it is gone then.
@@ -119,7 +108,7 @@ impl Hub {
     /// # Errors
     /// `Unauthenticated` where it is unknown, was used, or waited for too long.
     pub fn take_ticket(&self, text: &str) -> Result<Ticket, Error> {
-        let ticket = self.streams.locked().tickets.remove(text);
+        let ticket = self.streams.locked().take(text);
         ticket
             .filter(|ticket| ticket.expires > self.now() && self.still_good(&ticket.caller))
             .ok_or(Error::Unauthenticated(
@@ -138,6 +127,36 @@ impl Hub {
             .flatten()
             .cloned()
             .collect()
+    }
+}
+
+impl Listening {
+    fn keep(&mut self, text: String, subject: Subject, ticket: Ticket, now: Timestamp) {
+        let waiting = self.waiting.entry(subject).or_default();
+        while let Some(oldest) = waiting.front() {
+            let is_over = self
+                .tickets
+                .get(oldest)
+                .is_none_or(|ticket| ticket.expires <= now);
+            if !is_over && waiting.len() < TICKETS_PER_USER {
+                break;
+            }
+            self.tickets.remove(oldest);
+            waiting.pop_front();
+        }
+        waiting.push_back(text.clone());
+        self.tickets.insert(text, ticket);
+    }
+
+    fn take(&mut self, text: &str) -> Option<Ticket> {
+        let ticket = self.tickets.remove(text)?;
+        if let Some(waiting) = self.waiting.get_mut(&ticket.caller.subject) {
+            waiting.retain(|other| other != text);
+            if waiting.is_empty() {
+                self.waiting.remove(&ticket.caller.subject);
+            }
+        }
+        Some(ticket)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The longest FCM registration token taken; real ones have less than 300 characters.
-const MAX_FCM_TOKEN_BYTES: usize = 4096;
+const MAX_FCM_TOKEN_BYTES: usize = 2048;
 
 /// The longest APNs topic taken: a bundle id with a suffix.
 const MAX_TOPIC_BYTES: usize = 255;

@@ -17,7 +17,7 @@ use crate::model::{Subject, Timestamp};
 #[derive(Debug, Default)]
 pub struct Bells {
     outbox: Notify,
-    /// The earliest due time of the markers written since somebody last looked; 0 is "none".
+    /// The earliest due time of the markers written since somebody last looked; `u64::MAX` is "none".
     earliest: EarliestDue,
     feeds: Mutex<HashMap<Subject, watch::Sender<u64>>>,
 }

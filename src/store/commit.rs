@@ -183,7 +183,7 @@ impl State {
                 group.stop = Some(request);
                 return;
             }
-            Work::App(row) if room.0 => rows::app_op(row).map(|op| vec![op]),
+            Work::App(row) if room.1 => rows::app_op(row).map(|op| vec![op]),
             Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => self
                 .check(unit, &mut group.planned_on)
                 .and_then(|()| rows::ops_of(unit)),

@@ -91,8 +91,7 @@ impl Reader {
         Ok(self.record(&key)?.unwrap_or_default())
     }
 
-    /// The first push to an endpoint that covers `position`, of those that the service took; and the last one
-    /// that it refused, where none did.
+    /// The first pushes to an endpoint that cover `position`, in the order of what they cover.
     ///
     /// # Errors
     /// Where the store cannot be read.

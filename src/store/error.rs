@@ -51,6 +51,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is the want of room, which passes.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
     pub(super) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let context = context.into();
         move |source| Self::Io { context, source }

@@ -42,8 +42,7 @@ impl Reader {
     ) -> Result<Option<Notification>, Error> {
         let user = keys::user_key(subject);
         let row = self.engine.get(&keys::notification(&user, number))?;
-        row.map(|bytes| self.assemble(&user, number, &bytes))
-            .transpose()
+        row.map_or(Ok(None), |bytes| self.assemble(&user, number, bytes))
     }
 
     /// Where the notification with this id stands, if it is this user's.
@@ -143,7 +142,8 @@ impl Reader {
         self.engine
             .scan(bounds.0, bounds.1, order, &mut |key, value| {
                 let number = keys::number_at_end(key)?;
-                Ok(visit(self.assemble(&user, number, value)?))
+                let found = self.assemble(&user, number, value.to_vec())?;
+                Ok(found.map_or(ControlFlow::Continue(()), &mut *visit))
             })
     }
 
@@ -176,32 +176,49 @@ impl Reader {
         Ok(self.record(&key)?.unwrap_or_default())
     }
 
+    /// The notification of a row, with its parts. Between the reading of the two it may be replaced or removed: then
+    /// what stands there now; nothing, where nothing does.
     pub(super) fn assemble(
         &self,
         user: &keys::UserKey,
         number: FeedPosition,
-        row: &[u8],
-    ) -> Result<Notification, Error> {
-        let mut stored = records::decode_row(row)?;
-        let place = std::mem::replace(&mut stored.content, StoredPlace::Parts(0));
-        let content = match place {
-            StoredPlace::Inline(content) => content,
-            StoredPlace::Parts(count) => self.parts(user, number, count)?,
-        };
-        records::decode_notification(stored, &content)
+        row: Vec<u8>,
+    ) -> Result<Option<Notification>, Error> {
+        let mut row = row;
+        loop {
+            let mut stored = records::decode_row(&row)?;
+            let place = std::mem::replace(&mut stored.content, StoredPlace::Parts(0));
+            let content = match place {
+                StoredPlace::Inline(content) => Some(content),
+                StoredPlace::Parts(count) => self.parts(user, number, count)?,
+            };
+            if let Some(content) = content {
+                return records::decode_notification(stored, &content).map(Some);
+            }
+            match self.engine.get(&keys::notification(user, number))? {
+                None => return Ok(None),
+                Some(same) if same == row => {
+                    return Err(keys::broken("a part of a notification"));
+                }
+                Some(newer) => row = newer,
+            }
+        }
     }
 
+    /// The parts put together; nothing, where one is missing.
     fn parts(
         &self,
         user: &keys::UserKey,
         number: FeedPosition,
         count: u16,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Option<Vec<u8>>, Error> {
         let mut content = Vec::new();
         for index in 0..count {
-            let part = self.engine.get(&keys::part(user, number, index))?;
-            content.extend(part.ok_or_else(|| keys::broken("a part of a notification"))?);
+            match self.engine.get(&keys::part(user, number, index))? {
+                Some(part) => content.extend(part),
+                None => return Ok(None),
+            }
         }
-        Ok(content)
+        Ok(Some(content))
     }
 }

@@ -5,6 +5,9 @@ use std::ops::{Bound, ControlFlow};
 use super::{Error, Reader, engine::Order, keys};
 use crate::model::{Marker, Subject, Timestamp};
 
+/// How far the outbox is counted.
+const COUNTED: u64 = 100_000;
+
 /// Figures of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
@@ -84,7 +87,11 @@ impl Reader {
                 depth.oldest_due = Some(keys::marker_parts(key)?.0);
             }
             depth.markers += 1;
-            Ok(ControlFlow::Continue(()))
+            Ok(if depth.markers < COUNTED {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
         Ok(depth)
     }

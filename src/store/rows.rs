@@ -99,8 +99,16 @@ fn endpoint_op(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
     }
 }
 
+/// No value may be longer: the engine moves longer ones to files that nothing syncs.
+const MAX_VALUE_BYTES: usize = 4096;
+
 fn put(key: Vec<u8>, value: Result<Vec<u8>, Error>) -> Result<Op, Error> {
-    Ok(Op::Put(key, value?))
+    let value = value?;
+    if value.len() > MAX_VALUE_BYTES {
+        let message = format!("a row of {} bytes is too long to be kept", value.len());
+        return Err(Error::Corrupt(message));
+    }
+    Ok(Op::Put(key, value))
 }
 
 fn remove(key: Vec<u8>) -> Result<Op, Error> {

@@ -109,7 +109,9 @@ impl Check<'_> {
     fn notification(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let user = keys::user_at(key, 1)?;
         let number = keys::number_at_end(key)?;
-        let it = self.reader.assemble(&user, number, value)?;
+        let Some(it) = self.reader.assemble(&user, number, value.to_vec())? else {
+            return Ok(());
+        };
         if it.number != number {
             self.say(
                 &user,
@@ -187,8 +189,8 @@ impl Check<'_> {
                 }
             }
             (_, Some(row)) => {
-                let it = self.reader.assemble(&user, change.number, &row)?;
-                if it.changed_at != position {
+                let it = self.reader.assemble(&user, change.number, row)?;
+                if it.is_some_and(|it| it.changed_at != position) {
                     self.say(
                         &user,
                         format!("the change at {} is superseded and still there", position.0),

@@ -20,7 +20,7 @@ use crate::{
 /// Limits that no key sets: what the texts of a registration are at most, in bytes.
 const NAME: (&str, usize) = ("the hub", 256);
 const LOCALE: (&str, usize) = ("the hub", 64);
-const TOKEN: (&str, usize) = ("the hub", 4096);
+const TOKEN: (&str, usize) = ("the hub", 2048);
 const ADDRESS: (&str, usize) = ("the hub", 2048);
 
 /// Browsers write base64url without padding, some libraries with it.

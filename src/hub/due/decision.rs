@@ -31,6 +31,8 @@ struct Needs<'a> {
     urgent: bool,
     /// When the first of it happened.
     since: Option<Timestamp>,
+    /// When the last of it happened.
+    until: Option<Timestamp>,
 }
 
 /// How long a tap about a change of state is of use.
@@ -70,7 +72,7 @@ impl<'a> Due<'a> {
         if let Some(it) = fallback {
             return self.show(TapKind::Fallback, it, self.after_fallback(&needs));
         }
-        if let Some(wait) = self.stream_grace(&needs) {
+        if let Some(wait) = self.stream_grace(&needs).or_else(|| self.paging(&needs)) {
             return wait;
         }
         if !needs.visible.is_empty() {
@@ -89,6 +91,7 @@ impl<'a> Due<'a> {
         for step in self.steps.iter().filter(|step| step.change.position > base) {
             if self.take_in(step, base, &mut needs) {
                 needs.since = needs.since.or(Some(step.change.at));
+                needs.until = needs.until.max(Some(step.change.at));
             }
         }
         needs
@@ -150,6 +153,15 @@ impl<'a> Due<'a> {
         let until = needs.since?.plus(self.delivery.stream_grace);
         (self.level.streaming && self.now < until)
             .then_some(Decision::Wait(Reason::Streaming, until))
+    }
+
+    /// A device that just fetched, and lacks only what was there by then, is on its way through the pages: it is
+    /// left alone for a moment.
+    fn paging(&self, needs: &Needs<'_>) -> Option<Decision> {
+        let fetched = self.level.mark.at;
+        let until = fetched.plus(self.delivery.stream_grace);
+        let all_there = needs.until.is_some_and(|last| last < fetched);
+        (all_there && self.now < until).then_some(Decision::Wait(Reason::Coalescing, until))
     }
 
     /// Whether the platform itself shows a visible push, rather than waking the app to do so.

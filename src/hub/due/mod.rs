@@ -39,6 +39,8 @@ pub struct Level {
     pub streaming: bool,
     /// Notifications whose fallback is still open there, and that it has not read singly.
     pub fallbacks: Vec<Notification>,
+    /// Numbers of notifications that it has read without pulling the feed.
+    pub read_singly: Vec<FeedPosition>,
 }
 
 /// What is to happen at one endpoint.
@@ -73,6 +75,8 @@ impl Level {
         } else {
             TapState {
                 generation: self.endpoint.generation,
+                // A fallback is sent once, whatever becomes of the channel.
+                fell_back: self.state.fell_back.clone(),
                 ..TapState::default()
             }
         }
@@ -176,6 +180,7 @@ impl Level {
                 && it.number > self.mark.position
                 && it.number > self.endpoint.registered_at
                 && !state.fell_back.contains(&it.number)
+                && !self.read_singly.contains(&it.number)
                 && open.iter().all(|other| other.number != it.number);
             if waits {
                 open.push(it);
@@ -196,7 +201,7 @@ impl Level {
 }
 
 /// When a silent tap that is not answered may be repeated.
-fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
+pub fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
     let wait = delivery
         .retap_after
         .saturating_mul(1 << state.repeats.min(16))

@@ -118,5 +118,6 @@ pub(crate) fn level(platform: Platform) -> Level {
         mark: FetchMark::default(),
         streaming: false,
         fallbacks: Vec::new(),
+        read_singly: Vec::new(),
     }
 }

@@ -1,0 +1,155 @@
+//! Where everyone stands: what a decision about a user's endpoints is made from, read in one go.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    Error,
+    due::{Level, Step, Verdict},
+};
+use crate::{
+    config::{Delivery, apps::App},
+    model::{Change, Endpoint, EndpointId, FeedPosition, Subject, Timestamp},
+    store::Reader,
+};
+
+/// A feed is read at most so far back for a decision; what is older is covered by the same tap.
+const STEPS: usize = 2000;
+
+/// What decisions go by.
+pub(super) struct Rules<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) delivery: &'a Delivery,
+    pub(super) now: Timestamp,
+}
+
+/// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
+pub(super) struct Levels {
+    pub(super) levels: Vec<Level>,
+    pub(super) steps: Vec<Step>,
+    pub(super) head: FeedPosition,
+    pub(super) unread: u64,
+}
+
+impl Levels {
+    pub(super) fn read(
+        reader: &Reader,
+        subject: &Subject,
+        listening: &[EndpointId],
+        rules: &Rules<'_>,
+    ) -> Result<Self, Error> {
+        let user = reader.user(subject)?;
+        let mut levels = Vec::new();
+        for endpoint in reader.endpoints(subject)? {
+            levels.push(level(reader, subject, endpoint, listening)?);
+        }
+        let reachable = |level: &&Level| {
+            level.endpoint.channel.identity().is_some() && level.endpoint.expires > rules.now
+        };
+        let from = levels
+            .iter()
+            .filter(reachable)
+            .map(|level| level.wants_from(rules.delivery, rules.now))
+            .min();
+        let steps = match from {
+            Some(from) => steps(reader, subject, from, user.head)?,
+            None => Vec::new(),
+        };
+        for level in &mut levels {
+            level.read_singly = read_singly(reader, subject, &level.endpoint.id, &steps)?;
+        }
+        Ok(Self {
+            levels,
+            steps,
+            head: user.head,
+            unread: user.unread,
+        })
+    }
+
+    pub(super) fn decide(&self, level: &Level, rules: &Rules<'_>) -> Verdict {
+        level.decide(
+            &self.steps,
+            self.head,
+            (rules.app, rules.delivery),
+            rules.now,
+        )
+    }
+}
+
+fn level(
+    reader: &Reader,
+    subject: &Subject,
+    endpoint: Endpoint,
+    listening: &[EndpointId],
+) -> Result<Level, Error> {
+    let state = reader.tap_state(subject, &endpoint.id)?;
+    let mark = reader.fetch_mark(subject, &endpoint.id)?;
+    let mut fallbacks = Vec::new();
+    for number in &state.fallbacks {
+        let unread = reader
+            .receipt(subject, *number, &endpoint.id)?
+            .fetched
+            .is_none();
+        if unread {
+            fallbacks.extend(reader.notification(subject, *number)?);
+        }
+    }
+    let streaming = listening.contains(&endpoint.id);
+    Ok(Level {
+        endpoint,
+        state,
+        mark,
+        streaming,
+        fallbacks,
+        read_singly: Vec::new(),
+    })
+}
+
+/// Of what has a fallback, the numbers that an endpoint has read without pulling the feed.
+fn read_singly(
+    reader: &Reader,
+    subject: &Subject,
+    endpoint: &EndpointId,
+    steps: &[Step],
+) -> Result<Vec<FeedPosition>, Error> {
+    let mut read = Vec::new();
+    for it in steps.iter().filter_map(|step| step.notification.as_ref()) {
+        if it.draft.fallback.is_some()
+            && reader
+                .receipt(subject, it.number, endpoint)?
+                .fetched
+                .is_some()
+        {
+            read.push(it.number);
+        }
+    }
+    Ok(read)
+}
+
+fn steps(
+    reader: &Reader,
+    subject: &Subject,
+    from: FeedPosition,
+    head: FeedPosition,
+) -> Result<Vec<Step>, Error> {
+    let mut after = from;
+    let mut changes = VecDeque::new();
+    loop {
+        let page = reader.changes(subject, after, STEPS)?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = last.position;
+        changes.extend(page.into_iter().filter(|change| change.position <= head));
+        while changes.len() > STEPS {
+            changes.pop_front();
+        }
+    }
+    let with_notification = |change: Change| {
+        let notification = reader.notification(subject, change.number)?;
+        Ok(Step {
+            change,
+            notification,
+        })
+    };
+    changes.into_iter().map(with_notification).collect()
+}

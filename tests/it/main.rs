@@ -14,5 +14,6 @@ mod fallback;
 mod isolation;
 mod posting;
 mod spine;
+mod streams;
 mod support;
 mod tidy;

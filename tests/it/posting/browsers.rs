@@ -129,6 +129,13 @@ async fn an_answer_names_the_origins_of_the_callers_own_app() {
         answer.header("vary").unwrap().contains("Origin"),
         "{answer:?}"
     );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_by_ticket_names_the_origin_too() {
+    let hub = TestHub::start().await;
+    let ada = hub.person("ada", None).await;
     let ticket = ada
         .post("/v1/me/notifications/stream/ticket", json!({}))
         .await

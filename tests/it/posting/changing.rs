@@ -104,10 +104,10 @@ async fn many_are_changed_by_ids_by_group_and_all() {
     let grouped =
         |group: &str, name: &str| json!({"groupName": group, "payload": {"rawContent": name}});
     let a = posted(&hub, grouped("work", "a")).await;
-    let b = posted(&hub, grouped("work", "b")).await;
+    posted(&hub, grouped("work", "b")).await;
     let seen = cursor(&ada).await;
-    let c = posted(&hub, grouped("home", "c")).await;
-    let d = posted(&hub, grouped("work", "d")).await;
+    posted(&hub, grouped("home", "c")).await;
+    posted(&hub, grouped("work", "d")).await;
     let gone = posted(&hub, raw("gone")).await;
     ada.delete(&one(&gone)).await.expect(204);
     let change = async |mut selection: Value, set: Value, changed: u64| {

@@ -211,6 +211,9 @@ fn serve(
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_PATIENCE)
+        // Who closes its half is gone: a stream that has nothing to say would not notice for two heartbeats, count
+        // against its person's limit, and hold back taps.
+        .h1_allow_half_closed(false)
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .tcp_nodelay(true)
         .on_connect(give_up_on_blocked_readers)

@@ -22,5 +22,6 @@ mod logs;
 mod observability;
 mod posting;
 mod spine;
+mod streams;
 mod support;
 mod tidy;

@@ -365,3 +365,28 @@ async fn a_lying_content_length_does_nothing() {
     );
     unharmed(hub, before).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_a_post_whole_or_none() {
+    let hub = TestHub::start().await;
+    let body = r#"{"payload":{"rawContent":"r"}}"#;
+    let post = format!(
+        "{}{body}",
+        head(&hub, &format!("Content-Length: {}", body.len()))
+    );
+    let mut answered = 0;
+    for _ in 0..20 {
+        let answer = exchange(hub.running().addr, post.as_bytes(), Then::Shut).await;
+        answered += usize::from(answer.starts_with("HTTP/1.1 201 "));
+    }
+    hub.settled().await;
+    let history = hub.app().get(POST).await.expect(200);
+    let stored = history["value"].as_array().unwrap();
+    assert!(
+        (answered..=20).contains(&stored.len()),
+        "{answered} answered, {} stored",
+        stored.len()
+    );
+    assert_eq!(history["unreadCount"], stored.len(), "{history}");
+    hub.finish().await;
+}

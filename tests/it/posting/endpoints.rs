@@ -1,1 +1,348 @@
+//! A person's devices: registered, refreshed, pushed out, signed out, and whose a channel is.
 
+use std::{sync::Arc, time::Duration};
+
+use beckon::clock::Clock;
+use serde_json::{Value, json};
+
+use super::{DAY, moment, text};
+use crate::support::{Client, TestHub, eventually, people::register_none};
+
+fn apns(token: &str) -> Value {
+    json!({"channel": {"type": "apns", "deviceToken": token.repeat(32)}})
+}
+
+fn path(endpoint: &str) -> String {
+    format!("/v1/me/endpoints/{endpoint}")
+}
+
+async fn list(client: &Client) -> Vec<(String, String)> {
+    let page = client.get("/v1/me/endpoints").await.expect(200);
+    let lines = page["value"].as_array().unwrap().iter();
+    lines
+        .map(|it| (text(&it["id"]), text(&it["channel"]["type"])))
+        .collect()
+}
+
+/// Ada, with a token for a year that is bound to no device.
+async fn lasting(hub: &TestHub) -> Client {
+    let year = json!({"expiresInSeconds": 31_536_000});
+    let minted = hub
+        .app()
+        .post("/v1/users/ada/tokens", year)
+        .await
+        .expect(201);
+    hub.client().bearer(text(&minted["token"]))
+}
+
+async fn ids(client: &Client) -> Vec<String> {
+    list(client).await.into_iter().map(|(id, _)| id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_comes_back_without_its_secrets_and_is_listed() {
+    let hub = TestHub::at_a_standstill().await;
+    let ada = hub.person("ada", None).await;
+    let now = hub.clock.now();
+    let mut body = apns("ab");
+    body["displayName"] = json!("Ada's phone");
+    body["locale"] = json!("de-CH");
+    let made = ada.put(&path("phone"), body.clone()).await.expect(201);
+    assert_eq!(made["id"], "phone", "{made}");
+    assert_eq!(made["platform"], "iOS", "the channel says it: {made}");
+    assert_eq!(made["channel"], json!({"type": "apns"}), "{made}");
+    assert_eq!(made["displayName"], "Ada's phone", "{made}");
+    assert_eq!(moment(&made["createdDateTime"]), now, "{made}");
+    assert_eq!(moment(&made["lastSeenDateTime"]), now, "{made}");
+    assert_eq!(
+        moment(&made["expirationDateTime"]),
+        now.plus(90 * DAY),
+        "{made}"
+    );
+    assert!(!made.to_string().contains("abab"), "{made}");
+    hub.advance(Duration::from_secs(60));
+    let again = ada.put(&path("phone"), apns("ab")).await.expect(200);
+    for kept in ["userNotificationSubscriptionId", "tapId", "createdDateTime"] {
+        assert!(made[kept].is_string(), "{kept}: {made}");
+        assert_eq!(again[kept], made[kept], "{kept}");
+    }
+    assert_eq!(
+        again["displayName"],
+        Value::Null,
+        "it is what the last registration says: {again}"
+    );
+    assert_eq!(
+        moment(&again["expirationDateTime"]),
+        hub.clock.now().plus(90 * DAY)
+    );
+    let other = ada.put(&path("phone"), apns("cd")).await.expect(200);
+    assert_eq!(
+        other["tapId"], made["tapId"],
+        "a new channel is the same endpoint"
+    );
+    let second = ada.put(&path("tablet"), apns("ef")).await.expect(201);
+    assert_ne!(second["tapId"], made["tapId"]);
+    assert_ne!(
+        second["userNotificationSubscriptionId"],
+        made["userNotificationSubscriptionId"]
+    );
+    let seen = ada.get("/v1/me/endpoints").await.expect(200);
+    assert_eq!(seen["value"], json!([other, second]));
+    assert_eq!(
+        hub.app().get("/v1/users/ada/endpoints").await.expect(200),
+        seen
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_too_many_retires_the_one_longest_unseen() {
+    let hub = TestHub::with(Clock::manual(Clock::system().now()), |config| {
+        config.server.limits.endpoints_per_user = 3;
+    })
+    .await;
+    let ada = lasting(&hub).await;
+    for name in ["a", "b", "c"] {
+        register_none(&ada, name).await;
+        hub.advance(Duration::from_secs(1));
+    }
+    hub.advance(Duration::from_secs(2 * 3600));
+    let seen = ada.header("x-endpoint-id", "a");
+    seen.get("/v1/me/notifications").await.expect(200);
+    let bound = hub.person("ada", Some("b")).await;
+    bound.get("/v1/me/endpoints").await.expect(200);
+    let c = hub.person("ada", Some("c")).await;
+    register_none(&ada, "d").await;
+    assert_eq!(ids(&ada).await, ["a", "b", "d"], "c was not seen since");
+    assert_eq!(
+        c.get("/v1/me/endpoints").await.refused(401),
+        "unauthenticated",
+        "its token went with it"
+    );
+    let refreshed = json!({"platform": "iOS", "channel": {"type": "none"}});
+    ada.put(&path("b"), refreshed).await.expect(200);
+    assert_eq!(ids(&ada).await, ["a", "b", "d"], "a refresh needs no room");
+    let bob = hub.person("bob", None).await;
+    for name in ["p", "q", "r", "s"] {
+        register_none(&bob, name).await;
+        hub.advance(Duration::from_millis(1));
+    }
+    assert_eq!(ids(&bob).await, ["q", "r", "s"]);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_devices_are_the_usual_limit() {
+    let hub = TestHub::start().await;
+    let ada = hub.person("ada", None).await;
+    for nth in 0..51 {
+        register_none(&ada, &format!("e{nth}")).await;
+    }
+    let left = ids(&ada).await;
+    assert_eq!(left.len(), 50, "{left:?}");
+    assert_eq!(
+        (
+            left.first().unwrap().as_str(),
+            left.last().unwrap().as_str()
+        ),
+        ("e1", "e50")
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_endpoint_and_what_is_bound_to_it() {
+    let hub = TestHub::start().await;
+    let ada = hub.person("ada", None).await;
+    let phone = hub.registered("ada", "phone").await;
+    let second = phone.post("/v1/me/token", json!({})).await.expect(201);
+    let second = hub.client().bearer(text(&second["token"]));
+    let tablet = hub.registered("ada", "tablet").await;
+    let endpoints = ada.get("/v1/me/endpoints").await.expect(200);
+    let unsid = text(&endpoints["value"][0]["userNotificationSubscriptionId"]);
+    phone.delete(&path("phone")).await.expect(204);
+    for dead in [&phone, &second] {
+        assert_eq!(
+            dead.get("/v1/me/endpoints").await.refused(401),
+            "unauthenticated"
+        );
+    }
+    assert_eq!(ids(&tablet).await, ["tablet"]);
+    assert_eq!(
+        ada.delete(&path("phone")).await.refused(404),
+        "itemNotFound"
+    );
+    let named = ada
+        .header("x-endpoint-id", "phone")
+        .get("/v1/me/notifications")
+        .await;
+    assert_eq!(named.refused(404), "endpointNotFound");
+    let gone = hub.app().header("x-uns-id", &unsid);
+    let posted = gone.post("/beta/me/notifications", super::raw("r")).await;
+    assert_eq!(
+        posted.refused(403),
+        "accessDenied",
+        "the subscription id went with it"
+    );
+    let anew = register_none(&ada, "phone").await;
+    assert_ne!(anew["userNotificationSubscriptionId"], unsid);
+    hub.app()
+        .delete("/v1/users/ada/endpoints/tablet")
+        .await
+        .expect(204);
+    assert_eq!(
+        tablet.get("/v1/me/endpoints").await.refused(401),
+        "unauthenticated"
+    );
+    let again = hub.app().delete("/v1/users/ada/endpoints/tablet").await;
+    assert_eq!(again.refused(404), "itemNotFound");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_belongs_to_who_registered_it_last() {
+    let hub = TestHub::start().await;
+    let (ada, bob) = (hub.person("ada", None).await, hub.person("bob", None).await);
+    let made = ada.put(&path("phone"), apns("ab")).await.expect(201);
+    bob.put(&path("phone"), apns("ab")).await.expect(201);
+    assert_eq!(
+        list(&ada).await,
+        [(String::from("phone"), String::from("none"))]
+    );
+    assert_eq!(
+        list(&bob).await,
+        [(String::from("phone"), String::from("apns"))]
+    );
+    let seen = ada.get("/v1/me/endpoints").await.expect(200);
+    assert_eq!(
+        seen["value"][0]["userNotificationSubscriptionId"],
+        made["userNotificationSubscriptionId"]
+    );
+    ada.put(&path("other"), apns("AB")).await.expect(201);
+    assert_eq!(
+        list(&bob).await[0].1,
+        "none",
+        "hex digits in capitals are the same token"
+    );
+    ada.put(&path("phone"), apns("ab")).await.expect(200);
+    let both = list(&ada).await;
+    assert_eq!(
+        both,
+        [("phone", "apns"), ("other", "none")].map(|(id, kind)| (id.to_owned(), kind.to_owned()))
+    );
+    ada.delete(&path("phone")).await.expect(204);
+    assert_eq!(
+        list(&bob).await[0].1,
+        "none",
+        "what was taken does not come back by itself"
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_may_share_one_installation() {
+    let hub = TestHub::start().await;
+    let mut shared = apns("ab");
+    shared["shared"] = json!(true);
+    let mut people = Vec::new();
+    for nth in 0..5 {
+        let person = hub.person(&format!("p{nth}"), None).await;
+        person
+            .put(&path("family"), shared.clone())
+            .await
+            .expect(201);
+        people.push(person);
+    }
+    for person in &people {
+        assert_eq!(list(person).await[0].1, "apns");
+    }
+    let sixth = hub.person("p5", None).await;
+    assert_eq!(
+        sixth
+            .put(&path("family"), shared.clone())
+            .await
+            .refused(429),
+        "limitReached"
+    );
+    people[0]
+        .put(&path("family"), shared.clone())
+        .await
+        .expect(200);
+    people[0].delete(&path("family")).await.expect(204);
+    sixth.put(&path("family"), shared).await.expect(201);
+    let alone = hub.person("alone", None).await;
+    alone.put(&path("mine"), apns("ab")).await.expect(201);
+    for person in people.iter().skip(1).chain([&sixth]) {
+        assert_eq!(
+            list(person).await[0].1,
+            "none",
+            "one who does not share takes it from all"
+        );
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_not_seen_for_90_days_is_gone() {
+    let hub = TestHub::at_a_standstill().await;
+    let ada = lasting(&hub).await;
+    for name in ["used", "left"] {
+        register_none(&ada, name).await;
+        hub.advance(Duration::from_millis(1));
+    }
+    let soon = hub.clock.now().plus(DAY).to_string();
+    let short = json!({"platform": "iOS", "channel": {"type": "none"}, "expirationDateTime": soon});
+    ada.put(&path("short"), short).await.expect(201);
+    hub.advance(Duration::from_millis(1));
+    let late = hub.clock.now().plus(400 * DAY).to_string();
+    let long = json!({"platform": "iOS", "channel": {"type": "none"}, "expirationDateTime": late});
+    let long = ada.put(&path("long"), long).await.expect(201);
+    assert_eq!(
+        moment(&long["expirationDateTime"]),
+        hub.clock.now().plus(90 * DAY),
+        "no longer than the hub's own"
+    );
+    hub.advance(DAY);
+    assert_eq!(
+        ids(&ada).await,
+        ["used", "left", "long"],
+        "it asked to be forgotten earlier"
+    );
+    let used = ada.header("x-endpoint-id", "used");
+    used.get("/v1/me/notifications/delta").await.expect(200);
+    hub.advance(89 * DAY);
+    assert_eq!(ids(&ada).await, ["used"], "an authenticated pull keeps it");
+    let named = ada
+        .header("x-endpoint-id", "left")
+        .get("/v1/me/notifications")
+        .await;
+    assert_eq!(named.refused(404), "endpointNotFound");
+    assert_eq!(ada.delete(&path("left")).await.refused(404), "itemNotFound");
+    register_none(&ada, "left").await;
+    eventually("what is over is swept", || async {
+        let subject = ada.get("/v1/me/endpoints").await.expect(200);
+        (subject["value"].as_array().unwrap().len() == 2).then_some(())
+    })
+    .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_of_a_service_that_is_not_configured_is_refused() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        let app = Arc::make_mut(&mut config.apps[0]);
+        (app.apns, app.fcm, app.wns) = (None, None, None);
+    })
+    .await;
+    let ada = hub.person("ada", None).await;
+    for channel in [
+        json!({"type": "apns", "deviceToken": "ab".repeat(32)}),
+        json!({"type": "fcm", "registrationToken": "x"}),
+        json!({"type": "wns", "channelUri": "https://db3.notify.windows.com/?token=x"}),
+    ] {
+        let answer = ada.put(&path("e"), json!({"channel": channel})).await;
+        assert_eq!(answer.faults(), ["channel.type"], "{channel}");
+    }
+    register_none(&ada, "e").await;
+    hub.finish().await;
+}

@@ -1,1 +1,173 @@
+//! User tokens: how long they live, what they are bound to, how they are renewed.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{DAY, moment, text};
+use crate::support::{TestHub, people::register_none};
+
+const TOKENS: &str = "/v1/users/ada/tokens";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_lives_as_long_as_it_is_asked_to() {
+    let hub = TestHub::at_a_standstill().await;
+    let now = hub.clock.now();
+    let check = async |body: Value, life: Duration, endpoint: Value| {
+        let minted = hub.app().post(TOKENS, body.clone()).await.expect(201);
+        assert_eq!(
+            moment(&minted["expiresDateTime"]),
+            now.plus(life),
+            "{body}: {minted}"
+        );
+        assert_eq!(minted["endpointId"], endpoint, "{body}: {minted}");
+        let client = hub.client().bearer(text(&minted["token"]));
+        client.get("/v1/me/notifications/none").await.refused(404);
+    };
+    let hour = Duration::from_secs(3600);
+    check(json!({}), hour, Value::Null).await;
+    check(
+        json!({"endpointId": null, "expiresInSeconds": null}),
+        hour,
+        Value::Null,
+    )
+    .await;
+    check(json!({"endpointId": "phone"}), 90 * DAY, json!("phone")).await;
+    check(
+        json!({"expiresInSeconds": 1}),
+        Duration::from_secs(1),
+        Value::Null,
+    )
+    .await;
+    let year = Duration::from_secs(31_536_000);
+    check(
+        json!({"expiresInSeconds": 31_536_000, "endpointId": "phone"}),
+        year,
+        json!("phone"),
+    )
+    .await;
+    let bare = hub
+        .app()
+        .send(hyper::Method::POST, TOKENS, hyper::body::Bytes::new())
+        .await;
+    assert_eq!(
+        moment(&bare.expect(201)["expiresDateTime"]),
+        now.plus(hour),
+        "no body at all is an empty one"
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_renewed_before_it_ends() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.registered("ada", "phone").await;
+    hub.advance(89 * DAY);
+    let renewed = phone.post("/v1/me/token", json!({})).await.expect(201);
+    assert_eq!(renewed["endpointId"], "phone", "{renewed}");
+    assert_eq!(
+        moment(&renewed["expiresDateTime"]),
+        hub.clock.now().plus(90 * DAY),
+        "{renewed}"
+    );
+    let next = hub.client().bearer(text(&renewed["token"]));
+    assert_ne!(next.bearer, phone.bearer);
+    phone.get("/v1/me/endpoints").await.expect(200);
+    hub.advance(DAY);
+    assert_eq!(
+        phone.get("/v1/me/endpoints").await.refused(401),
+        "unauthenticated"
+    );
+    let mine = next.get("/v1/me/endpoints").await.expect(200);
+    assert_eq!(mine["value"][0]["id"], "phone", "{mine}");
+    assert_eq!(
+        next.delete("/v1/me/endpoints/tablet").await.refused(403),
+        "accessDenied",
+        "bound as before"
+    );
+    let unbound = hub.person("ada", None).await;
+    let again = unbound.post("/v1/me/token", json!({})).await.expect(201);
+    assert_eq!(again["endpointId"], Value::Null, "{again}");
+    assert_eq!(
+        moment(&again["expiresDateTime"]),
+        hub.clock.now().plus(Duration::from_secs(3600))
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_token_is_of_one_endpoint() {
+    let hub = TestHub::start().await;
+    let early = hub.person("ada", Some("phone")).await;
+    assert_eq!(
+        early.get("/v1/me/notifications").await.refused(404),
+        "endpointNotFound"
+    );
+    early.post("/v1/me/token", json!({})).await.expect(201);
+    early
+        .post("/v1/me/notifications/stream/ticket", json!({}))
+        .await
+        .expect(201);
+    register_none(&early, "phone").await;
+    early.get("/v1/me/notifications").await.expect(200);
+    early
+        .header("x-endpoint-id", "phone")
+        .get("/v1/me/notifications")
+        .await
+        .expect(200);
+    let body = json!({"platform": "iOS", "channel": {"type": "none"}});
+    for answer in [
+        early.put("/v1/me/endpoints/tablet", body).await,
+        early.delete("/v1/me/endpoints/tablet").await,
+        early
+            .header("x-endpoint-id", "tablet")
+            .get("/v1/me/notifications")
+            .await,
+        early
+            .header("x-endpoint-id", "tablet")
+            .post("/v1/me/token", json!({}))
+            .await,
+    ] {
+        assert_eq!(answer.refused(403), "accessDenied", "{answer:?}");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_a_key_leaves_its_user_tokens_unless_asked_otherwise() {
+    let hub = TestHub::start().await;
+    let ada = hub.person("ada", None).await;
+    let renewed = ada.post("/v1/me/token", json!({})).await.expect(201);
+    let renewed = hub.client().bearer(text(&renewed["token"]));
+    let operator = hub.running().hub.clone();
+    let app = beckon::model::AppHost::parse(crate::support::hub::APP).unwrap();
+    let second = operator
+        .create_key(&app, None, beckon::model::Scope::All)
+        .await
+        .unwrap();
+    let second_app = hub.client().bearer(second.secret.expose().clone());
+    let bob = hub.person_of(&second_app, "bob", None).await;
+    let first = operator.keys(Some(app)).await.unwrap().remove(0);
+    assert_ne!(first.id, second.kept.id);
+    operator.revoke_key(&second.kept.id, false).await.unwrap();
+    assert_eq!(
+        second_app.get(TOKENS).await.refused(405),
+        "methodNotAllowed"
+    );
+    let dead = second_app.get("/v1/users/bob/endpoints").await;
+    assert_eq!(dead.refused(401), "unauthenticated");
+    bob.get("/v1/me/endpoints").await.expect(200);
+    assert!(
+        operator.revoke_key(&second.kept.id, true).await.is_err(),
+        "it is revoked already"
+    );
+    operator.revoke_key(&first.id, true).await.unwrap();
+    for token in [&ada, &renewed] {
+        assert_eq!(
+            token.get("/v1/me/endpoints").await.refused(401),
+            "unauthenticated"
+        );
+    }
+    bob.get("/v1/me/endpoints").await.expect(200);
+    hub.finish().await;
+}

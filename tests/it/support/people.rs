@@ -27,7 +27,8 @@ impl TestHub {
         let store = self.running().hub.store();
         eventually("nothing is due", || async {
             let depth = store.reader().outbox_depth().unwrap();
-            (depth.markers == 0).then_some(())
+            let later = |due| due > self.clock.now();
+            depth.oldest_due.is_none_or(later).then_some(())
         })
         .await;
         // A write that was answered stands behind all that came before it.

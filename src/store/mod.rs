@@ -199,7 +199,10 @@ impl Store {
         let reader = self.reader.clone();
         tokio::task::spawn_blocking(move || questions(&reader))
             .await
-            .unwrap_or_else(|_| Err(E::from(Error::Closed)))
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a question to the store was not answered");
+                Err(E::from(Error::Closed))
+            })
     }
 
     /// Answers questions at once, on this thread: for single rows that are hot, and where nothing else runs.

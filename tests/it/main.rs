@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
 mod converge;
+mod crash;
 mod fallback;
 mod spine;
 mod support;

@@ -4,17 +4,14 @@
 
 mod worker;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use beckon::doubles::{FaultKind, FaultSpec, NewDevice, Push, Service};
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ChildHub, Client, Random,
+    ChildHub, Random,
     device::beckon_of,
     eventually,
     http::slowly,

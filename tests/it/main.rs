@@ -10,6 +10,7 @@
 
 mod converge;
 mod crash;
+mod durability;
 mod fallback;
 mod spine;
 mod support;

@@ -5,7 +5,7 @@
 
 The hub runs traced. For each of 50 posts in a row: before `HTTP/1.1 201` is written to the client, the post's own title
 must have been written to the store's `db` file, and an fdatasync of that file that began afterwards must have come back
-with 0.
+with 0. Before the first, the folder that names the file must have been synced too.
 """
 
 import http.client
@@ -87,7 +87,7 @@ def calls(trace):
 def check(trace, db):
     """Walks the trace and gives how many 201 were covered."""
     covered, recent = 0, []
-    written = syncing = synced = False
+    written = syncing = synced = named = False
     for at, edge, text in calls(trace):
         recent = recent[-30:] + [f"{at} {edge} {text[:120]}"]
         match = CALL.match(text)
@@ -103,10 +103,14 @@ def check(trace, db):
                 syncing = written
             else:
                 synced = synced or (syncing and succeeded)
+        elif path == os.path.dirname(db) and name == "fsync" and edge == "end":
+            named = named or succeeded
         elif path.startswith(("socket:", "TCP:")) and edge == "begin" and is_write and "HTTP/1.1 201" in text:
             if not (written and synced):
                 what = "its rows were written but not synced" if written else "its rows were not even written"
                 fail(f"201 no. {covered + 1} left before it was on disk: {what}", recent)
+            if not named:
+                fail("the folder was never synced: after a power cut it may not name the file", recent)
             covered += 1
             written = syncing = synced = False
     return covered

@@ -12,7 +12,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use super::Error;
+use super::{Error, guard};
 
 /// One change of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,8 @@ impl Engine {
             .map_err(|error| open_error(error, folder))?;
         let db = folder.join("db");
         let file = File::open(&db).map_err(Error::io(format!("cannot open {}", db.display())))?;
+        // A file that was just made is there after a power cut only once its folder is on disk too.
+        guard::sync_folder(folder)?;
         Ok(Self::Sled(Box::new(Sled {
             tree,
             file,

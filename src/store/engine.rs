@@ -21,6 +21,16 @@ pub(super) enum Op {
     Remove(Vec<u8>),
 }
 
+impl Op {
+    /// How much it writes.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Put(key, value) => (key.len() + value.len()) as u64,
+            Self::Remove(key) => key.len() as u64,
+        }
+    }
+}
+
 /// Which way a scan walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {

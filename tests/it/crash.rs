@@ -183,6 +183,20 @@ async fn a_fallback_comes_once_though_the_hub_was_killed_before_its_time() {
     );
 }
 
+async fn is_at_work(hub: &ChildHub) {
+    let made = |text: &str| -> Option<f64> {
+        let mut lines = text.lines();
+        let figure = lines.find_map(|it| it.strip_prefix("beckon_notifications_created_total"));
+        figure?.rsplit(' ').next()?.parse().ok()
+    };
+    eventually("the workers are at work", || async {
+        let answer = hub.client().get("/metrics").await;
+        let made = made(&String::from_utf8_lossy(&answer.body));
+        made.is_some_and(|made| made > 50.0).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_stop_it_answers_what_is_in_flight_and_loses_nothing() {
     let mut hub = ChildHub::start().await;
@@ -205,16 +219,7 @@ async fn asked_to_stop_it_answers_what_is_in_flight_and_loses_nothing() {
         .drain(..)
         .map(|worker| tokio::spawn(worker.work(addr)))
         .collect();
-    eventually("they are at work", || async {
-        let text = hub.client().get("/metrics").await;
-        let text = String::from_utf8_lossy(&text.body).into_owned();
-        let made = text
-            .lines()
-            .find_map(|line| line.strip_prefix("beckon_notifications_created_total"));
-        let made = made.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        made.is_some_and(|made| made > 50.0).then_some(())
-    })
-    .await;
+    is_at_work(&hub).await;
     let began = Instant::now();
     hub.terminate();
     eventually("it takes no more", || async {
@@ -239,13 +244,10 @@ async fn asked_to_stop_it_answers_what_is_in_flight_and_loses_nothing() {
     }
     hub.verify();
     hub.begin().await;
-    let unanswered: usize = {
-        let mut unanswered = 0;
-        for worker in &mut workers {
-            unanswered += usize::from(worker.check(&hub, 0).await);
-        }
-        unanswered
-    };
+    let mut unanswered = 0;
+    for worker in &mut workers {
+        unanswered += u32::from(worker.check(&hub, 0).await);
+    }
     let slow = hub
         .app()
         .get("/v1/users/slow/notifications")

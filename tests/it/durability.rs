@@ -225,6 +225,20 @@ async fn a_store_of_the_first_version_is_read_as_it_was_written() {
     hub.finish().await;
 }
 
+/// One of each kind.
+fn drafts() -> [Value; 5] {
+    let fallback = json!({"endpointFallback": {
+        "platformTypes": ["iOS"], "fallbackDelayInSeconds": 60, "visualContent": {"title": "Look"}
+    }});
+    [
+        json!({"payload": {"visualContent": {"title": "seen", "body": "b"}}, "groupName": "g", "displayTimeToLive": 60}),
+        json!({"payload": {"visualContent": {"title": "dismissed"}}, "priority": "Low", "appNotificationId": "order-7"}),
+        json!({"payload": {"rawContent": "r".repeat(20_000)}, "targetPolicy": {"platformTypes": ["iOS", "android"]}}),
+        json!({"payload": {"rawContent": "urgent"}, "priority": "High", "fallbackPolicy": fallback}),
+        json!({"payload": {"visualContent": {"title": "retracted"}}}),
+    ]
+}
+
 /// Made once by this, for each format: `cargo test --test it make_the_fixture -- --ignored`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes tests/it/fixtures/store-v1, which is kept as it is"]
@@ -237,18 +251,8 @@ async fn make_the_fixture() {
     }
     let app = hub.app();
     let path = "/v1/users/ada/notifications";
-    let fallback = json!({"endpointFallback": {
-        "platformTypes": ["iOS"], "fallbackDelayInSeconds": 60, "visualContent": {"title": "Look"}
-    }});
-    let drafts = [
-        json!({"payload": {"visualContent": {"title": "seen", "body": "b"}}, "groupName": "g", "displayTimeToLive": 60}),
-        json!({"payload": {"visualContent": {"title": "dismissed"}}, "priority": "Low", "appNotificationId": "order-7"}),
-        json!({"payload": {"rawContent": "r".repeat(20_000)}, "targetPolicy": {"platformTypes": ["iOS", "android"]}}),
-        json!({"payload": {"rawContent": "urgent"}, "priority": "High", "fallbackPolicy": fallback}),
-        json!({"payload": {"visualContent": {"title": "retracted"}}}),
-    ];
     let mut ids = Vec::new();
-    for draft in drafts {
+    for draft in drafts() {
         let once = app.header("idempotency-key", format!("key-{}", ids.len()));
         let posted = once.post(path, draft).await.expect(201);
         ids.push(posted["id"].as_str().unwrap().to_owned());

@@ -6,6 +6,10 @@
     clippy::panic,
     reason = "a failed step fails the test"
 )]
+#![allow(
+    unreachable_pub,
+    reason = "what tests share is public to them, and nothing is public beyond"
+)]
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
 mod converge;

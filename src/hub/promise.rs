@@ -52,10 +52,14 @@ fn forgotten(
     let first = reader.first_marker(subject)?;
     let mut forgotten = Vec::new();
     for endpoint in reader.endpoints(subject)? {
-        // One that has just registered pulls by itself; until then nobody has to look.
+        // One that has just registered pulls by itself, and one whose stream broke off may come back at once: until
+        // the grace is over nobody has to look.
         let grace = endpoint.registered.plus(rules.delivery.stream_grace);
         let due = due_at(reader, subject, &endpoint.id, (listening, rules))?;
-        if due.is_some_and(|due| first.is_none_or(|first| first > due.max(grace))) {
+        let streamed = [listening, std::slice::from_ref(&endpoint.id)].concat();
+        let held_back = due_at(reader, subject, &endpoint.id, (&streamed, rules))?;
+        let by = due.map(|due| due.max(grace).max(held_back.unwrap_or(due)));
+        if by.is_some_and(|by| first.is_none_or(|first| first > by)) {
             forgotten.push(endpoint.id);
         }
     }

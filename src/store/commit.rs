@@ -133,6 +133,7 @@ enum Next {
 #[derive(Default)]
 struct Group {
     ops: Vec<Op>,
+    bytes: u64,
     planned_on: HashSet<Subject>,
     accepted: Vec<Request>,
     stop: Option<Request>,
@@ -141,11 +142,12 @@ struct Group {
 impl State {
     /// Writes one group. An error here is the engine's, and final.
     fn commit(&mut self, requests: Vec<Request>) -> Result<Next, Error> {
-        let (room, some_room) = self.space.room();
+        self.space.look();
+        let (room, _) = self.space.room(0);
         self.progress.full.store(!room, Ordering::Relaxed);
         let mut group = Group::default();
         for request in requests {
-            self.take_in(request, (room, some_room), &mut group);
+            self.take_in(request, &mut group);
         }
         if !group.ops.is_empty() {
             self.head.commits += 1;
@@ -177,7 +179,8 @@ impl State {
         }
     }
 
-    fn take_in(&self, request: Request, room: (bool, bool), group: &mut Group) {
+    fn take_in(&self, request: Request, group: &mut Group) {
+        let room = self.space.room(group.bytes);
         let planned = match &request.work {
             Work::Stop => {
                 group.stop = Some(request);
@@ -191,6 +194,7 @@ impl State {
         };
         match planned {
             Ok(ops) => {
+                group.bytes += ops.iter().map(Op::bytes).sum::<u64>();
                 group.ops.extend(ops);
                 group.accepted.push(request);
             }

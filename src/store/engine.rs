@@ -12,13 +12,23 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use super::Error;
+use super::{Error, guard};
 
 /// One change of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Op {
     Put(Vec<u8>, Vec<u8>),
     Remove(Vec<u8>),
+}
+
+impl Op {
+    /// How much it writes.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Put(key, value) => (key.len() + value.len()) as u64,
+            Self::Remove(key) => key.len() as u64,
+        }
+    }
 }
 
 /// Which way a scan walks.
@@ -64,6 +74,8 @@ impl Engine {
             .map_err(|error| open_error(error, folder))?;
         let db = folder.join("db");
         let file = File::open(&db).map_err(Error::io(format!("cannot open {}", db.display())))?;
+        // A file that was just made is there after a power cut only once its folder is on disk too.
+        guard::sync_folder(folder)?;
         Ok(Self::Sled(Box::new(Sled {
             tree,
             file,

@@ -12,6 +12,9 @@ use super::{Error, keys};
 
 /// Makes the folder, for its owner alone.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
+    if folder.is_dir() {
+        return Ok(());
+    }
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -19,15 +22,32 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
         .map_err(Error::io(format!(
             "cannot make the data folder {}",
             folder.display()
+        )))?;
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
+/// Waits until the disk holds the names of a folder's files.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io(format!(
+            "cannot sync the folder {}",
+            folder.display()
         )))
 }
 
-/// Watches how much room the folder's disk has; asks the system at most once a second.
+/// What a byte of a row takes on disk until the engine has tidied up, measured and rounded up.
+const DISK_BYTES_A_BYTE: u64 = 4;
+
+/// Watches how much room the folder's disk has.
 #[derive(Debug)]
 pub(super) struct Space {
     folder: Option<PathBuf>,
     min_free_bytes: u64,
-    asked: Option<(Instant, u64)>,
+    free: u64,
 }
 
 impl Space {
@@ -35,25 +55,24 @@ impl Space {
         Self {
             folder,
             min_free_bytes,
-            asked: None,
+            free: u64::MAX,
         }
     }
 
-    /// Whether there is room for new content, and whether for what only settles and frees.
-    pub(super) fn room(&mut self) -> (bool, bool) {
-        let Some(folder) = &self.folder else {
-            return (true, true);
-        };
-        let free = match self.asked {
-            Some((at, free)) if at.elapsed() < Duration::from_secs(1) => free,
-            _ => {
-                // Where the system does not say, the write itself will.
-                let free = rustix::fs::statvfs(folder)
-                    .map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-                self.asked = Some((Instant::now(), free));
-                free
-            }
-        };
+    /// Asks the system; before each group, since a fast hub fills in a second what was free a second ago.
+    pub(super) fn look(&mut self) {
+        if let Some(folder) = &self.folder {
+            // Where the system does not say, the write itself will.
+            self.free = rustix::fs::statvfs(folder)
+                .map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        }
+    }
+
+    /// Whether there is room for new content, and whether for what only settles and frees, once so many bytes more
+    /// are written.
+    pub(super) fn room(&self, gathered_bytes: u64) -> (bool, bool) {
+        let taken = gathered_bytes.saturating_mul(DISK_BYTES_A_BYTE);
+        let free = self.free.saturating_sub(taken);
         (free >= self.min_free_bytes, free >= self.min_free_bytes / 2)
     }
 }

@@ -172,7 +172,7 @@ async fn walk(place: Place, seed: u64, steps: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_devices_converge_and_nobody_is_ever_forgotten() {
-    for seed in seeds(&[1, 2, 3, 4]) {
+    for seed in seeds(&[1, 2, 3, 4, 5, 6]) {
         walk(
             Place::Inside(Some(
                 TestHub::with(beckon::clock::Clock::system(), place::quick).await,
@@ -186,7 +186,7 @@ async fn all_devices_converge_and_nobody_is_ever_forgotten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_devices_converge_through_kills() {
-    for seed in seeds(&[5, 6, 7]) {
+    for seed in seeds(&[7, 8, 9, 10]) {
         walk(Place::Child(Some(ChildHub::start().await)), seed, 120).await;
     }
 }

@@ -9,12 +9,14 @@
 #![allow(
     missing_docs,
     unreachable_pub,
-    reason = "a test's name says what it shows"
+    reason = "a test's name says what it shows, and nothing here is reached from outside"
 )]
 
 mod bad_input;
 mod cli;
 mod converge;
+mod crash;
+mod durability;
 mod fallback;
 mod faults;
 mod isolation;

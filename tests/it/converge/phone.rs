@@ -64,7 +64,8 @@ impl Phone {
         handle: &Handle,
         (user, service): (&str, Service),
     ) -> (Arc<Self>, JoinHandle<()>) {
-        let device = make(*hub.lock().unwrap(), handle, service).await;
+        let addr = *hub.lock().unwrap();
+        let device = make(addr, handle, service).await;
         let phone = Arc::new(Self {
             user: user.to_owned(),
             endpoint: format!("{user}-{service:?}"),
@@ -251,7 +252,8 @@ impl Phone {
             let path = format!("/v1/me/notifications/stream{}", from.unwrap_or_default());
             (path, me.token.clone())
         };
-        let client = Client::new(*self.hub.lock().unwrap()).bearer(token);
+        let addr = *self.hub.lock().unwrap();
+        let client = Client::new(addr).bearer(token);
         let (status, _, mut body) = client.open(Method::GET, &path, Bytes::new()).await;
         assert_eq!(status, 200);
         let phone = Arc::clone(self);
@@ -284,7 +286,8 @@ impl Phone {
         body: Option<Value>,
     ) -> Answer {
         eventually("the hub answers a device", || async {
-            let client = Client::new(*self.hub.lock().unwrap()).bearer(credential);
+            let addr = *self.hub.lock().unwrap();
+            let client = Client::new(addr).bearer(credential);
             let asked = client.attempt(method.clone(), path, body.clone());
             let answer = tokio::time::timeout(Duration::from_secs(5), asked)
                 .await

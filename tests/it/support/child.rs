@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -120,11 +120,10 @@ impl ChildHub {
     pub async fn ended(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("it is not running");
         let shared = Mutex::new(&mut process);
-        let status = eventually("the process ends", || async {
+        eventually("the process ends", || async {
             shared.lock().unwrap().try_wait().unwrap()
         })
-        .await;
-        status
+        .await
     }
 
     /// Runs another command of the binary on the same config, to its end.
@@ -166,10 +165,6 @@ impl ChildHub {
 
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("store")
-    }
-
-    pub fn config(&self) -> &Path {
-        &self.config
     }
 
     pub fn doubles(&self) -> &Handle {

@@ -8,7 +8,11 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+};
 
 use super::wait::DEADLINE;
 
@@ -197,4 +201,33 @@ impl Client {
         let (parts, body) = sender.send_request(request).await?.into_parts();
         Ok((parts.status, parts.headers, body))
     }
+}
+
+/// Posts a body in two halves: says when the hub has asked for it and has the first, and sends the second when it
+/// may. Gives the whole answer as text.
+pub async fn slowly(
+    client: Client,
+    path: &str,
+    body: String,
+    (sent_half, may_go_on): (oneshot::Sender<()>, oneshot::Receiver<()>),
+) -> String {
+    let mut tcp = TcpStream::connect(client.addr).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+        client.addr,
+        client.bearer.unwrap(),
+        body.len()
+    );
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    let mut said = [0; 25];
+    tcp.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let (first, second) = body.split_at(body.len() / 2);
+    tcp.write_all(first.as_bytes()).await.unwrap();
+    sent_half.send(()).unwrap();
+    may_go_on.await.unwrap();
+    tcp.write_all(second.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _may_be_cut = tcp.read_to_string(&mut answer).await;
+    answer
 }

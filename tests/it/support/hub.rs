@@ -41,7 +41,11 @@ impl TestHub {
 
     /// A hub with a clock, and with changes to its config.
     pub async fn with(clock: Clock, change: fn(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap(), clock, change).await
+    }
+
+    /// The same in a folder where there may be a store already.
+    pub async fn on(folder: TempDir, clock: Clock, change: fn(&mut Config)) -> Self {
         let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles")))
             .await
             .unwrap();
@@ -121,6 +125,11 @@ impl TestHub {
         self.running.take().unwrap().stop().await;
         let config = config_of(self.folder.path(), &self.doubles, self.change);
         self.running = Some(serve_with(config, &self.clock).await.unwrap());
+    }
+
+    /// Stops the hub and leaves its folder.
+    pub async fn stop(&mut self) {
+        self.running.take().unwrap().stop().await;
     }
 
     /// Ends the test: the store must agree with itself.

@@ -1,0 +1,206 @@
+"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk.
+
+    full-disk.py guarded|unguarded BINARY PLACE
+
+guarded:   with store.min_free_bytes = 4 MiB the answer is 503 before the disk is full; reads go on; writing resumes by
+           itself when there is room.
+unguarded: with 0 the disk fills under the store. No request may hang: each is answered or cut within 20 s, and the
+           process either goes on answering 503 or ends with an error. With room again everything acknowledged is there.
+"""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+BALLAST = 8 << 20
+RAW = "r" * (30 << 10)
+PATIENCE = 20
+POSTS = "/v1/users/ada/notifications"
+
+
+class Hub:
+    def __init__(self, binary, place, min_free):
+        self.binary, self.config = binary, os.path.join(place, "config.toml")
+        self.log = os.path.join(place, "log")
+        store = os.path.join(place, "disk", "store")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f'[server]\nlisten = "127.0.0.1:0"\n[store]\npath = "{store}"\nmin_free_bytes = {min_free}\n')
+            file.write('[log]\nlevel = "warn"\n[[app]]\nhost = "todo.example"\n')
+        self.key = json.loads(self.command("key", "create", "todo.example", "--json").stdout)["key"]
+        self.process = self.address = None
+
+    def command(self, *words):
+        return subprocess.run([self.binary, *words, "--config", self.config], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+
+    def start(self):
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen([self.binary, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self.process.stdout.readline()
+        if not line.startswith("listening on http://"):
+            self.fail(f"it did not start: {line!r}")
+        self.address = line.strip().rsplit("/", 1)[1]
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+        if self.process is not None:
+            self.process.wait()
+
+    def ask(self, method, path, body=None):
+        """The status, the headers and the JSON of an answer; None where the hub has gone away. A hang fails."""
+        began = time.monotonic()
+        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
+        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, answer.headers, json.loads(text) if text else None
+        except TimeoutError:
+            self.fail(f"{method} {path} hung for {time.monotonic() - began:.0f} s")
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def post(self):
+        return self.ask("POST", POSTS, {"payload": {"rawContent": RAW}})
+
+    def held(self):
+        """The ids of what there is, and whether each has its content."""
+        answer = self.ask("GET", POSTS + "?$top=1000")
+        self.expect(answer is not None, "a read was not answered")
+        status, _, page = answer
+        self.expect(status == 200, f"a read was answered {status}")
+        for it in page["value"]:
+            self.expect(it["payload"]["rawContent"] == RAW, f"{it['id']} lost its content")
+        return {it["id"] for it in page["value"]}
+
+    def is_sound(self):
+        findings = json.loads(self.command("store", "verify", "--json").stdout)
+        self.expect(findings == {"value": []}, f"the store disagrees with itself: {findings}")
+
+    def expect(self, so, words):
+        if not so:
+            self.fail(words)
+
+    def fail(self, words):
+        print(f"full-disk: {words}", file=sys.stderr, flush=True)
+        if os.path.exists(self.log):
+            with open(self.log, encoding="utf-8") as log:
+                print("".join(log.readlines()[-20:]), file=sys.stderr, flush=True)
+        self.kill()
+        os._exit(1)
+
+
+def ballast(place):
+    path = os.path.join(place, "disk", "ballast")
+    with open(path, "wb") as file:
+        file.write(b"\1" * BALLAST)
+    return path
+
+
+def until(hub, what, found):
+    began = time.monotonic()
+    while not found():
+        hub.expect(time.monotonic() - began < PATIENCE, f"still not so after {PATIENCE} s: {what}")
+        time.sleep(0.05)
+
+
+def guarded(binary, place):
+    heavy = ballast(place)
+    hub = Hub(binary, place, 4 << 20)
+    hub.start()
+    kept = set()
+    while True:
+        status, headers, body = hub.post()
+        if status != 201:
+            break
+        kept.add(body["id"])
+        hub.expect(len(kept) < 1000, "the disk never filled")
+    hub.expect(status == 503, f"a full disk was answered {status}")
+    hub.expect(body["error"]["code"] == "serviceUnavailable", f"the code is {body}")
+    hub.expect(headers["retry-after"] is not None and int(headers["retry-after"]) > 0, "503 without Retry-After")
+    hub.expect(len(kept) > 20, f"only {len(kept)} fitted")
+    hub.expect(hub.held() == kept, "what a full hub reads is not what it acknowledged")
+    status, _, ready = hub.ask("GET", "/readyz")
+    hub.expect((status, ready) == (200, {"status": "degraded"}), f"/readyz says {status} {ready}")
+    gone = sorted(kept)[0]
+    status, _, _ = hub.ask("DELETE", f"{POSTS}/{gone}")
+    hub.expect(status == 204, f"deleting, which makes room, was answered {status}")
+    kept.remove(gone)
+    os.remove(heavy)
+
+    def posted():
+        status, _, body = hub.post()
+        if status == 201:
+            kept.add(body["id"])
+        return status == 201
+
+    until(hub, "writing resumes by itself", posted)
+    hub.expect(hub.ask("GET", "/readyz")[2] == {"status": "ready"}, "/readyz stays degraded")
+    hub.kill()
+    hub.is_sound()
+    hub.start()
+    hub.expect(hub.held() == kept, "something acknowledged is lost")
+    hub.kill()
+    print(f"full-disk: guarded: 503 after {len(kept)} posts, nothing lost, resumed by itself")
+
+
+def unguarded(binary, place):
+    heavy = ballast(place)
+    hub = Hub(binary, place, 0)
+    hub.start()
+    kept, statuses, lock = set(), set(), threading.Lock()
+    refused = threading.Event()
+
+    def write():
+        while not refused.is_set():
+            answer = hub.post()
+            with lock:
+                if answer is not None and answer[0] == 201:
+                    kept.add(answer[2]["id"])
+                    continue
+                statuses.add(answer[0] if answer else "cut")
+            refused.set()
+
+    writers = [threading.Thread(target=write, daemon=True) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    hub.expect(refused.wait(60), "the disk never filled")
+    began = time.monotonic()
+    for writer in writers:
+        writer.join(PATIENCE)
+        hub.expect(not writer.is_alive(), "a post hung")
+    hub.expect(statuses <= {503, "cut"}, f"posts to a full disk were answered {statuses}")
+    for method, path in [("GET", POSTS + "?$top=5"), ("GET", "/readyz"), ("GET", "/healthz")]:
+        answer = hub.ask(method, path)
+        statuses.add(answer[0] if answer else "cut")
+    answer = hub.post()
+    hub.expect(answer is None or answer[0] == 503, f"a post to a full disk was answered {answer}")
+    try:
+        code = hub.process.wait(max(0.1, PATIENCE - (time.monotonic() - began)))
+        hub.expect(code not in (0, -signal.SIGABRT, -signal.SIGSEGV, 101), f"it ended with {code}")
+        end = f"it ended with {code} after {time.monotonic() - began:.1f} s"
+    except subprocess.TimeoutExpired:
+        answer = hub.post()
+        hub.expect(answer is not None and answer[0] == 503, f"it neither ended nor answers 503: {answer}")
+        end = "it goes on answering 503"
+    hub.kill()
+    os.remove(heavy)
+    hub.is_sound()
+    hub.start()
+    held = hub.held()
+    hub.expect(kept <= held, f"{len(kept - held)} of {len(kept)} acknowledged are lost")
+    hub.expect(hub.post()[0] == 201, "with room again it does not write")
+    hub.kill()
+    print(f"full-disk: unguarded: {len(kept)} posts, then {sorted(map(str, statuses))}, {end}; nothing lost")
+
+
+if __name__ == "__main__":
+    {"guarded": guarded, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])

@@ -155,6 +155,18 @@ async fn serve_with(config: Config, clock: &Clock) -> anyhow::Result<Running> {
     serve::start(options).await
 }
 
+/// `BECKON_TEST_LOG=1 cargo test` shows the hubs' logs of a failed test.
+fn log_if_asked() {
+    if std::env::var_os("BECKON_TEST_LOG").is_some() {
+        let log = beckon::config::Log {
+            level: beckon::config::LogLevel::Debug,
+            ..Default::default()
+        };
+        // Another test of the process may have started it.
+        let _started_already = beckon::log::start(&log);
+    }
+}
+
 /// The config of a test's hub: two apps on the same doubles.
 fn config_of(folder: &Path, doubles: &Doubles, change: fn(&mut Config)) -> Config {
     let services = doubles.settings().app_toml();

@@ -46,6 +46,7 @@ impl TestHub {
 
     /// The same in a folder where there may be a store already.
     pub async fn on(folder: TempDir, clock: Clock, change: fn(&mut Config)) -> Self {
+        log_if_asked();
         let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles")))
             .await
             .unwrap();

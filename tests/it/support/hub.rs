@@ -12,7 +12,7 @@ use beckon::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Client, TestDevice};
+use super::{Client, TestDevice, eventually};
 
 /// The app of most tests, and one that must never see anything of it.
 pub const APP: &str = "todo.example";
@@ -123,9 +123,20 @@ impl TestHub {
 
     /// Stops the hub as a supervisor would and starts it again on the same folder.
     pub async fn restart(&mut self) {
-        self.running.take().unwrap().stop().await;
-        let config = config_of(self.folder.path(), &self.doubles, self.change);
-        self.running = Some(serve_with(config, &self.clock).await.unwrap());
+        self.stop().await;
+        // A question that was being answered when its asker went away may hold the store for a moment more; a
+        // process that ends does not wait for it.
+        let started = eventually("the folder is free", || async {
+            let config = config_of(self.folder.path(), &self.doubles, self.change);
+            let started = serve_with(config, &self.clock).await;
+            let in_use = started.as_ref().is_err_and(|error| {
+                let error = error.downcast_ref();
+                matches!(error, Some(beckon::store::Error::InUse(_)))
+            });
+            (!in_use).then_some(started)
+        })
+        .await;
+        self.running = Some(started.unwrap());
     }
 
     /// Stops the hub and leaves its folder.

@@ -66,7 +66,7 @@ struct Inner {
     created: Counter,
     pushes: Family<PushLabels, Counter>,
     push_seconds: Family<ServiceLabels, Histogram>,
-    post_to_push_seconds: Histogram,
+    owed_to_push_seconds: Histogram,
     outbox_depth: Gauge,
     outbox_oldest: Gauge<f64, AtomicU64>,
     streams_open: Gauge,
@@ -93,7 +93,7 @@ impl Default for Metrics {
             created: Counter::default(),
             pushes: Family::default(),
             push_seconds: Family::new_with_constructor(latency),
-            post_to_push_seconds: latency(),
+            owed_to_push_seconds: latency(),
             outbox_depth: Gauge::default(),
             outbox_oldest: Gauge::default(),
             streams_open: Gauge::default(),
@@ -128,10 +128,10 @@ impl Inner {
             self.push_seconds.clone(),
         );
         it.register_with_unit(
-            "due_to_push",
-            "Time from a marker being due to the answer of the push service",
+            "owed_to_push",
+            "Time from a change, or a fallback's time, to the push service taking the tap for it",
             Unit::Seconds,
-            self.post_to_push_seconds.clone(),
+            self.owed_to_push_seconds.clone(),
         );
         it.register(
             "outbox_depth",
@@ -183,9 +183,9 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Notes how long after it was due a push was answered.
-    pub fn due_to_push(&self, took: Duration) {
-        self.0.post_to_push_seconds.observe(took.as_secs_f64());
+    /// Notes how long a tap was owed until a push service took it.
+    pub fn owed_to_push(&self, took: Duration) {
+        self.0.owed_to_push_seconds.observe(took.as_secs_f64());
     }
 
     /// Writes all in the Prometheus text format, with `figures` as they stand.

@@ -232,7 +232,7 @@ impl Running {
     /// Where a key cannot be read; the apps stay as they were.
     pub async fn reload(&self, apps: Vec<Arc<App>>) -> anyhow::Result<()> {
         self.vapid.load(&self.hub, &apps).await?;
-        self.hub.apps().replace(apps);
+        self.hub.configure(apps);
         Ok(())
     }
 

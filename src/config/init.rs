@@ -43,7 +43,7 @@ placeholder = { title = "New notification" }
 # Web pages that may talk to the hub:
 {origins} = ["https://{host}"]
 
-# Browsers. The key is made at the first start and kept in the store; back it up with `beckon store backup`.
+# Browsers. The key is made at the first start and kept in the store; back the data folder up.
 [app.webpush]
 subject = "mailto:ops@{host}"
 

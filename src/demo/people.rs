@@ -231,13 +231,8 @@ async fn greet(hub: &Hub, subject: &Subject) -> anyhow::Result<()> {
             .create(subject.clone(), draft(title, body), None)
             .await?;
         if let Some(change) = change {
-            hub.set(
-                subject.clone(),
-                posted.notification.id,
-                change,
-                (None, None),
-            )
-            .await?;
+            hub.set(subject.clone(), posted.id, change, (None, None))
+                .await?;
         }
     }
     Ok(())

@@ -89,6 +89,7 @@ fn due(platform: Platform, kind: TapKind, visible: bool, priority: Priority) -> 
             covers: FeedPosition(1),
             priority,
             expires: it.expires,
+            since: it.posted,
         },
         notification: Some(it),
         unread: 3,

@@ -46,8 +46,8 @@ pub(super) struct Way {
     pub(super) app: Arc<App>,
     pub(super) adapter: Arc<Adapter>,
     pub(super) freed: mpsc::UnboundedSender<Freed>,
-    /// Until when the whole lane stands still, and whether for its settings.
-    pub(super) pause: Mutex<Option<(Timestamp, bool)>>,
+    /// Until when the whole lane stands still, and since when for its settings.
+    pub(super) pause: Mutex<Option<(Timestamp, Option<Timestamp>)>>,
 }
 
 /// A running lane.
@@ -200,7 +200,11 @@ impl Way {
         let (status, reason) = (answer.status, answer.reason.as_deref().unwrap_or_default());
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match outcome.verdict {
-            Verdict::Accepted => tracing::debug!(service, status, took_ms, "push accepted"),
+            Verdict::Accepted => {
+                let owed = self.hub.now().since(due.tap.since);
+                self.metrics.owed_to_push(owed);
+                tracing::debug!(service, status, took_ms, "push accepted");
+            }
             Verdict::Misconfigured => {
                 tracing::error!(
                     service,
@@ -214,18 +218,18 @@ impl Way {
         }
     }
 
-    fn paused(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
+    fn paused(&self, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
         let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         pause.filter(|(until, _)| *until > now)
     }
 
     fn pause_for(&self, outcome: &Outcome, now: Timestamp) {
         let pause = match outcome.verdict {
-            Verdict::Misconfigured => Some((now.plus(retry::STOPPED), true)),
+            Verdict::Misconfigured => Some((now.plus(retry::STOPPED), Some(now))),
             Verdict::Retry {
                 after: Some(after),
                 scope: Scope::Lane,
-            } => Some((now.plus(after), false)),
+            } => Some((now.plus(after), None)),
             _ => None,
         };
         let mut standing = self.pause.lock().unwrap_or_else(PoisonError::into_inner);

@@ -79,7 +79,8 @@ impl Dispatcher {
 
     /// Works until `stop`; then finishes what is under way, at most for `grace`.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
-        self.claim().await;
+        // What stood still for wrong settings is tried with those of this start.
+        self.claim(retry::STOPPED + PAUSE).await;
         loop {
             let may_claim = self.jobs.len() < MAX_JOBS;
             let due = self.next_due.filter(|_| may_claim);
@@ -91,7 +92,7 @@ impl Dispatcher {
                 .chain(due)
                 .min();
             let clock = self.hub.clock().clone();
-            let bells = self.hub.store().bells().clone();
+            let (hub, bells) = (self.hub.clone(), self.hub.store().bells().clone());
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
@@ -99,11 +100,12 @@ impl Dispatcher {
                     Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
                 },
                 Some(freed) = self.freed.recv() => self.free(freed),
-                () = bells.outbox(), if may_claim => self.claim().await,
+                () = bells.outbox(), if may_claim => self.claim(Duration::ZERO).await,
+                () = hub.reconfigured() => self.claim(retry::STOPPED + PAUSE).await,
                 () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
                     self.ring_timers();
                     if may_claim {
-                        self.claim().await;
+                        self.claim(Duration::ZERO).await;
                     }
                 }
             }
@@ -113,14 +115,14 @@ impl Dispatcher {
         self.steps.shutdown().await;
     }
 
-    /// Takes the markers that are due.
-    async fn claim(&mut self) {
+    /// Takes the markers that are due now, or will be within `ahead`: looking too early is no harm.
+    async fn claim(&mut self, ahead: Duration) {
         let announced = self.hub.store().bells().take_earliest();
         let mut from = announced.map_or(self.read_up_to, |due| due.min(self.read_up_to));
         let now = self.hub.now();
         let mut most = PAGE;
         loop {
-            let (markers, next) = match self.hub.due_markers(from, most).await {
+            let (markers, next) = match self.hub.due_markers(from, now.plus(ahead), most).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::error!(%error, "the outbox cannot be read; trying again in a moment");
@@ -204,7 +206,7 @@ impl Dispatcher {
                 Handed::Full => full = true,
                 Handed::NoLane(due) => {
                     let until = now.plus(retry::STOPPED);
-                    let state = retry::held(&due, (until, true), rand::random());
+                    let state = retry::held(&due, (until, Some(now)), rand::random());
                     next = next.into_iter().chain([state.not_before]).min();
                     look.states.push((endpoint, state));
                 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a lane stands still whose settings the service refused, before it tries again by itself.
-pub(super) const STOPPED: Duration = Duration::from_secs(5 * 60);
+pub(super) const STOPPED: Duration = Duration::from_secs(60);
 
 /// What is to be kept of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,11 @@ pub(super) fn next(
 }
 
 /// Gives a tap back that its lane did not try: the lane waits until `until`.
-pub(super) fn held(due: &DueTap, (until, stopped): (Timestamp, bool), random: f64) -> TapState {
+pub(super) fn held(
+    due: &DueTap,
+    (until, stopped): (Timestamp, Option<Timestamp>),
+    random: f64,
+) -> TapState {
     let mut state = due.state.clone();
     state.not_before = until.plus(Duration::from_millis((random * 1000.0) as u64));
     state.stopped = stopped;
@@ -105,7 +109,7 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
     state.tapped_silently = !tap.visible;
     state.attempts = 0;
     state.not_before = Timestamp::default();
-    state.stopped = false;
+    state.stopped = None;
     state.toast = false;
     if due.displayed {
         state.burst = burst_left(state, now) + 1;
@@ -157,7 +161,7 @@ fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp)
     };
     state.attempts += 1;
     state.not_before = now.plus(pause);
-    state.stopped = verdict == Verdict::Misconfigured;
+    state.stopped = (verdict == Verdict::Misconfigured).then_some(now);
 }
 
 /// Exponential, with full jitter; each service's own first pause.

@@ -22,6 +22,7 @@ fn due(platform: Platform, visible: bool) -> DueTap {
             covers: FeedPosition(9),
             priority: Priority::High,
             expires: it.expires,
+            since: it.posted,
         },
         level,
         notification: Some(it),
@@ -151,10 +152,10 @@ fn what_the_service_never_takes_is_owed_no_more() {
 #[test]
 fn wrong_settings_stop_and_keep_the_tap_due() {
     let settled = settle(&due(Platform::Ios, true), Verdict::Misconfigured, 0.5);
-    assert!(settled.state.stopped && settled.push.is_none());
+    assert!(settled.state.stopped == Some(at(10)) && settled.push.is_none());
     assert_eq!(settled.state.not_before, at(10).plus(STOPPED));
-    let held = held(&due(Platform::Ios, true), (at(60), true), 0.5);
-    assert_eq!((held.attempts, held.stopped), (0, true));
+    let held = held(&due(Platform::Ios, true), (at(60), Some(at(10))), 0.5);
+    assert_eq!((held.attempts, held.stopped), (0, Some(at(10))));
     assert!(held.not_before >= at(60));
 }
 

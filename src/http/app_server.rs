@@ -1,6 +1,6 @@
 //! The app server's door: `/v1/users/…`.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
 use super::{
@@ -28,9 +28,12 @@ pub(super) async fn create(
 ) -> Answer {
     let subject = caller.subject(path::user(&request)?);
     let posted = post(&context, &request, subject, &body).await?;
-    let it = &posted.notification;
+    let mut answer = begin(&posted);
+    let Some(it) = &posted.notification else {
+        return Ok(answer.json(wire::Gone::of(posted.id)));
+    };
     if !posted.created {
-        return Ok(HttpResponse::Ok().json(wire::Notification::from(it)));
+        return Ok(answer.json(wire::Notification::from(it)));
     }
     let location = format!(
         "{}{}/{}",
@@ -38,9 +41,18 @@ pub(super) async fn create(
         request.uri().path(),
         it.id
     );
-    Ok(HttpResponse::Created()
+    Ok(answer
         .insert_header((header::LOCATION, location))
         .json(wire::Notification::from(it)))
+}
+
+/// The status of what posting came to.
+pub(super) fn begin(posted: &Posted) -> HttpResponseBuilder {
+    if posted.created {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    }
 }
 
 /// Posts what a body says, once for an `Idempotency-Key`.
@@ -83,7 +95,7 @@ fn once_key(request: &HttpRequest, body: &Body) -> Result<Option<OnceKey>, Error
         request: sha256(&[
             method.as_bytes(),
             b" ",
-            request.uri().path().as_bytes(),
+            request.uri().path().trim_end_matches('/').as_bytes(),
             b"\n",
             &body.bytes,
         ]),

@@ -1,6 +1,6 @@
 //! The retired service's call, unchanged: `POST /beta/me/notifications`.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+use actix_web::{HttpRequest, http::header, web::Data};
 
 use super::{
     Answer, Context, Error, app_server,
@@ -28,13 +28,12 @@ pub(super) async fn create(
         .subscriber(&caller.caller.app, unsid.to_str().unwrap_or_default())?;
     let user = links::escaped(&subject.user.as_str().replace('\'', "''"));
     let posted = app_server::post(&context, &request, subject, &body).await?;
-    let (it, base) = (&posted.notification, context.base(&request));
-    let metadata = format!("{base}/beta/$metadata#users('{user}')/notifications/$entity");
-    let mut answer = if posted.created {
-        HttpResponse::Created()
-    } else {
-        HttpResponse::Ok()
+    let mut answer = app_server::begin(&posted);
+    let Some(it) = &posted.notification else {
+        return Ok(answer.json(wire::Gone::of(posted.id)));
     };
+    let base = context.base(&request);
+    let metadata = format!("{base}/beta/$metadata#users('{user}')/notifications/$entity");
     Ok(answer
         .insert_header(("OData-Version", "4.0"))
         .insert_header((

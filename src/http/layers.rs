@@ -21,7 +21,7 @@ use crate::metrics::RequestLabels;
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 /// How long a caller's own id of a request may be, in bytes.
-const MAX_CLIENT_REQUEST_ID: usize = 128;
+const MAX_CLIENT_REQUEST_ID: usize = 1024;
 
 /// Wraps a request and its answer.
 pub(super) async fn around(
@@ -103,7 +103,7 @@ fn note(response: &ServiceResponse<BoxBody>, context: &Context, (id, began): (&s
     let request = response.request();
     let (route, method) = (template(request), method(request.method()));
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    let ms = took.as_millis();
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = id, method, route, status, ms, "answered");
     let labels = RequestLabels {
         route,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Answer, Context, Error, READER_PATIENCE, app_client,
-    auth::{self, AppClient, Named},
+    auth::{self, AppClient},
     body::{Extracting, OptionalBody},
     query::Query,
     wire,
@@ -33,7 +33,7 @@ const PIECE: usize = 16;
 
 /// `POST /v1/me/notifications/stream/ticket`.
 pub(super) async fn ticket(
-    client: AppClient<Named>,
+    client: AppClient,
     body: OptionalBody,
     context: Data<Context>,
 ) -> Answer {

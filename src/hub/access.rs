@@ -155,11 +155,14 @@ impl Hub {
             .store
             .ask(move |reader| Ok::<_, Error>(reader.app_key(&asked)?))
             .await?;
+        // A revoked one is asked for again where its tokens are to end as well.
         let mut key = key
-            .filter(|key| key.revoked.is_none())
+            .filter(|key| key.revoked.is_none() || with_tokens)
             .ok_or(Error::NotFound("key"))?;
-        key.revoked = Some(self.now());
-        self.store.commit_app(AppRow::Key(key)).await?;
+        if key.revoked.is_none() {
+            key.revoked = Some(self.now());
+            self.store.commit_app(AppRow::Key(key)).await?;
+        }
         if !with_tokens {
             return Ok(());
         }

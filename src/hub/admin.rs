@@ -210,7 +210,8 @@ impl Hub {
                 let subject = self.subject(&app, &user)?;
                 let draft = post.check(self.limits(), self.now())?;
                 let posted = self.create(subject, draft, None).await?;
-                Ok(show::notification(&posted.notification))
+                let it = posted.notification.as_ref();
+                Ok(it.map_or(Value::Null, show::notification))
             }
             Request::UserList { app, after } => {
                 let app = self.known(&app)?;

@@ -149,14 +149,14 @@ impl Changes {
     }
 
     /// Takes a live notification away before its time. What is left of it serves the delivery reports.
-    pub(super) fn delete(&mut self, old: &Notification, by: Option<&EndpointId>) {
+    pub(super) fn remove(&mut self, old: &Notification, removal: Removal, by: Option<&EndpointId>) {
         self.unit.push(Row::DropNotification(Box::new(old.clone())));
         let mut stub = old.clone();
-        stub.removed = Some(Removal::Deleted);
+        stub.removed = Some(removal);
         stub.draft.raw = None;
         stub.draft.visual = None;
         stub.draft.fallback = None;
-        self.take_away(old, Removal::Deleted, by);
+        self.take_away(old, removal, by);
         stub.changed_at = self.user.head;
         stub.modified = self.now;
         self.unit.push(Row::Notification(Box::new(stub)));

@@ -57,18 +57,18 @@ pub struct Look {
 }
 
 impl Hub {
-    /// Up to `most` markers that are due, from due time `from` on, and when the next one is.
+    /// Up to `most` markers that are due by `until`, from due time `from` on, and when the next one is.
     ///
     /// # Errors
     /// `Store`.
     pub async fn due_markers(
         &self,
         from: Timestamp,
+        until: Timestamp,
         most: usize,
     ) -> Result<(Vec<Marker>, Option<Timestamp>), Error> {
-        let now = self.now();
         self.store
-            .ask(move |reader| Ok(reader.due(from, now, most)?))
+            .ask(move |reader| Ok(reader.due(from, until, most)?))
             .await
     }
 
@@ -88,12 +88,14 @@ impl Hub {
         };
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
+        let configured = self.configured.since();
         self.store
             .ask(move |reader| {
                 let rules = Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
+                    configured,
                 };
                 look(reader, &subject, (&busy, &listening), &rules)
             })
@@ -228,12 +230,14 @@ impl Hub {
         let app = self.app(&subject.app).ok_or(Error::NotFound("app"))?;
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
+        let configured = self.configured.since();
         self.store
             .ask(move |reader| {
                 let rules = Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
+                    configured,
                 };
                 report::deliveries(reader, &subject, id, (&listening, &rules))
             })

@@ -20,6 +20,7 @@ pub(super) struct Rules<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) delivery: &'a Delivery,
     pub(super) now: Timestamp,
+    pub(super) configured: Timestamp,
 }
 
 /// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
@@ -69,7 +70,7 @@ impl Levels {
         level.decide(
             &self.steps,
             self.head,
-            (rules.app, rules.delivery),
+            (rules.app, rules.delivery, rules.configured),
             rules.now,
         )
     }

@@ -4,6 +4,7 @@
 mod access;
 pub mod admin;
 mod changes;
+mod configured;
 mod deliveries;
 pub mod due;
 mod endpoints;
@@ -34,6 +35,7 @@ pub use state::Selection;
 pub use streams::{Listener, Ticket};
 
 use changes::Changes;
+use configured::Configured;
 use locks::Locks;
 use seal::Seal;
 
@@ -53,6 +55,7 @@ pub struct Hub(Arc<Inner>);
 pub struct Inner {
     store: Store,
     apps: Apps,
+    configured: Configured,
     delivery: Delivery,
     limits: Limits,
     clock: Clock,
@@ -83,6 +86,7 @@ impl Hub {
         Self(Arc::new(Inner {
             store,
             apps,
+            configured: Configured::at(clock.now()),
             delivery,
             limits,
             clock,
@@ -140,6 +144,17 @@ impl Inner {
     /// An app of the config.
     pub fn app(&self, host: &AppHost) -> Option<Arc<App>> {
         self.apps.get(host)
+    }
+
+    /// Swaps the apps for those of a config read anew. What stood still for the old settings is tried again.
+    pub fn configure(&self, apps: Vec<Arc<App>>) {
+        self.apps.replace(apps);
+        self.configured.renew(self.now());
+    }
+
+    /// Waits until the apps were swapped.
+    pub async fn reconfigured(&self) {
+        self.configured.renewed().await;
     }
 
     /// All apps.

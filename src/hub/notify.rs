@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::{Error, Hub, changes::Changes, expiry};
 use crate::{
     model::{
-        ActionState, AppHost, Draft, Notification, NotificationId, Once, ReadState, Subject,
-        Timestamp,
+        ActionState, AppHost, Draft, Notification, NotificationId, Once, ReadState, Removal,
+        Subject, Timestamp,
     },
     store::{Expiring, Reader, Row, Unit},
 };
@@ -37,12 +37,25 @@ pub struct OnceKey {
 /// What posting came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
-    /// The notification as stored.
-    pub notification: Notification,
+    /// Which notification it is.
+    pub id: NotificationId,
+    /// The notification as stored; none, where the answer to an `Idempotency-Key` outlived it.
+    pub notification: Option<Notification>,
     /// Whether it is new, rather than known or replaced.
     pub created: bool,
     /// Whether it was stored by this post: new or replaced, not known already.
     pub stored: bool,
+}
+
+impl Posted {
+    fn of(notification: Notification, created: bool, stored: bool) -> Self {
+        Self {
+            id: notification.id,
+            notification: Some(notification),
+            created,
+            stored,
+        }
+    }
 }
 
 impl Hub {
@@ -84,7 +97,7 @@ impl Hub {
         self.change(subject, move |reader, mut changes| {
             let old = live(reader, &changes.user().subject, id, now)?;
             make_room_for_removal(reader, &mut changes, max)?;
-            changes.delete(&old, by.as_ref());
+            changes.remove(&old, Removal::Deleted, by.as_ref());
             changes.look(now);
             Ok((changes.into_unit(), ()))
         })
@@ -107,7 +120,7 @@ fn plan(
     rules: Rules,
 ) -> Result<(Unit, Posted), Error> {
     let subject = changes.user().subject.clone();
-    if let Some(posted) = answered_before(reader, &subject, once)? {
+    if let Some(posted) = answered_before(reader, &subject, once, rules.now)? {
         return Ok((changes.into_nothing(), posted));
     }
     let known = match &draft.app_id {
@@ -128,11 +141,7 @@ fn plan(
         .unwrap_or_else(|| rules.now.plus(DEFAULT_EXPIRY));
     let posted = match known {
         Some(known) if known.draft == draft => {
-            let posted = Posted {
-                notification: known,
-                created: false,
-                stored: false,
-            };
+            let posted = Posted::of(known, false, false);
             if once.is_none() {
                 return Ok((changes.into_nothing(), posted));
             }
@@ -144,22 +153,14 @@ fn plan(
             }
             let notification = changes.replace(&old, draft, expires);
             changes.look(rules.now);
-            Posted {
-                notification,
-                created: false,
-                stored: true,
-            }
+            Posted::of(notification, false, true)
         }
         None => {
             make_room(reader, &mut changes, rules)?;
             let id = NotificationId::from_bytes(Uuid::now_v7().into_bytes());
             let notification = changes.post(draft, id, expires);
             changes.look(rules.now);
-            Posted {
-                notification,
-                created: true,
-                stored: true,
-            }
+            Posted::of(notification, true, true)
         }
     };
     remember(&mut changes, once, &posted, rules.now);
@@ -209,8 +210,9 @@ fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(),
         max: rules.max,
         advice: "let the person read or dismiss some, or retract some, first",
     })?;
-    let (at, number) = (oldest.expires, oldest.number);
-    expiry::end_notification(reader, changes, number, (at, rules.max))
+    make_room_for_removal(reader, changes, rules.max)?;
+    changes.remove(&oldest, Removal::Expired, None);
+    Ok(())
 }
 
 /// A feed remembers as many removals as it may hold notifications; beyond, the oldest is forgotten.
@@ -243,6 +245,7 @@ fn answered_before(
     reader: &Reader,
     subject: &Subject,
     once: Option<OnceKey>,
+    now: Timestamp,
 ) -> Result<Option<Posted>, Error> {
     let Some(once) = once else {
         return Ok(None);
@@ -260,9 +263,9 @@ fn answered_before(
         Some(number) => reader.notification(subject, number)?,
         None => None,
     };
-    let notification = notification.ok_or(Error::NotFound("notification"))?;
     Ok(Some(Posted {
-        notification,
+        id: known.notification,
+        notification: notification.filter(|it| it.is_live(now)),
         created: known.created,
         stored: false,
     }))
@@ -284,7 +287,7 @@ fn remember(changes: &mut Changes, once: Option<OnceKey>, posted: &Posted, now: 
         request: once.request,
         subject,
         created: posted.created,
-        notification: posted.notification.id,
+        notification: posted.id,
         expires,
     }));
 }

@@ -24,12 +24,14 @@ impl Hub {
         };
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
+        let configured = self.configured.since();
         self.store
             .ask(move |reader| {
                 let rules = levels::Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
+                    configured,
                 };
                 for _ in 0..VIEWS {
                     let before = reader.commits()?;

@@ -60,12 +60,10 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn report(&self, decision: &Decision) -> Delivery {
-        let accepted = self.pushes.iter().find(|push| push.accepted);
-        let own = self
-            .pushes
-            .iter()
-            .find(|push| push.shows == Some(self.it.id));
-        let last = own.or(accepted).or(self.pushes.last());
+        let accepted = self.accepted();
+        let own = |push: &&Push| push.shows == Some(self.it.id);
+        let own_accepted = self.pushes.iter().find(|push| own(push) && push.accepted);
+        let last = own_accepted.or(accepted).or(self.pushes.last());
         let (status, reason) = self.status(decision);
         let fetched = self
             .level
@@ -120,24 +118,33 @@ impl Case<'_> {
         }
     }
 
+    /// The first push that the service took at or after it; none of what left once it had been dealt with, unless it
+    /// was about this very one.
+    fn accepted(&self) -> Option<&Push> {
+        let handled = (!self.it.is_open(self.now)).then_some(self.it.modified);
+        self.pushes.iter().find(|push| {
+            let mine = push.shows == Some(self.it.id);
+            push.accepted && (mine || handled.is_none_or(|handled| push.at <= handled))
+        })
+    }
+
     fn status_of_taps(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
         let endpoint = &self.level.endpoint;
         if !self.it.draft.targets(endpoint.platform) {
             return (DeliveryStatus::Skipped, Some(Reason::NotTargeted));
         }
-        let own = self
-            .pushes
-            .iter()
-            .find(|push| push.shows == Some(self.it.id));
-        if let Some(push) = self.pushes.iter().find(|push| push.accepted) {
-            let covered_later = push.shows.is_some() && push.shows != Some(self.it.id);
-            let reason = covered_later.then_some(Reason::Coalesced);
+        if let Some(push) = self.accepted() {
+            let mine = push.shows == Some(self.it.id);
+            let later = push.shows.is_some() || push.covers > self.it.changed_at;
+            let reason = (!mine && later).then_some(Reason::Coalesced);
             return (DeliveryStatus::Tapped, reason);
         }
         if endpoint.gone.is_some() {
             return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
-        if own.is_some_and(|push| !push.accepted) || (!self.pushes.is_empty() && own.is_none()) {
+        // What an earlier registration was refused says nothing of this one.
+        let refused = |push: &&Push| !push.accepted && push.at > endpoint.registered;
+        if self.pushes.iter().any(|push| refused(&push)) {
             return (DeliveryStatus::Failed, None);
         }
         if endpoint.channel.kind() == ChannelKind::None {
@@ -157,8 +164,7 @@ impl Case<'_> {
         }
         match decision {
             Decision::Wait(reason, _) => (DeliveryStatus::Pending, Some(*reason)),
-            Decision::Push(_) => (DeliveryStatus::Pending, Some(Reason::Coalescing)),
-            Decision::Idle => (DeliveryStatus::Pending, None),
+            Decision::Push(_) | Decision::Idle => (DeliveryStatus::Pending, None),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Tap {
     pub priority: Priority,
     /// When it is of no more use.
     pub expires: Timestamp,
+    /// Since when it is owed.
+    pub since: Timestamp,
 }
 
 /// What dispatch knows of one endpoint. Written by dispatch alone.
@@ -63,8 +65,8 @@ pub struct TapState {
     pub attempts: u32,
     /// Nothing leaves before.
     pub not_before: Timestamp,
-    /// Whether the operator's settings are what stands in the way.
-    pub stopped: bool,
+    /// Since when the operator's settings are what stands in the way.
+    pub stopped: Option<Timestamp>,
     /// When the last push left, whatever became of it.
     pub last_push: Timestamp,
     /// When silent pushes left within the last hour, in order.

@@ -65,6 +65,8 @@ pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
 /// nothing.
 pub(super) fn words(text: &str) -> Option<String> {
     let mut kept = String::new();
+    // A library's link to its manual is no word of a service.
+    let text = text.split(": https://").next().unwrap_or(text);
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         if !word.is_empty() && !kept.is_empty() {
             kept.push(' ');

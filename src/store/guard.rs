@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -23,6 +23,11 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
             "cannot make the data folder {}",
             folder.display()
         )))?;
+    // An older folder may be open to others; what lies in it is not for them.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(Error::io(format!(
+        "cannot close the data folder {} to others",
+        folder.display()
+    )))?;
     let parent = folder
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());

@@ -181,7 +181,12 @@ impl Check<'_> {
         match (change.kind, row) {
             (ChangeKind::Removed(removal), row) => {
                 self.counted.entry(user).or_default().removals += 1;
-                if removal == Removal::Expired && row.is_some() {
+                let there = row.map(|row| self.reader.assemble(&user, change.number, row));
+                let live = there
+                    .transpose()?
+                    .flatten()
+                    .is_some_and(|it| it.removed.is_none());
+                if removal == Removal::Expired && live {
                     self.say(
                         &user,
                         format!("{} expired and is still there", change.number.0),

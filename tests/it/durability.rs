@@ -201,12 +201,26 @@ async fn seen(app: &Client, phone: &Client, cursor: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_of_the_first_version_is_read_as_it_was_written() {
-    let text = fs::read(fixture().join("seen.json")).unwrap();
+    reads_as_written(&fixture()).await;
+}
+
+/// `BECKON_FIXTURE=FOLDER cargo test --test it what_this_version` keeps what it wrote: the fixture of a new format.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_version_writes_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("BECKON_FIXTURE").map(PathBuf::from);
+    let place = kept.unwrap_or_else(|| folder.path().to_owned());
+    write_fixture(&place).await;
+    reads_as_written(&place).await;
+}
+
+async fn reads_as_written(place: &Path) {
+    let text = fs::read(place.join("seen.json")).unwrap();
     let kept: Value = serde_json::from_slice(&text).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     fs::create_dir(&store).unwrap();
-    for file in files(&fixture().join("data")) {
+    for file in files(&place.join("data")) {
         let mut bytes = Vec::new();
         GzDecoder::new(File::open(&file).unwrap())
             .read_to_end(&mut bytes)
@@ -239,10 +253,8 @@ fn drafts() -> [Value; 5] {
     ]
 }
 
-/// Made once by this, for each format: `cargo test --test it make_the_fixture -- --ignored`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes tests/it/fixtures/store-v1, which is kept as it is"]
-async fn make_the_fixture() {
+/// Does one of each thing at a hub, and keeps its folder and what was to be seen of it.
+async fn write_fixture(place: &Path) {
     let clock = Clock::manual(Clock::system().now());
     let mut hub = TestHub::with(clock.clone(), |_| {}).await;
     let mut devices = Vec::new();
@@ -286,7 +298,7 @@ async fn make_the_fixture() {
     let at = clock.now().as_millis();
     let kept = json!({"at": at, "key": hub.key, "token": token, "cursor": cursor, "seen": seen});
     hub.stop().await;
-    let data = fixture().join("data");
+    let data = place.join("data");
     fs::create_dir_all(&data).unwrap();
     for file in files(&hub.folder.path().join("store")) {
         let name = file.file_name().unwrap().to_string_lossy();
@@ -296,7 +308,7 @@ async fn make_the_fixture() {
         to.finish().unwrap();
     }
     let text = serde_json::to_string_pretty(&kept).unwrap();
-    fs::write(fixture().join("seen.json"), text).unwrap();
+    fs::write(place.join("seen.json"), text).unwrap();
 }
 
 /// Waits until the fetches are written down.

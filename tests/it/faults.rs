@@ -171,3 +171,29 @@ async fn a_service_that_is_silent_delays_no_other() {
         hub.finish().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_were_mended_are_tried_at_once() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    hub.doubles().script(FaultSpec::always(
+        Service::Apns,
+        FaultKind::CredentialRefused,
+    ));
+    let posted = hub.post("ada", "Lunch?").await;
+    eventually("the lane stands still", || async {
+        (delivery(&hub, &posted).await["reason"] == "serviceStopped").then_some(())
+    })
+    .await;
+    hub.doubles().clear_faults();
+    hub.clock.advance(std::time::Duration::from_millis(1));
+    let running = hub.running();
+    let apps = running.hub.apps().all();
+    let anew = apps
+        .iter()
+        .map(|app| std::sync::Arc::new(beckon::config::apps::App::clone(app)));
+    running.reload(anew.collect()).await.unwrap();
+    let handed = phone.next_push("the tap, without waiting any longer").await;
+    assert_eq!(beckon_of(&handed.push)["n"], posted["id"]);
+    hub.finish().await;
+}

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use crate::{
     hub::{Item, Minted},
     model::{
-        Endpoint as Registered, Fallback, Notification as Stored, Platform, Secret, Timestamp,
-        UserToken, VisualContent,
+        Endpoint as Registered, Fallback, Notification as Stored, NotificationId, Platform, Secret,
+        Timestamp, UserToken, VisualContent,
     },
 };
 
@@ -344,5 +344,18 @@ impl<'a> Ticket<'a> {
             ticket: ticket.expose(),
             expires_date_time: Text(expires),
         }
+    }
+}
+
+/// What is left to say of a notification that is gone: the answer to an `Idempotency-Key` outlives it.
+#[derive(Debug, Serialize)]
+pub(in super::super) struct Gone {
+    id: String,
+}
+
+impl Gone {
+    /// By its id.
+    pub(in super::super) fn of(id: NotificationId) -> Self {
+        Self { id: id.to_string() }
     }
 }

@@ -36,7 +36,8 @@ pub(in super::super) struct Delivery {
 
 #[derive(Debug, Serialize)]
 struct PushService {
-    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +62,8 @@ impl From<model::Delivery> for Delivery {
             attempts: it.attempts,
             next_attempt_date_time: it.next_attempt.map(Text),
             push_service: it.answer.map(|answer| PushService {
-                status: answer.status,
+                // 0 is no status: no answer came.
+                status: Some(answer.status).filter(|status| *status != 0),
                 reason: answer.reason,
                 id: answer.id,
             }),

@@ -9,7 +9,7 @@ mod registration;
 mod requests;
 
 pub(super) use answer::{
-    Delta, DeltaItem, Endpoint, GraphNotification, History, List, Notification, Ticket, Token,
+    Delta, DeltaItem, Endpoint, Gone, GraphNotification, History, List, Notification, Ticket, Token,
 };
 pub(super) use delivery::Delivery;
 pub(super) use draft::{DraftRules, draft};

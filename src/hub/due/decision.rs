@@ -47,6 +47,8 @@ pub(super) struct Due<'a> {
     pub(super) app: &'a App,
     pub(super) delivery: &'a Delivery,
     pub(super) now: Timestamp,
+    /// Since when the app's settings stand.
+    pub(super) configured: Timestamp,
 }
 
 impl<'a> Due<'a> {
@@ -61,13 +63,8 @@ impl<'a> Due<'a> {
         if !owed && fallback.is_none() {
             return Decision::Idle;
         }
-        if self.state.not_before > self.now {
-            let reason = if self.state.stopped {
-                Reason::ServiceStopped
-            } else {
-                Reason::Retry
-            };
-            return Decision::Wait(reason, self.state.not_before);
+        if let Some(wait) = self.held_back() {
+            return wait;
         }
         if let Some(it) = fallback {
             return self.show(TapKind::Fallback, it, self.after_fallback(&needs));
@@ -83,6 +80,17 @@ impl<'a> Due<'a> {
             (None, Some((kind, step))) => self.silent(kind, step, false),
             (None, None) => Decision::Idle,
         }
+    }
+
+    /// A wait that the service demanded, or that wrong settings did: those only until the settings are read anew.
+    fn held_back(&self) -> Option<Decision> {
+        let until = self.state.not_before;
+        let reason = match self.state.stopped {
+            Some(since) if since < self.configured => return None,
+            Some(_) => Reason::ServiceStopped,
+            None => Reason::Retry,
+        };
+        (until > self.now).then_some(Decision::Wait(reason, until))
     }
 
     /// What the endpoint lacks after `base`.
@@ -230,6 +238,10 @@ impl<'a> Due<'a> {
                 covers,
                 priority: it.draft.priority,
                 expires: it.expires,
+                since: match kind {
+                    TapKind::Fallback => it.fallback_due().unwrap_or(it.posted),
+                    _ => it.posted,
+                },
             }),
         }
     }
@@ -274,6 +286,7 @@ impl<'a> Due<'a> {
             covers: self.head,
             priority: if urgent { Priority::High } else { priority },
             expires,
+            since: step.change.at,
         })
     }
 

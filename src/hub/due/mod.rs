@@ -103,12 +103,13 @@ impl Level {
         }
     }
 
-    /// Decides. `steps` are the changes after [`Level::wants_from`], in order; `head` is the feed's.
+    /// Decides. `steps` are the changes after [`Level::wants_from`], in order; `head` is the feed's; with the app come the
+    /// rules of delivery, and since when the app's settings stand.
     pub fn decide(
         &self,
         steps: &[Step],
         head: FeedPosition,
-        (app, delivery): (&App, &Delivery),
+        (app, delivery, configured): (&App, &Delivery, Timestamp),
         now: Timestamp,
     ) -> Verdict {
         let state = self.current_state();
@@ -131,6 +132,7 @@ impl Level {
                     app,
                     delivery,
                     now,
+                    configured,
                 };
                 due.decide(&fallbacks)
             };
@@ -227,6 +229,7 @@ pub fn is_displayed(level: &Level, tap: &Tap, app: &App) -> bool {
         app,
         delivery: &delivery,
         now: Timestamp::default(),
+        configured: Timestamp::default(),
     };
     tap.visible && due.is_displayed(tap.kind)
 }

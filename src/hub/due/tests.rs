@@ -58,7 +58,7 @@ fn decide(level: &Level, steps: &[Step], now: Timestamp) -> Verdict {
         .max()
         .unwrap_or_default();
     let head = head.max(level.state.covered).max(level.mark.position);
-    level.decide(steps, head, (&app(), &Delivery::default()), now)
+    level.decide(steps, head, (&app(), &Delivery::default(), at(0)), now)
 }
 
 /// What leaves: kind, what it shows, and up to where it covers.
@@ -303,7 +303,7 @@ fn a_wait_that_the_service_demanded_holds_for_all() {
         wait_of(&decide(&phone, &[urgent(1)], at(10))),
         Some((Reason::Retry, at(30)))
     );
-    phone.state.stopped = true;
+    phone.state.stopped = Some(at(0));
     assert_eq!(
         wait_of(&decide(&phone, &[visual(1)], at(10))),
         Some((Reason::ServiceStopped, at(30)))

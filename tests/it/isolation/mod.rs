@@ -153,8 +153,9 @@ impl Town {
         client.call(method, &self.path(template), body).await
     }
 
-    /// All that the first app can see of ada.
+    /// All that the first app can see of ada, once every tap of hers is settled.
     async fn seen(&self) -> Value {
+        self.hub.settled().await;
         let app = self.hub.app();
         let at = async |path: &str| app.get(&self.path(path)).await.expect(200);
         json!({

@@ -16,67 +16,59 @@ fn json(output: &Output) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_works_while_the_hub_runs_and_while_it_is_stopped() {
     let mut hub = ChildHub::start().await;
-    for round in ["running", "stopped"] {
-        let user = format!("ada-{round}");
-        let sent =
-            json(&hub.command(&["send", "todo.example", &user, "--title", "Lunch?", "--json"]));
-        assert_eq!(
-            sent["payload"]["visualContent"]["title"], "Lunch?",
-            "{round}"
-        );
-        let minted = json(&hub.command(&[
-            "token",
-            "mint",
-            "todo.example",
-            &user,
-            "--endpoint",
-            "e1",
-            "--json",
-        ]));
-        assert_eq!(minted["endpointId"], "e1", "{round}");
-        let key =
-            json(&hub.command(&["key", "create", "todo.example", "--scope", "send", "--json"]));
-        let id = key["id"].as_str().unwrap();
-        let keys = json(&hub.command(&["key", "list", "--json"]));
-        assert!(
-            keys["value"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|it| it["id"] == id),
-            "{keys}"
-        );
-        assert!(
-            !keys.to_string().contains(key["key"].as_str().unwrap()),
-            "a key is shown once"
-        );
-        json(&hub.command(&["key", "revoke", id, "--json"]));
-        let users = json(&hub.command(&["user", "list", "todo.example", "--json"]));
-        assert!(
-            users["value"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|it| it["id"] == user.as_str()),
-            "{users}"
-        );
-        let shown = hub.command(&["user", "show", "todo.example", &user]);
-        assert!(
-            String::from_utf8_lossy(&shown.stdout).contains("Lunch?"),
-            "{shown:?}"
-        );
-        json(&hub.command(&["endpoint", "list", "todo.example", &user, "--json"]));
-        let stats = json(&hub.command(&["store", "stats", "--json"]));
-        assert!(
-            stats.as_object().is_some_and(|it| !it.is_empty()),
-            "{stats}"
-        );
-        hub.verify();
-        if round == "running" {
-            hub.terminate();
-            assert!(hub.ended().await.success());
-        }
-    }
+    people(&hub, "ada-running");
+    keys(&hub);
+    hub.verify();
+    hub.terminate();
+    assert!(hub.ended().await.success());
+    people(&hub, "ada-stopped");
+    keys(&hub);
+    hub.verify();
+}
+
+/// What is done for people: send, mint, list, show.
+fn people(hub: &ChildHub, user: &str) {
+    let ask = |args: &[&str]| json(&hub.command(args));
+    let sent = ask(&["send", "todo.example", user, "--title", "Lunch?", "--json"]);
+    assert_eq!(
+        sent["payload"]["visualContent"]["title"], "Lunch?",
+        "{user}"
+    );
+    let mint = [
+        "token",
+        "mint",
+        "todo.example",
+        user,
+        "--endpoint",
+        "e1",
+        "--json",
+    ];
+    assert_eq!(ask(&mint)["endpointId"], "e1", "{user}");
+    let users = ask(&["user", "list", "todo.example", "--json"]);
+    let listed = users["value"].as_array().unwrap();
+    assert!(listed.iter().any(|it| it["id"] == user), "{users}");
+    let shown = hub.command(&["user", "show", "todo.example", user]);
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(text.contains("Lunch?"), "{shown:?}");
+    ask(&["endpoint", "list", "todo.example", user, "--json"]);
+}
+
+/// What is done with keys, and the store's figures.
+fn keys(hub: &ChildHub) {
+    let ask = |args: &[&str]| json(&hub.command(args));
+    let key = ask(&["key", "create", "todo.example", "--scope", "send", "--json"]);
+    let id = key["id"].as_str().unwrap();
+    let keys = ask(&["key", "list", "--json"]);
+    let listed = keys["value"].as_array().unwrap();
+    assert!(listed.iter().any(|it| it["id"] == id), "{keys}");
+    let secret = key["key"].as_str().unwrap();
+    assert!(!keys.to_string().contains(secret), "a key is shown once");
+    ask(&["key", "revoke", id, "--json"]);
+    let stats = ask(&["store", "stats", "--json"]);
+    assert!(
+        stats.as_object().is_some_and(|it| !it.is_empty()),
+        "{stats}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,11 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
                 rest
             }
         };
+        if hub.store().stats().full
+            && let Err(error) = hub.store().look_for_room().await
+        {
+            tracing::error!(%error, "the disk's room cannot be looked at");
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = hub.clock().sleep_until(next) => {}

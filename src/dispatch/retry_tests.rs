@@ -184,3 +184,14 @@ fn the_burst_is_used_up_and_comes_back() {
     phone.state.burst_at = at(7);
     assert_eq!(settle(&phone, Verdict::Accepted, 0.5).state.burst, 2);
 }
+
+#[test]
+fn what_is_urgent_does_not_make_the_next_repetition_later() {
+    let mut urgent = due(Platform::Android, false);
+    urgent.state.tapped = FeedPosition(5);
+    urgent.state.tapped_silently = true;
+    urgent.state.tapped_at = at(0);
+    urgent.state.repeats = 1;
+    urgent.level.state = urgent.state.clone();
+    assert_eq!(settle(&urgent, Verdict::Accepted, 0.0).state.repeats, 1);
+}

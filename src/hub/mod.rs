@@ -192,3 +192,6 @@ impl Inner {
         self.store.bells().feed(subject)
     }
 }
+
+#[cfg(test)]
+mod tests;

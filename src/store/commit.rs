@@ -32,6 +32,8 @@ const QUEUE_UNITS: usize = 4096;
 pub(super) enum Work {
     Unit(Unit),
     App(AppRow),
+    /// Writes nothing; has the committer look at the disk's room.
+    Look,
     /// Answers once all before it is done; the committer then ends.
     Stop,
 }
@@ -186,6 +188,7 @@ impl State {
                 group.stop = Some(request);
                 return;
             }
+            Work::Look => Ok(Vec::new()),
             Work::App(row) if room.1 => rows::app_op(row).map(|op| vec![op]),
             Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => self
                 .check(unit, &mut group.planned_on)

@@ -177,6 +177,14 @@ impl Store {
         self.hand_over(Work::App(row), Vec::new()).await
     }
 
+    /// Looks at the disk's room, and writes nothing: so that a store that nobody writes to learns of room again.
+    ///
+    /// # Errors
+    /// `Closed` where the store has stopped.
+    pub async fn look_for_room(&self) -> Result<(), Error> {
+        self.hand_over(Work::Look, Vec::new()).await
+    }
+
     async fn hand_over(&self, work: Work, hold: Vec<OwnedMutexGuard<()>>) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
         self.committer.send(Request { work, hold, answer }).await?;

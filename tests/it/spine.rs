@@ -185,3 +185,31 @@ async fn a_replacement_shows_in_the_place_of_the_first() {
     assert_eq!(phone.unseen(), 0, "the repetition tapped nobody");
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_meant_for_a_device_stays_so_whatever_it_is_tapped_for_later() {
+    let hub = TestHub::start().await;
+    let mut android = hub.device("ada", Service::Fcm).await;
+    let body = json!({
+        "targetPolicy": {"platformTypes": ["iOS"]}, "payload": {"visualContent": {"title": "For the phone"}}
+    });
+    let first = hub
+        .app()
+        .post("/v1/users/ada/notifications", body)
+        .await
+        .expect(201);
+    hub.post("ada", "For all").await;
+    android.next_push("the tap for all").await;
+    android.pull().await;
+    let path = format!(
+        "/v1/users/ada/notifications/{}/deliveries",
+        first["id"].as_str().unwrap()
+    );
+    let report = hub.app().get(&path).await.expect(200);
+    assert_eq!(report["value"][0]["reason"], "notTargeted", "{report}");
+    assert!(
+        report["value"][0]["tappedDateTime"].is_null() || report["value"][0]["status"] != "tapped",
+        "{report}"
+    );
+    hub.finish().await;
+}

@@ -409,3 +409,62 @@ fn what_is_older_than_the_registration_comes_without_a_sound() {
         Some((TapKind::Created, None, 3))
     );
 }
+
+#[test]
+fn a_fallback_is_spared_where_it_was_read_singly_and_not_sent_twice_to_a_new_channel() {
+    let mut phone = level(Platform::Ios);
+    phone.fallbacks = vec![with_fallback(1).notification.unwrap()];
+    phone.state.covered = FeedPosition(1);
+    phone.read_singly = vec![FeedPosition(1)];
+    assert_eq!(decide(&phone, &[], at(60)).decision, Decision::Idle);
+
+    let mut renewed = level(Platform::Ios);
+    renewed.state.fell_back = vec![FeedPosition(1)];
+    renewed.endpoint.generation = 2;
+    let verdict = decide(&renewed, &[with_fallback(1)], at(60));
+    assert_ne!(
+        tap_of(&verdict).map(|(kind, ..)| kind),
+        Some(TapKind::Fallback)
+    );
+}
+
+#[test]
+fn a_device_in_the_middle_of_its_pages_is_left_alone_for_a_moment() {
+    let mut phone = level(Platform::Android);
+    phone.mark.position = FeedPosition(1);
+    phone.mark.at = at(2);
+    let steps = [visual(1), visual(2), visual(3)];
+    assert_eq!(
+        wait_of(&decide(&phone, &steps, at(3))),
+        Some((Reason::Coalescing, at(7)))
+    );
+    assert!(
+        tap_of(&decide(&phone, &steps, at(7))).is_some(),
+        "it stopped half-way"
+    );
+    phone.mark.at = at(0);
+    assert!(
+        tap_of(&decide(&phone, &steps, at(0))).is_some(),
+        "this came after its fetch"
+    );
+}
+
+#[test]
+fn settings_that_were_read_anew_end_the_wait_for_the_old_ones() {
+    let mut phone = level(Platform::Ios);
+    phone.state.not_before = at(90);
+    phone.state.stopped = Some(at(30));
+    let decide = |configured| {
+        phone.decide(
+            &[visual(1)],
+            FeedPosition(1),
+            (&app(), &Delivery::default(), configured),
+            at(40),
+        )
+    };
+    assert_eq!(
+        wait_of(&decide(at(0))),
+        Some((Reason::ServiceStopped, at(90)))
+    );
+    assert!(tap_of(&decide(at(35))).is_some());
+}

@@ -1,0 +1,158 @@
+//! Rules that time and limits make delicate, on a store in memory and a clock that the test moves.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{due::testing, *};
+use crate::{
+    config::{Delivery, Limits},
+    model::{Draft, NotificationId, Priority, VisualContent},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn hub(limit: usize) -> Hub {
+    let limits = Limits {
+        notifications_per_user: limit,
+        ..Limits::default()
+    };
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let apps = Apps::new(vec![Arc::new(testing::app())]);
+    Hub::new(
+        Store::in_memory().unwrap(),
+        apps,
+        (Delivery::default(), limits),
+        clock,
+    )
+}
+
+fn ada() -> Subject {
+    Subject {
+        app: testing::app().host,
+        user: crate::model::UserId::parse("ada").unwrap(),
+    }
+}
+
+fn draft(name: Option<&str>, title: &str, expires: Option<Timestamp>) -> Draft {
+    Draft {
+        app_id: name.map(str::to_owned),
+        group: None,
+        platforms: None,
+        raw: None,
+        visual: Some(VisualContent {
+            title: title.to_owned(),
+            body: None,
+        }),
+        display_ttl: None,
+        expires,
+        priority: Priority::None,
+        fallback: None,
+    }
+}
+
+async fn post(hub: &Hub, draft: Draft) -> NotificationId {
+    hub.create(ada(), draft, None).await.unwrap().id
+}
+
+#[track_caller]
+fn agrees(hub: &Hub) {
+    let findings = hub.store().reader().verify().unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[tokio::test]
+async fn the_sweep_leaves_a_name_to_the_notification_that_has_it_now() {
+    let hub = hub(100);
+    let soon = hub.now().plus(MINUTE);
+    let first = post(&hub, draft(Some("order-7"), "one", Some(soon))).await;
+    hub.clock().advance(2 * MINUTE);
+    let second = post(&hub, draft(Some("order-7"), "two", None)).await;
+    assert_ne!(first, second, "the name was free");
+    hub.sweep().await.unwrap();
+    let third = post(&hub, draft(Some("order-7"), "three", None)).await;
+    assert_eq!(third, second, "the name still leads to it");
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn a_first_delta_comes_to_its_end_though_the_feed_forgets_meanwhile() {
+    let hub = hub(8);
+    for number in 0..6 {
+        post(&hub, draft(None, &format!("kept {number}"), None)).await;
+    }
+    for number in 0..30 {
+        let id = post(&hub, draft(None, &format!("gone {number}"), None)).await;
+        hub.delete(ada(), id, None).await.unwrap();
+    }
+    let (mut since, mut found) = (None, 0);
+    for _ in 0..10 {
+        let page = hub.delta(ada(), since, 2).await.unwrap();
+        found += page.items.len();
+        let token = hub.after(&ada(), &page);
+        since = Some(hub.open_since(&ada(), &token).await.unwrap());
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(found, 6);
+    assert!(
+        matches!(since, Some(Since::Cursor(_))),
+        "and ends with a cursor"
+    );
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn removals_are_forgotten_once_by_number_and_once_by_time() {
+    let hub = hub(3);
+    for round in 0..4 {
+        let id = post(&hub, draft(None, &format!("round {round}"), None)).await;
+        hub.delete(ada(), id, None).await.unwrap();
+    }
+    let last = hub.now().plus(29 * 24 * 60 * MINUTE);
+    post(&hub, draft(None, "over on the last day", Some(last))).await;
+    hub.clock().advance(31 * 24 * 60 * MINUTE);
+    while hub.sweep().await.unwrap().ended > 0 {}
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn who_makes_room_is_still_reported_on() {
+    let hub = hub(2);
+    let old = post(&hub, draft(None, "old", None)).await;
+    let read = crate::model::StateChange {
+        read: Some(crate::model::ReadState::Read),
+        action: None,
+    };
+    hub.set(ada(), old, read, (None, None)).await.unwrap();
+    post(&hub, draft(None, "new", None)).await;
+    post(&hub, draft(None, "newer", None)).await;
+    assert!(matches!(
+        hub.notification(ada(), old).await,
+        Err(Error::NotFound(_))
+    ));
+    assert_eq!(hub.deliveries(ada(), old).await.unwrap(), []);
+    let full = hub.create(ada(), draft(None, "newest", None), None).await;
+    assert!(matches!(full, Err(Error::Limit { .. })), "{full:?}");
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn the_answer_to_an_idempotency_key_outlives_the_notification() {
+    let hub = hub(10);
+    let once = OnceKey {
+        key: [1; 32],
+        request: [2; 32],
+    };
+    let first = hub
+        .create(ada(), draft(None, "once", None), Some(once))
+        .await
+        .unwrap();
+    hub.delete(ada(), first.id, None).await.unwrap();
+    let again = hub
+        .create(ada(), draft(None, "once", None), Some(once))
+        .await
+        .unwrap();
+    assert_eq!((again.id, again.created), (first.id, true));
+    assert_eq!((again.notification, again.stored), (None, false));
+    agrees(&hub);
+}

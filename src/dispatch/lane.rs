@@ -2,7 +2,10 @@
 //! bounded and know nothing of each other, so that a slow one holds up no other.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,6 +29,8 @@ use crate::{
 
 /// How many taps may wait in a lane; those beyond stay in the outbox.
 const QUEUE: usize = 512;
+/// How many channels a lane drops in a row without one success.
+const DROPS: u32 = 20;
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,6 +51,8 @@ pub(super) struct Way {
     pub(super) app: Arc<App>,
     pub(super) adapter: Arc<Adapter>,
     pub(super) freed: mpsc::UnboundedSender<Freed>,
+    /// How many channels were dropped since the last success.
+    pub(super) drops: AtomicU32,
     /// Until when the whole lane stands still, and since when for its settings.
     pub(super) pause: Mutex<Option<(Timestamp, Option<Timestamp>)>>,
 }
@@ -160,6 +167,7 @@ impl Way {
             .adapter
             .send(channel, &message, Uuid::new_v4(), now)
             .await;
+        let outcome = self.guarded(outcome);
         self.note(due, &outcome, began.elapsed());
         let now = self.hub.now();
         self.pause_for(&outcome, now);
@@ -221,6 +229,22 @@ impl Way {
     fn paused(&self, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
         let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         pause.filter(|(until, _)| *until > now)
+    }
+
+    /// Dead channels in a row without one success are rather a wrong setting than so many dead devices: beyond
+    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator.
+    fn guarded(&self, mut outcome: Outcome) -> Outcome {
+        match outcome.verdict {
+            Verdict::Accepted => self.drops.store(0, Ordering::Relaxed),
+            Verdict::Gone { .. } if self.drops.fetch_add(1, Ordering::Relaxed) >= DROPS => {
+                outcome.verdict = Verdict::Misconfigured;
+                tracing::error!(
+                    "{DROPS} channels in a row were called dead without one success; no more are dropped. Check the credentials and topics, then send SIGHUP"
+                );
+            }
+            _ => {}
+        }
+        outcome
     }
 
     fn pause_for(&self, outcome: &Outcome, now: Timestamp) {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU32},
 };
 
 use tokio::sync::mpsc;
@@ -141,6 +141,7 @@ impl Lanes {
             app: Arc::clone(app),
             adapter: self.adapter(app, channel)?,
             freed: self.freed.clone(),
+            drops: AtomicU32::new(0),
             pause: Mutex::new(None),
         }))
     }

@@ -197,3 +197,37 @@ async fn settings_that_were_mended_are_tried_at_once() {
     assert_eq!(beckon_of(&handed.push)["n"], posted["id"]);
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_costs_an_app_no_more_than_twenty_devices() {
+    let hub = TestHub::start().await;
+    let people: Vec<String> = (0..26).map(|nth| format!("person-{nth}")).collect();
+    for person in &people {
+        hub.device(person, Service::Fcm).await;
+    }
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::Gone));
+    let mut posts = Vec::new();
+    for person in &people {
+        posts.push((person, hub.post(person, "Lunch?").await));
+    }
+    let fates = async || {
+        let mut fates = Vec::new();
+        for (person, posted) in &posts {
+            let id = posted["id"].as_str().unwrap();
+            let path = format!("/v1/users/{person}/notifications/{id}/deliveries");
+            let it = hub.app().get(&path).await.expect(200)["value"][0].clone();
+            fates.push(format!("{} {}", it["status"], it["reason"]));
+        }
+        fates
+    };
+    let count = |fates: &[String], of: &str| fates.iter().filter(|fate| fate.contains(of)).count();
+    let fates = eventually("every push has its answer", || async {
+        let fates = fates().await;
+        let answered = count(&fates, "gone") + count(&fates, "serviceStopped");
+        (answered == people.len()).then_some(fates)
+    })
+    .await;
+    assert_eq!(count(&fates, "gone"), 20, "{fates:#?}");
+    hub.finish().await;
+}

@@ -150,7 +150,7 @@ impl Way {
             let state = retry::held(due, (until, stopped), rand::random());
             return self.keep(due, state, None).await;
         }
-        match self.hub.still_due(due).await {
+        match self.hub.still_due(due) {
             Ok(true) => {}
             Ok(false) => return true,
             Err(error) => {

@@ -107,26 +107,19 @@ impl Hub {
     ///
     /// # Errors
     /// `Store`.
-    pub async fn still_due(&self, due: &DueTap) -> Result<bool, Error> {
-        let now = self.now();
-        let (subject, planned) = (due.subject.clone(), due.level.endpoint.clone());
-        let shows = due.notification.as_ref().map(|it| it.number);
-        self.store
-            .ask(move |reader| {
-                let found = reader.endpoint(&subject, &planned.id)?;
-                let reached = found.is_some_and(|found| {
-                    found.generation == planned.generation
-                        && found.channel.kind() == planned.channel.kind()
-                });
-                let open = match shows {
-                    Some(number) => reader
-                        .notification(&subject, number)?
-                        .is_some_and(|it| it.is_open(now)),
-                    None => true,
-                };
-                Ok(reached && open)
-            })
-            .await
+    pub fn still_due(&self, due: &DueTap) -> Result<bool, Error> {
+        let (reader, planned) = (self.store.reader(), &due.level.endpoint);
+        let found = reader.endpoint(&due.subject, &planned.id)?;
+        let reached = found.is_some_and(|found| {
+            found.generation == planned.generation && found.channel.kind() == planned.channel.kind()
+        });
+        let open = match &due.notification {
+            Some(shown) => reader
+                .notification(&due.subject, shown.number)?
+                .is_some_and(|it| it.is_open(self.now())),
+            None => true,
+        };
+        Ok(reached && open)
     }
 
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of
@@ -140,32 +133,28 @@ impl Hub {
         state: TapState,
         push: Option<Push>,
     ) -> Result<(), Error> {
-        let (subject, planned) = (due.subject.clone(), due.level.endpoint.clone());
-        let lock = self.locks.lock(&subject).await;
-        let unit = self
+        let planned = &due.level.endpoint;
+        let lock = self.locks.lock(&due.subject).await;
+        let stored = self
             .store
-            .ask(move |reader| {
-                let mut unit = Unit::of(subject);
-                let stored = reader.registered_endpoint(&unit.subject, &planned.id)?;
-                let Some(stored) = stored.filter(|stored| stored.generation == state.generation)
-                else {
-                    return Ok(unit);
-                };
-                let mut state = state;
-                if stored.registered > planned.registered {
-                    state.gone = None;
-                }
-                let id = planned.id;
-                unit.rows
-                    .extend(push.map(|push| Row::Push(id.clone(), push)));
-                unit.push(Row::TapState(id, Box::new(state)));
-                Ok::<_, Error>(unit)
-            })
-            .await?;
-        if !unit.is_empty() {
-            self.store.commit_holding(unit, vec![lock]).await?;
+            .reader()
+            .registered_endpoint(&due.subject, &planned.id)?;
+        let Some(stored) = stored.filter(|stored| stored.generation == state.generation) else {
+            return Ok(());
+        };
+        let mut state = state;
+        if stored.registered > planned.registered {
+            state.gone = None;
         }
-        Ok(())
+        let mut unit = Unit::of(due.subject.clone());
+        unit.rows
+            .extend(push.map(|push| Row::Push(planned.id.clone(), push)));
+        unit.push(Row::TapState(planned.id.clone(), Box::new(state)));
+        // A sign-out that comes next is written next, and takes these rows with it; so the lock need not be held
+        // until the disk has answered, and the many taps of one person share a sync.
+        let submitted = self.store.submit(unit).await?;
+        drop(lock);
+        Ok(submitted.written().await?)
     }
 
     /// Closes a look at a user: takes its markers away, and leaves one for the next look.

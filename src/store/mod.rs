@@ -13,6 +13,7 @@ mod error;
 mod expiry;
 mod feed;
 mod guard;
+mod identity;
 mod keys;
 mod notifications;
 mod outbox;
@@ -39,10 +40,8 @@ pub use verify::Finding;
 
 use commit::{Committer, Progress, Request, State, Work};
 use engine::{Engine, Order};
-use guard::{Head, HeadFile, Space};
-
-/// The layout of keys and records that this version writes.
-const FORMAT: u32 = 1;
+use guard::{HeadFile, Space};
+use identity::Identity;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -68,17 +67,25 @@ pub struct Store {
     identity: Arc<Identity>,
 }
 
-/// What a store is known by.
-#[derive(Debug)]
-struct Identity {
-    epoch: u64,
-    secret: [u8; 32],
-}
-
 /// Answers questions; given to [`Store::ask`]. Every answer is of what is on disk at that moment.
 #[derive(Debug, Clone)]
 pub struct Reader {
     engine: Arc<Engine>,
+}
+
+/// A unit on its way to the disk.
+#[derive(Debug)]
+#[must_use = "the unit is not known to be on disk before this says so"]
+pub struct Submitted(oneshot::Receiver<Result<(), Error>>);
+
+impl Submitted {
+    /// Waits until the unit is on disk.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn written(self) -> Result<(), Error> {
+        self.0.await.map_err(|_| Error::Closed)?
+    }
 }
 
 /// Figures about a store.
@@ -122,7 +129,7 @@ impl Store {
         space: Space,
     ) -> Result<Self, Error> {
         let engine = Arc::new(engine);
-        let (head, secret) = begin(&engine, on_disk.as_ref())?;
+        let (head, secret) = identity::begin(&engine, on_disk.as_ref())?;
         let progress = Arc::new(Progress::default());
         progress.commits.store(head.commits, Ordering::Relaxed);
         let bells = Arc::new(Bells::default());
@@ -185,10 +192,23 @@ impl Store {
         self.hand_over(Work::Look, Vec::new()).await
     }
 
+    /// Hands a unit to the committer, which writes units in the order that it gets them; the answer is still to be
+    /// waited for. For units of which many of one user are under way at once: a lock that orders them may go now.
+    ///
+    /// # Errors
+    /// `Closed` where the store has stopped.
+    pub async fn submit(&self, unit: Unit) -> Result<Submitted, Error> {
+        self.send(Work::Unit(unit), Vec::new()).await
+    }
+
     async fn hand_over(&self, work: Work, hold: Vec<OwnedMutexGuard<()>>) -> Result<(), Error> {
+        self.send(work, hold).await?.written().await
+    }
+
+    async fn send(&self, work: Work, hold: Vec<OwnedMutexGuard<()>>) -> Result<Submitted, Error> {
         let (answer, answered) = oneshot::channel();
         self.committer.send(Request { work, hold, answer }).await?;
-        answered.await.map_err(|_| Error::Closed)?
+        Ok(Submitted(answered))
     }
 
     /// Answers questions, off the async workers where they may wait for a disk.
@@ -277,62 +297,6 @@ impl Store {
             tracing::error!("the committer ended badly");
         }
     }
-}
-
-/// Reads what the store is known by, or makes it; checks it against the `head` file.
-fn begin(
-    engine: &Engine,
-    on_disk: Option<&(HeadFile, &Options)>,
-) -> Result<(Head, [u8; 32]), Error> {
-    let number = |name: &str| -> Result<Option<u64>, Error> {
-        engine
-            .get(&keys::meta(name))?
-            .map(|bytes| keys::u64_at(&bytes, 0))
-            .transpose()
-    };
-    let format = number("format")?;
-    if let Some(found) = format.filter(|found| *found > u64::from(FORMAT)) {
-        return Err(Error::TooNew {
-            found: u32::try_from(found).unwrap_or(u32::MAX),
-            known: FORMAT,
-        });
-    }
-    let mut head = Head {
-        epoch: number("epoch")?.unwrap_or(0),
-        commits: number("commits")?.unwrap_or(0),
-    };
-    let noted = on_disk.map(|(file, _)| file.read()).transpose()?.flatten();
-    let missing = noted.map_or(0, |noted| noted.commits.saturating_sub(head.commits));
-    if let Some((_, options)) = on_disk
-        && missing > 0
-        && !options.accept_loss
-    {
-        return Err(Error::Lost {
-            folder: options.folder.clone(),
-            missing,
-        });
-    }
-    let secret = engine
-        .get(&keys::meta("secret"))?
-        .and_then(|bytes| bytes.try_into().ok());
-    if let (Some(secret), Some(_), 0) = (secret, format, missing) {
-        return Ok((head, secret));
-    }
-    head.epoch = head.epoch.max(noted.map_or(0, |noted| noted.epoch)) + 1;
-    head.commits = head.commits.max(noted.map_or(0, |noted| noted.commits)) + 1;
-    let secret = secret.unwrap_or_else(rand::random);
-    write_identity(engine, head, &secret)?;
-    Ok((head, secret))
-}
-
-fn write_identity(engine: &Engine, head: Head, secret: &[u8; 32]) -> Result<(), Error> {
-    let put = |name: &str, value: &[u8]| engine::Op::Put(keys::meta(name), value.to_vec());
-    engine.commit(vec![
-        put("format", &u64::from(FORMAT).to_be_bytes()),
-        put("epoch", &head.epoch.to_be_bytes()),
-        put("commits", &head.commits.to_be_bytes()),
-        put("secret", secret),
-    ])
 }
 
 impl Reader {

@@ -115,8 +115,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_owed_forgotten_by_kills_under_
         began.elapsed()
     );
     assert!(
-        acknowledged > u64::from(rounds()) * 16,
-        "hardly any load: {acknowledged}"
+        acknowledged > u64::from(rounds()),
+        "no load at all: {acknowledged}"
     );
 }
 

@@ -175,8 +175,17 @@ fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/store-v1")
 }
 
-/// What is to be seen of the fixture through the doors, whatever version reads it.
+/// What is to be seen of the fixture once it stands still: looking counts as the phone's fetch, a moment later.
 async fn seen(app: &Client, phone: &Client, cursor: &str) -> Value {
+    eventually("what is to be seen stands still", || async {
+        let first = look(app, phone, cursor).await;
+        (look(app, phone, cursor).await == first).then_some(first)
+    })
+    .await
+}
+
+/// What is to be seen of the fixture through the doors, whatever version reads it.
+async fn look(app: &Client, phone: &Client, cursor: &str) -> Value {
     let list = app.get("/v1/users/ada/notifications").await.expect(200);
     let endpoints = app.get("/v1/users/ada/endpoints").await.expect(200);
     let delta = format!("/v1/me/notifications/delta?$deltatoken={cursor}");

@@ -1,0 +1,74 @@
+//! What a store is known by: its format, its epoch, its secret; read at the start, or made.
+
+use super::{
+    Error, Options,
+    engine::{Engine, Op},
+    guard::{Head, HeadFile},
+    keys,
+};
+
+/// The layout of keys and records that this version writes.
+const FORMAT: u32 = 1;
+
+/// What a store is known by.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) epoch: u64,
+    pub(super) secret: [u8; 32],
+}
+
+/// Reads what the store is known by, or makes it; checks it against the `head` file.
+pub(super) fn begin(
+    engine: &Engine,
+    on_disk: Option<&(HeadFile, &Options)>,
+) -> Result<(Head, [u8; 32]), Error> {
+    let number = |name: &str| -> Result<Option<u64>, Error> {
+        engine
+            .get(&keys::meta(name))?
+            .map(|bytes| keys::u64_at(&bytes, 0))
+            .transpose()
+    };
+    let format = number("format")?;
+    if let Some(found) = format.filter(|found| *found > u64::from(FORMAT)) {
+        return Err(Error::TooNew {
+            found: u32::try_from(found).unwrap_or(u32::MAX),
+            known: FORMAT,
+        });
+    }
+    let mut head = Head {
+        epoch: number("epoch")?.unwrap_or(0),
+        commits: number("commits")?.unwrap_or(0),
+    };
+    let noted = on_disk.map(|(file, _)| file.read()).transpose()?.flatten();
+    let missing = noted.map_or(0, |noted| noted.commits.saturating_sub(head.commits));
+    if let Some((_, options)) = on_disk
+        && missing > 0
+        && !options.accept_loss
+    {
+        return Err(Error::Lost {
+            folder: options.folder.clone(),
+            missing,
+        });
+    }
+    let secret = engine
+        .get(&keys::meta("secret"))?
+        .and_then(|bytes| bytes.try_into().ok());
+    if let (Some(secret), Some(_), 0) = (secret, format, missing) {
+        return Ok((head, secret));
+    }
+    head.epoch = head.epoch.max(noted.map_or(0, |noted| noted.epoch)) + 1;
+    head.commits = head.commits.max(noted.map_or(0, |noted| noted.commits)) + 1;
+    let secret = secret.unwrap_or_else(rand::random);
+    write_identity(engine, head, &secret)?;
+    Ok((head, secret))
+}
+
+fn write_identity(engine: &Engine, head: Head, secret: &[u8; 32]) -> Result<(), Error> {
+    let put = |name: &str, value: &[u8]| Op::Put(keys::meta(name), value.to_vec());
+    engine.commit(vec![
+        put("format", &u64::from(FORMAT).to_be_bytes()),
+        put("epoch", &head.epoch.to_be_bytes()),
+        put("commits", &head.commits.to_be_bytes()),
+        put("secret", secret),
+    ])
+}

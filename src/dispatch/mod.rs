@@ -79,8 +79,7 @@ impl Dispatcher {
 
     /// Works until `stop`; then finishes what is under way, at most for `grace`.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
-        // What stood still for wrong settings is tried with those of this start.
-        self.claim(retry::STOPPED + PAUSE).await;
+        self.begin_anew().await;
         loop {
             let may_claim = self.jobs.len() < MAX_JOBS;
             let due = self.next_due.filter(|_| may_claim);
@@ -101,7 +100,7 @@ impl Dispatcher {
                 },
                 Some(freed) = self.freed.recv() => self.free(freed),
                 () = bells.outbox(), if may_claim => self.claim(Duration::ZERO).await,
-                () = hub.reconfigured() => self.claim(retry::STOPPED + PAUSE).await,
+                () = hub.reconfigured() => self.begin_anew().await,
                 () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
                     self.ring_timers();
                     if may_claim {
@@ -113,6 +112,16 @@ impl Dispatcher {
         let deadline = tokio::time::Instant::now() + grace;
         self.lanes.finish(deadline).await;
         self.steps.shutdown().await;
+    }
+
+    /// What stood still for wrong settings is tried with the present ones: those who wait in the outbox, and those
+    /// whom a look is under way for that began with the old ones.
+    async fn begin_anew(&mut self) {
+        let under_way: Vec<Subject> = self.jobs.keys().cloned().collect();
+        for subject in under_way {
+            self.look(&subject);
+        }
+        self.claim(retry::STOPPED + PAUSE).await;
     }
 
     /// Takes the markers that are due now, or will be within `ahead`: looking too early is no harm.

@@ -8,6 +8,8 @@ use crate::model::{EndpointId, Marker, Timestamp};
 #[derive(Debug, Default)]
 pub(super) struct Job {
     taken: Vec<Marker>,
+    /// Those that a close under way takes from the outbox: a page that was read before may still hold them.
+    closing: Vec<Marker>,
     pub(super) busy: HashSet<EndpointId>,
     /// When it is to be looked at again, where only time can tell.
     pub(super) wake: Option<Timestamp>,
@@ -16,9 +18,10 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Takes a marker in; says whether it is new.
+    /// Takes a marker in; says whether it is new. One that a close writes (tag 0) may come again under the same key.
     pub(super) fn take(&mut self, marker: Marker) -> bool {
-        let is_new = !self.taken.contains(&marker);
+        let on_its_way_out = marker.tag != 0 && self.closing.contains(&marker);
+        let is_new = !on_its_way_out && !self.taken.contains(&marker);
         if is_new {
             self.taken.push(marker);
         }
@@ -44,12 +47,14 @@ impl Job {
     /// Begins to close: gives the markers that are settled by it.
     pub(super) fn begin_close(&mut self) -> Vec<Marker> {
         self.stepping = true;
-        std::mem::take(&mut self.taken)
+        self.closing = std::mem::take(&mut self.taken);
+        self.closing.clone()
     }
 
     /// Ends a close, with the markers that it could not settle; says whether the job is done.
     pub(super) fn end_close(&mut self, unsettled: Vec<Marker>) -> bool {
         self.stepping = false;
+        self.closing.clear();
         self.taken.extend(unsettled);
         let again = std::mem::take(&mut self.again);
         self.taken.is_empty() && !again && self.busy.is_empty()

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
 use super::{Context, Error};
-use crate::hub::Hub;
+use crate::hub::{self, Hub};
 
 /// How long a body may take to arrive.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -50,9 +50,7 @@ impl FromRequest for Body {
             let hub = &Context::of(&request)?.hub;
             let bytes = read(&request, payload, hub).await?;
             if bytes.is_empty() {
-                return Err(Error::Bad(String::from(
-                    "the body is empty; send a JSON object",
-                )));
+                return Err(bad("is empty; send a JSON object"));
             }
             media_type(request.headers())?;
             let object = parse(&bytes, hub.limits().nesting)?;
@@ -116,7 +114,7 @@ async fn gather(request: &HttpRequest, mut payload: Payload, max: usize) -> Resu
     }
     let mut gathered = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Error::Bad(String::from("the body broke off")))?;
+        let chunk = chunk.map_err(|_| bad("broke off"))?;
         if gathered.len() + chunk.len() > max {
             return Err(too_large(max));
         }
@@ -170,7 +168,7 @@ fn inflate(packed: impl Read, max: usize) -> Result<Bytes, Error> {
     packed
         .take(most)
         .read_to_end(&mut inflated)
-        .map_err(|_| Error::Bad(String::from("the body is not in its Content-Encoding")))?;
+        .map_err(|_| bad("is not in its Content-Encoding"))?;
     if inflated.len() > max {
         return Err(Error::TooLarge { name: LIMIT, max });
     }
@@ -192,26 +190,28 @@ fn media_type(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
+/// What is wrong with the body as a whole.
+fn bad(message: impl Into<String>) -> Error {
+    hub::Error::invalid("body", message).into()
+}
+
 fn parse(bytes: &[u8], max_nesting: usize) -> Result<Map<String, Value>, Error> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Error::Bad(String::from("the body is not UTF-8")))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| bad("is not UTF-8"))?;
     if nested_deeper(text, max_nesting) {
-        return Err(Error::Bad(format!(
-            "the body is nested deeper than {max_nesting} levels, which server.limits.nesting allows"
+        return Err(bad(format!(
+            "is nested deeper than {max_nesting} levels, which server.limits.nesting allows"
         )));
     }
     let value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Error::Bad(format!(
-            "the body is not JSON: line {line}, column {column}"
-        ))
+        bad(format!("is not JSON: line {line}, column {column}"))
     })?;
     match value {
         Value::Object(object) => Ok(object),
-        Value::Array(_) => Err(Error::Bad(String::from(
-            "the body is an array; send one JSON object, with one call for each",
-        ))),
-        _ => Err(Error::Bad(String::from("the body is not a JSON object"))),
+        Value::Array(_) => Err(bad(
+            "is an array; send one JSON object, with one call for each",
+        )),
+        _ => Err(bad("is not a JSON object")),
     }
 }
 
@@ -269,7 +269,10 @@ mod tests {
     fn what_is_no_object_is_refused() {
         for bad in ["[]", "1", "null", "\"a\"", "{", "{\"a\":1}}", ""] {
             assert!(
-                matches!(parse(bad.as_bytes(), 64), Err(Error::Bad(_))),
+                matches!(
+                    parse(bad.as_bytes(), 64),
+                    Err(Error::Hub(hub::Error::Invalid(_)))
+                ),
                 "{bad}"
             );
         }

@@ -1,14 +1,15 @@
 //! Browsers of other origins, at the client doors alone (Fetch standard, section 3.2).
 //!
 //! A preflight carries no credential, so the origin of any app passes it. The answer itself names an origin only if
-//! it is the caller's app's.
+//! it is the caller's app's. A 401 has no caller and says nothing: like the preflight it names any app's, else a page
+//! could not tell that its token's time is over.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     body::BoxBody,
     dev::ServiceResponse,
     http::{
-        Method,
+        Method, StatusCode,
         header::{self, HeaderValue},
     },
 };
@@ -35,13 +36,7 @@ pub(super) fn preflight(request: &HttpRequest, context: &Context) -> Option<Http
         return None;
     }
     let origin = headers.get(header::ORIGIN)?;
-    let known = context
-        .hub
-        .apps()
-        .all()
-        .iter()
-        .any(|app| names(&app.origins, origin));
-    if !known {
+    if !some_app_names(context, origin) {
         let error =
             hub::Error::Forbidden("no app of this hub has this origin; add it to `origins`");
         return Some(HttpResponse::from_error(Error::from(error)));
@@ -62,7 +57,14 @@ pub(super) fn name_origin(response: &mut ServiceResponse<BoxBody>, context: &Con
     if !is_client_door(response.request().path()) {
         return;
     }
-    let origin = own_origin(response.request(), context);
+    let origin = if response.status() == StatusCode::UNAUTHORIZED {
+        let origin = response.request().headers().get(header::ORIGIN);
+        origin
+            .filter(|origin| some_app_names(context, origin))
+            .cloned()
+    } else {
+        own_origin(response.request(), context)
+    };
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
@@ -70,6 +72,11 @@ pub(super) fn name_origin(response: &mut ServiceResponse<BoxBody>, context: &Con
         let exposed = HeaderValue::from_static(EXPOSED);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
+}
+
+fn some_app_names(context: &Context, origin: &HeaderValue) -> bool {
+    let apps = context.hub.apps().all();
+    apps.iter().any(|app| names(&app.origins, origin))
 }
 
 fn own_origin(request: &HttpRequest, context: &Context) -> Option<HeaderValue> {

@@ -27,9 +27,6 @@ pub enum Error {
     /// The hub refused.
     #[error(transparent)]
     Hub(#[from] hub::Error),
-    /// The request as a whole is wrong, rather than one field of it.
-    #[error("{0}")]
-    Bad(String),
     /// There is no such path.
     #[error("there is nothing at this path")]
     NoPath,
@@ -70,7 +67,7 @@ impl Error {
     fn row(&self) -> (StatusCode, &'static str, Option<u32>) {
         use hub::Error as H;
         match self {
-            Self::Hub(H::Invalid(_)) | Self::Bad(_) | Self::Slow => {
+            Self::Hub(H::Invalid(_)) | Self::Slow => {
                 (StatusCode::BAD_REQUEST, "invalidRequest", None)
             }
             Self::Hub(H::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "unauthenticated", None),
@@ -120,6 +117,7 @@ impl Error {
         let (_, code, _) = self.row();
         let details = match self {
             Self::Hub(hub::Error::Invalid(faults)) => faults.clone(),
+            Self::Slow => vec![Fault::new("body", "did not arrive within 30 s")],
             _ => Vec::new(),
         };
         let cause = match self {

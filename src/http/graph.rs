@@ -8,7 +8,7 @@ use super::{
     body::Body,
     links, wire,
 };
-use crate::hub;
+use crate::{hub, model::Fault};
 
 const SUBSCRIPTION: &str = "X-UNS-ID";
 
@@ -57,9 +57,10 @@ impl actix_web::FromRequest for Unconditional {
             .find(|name| request.headers().contains_key(name));
         std::future::ready(match refused {
             None => Ok(Self),
-            Some(name) => Err(Error::Bad(format!(
-                "the header {name} is not accepted here"
-            ))),
+            Some(name) => {
+                let fault = Fault::new(name.to_string(), "is not accepted here");
+                Err(hub::Error::Invalid(vec![fault]).into())
+            }
         })
     }
 }

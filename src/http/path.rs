@@ -47,10 +47,8 @@ fn invalid(target: &'static str, message: String) -> Error {
 fn segment(path: &str, nth: usize) -> Result<String, Error> {
     let raw = path.split('/').nth(nth + 1).unwrap_or_default();
     decode(raw).ok_or_else(|| {
-        Error::Bad(format!(
-            "segment {} of the path does not decode to UTF-8",
-            nth + 1
-        ))
+        let message = format!("does not decode to UTF-8 in its segment {}", nth + 1);
+        invalid("path", message)
     })
 }
 

@@ -13,6 +13,17 @@ const DEFAULT_TOP: usize = 100;
 /// How many at most.
 const MAX_TOP: usize = 1000;
 
+/// The parameters that mean something; others are ignored.
+const KNOWN: [&str; 7] = [
+    "$top",
+    "$skiptoken",
+    "$deltatoken",
+    "readState",
+    "userActionState",
+    "groupName",
+    "ticket",
+];
+
 /// The decoded parameters, in the order they were sent.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
@@ -28,12 +39,26 @@ impl Query {
             Some((decode(name)?, decode(value)?))
         });
         let decoded: Option<Vec<_>> = decoded.collect();
-        decoded
-            .map(Self)
-            .ok_or_else(|| Error::Bad(String::from("the query does not decode to UTF-8")))
+        let decoded =
+            decoded.ok_or_else(|| hub::Error::invalid("query", "does not decode to UTF-8"))?;
+        Self(decoded).without_repeats()
     }
 
-    /// The first value of a parameter.
+    /// Which of two values would count is nothing to guess.
+    fn without_repeats(self) -> Result<Self, Error> {
+        let count = |name: &str| self.0.iter().filter(|(key, _)| key == name).count();
+        let repeated = KNOWN.iter().filter(|name| count(name) > 1);
+        let faults: Vec<_> = repeated
+            .map(|name| Fault::new(*name, "is given more than once"))
+            .collect();
+        if faults.is_empty() {
+            Ok(self)
+        } else {
+            Err(hub::Error::Invalid(faults).into())
+        }
+    }
+
+    /// The value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())

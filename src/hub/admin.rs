@@ -190,8 +190,13 @@ impl Hub {
         match request {
             Request::CreateKey { app, name, scope } => self.admin_key(&app, name, &scope).await,
             Request::ListKeys { app } => {
-                let app = app.as_deref().map(host).transpose()?;
-                Ok(show::list(self.keys(app).await?.iter().map(show::key)))
+                let host = app.as_deref().map(host).transpose()?;
+                let keys = self.keys(host).await?;
+                if let Some(app) = app.filter(|_| keys.is_empty()) {
+                    // One that was taken out of the config may have keys; one that has neither is a slip.
+                    self.known(&app)?;
+                }
+                Ok(show::list(keys.iter().map(show::key)))
             }
             Request::RevokeKey { id, with_tokens } => {
                 self.revoke_key(&id, with_tokens).await?;

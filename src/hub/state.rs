@@ -113,7 +113,7 @@ impl Hub {
         ids: Vec<NotificationId>,
     ) -> Result<(), Error> {
         let now = self.now();
-        self.note_receipts(subject, endpoint, ids, move |receipt| {
+        self.note_receipts(subject, endpoint, ids, move |receipt, _| {
             receipt.shown = receipt.shown.or(Some(now));
         })
         .await
@@ -130,8 +130,11 @@ impl Hub {
         ids: Vec<NotificationId>,
         at: Timestamp,
     ) -> Result<(), Error> {
-        self.note_receipts(subject, endpoint, ids, move |receipt| {
-            receipt.fetched = receipt.fetched.or(Some(at));
+        self.note_receipts(subject, endpoint, ids, move |receipt, passed| {
+            // What its mark has passed is known as fetched without a row of its own.
+            if !passed {
+                receipt.fetched = receipt.fetched.or(Some(at));
+            }
         })
         .await
     }
@@ -141,7 +144,7 @@ impl Hub {
         subject: Subject,
         endpoint: EndpointId,
         ids: Vec<NotificationId>,
-        note: impl Fn(&mut Receipt) + Clone + Send + 'static,
+        note: impl Fn(&mut Receipt, bool) + Clone + Send + 'static,
     ) -> Result<(), Error> {
         for part in ids.chunks(RECEIPTS) {
             let who = (subject.clone(), endpoint.clone());
@@ -154,12 +157,13 @@ impl Hub {
         &self,
         (subject, endpoint): (Subject, EndpointId),
         ids: Vec<NotificationId>,
-        note: impl Fn(&mut Receipt) + Send + 'static,
+        note: impl Fn(&mut Receipt, bool) + Send + 'static,
     ) -> Result<(), Error> {
         let lock = self.locks.lock(&subject).await;
         let unit = self
             .store
             .ask(move |reader| {
+                let held = reader.fetch_mark(&subject, &endpoint)?.position;
                 let mut unit = Unit::of(subject);
                 for id in ids {
                     let Some(number) = reader.number_of(&unit.subject, id)? else {
@@ -167,7 +171,7 @@ impl Hub {
                     };
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
                     let mut receipt = old;
-                    note(&mut receipt);
+                    note(&mut receipt, number <= held);
                     if receipt != old {
                         unit.push(Row::Receipt(number, endpoint.clone(), receipt));
                     }

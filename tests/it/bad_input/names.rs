@@ -22,7 +22,7 @@ async fn a_user_id_is_any_text_without_control_characters() {
     let app = hub.app();
     for broken in BROKEN {
         let answer = app.get(&format!("/v1/users/{broken}/notifications")).await;
-        assert_refused(broken, &answer, BAD, &[]);
+        assert_refused(broken, &answer, BAD, &["path"]);
     }
     let long = "x".repeat(257);
     for bad in [
@@ -172,7 +172,7 @@ async fn an_odd_id_of_a_notification_or_endpoint_is_not_there() {
             let answer = client
                 .call(method.clone(), &path.replace("{}", id), body.clone())
                 .await;
-            assert_refused(&format!("{verb} {path} {id}"), &answer, BAD, &[]);
+            assert_refused(&format!("{verb} {path} {id}"), &answer, BAD, &["path"]);
         }
     }
     unharmed(hub, before).await;
@@ -205,7 +205,7 @@ async fn an_endpoint_id_that_is_to_be_made_must_be_a_good_one() {
         let answer = ada
             .put(&format!("/v1/me/endpoints/{broken}"), good.clone())
             .await;
-        assert_refused(broken, &answer, BAD, &[]);
+        assert_refused(broken, &answer, BAD, &["path"]);
     }
     unharmed(hub, before).await;
 }
@@ -227,7 +227,7 @@ async fn an_app_that_is_not_there_has_no_web_push_key() {
     }
     for host in BROKEN {
         let answer = hub.client().get(&format!("/v1/apps/{host}/webpush")).await;
-        assert_refused(host, &answer, BAD, &[]);
+        assert_refused(host, &answer, BAD, &["path"]);
     }
     let known = hub
         .client()
@@ -302,6 +302,9 @@ async fn a_path_that_is_not_there_is_404() {
         assert_refused(path, &answer, ABSENT, &[]);
     }
     let bad = hub.app().get(&format!("{POST}?$top=%zz")).await;
-    assert_refused("a query that does not decode", &bad, BAD, &[]);
+    assert_refused("a query that does not decode", &bad, BAD, &["query"]);
+    let twice = "$top=1&readState=read&$top=2&readState=read&x=1&x=2";
+    let twice = hub.app().get(&format!("{POST}?{twice}")).await;
+    assert_refused("repeats", &twice, BAD, &["$top", "readState"]);
     unharmed(hub, before).await;
 }

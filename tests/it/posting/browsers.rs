@@ -103,7 +103,14 @@ async fn an_answer_names_the_origins_of_the_callers_own_app() {
     )
     .await;
     check(&other_ada, "/v1/me/notifications", (200, None)).await;
-    check(&hub.client(), "/v1/me/notifications", (401, None)).await;
+    // A page must be able to tell that its token's time is over.
+    let dead = hub.client().bearer("bu_dead");
+    for nobody in [&hub.client(), &dead] {
+        check(nobody, "/v1/me/notifications", (401, Some(ORIGIN))).await;
+    }
+    let stranger = dead.header("origin", "https://elsewhere.example");
+    let answer = stranger.get("/v1/me/notifications").await;
+    assert_eq!((answer.status.as_u16(), named(&answer)), (401, None));
     check(&hub.app(), POST, (200, None)).await;
     check(
         &hub.client(),

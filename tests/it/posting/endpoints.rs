@@ -59,7 +59,7 @@ async fn a_registration_comes_back_without_its_secrets_and_is_listed() {
         now.plus(90 * DAY),
         "{made}"
     );
-    assert!(!made.to_string().contains("abab"), "{made}");
+    assert!(!made.to_string().contains("abababab"), "{made}");
     hub.advance(Duration::from_secs(60));
     let again = ada.put(&path("phone"), apns("ab")).await.expect(200);
     for kept in ["userNotificationSubscriptionId", "tapId", "createdDateTime"] {

@@ -80,6 +80,15 @@ impl Query {
         })
     }
 
+    /// `$digest`: whether the last page of a delta is to say what a client holds then.
+    pub(super) fn digest(&self) -> Result<bool, Error> {
+        match self.get("$digest") {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(hub::Error::invalid("$digest", "is none of true, false").into()),
+        }
+    }
+
     /// The filters of a history; all faults at once.
     pub(super) fn filter(&self) -> Result<Filter, Error> {
         let mut faults = Vec::new();

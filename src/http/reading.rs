@@ -1,6 +1,7 @@
 //! Pages of history and of changes, as both doors answer them.
 
 use actix_web::{HttpRequest, HttpResponse};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Context, Error, links, query::Query, wire};
 use crate::{
@@ -51,7 +52,12 @@ pub(super) async fn delta(
         Some(token) => Some(context.hub.open_since(subject, token).await?),
         None => None,
     };
-    let page = context.hub.delta(subject.clone(), since, top).await?;
+    let page = if query.digest()? {
+        let subject = subject.clone();
+        context.hub.delta_with_digest(subject, since, top).await?
+    } else {
+        context.hub.delta(subject.clone(), since, top).await?
+    };
     let token = context.hub.after(subject, &page);
     let link = link(context, request, &query, (DELTA_TOKEN, &token));
     let (next, delta) = if page.more {
@@ -63,6 +69,7 @@ pub(super) async fn delta(
         value: page.items.iter().map(Into::into).collect(),
         next,
         delta,
+        digest: page.digest.map(|digest| URL_SAFE_NO_PAD.encode(digest.0)),
     });
     Ok((page, answer))
 }

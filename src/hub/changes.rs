@@ -60,7 +60,7 @@ impl Changes {
         expires: Timestamp,
     ) -> Notification {
         let now = self.now;
-        self.put_posted(draft, id, now, expires)
+        self.put_posted(draft, (id, 1), now, expires)
     }
 
     /// Posts anew in the place of `old`: same id and creation, unread again, newest in history.
@@ -81,13 +81,13 @@ impl Changes {
             .user
             .unread
             .saturating_sub(u64::from(old.read == ReadState::Unread));
-        self.put_posted(draft, old.id, old.created, expires)
+        self.put_posted(draft, (old.id, old.version + 1), old.created, expires)
     }
 
     fn put_posted(
         &mut self,
         draft: Draft,
-        id: NotificationId,
+        (id, version): (NotificationId, u64),
         created: Timestamp,
         expires: Timestamp,
     ) -> Notification {
@@ -96,6 +96,7 @@ impl Changes {
             id,
             number,
             changed_at: number,
+            version,
             draft,
             created,
             posted: self.now,
@@ -142,6 +143,7 @@ impl Changes {
         self.user.unread += u64::from(it.read == ReadState::Unread);
         self.unit.push(Row::DropChange(old.changed_at));
         it.changed_at = self.next_position();
+        it.version += 1;
         it.modified = self.now;
         self.unit.push(Row::Notification(Box::new(it.clone())));
         self.put_change(&it, ChangeKind::Changed, by);

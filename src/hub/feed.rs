@@ -1,56 +1,15 @@
-//! Reading: delta, history, one; and what is noted of it.
+//! Reading: history, one; cursors; and what is noted of a pull.
 
 use std::ops::ControlFlow;
 
 use super::{Error, Hub, changes, notify, seal::Purpose};
 use crate::{
     model::{
-        ActionState, Change, ChangeKind, EndpointId, FeedPosition, Notification, NotificationId,
-        ReadState, Removal, Subject, Timestamp,
+        ActionState, EndpointId, FeedPosition, Notification, NotificationId, ReadState, Subject,
+        Timestamp,
     },
     store::{Reader, Row, Unit},
 };
-
-/// What a delta tells of one notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// It is there, in this state.
-    Present(Box<Notification>),
-    /// It is gone, since this position.
-    Removed(NotificationId, Removal, FeedPosition),
-}
-
-impl Item {
-    /// Where its change stands in the feed: who has taken in all items up to it holds the feed up to there.
-    pub fn position(&self) -> FeedPosition {
-        match self {
-            Self::Present(it) => it.changed_at,
-            Self::Removed(_, _, position) => *position,
-        }
-    }
-}
-
-/// A page of a delta.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeltaPage {
-    /// The changes, oldest first.
-    pub items: Vec<Item>,
-    /// What a client holds that has taken the page in.
-    pub position: FeedPosition,
-    /// Whether there is more right now.
-    pub more: bool,
-    /// Whether it is part of a first delta, which tells what is there and no removals.
-    pub first: bool,
-}
-
-/// From where a delta goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// From what a client holds.
-    Cursor(FeedPosition),
-    /// From the last page of a first delta, whatever the feed has forgotten since.
-    Sync(FeedPosition),
-}
 
 /// Which notifications a history shows; all must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,22 +34,6 @@ pub struct HistoryPage {
 }
 
 impl Hub {
-    /// The changes since a position; everything that is there, where none is given.
-    ///
-    /// # Errors
-    /// `CursorTooOld` where the feed no longer reaches back to it; `Store`.
-    pub async fn delta(
-        &self,
-        subject: Subject,
-        since: Option<Since>,
-        top: usize,
-    ) -> Result<DeltaPage, Error> {
-        let now = self.now();
-        self.store
-            .ask(move |reader| delta(reader, &subject, since, (top, now)))
-            .await
-    }
-
     /// What is kept, newest posted first, from `before` back.
     ///
     /// # Errors
@@ -157,26 +100,6 @@ impl Hub {
                 Ok(position)
             })
             .await
-    }
-
-    /// Reads what a delta was asked to go on from.
-    ///
-    /// # Errors
-    /// As [`Hub::open_cursor`].
-    pub async fn open_since(&self, subject: &Subject, text: &str) -> Result<Since, Error> {
-        match self.seal.open_position(Purpose::Sync, subject, text) {
-            Some(position) => Ok(Since::Sync(position)),
-            None => self.open_cursor(subject, text).await.map(Since::Cursor),
-        }
-    }
-
-    /// Writes what the delta after this page goes on from.
-    pub fn after(&self, subject: &Subject, page: &DeltaPage) -> String {
-        if page.first && page.more {
-            self.seal.position(Purpose::Sync, subject, page.position)
-        } else {
-            self.cursor(subject, page.position)
-        }
     }
 
     /// Writes a page token for a position in history.
@@ -262,78 +185,6 @@ impl Hub {
         }
         Ok(())
     }
-}
-
-fn delta(
-    reader: &Reader,
-    subject: &Subject,
-    since: Option<Since>,
-    (top, now): (usize, Timestamp),
-) -> Result<DeltaPage, Error> {
-    // The head first: what is committed while the page is read comes with the next one.
-    let user = reader.user(subject)?;
-    let (position, first) = match since {
-        None => (FeedPosition::START, true),
-        Some(Since::Sync(position)) => (position, true),
-        Some(Since::Cursor(position)) => (position, false),
-    };
-    if position > user.head || (!first && position < user.floor) {
-        return Err(Error::CursorTooOld);
-    }
-    let mut page = DeltaPage {
-        items: Vec::new(),
-        position,
-        more: false,
-        first,
-    };
-    loop {
-        let wanted = top - page.items.len();
-        let changes = reader.changes(subject, page.position, wanted + 1)?;
-        let exhausted = changes.len() <= wanted;
-        for change in changes {
-            if change.position > user.head {
-                page.position = user.head;
-                return Ok(page);
-            }
-            if page.items.len() == top {
-                page.more = true;
-                return Ok(page);
-            }
-            page.position = change.position;
-            let item = item(reader, subject, &change, now)?;
-            page.items
-                .extend(item.filter(|item| !first || matches!(item, Item::Present(_))));
-        }
-        if exhausted {
-            page.position = user.head;
-            return Ok(page);
-        }
-    }
-}
-
-/// What a change is to a client now. Nothing, where it was superseded while we looked: its successor comes later.
-pub(super) fn item(
-    reader: &Reader,
-    subject: &Subject,
-    change: &Change,
-    now: Timestamp,
-) -> Result<Option<Item>, Error> {
-    if let ChangeKind::Removed(removal) = change.kind {
-        return Ok(Some(Item::Removed(
-            change.notification,
-            removal,
-            change.position,
-        )));
-    }
-    let it = reader.notification(subject, change.number)?;
-    Ok(it.filter(|it| it.changed_at == change.position).map(|it| {
-        if it.is_live(now) {
-            Item::Present(Box::new(it))
-        } else {
-            let removal = it.removed.unwrap_or(Removal::Expired);
-            Item::Removed(it.id, removal, change.position)
-        }
-    }))
 }
 
 fn history(

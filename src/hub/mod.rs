@@ -6,6 +6,7 @@ pub mod admin;
 mod changes;
 mod configured;
 mod deliveries;
+mod delta;
 pub mod due;
 mod endpoints;
 mod error;
@@ -26,10 +27,11 @@ use tokio::sync::OwnedMutexGuard;
 
 pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, UserCaller};
 pub use deliveries::{DueTap, Look};
+pub use delta::{DeltaPage, Digest, Item, Since};
 pub use endpoints::{Registered, Registration};
 pub use error::Error;
 pub use expiry::Swept;
-pub use feed::{DeltaPage, Filter, HistoryPage, Item, Since};
+pub use feed::{Filter, HistoryPage};
 pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, OnceKey, Posted};
 pub use state::Selection;
 pub use streams::{Listener, Ticket};
@@ -193,5 +195,7 @@ impl Inner {
     }
 }
 
+#[cfg(test)]
+mod delta_tests;
 #[cfg(test)]
 mod tests;

@@ -46,9 +46,7 @@ impl Seal {
 
     /// Writes a position of a user's feed so that only this hub, in this epoch, reads it back for this user.
     pub(super) fn position(&self, purpose: Purpose, subject: &Subject, at: FeedPosition) -> String {
-        let mut bytes = at.0.to_be_bytes().to_vec();
-        bytes.extend(self.mac(purpose, subject, at));
-        URL_SAFE_NO_PAD.encode(bytes)
+        self.positions(purpose, subject, [at])
     }
 
     /// Reads such a position; nothing, where it was not handed out for this.
@@ -58,14 +56,42 @@ impl Seal {
         subject: &Subject,
         text: &str,
     ) -> Option<FeedPosition> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (number, mac) = bytes.split_first_chunk::<8>()?;
-        let at = FeedPosition(u64::from_be_bytes(*number));
-        constant_time::verify_slices_are_equal(&self.mac(purpose, subject, at), mac).ok()?;
+        let [at] = self.open_positions(purpose, subject, text)?;
         Some(at)
     }
 
-    fn mac(&self, purpose: Purpose, subject: &Subject, at: FeedPosition) -> Vec<u8> {
+    /// The same of several.
+    pub(super) fn positions<const N: usize>(
+        &self,
+        purpose: Purpose,
+        subject: &Subject,
+        at: [FeedPosition; N],
+    ) -> String {
+        let mut bytes: Vec<u8> = at.iter().flat_map(|at| at.0.to_be_bytes()).collect();
+        bytes.extend(self.mac(purpose, subject, &at));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The same of several.
+    pub(super) fn open_positions<const N: usize>(
+        &self,
+        purpose: Purpose,
+        subject: &Subject,
+        text: &str,
+    ) -> Option<[FeedPosition; N]> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let mut mac = bytes.as_slice();
+        let mut found = [FeedPosition::START; N];
+        for at in &mut found {
+            let (number, rest) = mac.split_first_chunk::<8>()?;
+            *at = FeedPosition(u64::from_be_bytes(*number));
+            mac = rest;
+        }
+        constant_time::verify_slices_are_equal(&self.mac(purpose, subject, &found), mac).ok()?;
+        Some(found)
+    }
+
+    fn mac(&self, purpose: Purpose, subject: &Subject, at: &[FeedPosition]) -> Vec<u8> {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(purpose.label());
         context.update(&self.epoch.to_be_bytes());
@@ -73,7 +99,9 @@ impl Seal {
         context.update(&[0]);
         context.update(subject.user.as_str().as_bytes());
         context.update(&[0]);
-        context.update(&at.0.to_be_bytes());
+        for at in at {
+            context.update(&at.0.to_be_bytes());
+        }
         context.sign().as_ref()[..MAC_BYTES].to_vec()
     }
 

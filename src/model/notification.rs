@@ -169,6 +169,8 @@ pub struct Notification {
     pub number: FeedPosition,
     /// Where in the feed its latest change stands.
     pub changed_at: FeedPosition,
+    /// Which state of it this is: 1 as first posted, raised by every change.
+    pub version: u64,
     /// What was posted; emptied of its content once removed.
     pub draft: Draft,
     /// When it was first posted.

@@ -79,6 +79,11 @@ pub(super) fn users_of(app: &AppHost) -> Vec<u8> {
     join(b'u', &[&app_hash(app)])
 }
 
+/// All notifications of a user.
+pub(super) fn notifications(user: &UserKey) -> Vec<u8> {
+    join(b'n', &[user])
+}
+
 pub(super) fn notification(user: &UserKey, number: FeedPosition) -> Vec<u8> {
     join(b'n', &[user, &number.0.to_be_bytes()])
 }

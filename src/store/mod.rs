@@ -35,6 +35,7 @@ pub use bells::{Bells, FeedBell};
 pub use error::Error;
 pub use expiry::Expired;
 pub use outbox::Depth;
+pub use records::Standing;
 pub use unit::{AppRow, Expiring, Row, Unit};
 pub use verify::Finding;
 

@@ -6,7 +6,7 @@ use super::{
     Error, Reader,
     engine::Order,
     keys,
-    records::{self, Record, StoredPlace},
+    records::{self, Record, Standing, StoredPlace},
 };
 use crate::model::{
     EndpointId, FeedPosition, Notification, NotificationId, Receipt, Subject, User,
@@ -127,6 +127,22 @@ impl Reader {
         )
     }
 
+    /// Walks the rows of all the user's notifications, oldest posted first, without their content.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn standings(
+        &self,
+        subject: &Subject,
+        visit: &mut dyn FnMut(Standing),
+    ) -> Result<(), Error> {
+        let prefix = keys::notifications(&keys::user_key(subject));
+        self.scan_prefix(&prefix, Order::Ascending, &mut |_, value| {
+            visit(records::decode_row(value)?.standing());
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
     fn walk(
         &self,
         subject: &Subject,
@@ -187,7 +203,7 @@ impl Reader {
         let mut row = row;
         loop {
             let mut stored = records::decode_row(&row)?;
-            let place = std::mem::replace(&mut stored.content, StoredPlace::Parts(0));
+            let place = std::mem::replace(&mut stored.state.content, StoredPlace::Parts(0));
             let content = match place {
                 StoredPlace::Inline(content) => Some(content),
                 StoredPlace::Parts(count) => self.parts(user, number, count)?,

@@ -37,6 +37,7 @@ fn notification(number: u64, raw: String) -> Notification {
         id: NotificationId::from_bytes(Uuid::now_v7().into_bytes()),
         number: FeedPosition(number),
         changed_at: FeedPosition(number),
+        version: 1,
         draft: Draft {
             app_id: None,
             group: None,
@@ -328,10 +329,11 @@ proptest! {
 
     #[test]
     fn notifications_come_back_as_they_were(
-        draft in drafts(), number in 1u64..u64::MAX, removed in any::<bool>(), read in any::<bool>(),
+        draft in drafts(), number in 1u64..u64::MAX, version in 1u64..u64::MAX, removed in any::<bool>(), read in any::<bool>(),
     ) {
         let mut it = notification(number, String::new());
         it.draft = draft;
+        it.version = version;
         it.read = if read { ReadState::Read } else { ReadState::Unread };
         it.action = ActionState::Snoozed;
         it.removed = removed.then_some(Removal::Deleted);

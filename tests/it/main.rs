@@ -16,6 +16,7 @@ mod bad_input;
 mod cli;
 mod converge;
 mod crash;
+mod digest;
 mod durability;
 mod fallback;
 mod faults;

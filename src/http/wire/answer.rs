@@ -133,6 +133,7 @@ pub(in super::super) struct Notification<'a> {
     read_state: &'static str,
     user_action_state: &'static str,
     status: &'static str,
+    version: u64,
 }
 
 impl<'a> From<&'a Stored> for Notification<'a> {
@@ -159,6 +160,7 @@ impl<'a> From<&'a Stored> for Notification<'a> {
             user_action_state: it.action.as_str(),
             // What is not active is shown nowhere.
             status: "active",
+            version: it.version,
         }
     }
 }
@@ -221,6 +223,9 @@ pub(in super::super) struct Delta<'a> {
     /// Where to ask again later.
     #[serde(rename = "@odata.deltaLink", skip_serializing_if = "Option::is_none")]
     pub(in super::super) delta: Option<String>,
+    /// What a client must hold that has taken in all up to here, where it asked: base64url without padding.
+    #[serde(rename = "@beckon.digest", skip_serializing_if = "Option::is_none")]
+    pub(in super::super) digest: Option<String>,
 }
 
 /// One change.

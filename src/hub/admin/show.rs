@@ -85,6 +85,7 @@ pub(super) fn notification(it: &Notification) -> Value {
         ("readState", json!(it.read.as_str())),
         ("userActionState", json!(it.action.as_str())),
         ("status", json!("active")),
+        ("version", json!(it.version)),
     ])
 }
 

@@ -75,7 +75,7 @@ async fn a_post_shows_up_at_its_user() {
     let expected = json!({ "id": posted["id"], "priority": "High", "payload": { "visualContent": { "title": "Hello" } },
         "targetPolicy": { "platformTypes": ["iOS"] }, "createdDateTime": "2023-11-14T22:13:20.000Z",
         "lastModifiedDateTime": "2023-11-14T22:13:20.000Z", "expirationDateTime": "2023-11-14T22:14:20.000Z",
-        "readState": "unread", "userActionState": "noInteraction", "status": "active" });
+        "readState": "unread", "userActionState": "noInteraction", "status": "active", "version": 1 });
     assert_eq!(posted, expected);
 
     let shown = ask(

@@ -48,6 +48,7 @@ pub(crate) fn notification(number: u64, visual: bool, priority: Priority) -> Not
         id: id(number),
         number: FeedPosition(number),
         changed_at: FeedPosition(number),
+        version: 1,
         draft: Draft {
             app_id: None,
             group: None,

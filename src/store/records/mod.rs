@@ -9,6 +9,7 @@ mod tap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(super) use endpoint::{decode_owners, encode_owners};
+pub use notification::Standing;
 pub(super) use notification::{
     PART_BYTES, StoredPlace, decode_notification, decode_row, encode_content, encode_notification,
     part_count,

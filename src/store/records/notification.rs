@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::{
     ActionState, Draft, Fallback, FeedPosition, Notification, NotificationId, Priority, ReadState,
-    Ttl, VisualContent,
+    Timestamp, Ttl, VisualContent,
 };
 
 /// Texts of a notification, apart from its state: `raw`, visual title and body, fallback title and body.
@@ -28,8 +28,9 @@ pub(in crate::store) enum StoredPlace {
     Parts(u16),
 }
 
+/// The form of version 1, which knew no versions of a notification; later ones put them before it.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredNotification {
+pub(in crate::store) struct StoredState {
     id: [u8; 16],
     number: u64,
     changed_at: u64,
@@ -49,6 +50,43 @@ pub(in crate::store) struct StoredNotification {
     removed: Option<u8>,
     pub(in crate::store) content: StoredPlace,
 }
+
+/// The form of version 2.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredNotification {
+    version: u64,
+    pub(in crate::store) state: StoredState,
+}
+
+/// What a row says without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Which notification.
+    pub id: NotificationId,
+    /// Which state of it.
+    pub version: u64,
+    /// Where in the feed its latest change stands.
+    pub changed_at: FeedPosition,
+    /// When it leaves the store.
+    pub expires: Timestamp,
+    /// Whether it was deleted before its time.
+    pub removed: bool,
+}
+
+impl StoredNotification {
+    pub(in crate::store) fn standing(&self) -> Standing {
+        Standing {
+            id: NotificationId::from_bytes(self.state.id),
+            version: self.version,
+            changed_at: FeedPosition(self.state.changed_at),
+            expires: time(self.state.expires),
+            removed: self.state.removed.is_some(),
+        }
+    }
+}
+
+/// The version of a row that is written now.
+const VERSION: u8 = 2;
 
 /// How many bytes of content may stand in the notification's own row, and in one part. No value may exceed 4 KiB,
 /// and the rest of the row takes up to 1 KiB.
@@ -94,7 +132,7 @@ pub(in crate::store) fn encode_notification(it: &Notification) -> Result<Vec<u8>
         parts => StoredPlace::Parts(parts),
     };
     let draft = &it.draft;
-    let stored = StoredNotification {
+    let state = StoredState {
         id: it.id.to_bytes(),
         number: it.number.0,
         changed_at: it.changed_at.0,
@@ -123,16 +161,27 @@ pub(in crate::store) fn encode_notification(it: &Notification) -> Result<Vec<u8>
         removed: it.removed.map(removal_code),
         content: place,
     };
-    codec::encode(1, &stored)
+    let stored = StoredNotification {
+        version: it.version,
+        state,
+    };
+    codec::encode(VERSION, &stored)
 }
 
 pub(in crate::store) fn decode_row(bytes: &[u8]) -> Result<StoredNotification, Error> {
-    codec::decode(1, bytes)
+    if bytes.first() == Some(&1) {
+        let state = codec::decode(1, bytes)?;
+        return Ok(StoredNotification { version: 1, state });
+    }
+    codec::decode(VERSION, bytes)
 }
 
 /// Puts a notification together from its row and its content.
 pub(in crate::store) fn decode_notification(
-    stored: StoredNotification,
+    StoredNotification {
+        version,
+        state: stored,
+    }: StoredNotification,
     content: &[u8],
 ) -> Result<Notification, Error> {
     let content: StoredContent = codec::decode(1, content)?;
@@ -161,6 +210,7 @@ pub(in crate::store) fn decode_notification(
         id: NotificationId::from_bytes(stored.id),
         number: FeedPosition(stored.number),
         changed_at: FeedPosition(stored.changed_at),
+        version,
         draft,
         created: time(stored.created),
         posted: time(stored.posted),

@@ -14,10 +14,11 @@ const DEFAULT_TOP: usize = 100;
 const MAX_TOP: usize = 1000;
 
 /// The parameters that mean something; others are ignored.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 8] = [
     "$top",
     "$skiptoken",
     "$deltatoken",
+    "$digest",
     "readState",
     "userActionState",
     "groupName",

@@ -166,9 +166,9 @@ impl Metrics {
         self.0.request_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts a notification that was posted or replaced.
-    pub fn created(&self) {
-        self.0.created.inc();
+    /// Counts notifications that were posted or replaced.
+    pub fn created(&self, count: u64) {
+        self.0.created.inc_by(count);
     }
 
     /// Counts the answer to a push.
@@ -222,7 +222,7 @@ mod tests {
             status: 200,
         };
         metrics.request(labels, Duration::from_millis(1));
-        metrics.created();
+        metrics.created(1);
         metrics.push(
             PushLabels {
                 service: "apns",

@@ -70,6 +70,7 @@ struct Background {
     recorder: Task,
     dispatcher: Task,
     sweep: Task,
+    broadcasts: Task,
     admin: Task,
 }
 
@@ -141,14 +142,16 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
 
     let (fetches, recorder) = http::fetches(hub.clone());
     let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), vapid.clone());
-    let (swept, operated) = (hub.clone(), hub.clone());
     let socket = http::admin::bind(&config.store.path)?;
     let background = Background {
         recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
-        sweep: Task::start("sweep", |stop| task::sweep(swept, stop)),
+        sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
+        broadcasts: Task::start("broadcasts", |stop| {
+            task::broadcasts(hub.clone(), metrics.clone(), stop)
+        }),
         admin: Task::start("admin door", |stop| {
-            http::admin::serve(operated, socket, stop)
+            http::admin::serve(hub.clone(), socket, stop)
         }),
     };
 
@@ -252,6 +255,7 @@ impl Running {
             background.admin.stop(PART_GRACE),
             background.dispatcher.stop(PART_GRACE * 2),
             background.sweep.stop(PART_GRACE),
+            background.broadcasts.stop(PART_GRACE),
         );
         // The last answers report fetches, so the recorder outlives the doors.
         background.recorder.stop(PART_GRACE).await;

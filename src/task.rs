@@ -5,10 +5,17 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{hub::Hub, model::Timestamp};
+use crate::{
+    hub::{Hub, Step, Turns},
+    metrics::Metrics,
+    model::Timestamp,
+};
 
 /// How long the sweep rests at most: `@removed` for what expired comes within 5 s.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// How long broadcasts rest where the store refuses: it is full, or in trouble.
+const BROADCAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A background task of the hub.
 #[derive(Debug)]
@@ -62,6 +69,35 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = hub.clock().sleep_until(next) => {}
+        }
+    }
+}
+
+/// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood.
+pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
+    let mut turns = Turns::default();
+    while !stop.is_cancelled() {
+        let began = tokio::time::Instant::now();
+        let rest = match hub.step_broadcasts(&mut turns).await {
+            Ok(Step::Worked { stored }) => {
+                metrics.created(stored);
+                // As long as it worked: broadcasts take no more than half of the committer.
+                began.elapsed().min(BROADCAST_PAUSE)
+            }
+            Ok(Step::Idle) => {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = hub.broadcast_posted() => continue,
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a broadcast cannot go on; trying again in a moment");
+                BROADCAST_PAUSE
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct Limits {
     pub batch_ids: usize,
     /// Users in one post to an audience; 10 000.
     pub audience: usize,
+    /// Posts to an audience that run at once for one app; 10.
+    pub broadcasts_per_app: usize,
     /// Bytes of `payload.rawContent`; 32 KiB.
     pub raw_content: usize,
     /// Bytes of a visual content's `title`; 256.
@@ -114,6 +116,7 @@ impl Default for Limits {
             notifications_per_user: 10_000,
             batch_ids: 1000,
             audience: 10_000,
+            broadcasts_per_app: 10,
             raw_content: 32 * KIB,
             title: 256,
             visual_body: 4 * KIB,

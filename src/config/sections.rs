@@ -85,6 +85,11 @@ fn limits(reader: &mut Reader<'_>, raw: raw::Limits) -> Limits {
         (&mut to.batch_ids, "server.limits.batch_ids", raw.batch_ids),
         (&mut to.audience, "server.limits.audience", raw.audience),
         (
+            &mut to.broadcasts_per_app,
+            "server.limits.broadcasts_per_app",
+            raw.broadcasts_per_app,
+        ),
+        (
             &mut to.connections,
             "server.limits.connections",
             raw.connections,
@@ -93,14 +98,14 @@ fn limits(reader: &mut Reader<'_>, raw: raw::Limits) -> Limits {
     for (target, key, leaf) in numbers {
         reader.set(target, key, leaf, count(1..=1_000_000));
     }
-    // Reading JSON recurses: much deeper, and a body could end the process for want of stack.
-    reader.set(
-        &mut to.nesting,
-        "server.limits.nesting",
-        raw.nesting,
-        count(1..=128),
-    );
+    nesting(reader, &mut to.nesting, raw.nesting);
     limits
+}
+
+/// Reading JSON recurses: much deeper, and a body could end the process for want of stack.
+fn nesting(reader: &mut Reader<'_>, target: &mut usize, leaf: Leaf) {
+    let key = "server.limits.nesting";
+    reader.set(target, key, leaf, count(1..=128));
 }
 
 /// How long a text may be allowed to be. What a notification holds must fit the store's rows, all texts together.

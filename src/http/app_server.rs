@@ -73,7 +73,7 @@ pub(super) async fn post(
     let draft = wire::draft(&body.object, &rules)?;
     let posted = hub.create(subject, draft, once).await?;
     if posted.stored {
-        context.metrics.created();
+        context.metrics.created(1);
     }
     Ok(posted)
 }

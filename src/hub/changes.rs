@@ -5,14 +5,25 @@ use std::{collections::HashSet, time::Duration};
 
 use crate::{
     model::{
-        Change, ChangeKind, Draft, EndpointId, FeedPosition, Marker, Notification, NotificationId,
-        ReadState, Removal, StateChange, Subject, Timestamp, User,
+        BroadcastId, Change, ChangeKind, Draft, EndpointId, FeedPosition, Marker, Notification,
+        NotificationId, ReadState, Removal, StateChange, Subject, Timestamp, User,
     },
     store::{Expiring, Row, Unit},
 };
 
 /// How long a feed remembers a removal. A client that comes back later starts over.
 pub(super) const REMOVALS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is posted to a person.
+#[derive(Debug, Clone)]
+pub(super) struct Posting {
+    /// What the app sent.
+    pub(super) draft: Draft,
+    /// When it leaves the store.
+    pub(super) expires: Timestamp,
+    /// The broadcast that it comes by, whose content it shares.
+    pub(super) broadcast: Option<BroadcastId>,
+}
 
 /// The plan of an operation on one user.
 #[derive(Debug)]
@@ -53,23 +64,13 @@ impl Changes {
     }
 
     /// Posts a new notification.
-    pub(super) fn post(
-        &mut self,
-        draft: Draft,
-        id: NotificationId,
-        expires: Timestamp,
-    ) -> Notification {
+    pub(super) fn post(&mut self, posting: Posting, id: NotificationId) -> Notification {
         let now = self.now;
-        self.put_posted(draft, (id, 1), now, expires)
+        self.put_posted(posting, (id, 1), now)
     }
 
     /// Posts anew in the place of `old`: same id and creation, unread again, newest in history.
-    pub(super) fn replace(
-        &mut self,
-        old: &Notification,
-        draft: Draft,
-        expires: Timestamp,
-    ) -> Notification {
+    pub(super) fn replace(&mut self, old: &Notification, posting: Posting) -> Notification {
         self.unit.push(Row::DropChange(old.changed_at));
         self.unit.push(Row::DropExpiry(
             old.expires,
@@ -81,23 +82,23 @@ impl Changes {
             .user
             .unread
             .saturating_sub(u64::from(old.read == ReadState::Unread));
-        self.put_posted(draft, (old.id, old.version + 1), old.created, expires)
+        self.put_posted(posting, (old.id, old.version + 1), old.created)
     }
 
     fn put_posted(
         &mut self,
-        draft: Draft,
+        posting: Posting,
         (id, version): (NotificationId, u64),
         created: Timestamp,
-        expires: Timestamp,
     ) -> Notification {
+        let expires = posting.expires;
         let number = self.next_position();
         let it = Notification {
             id,
             number,
             changed_at: number,
             version,
-            draft,
+            draft: posting.draft,
             created,
             posted: self.now,
             modified: self.now,
@@ -105,6 +106,7 @@ impl Changes {
             read: ReadState::default(),
             action: crate::model::ActionState::default(),
             removed: None,
+            broadcast: posting.broadcast,
         };
         self.unit.push(Row::Notification(Box::new(it.clone())));
         self.unit.push(Row::Content(Box::new(it.clone())));
@@ -158,6 +160,7 @@ impl Changes {
         stub.draft.raw = None;
         stub.draft.visual = None;
         stub.draft.fallback = None;
+        stub.broadcast = None;
         self.take_away(old, removal, by);
         stub.changed_at = self.user.head;
         stub.modified = self.now;

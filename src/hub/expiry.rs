@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use super::{Error, Hub, changes::Changes, endpoints, notify};
 use crate::{
     model::{FeedPosition, Subject, Timestamp},
-    store::{Expired, Expiring, Reader, Row, Unit},
+    store::{AppExpired, Expired, Expiring, Reader, Row, Unit},
 };
 
 /// How many things one step looks at, and how many rows one unit may grow to.
@@ -30,18 +30,18 @@ pub struct Swept {
 }
 
 impl Hub {
-    /// Ends some of what is over: notifications, memories of removals, endpoints, tokens, used keys.
+    /// Ends some of what is over: notifications, memories of removals, endpoints, tokens, used keys, broadcasts.
     ///
     /// # Errors
     /// `Store`; what was ended before stays ended.
     pub async fn sweep(&self) -> Result<Swept, Error> {
         let now = self.now();
-        let (expired, next) = self
+        let over = self
             .store
             .ask(move |reader| Ok::<_, Error>(reader.expired(now, STEP)?))
             .await?;
         let mut by_user: BTreeMap<Subject, Vec<Expired>> = BTreeMap::new();
-        for it in expired {
+        for it in over.of_users {
             by_user.entry(it.subject.clone()).or_default().push(it);
         }
         let ended = AtomicUsize::new(0);
@@ -58,10 +58,25 @@ impl Hub {
                 }
             })
             .await;
+        for it in over.of_apps {
+            match self.sweep_app(it).await {
+                Ok(()) => {
+                    ended.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => tracing::error!(%error, "what is over for an app cannot be ended"),
+            }
+        }
         Ok(Swept {
             ended: ended.into_inner(),
-            next,
+            next: over.next,
         })
+    }
+
+    async fn sweep_app(&self, expired: AppExpired) -> Result<(), Error> {
+        match expired {
+            AppExpired::Broadcast(id) => self.end_broadcast(id).await,
+            AppExpired::Once(at, app, key) => self.forget_app_once(at, app, key).await,
+        }
     }
 
     async fn sweep_user(

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod admin;
+mod broadcasts;
 mod changes;
 mod configured;
 mod deliveries;
@@ -15,6 +16,7 @@ mod feed;
 mod levels;
 mod locks;
 mod notify;
+mod once;
 mod promise;
 mod report;
 mod seal;
@@ -23,16 +25,18 @@ mod streams;
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, UserCaller};
+pub use broadcasts::{Accepted, Step, Turns};
 pub use deliveries::{DueTap, Look};
 pub use delta::{DeltaPage, Digest, Item, Since};
 pub use endpoints::{Registered, Registration};
 pub use error::Error;
 pub use expiry::Swept;
 pub use feed::{Filter, HistoryPage};
-pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, OnceKey, Posted};
+pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, Posted};
+pub use once::OnceKey;
 pub use state::Selection;
 pub use streams::{Listener, Ticket};
 
@@ -64,7 +68,9 @@ pub struct Inner {
     seal: Seal,
     locks: Locks<Subject>,
     channels: Locks<AppHost>,
-    running: notify::Running,
+    broadcasts: Locks<AppHost>,
+    broadcast_bell: Notify,
+    running: once::Running,
     streams: streams::Streams,
 }
 
@@ -95,7 +101,9 @@ impl Hub {
             seal,
             locks: Locks::default(),
             channels: Locks::default(),
-            running: notify::Running::default(),
+            broadcasts: Locks::default(),
+            broadcast_bell: Notify::new(),
+            running: once::Running::default(),
             streams: streams::Streams::default(),
         }))
     }

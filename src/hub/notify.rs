@@ -1,18 +1,18 @@
 //! Posting: create, replace, retract; once for an `Idempotency-Key`.
 
-use std::{
-    collections::HashSet,
-    ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{ops::ControlFlow, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Error, Hub, changes::Changes, expiry};
+use super::{
+    Error, Hub,
+    changes::{Changes, Posting},
+    expiry,
+    once::{self, ONCE_KEPT, OnceKey},
+};
 use crate::{
     model::{
-        ActionState, AppHost, Draft, Notification, NotificationId, Once, ReadState, Removal,
+        ActionState, Draft, Notification, NotificationId, Once, OnceAnswer, ReadState, Removal,
         Subject, Timestamp,
     },
     store::{Expiring, Reader, Row, Unit},
@@ -22,17 +22,6 @@ use crate::{
 pub const DEFAULT_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long it may be kept at most.
 pub const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long an `Idempotency-Key` is remembered.
-const ONCE_KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// The hashes of an `Idempotency-Key` and of the request that it came with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnceKey {
-    /// SHA-256 of the key.
-    pub key: [u8; 32],
-    /// SHA-256 of method, path and body.
-    pub request: [u8; 32],
-}
 
 /// What posting came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,9 +96,11 @@ impl Hub {
 
 /// What a plan needs to know beside the store.
 #[derive(Debug, Clone, Copy)]
-struct Rules {
-    now: Timestamp,
-    max: usize,
+pub(super) struct Rules {
+    /// The present moment.
+    pub(super) now: Timestamp,
+    /// How many notifications a person may have.
+    pub(super) max: usize,
 }
 
 fn plan(
@@ -123,7 +114,31 @@ fn plan(
     if let Some(posted) = answered_before(reader, &subject, once, rules.now)? {
         return Ok((changes.into_nothing(), posted));
     }
-    let known = match &draft.app_id {
+    let expires = draft
+        .expires
+        .unwrap_or_else(|| rules.now.plus(DEFAULT_EXPIRY));
+    let posting = Posting {
+        draft,
+        expires,
+        broadcast: None,
+    };
+    let posted = place(reader, &mut changes, posting, rules)?;
+    if !posted.stored && once.is_none() {
+        return Ok((changes.into_nothing(), posted));
+    }
+    remember(&mut changes, once, &posted, rules.now);
+    Ok((changes.into_unit(), posted))
+}
+
+/// Posts to a person what is new to them, and replaces what is known by the same name.
+pub(super) fn place(
+    reader: &Reader,
+    changes: &mut Changes,
+    posting: Posting,
+    rules: Rules,
+) -> Result<Posted, Error> {
+    let subject = changes.user().subject.clone();
+    let known = match &posting.draft.app_id {
         Some(app_id) => named(reader, &subject, app_id)?,
         None => None,
     };
@@ -131,40 +146,29 @@ fn plan(
         // Over, and not swept yet: it ends here, or its end would take the name from its successor.
         Some(over) if !over.is_live(rules.now) => {
             let (at, number) = (over.expires, over.number);
-            expiry::end_notification(reader, &mut changes, number, (at, rules.max))?;
+            expiry::end_notification(reader, changes, number, (at, rules.max))?;
             None
         }
         other => other,
     };
-    let expires = draft
-        .expires
-        .unwrap_or_else(|| rules.now.plus(DEFAULT_EXPIRY));
-    let posted = match known {
-        Some(known) if known.draft == draft => {
-            let posted = Posted::of(known, false, false);
-            if once.is_none() {
-                return Ok((changes.into_nothing(), posted));
-            }
-            posted
-        }
+    Ok(match known {
+        Some(known) if known.draft == posting.draft => Posted::of(known, false, false),
         Some(old) => {
             for (endpoint, _) in reader.receipts(&subject, old.number)? {
                 changes.also(Row::DropReceipt(old.number, endpoint));
             }
-            let notification = changes.replace(&old, draft, expires);
+            let notification = changes.replace(&old, posting);
             changes.look(rules.now);
             Posted::of(notification, false, true)
         }
         None => {
-            make_room(reader, &mut changes, rules)?;
+            make_room(reader, changes, rules)?;
             let id = NotificationId::from_bytes(Uuid::now_v7().into_bytes());
-            let notification = changes.post(draft, id, expires);
+            let notification = changes.post(posting, id);
             changes.look(rules.now);
             Posted::of(notification, true, true)
         }
-    };
-    remember(&mut changes, once, &posted, rules.now);
-    Ok((changes.into_unit(), posted))
+    })
 }
 
 /// The notification that the app calls `app_id`.
@@ -250,23 +254,26 @@ fn answered_before(
     let Some(once) = once else {
         return Ok(None);
     };
-    let Some(known) = reader.once(&subject.app, &once.key)? else {
+    let Some(known) = once::used_before(reader, &subject.app, once)? else {
         return Ok(None);
     };
-    if known.request != once.request || known.subject != *subject {
-        return Err(Error::Conflict(
-            "this Idempotency-Key was used for another request; use a new key for each request",
-        ));
-    }
-    let number = reader.number_of(subject, known.notification)?;
+    let (created, id) = match known.answer {
+        OnceAnswer::Posted {
+            subject: of,
+            created,
+            notification,
+        } if of == *subject => (created, notification),
+        _ => return Err(once::OTHER_REQUEST),
+    };
+    let number = reader.number_of(subject, id)?;
     let notification = match number {
         Some(number) => reader.notification(subject, number)?,
         None => None,
     };
     Ok(Some(Posted {
-        id: known.notification,
+        id,
         notification: notification.filter(|it| it.is_live(now)),
-        created: known.created,
+        created,
         stored: false,
     }))
 }
@@ -285,55 +292,11 @@ fn remember(changes: &mut Changes, once: Option<OnceKey>, posted: &Posted, now: 
         app: subject.app.clone(),
         key: once.key,
         request: once.request,
-        subject,
-        created: posted.created,
-        notification: posted.id,
+        answer: OnceAnswer::Posted {
+            subject,
+            created: posted.created,
+            notification: posted.id,
+        },
         expires,
     }));
-}
-
-/// The `Idempotency-Key`s whose first request is still running.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Running(Arc<Mutex<HashSet<Entry>>>);
-
-/// An app, and the hash of the key that it used.
-type Entry = (AppHost, [u8; 32]);
-
-/// Ends the entry of its request when dropped.
-#[derive(Debug)]
-struct RunningGuard {
-    running: Running,
-    entry: Entry,
-}
-
-impl Running {
-    fn begin(&self, app: &AppHost, once: OnceKey) -> Result<RunningGuard, Error> {
-        let entry = (app.clone(), once.key);
-        if self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(entry.clone())
-        {
-            Ok(RunningGuard {
-                running: self.clone(),
-                entry,
-            })
-        } else {
-            Err(Error::Conflict(
-                "the first request with this Idempotency-Key is still running; try again in a moment",
-            ))
-        }
-    }
-}
-
-impl Drop for RunningGuard {
-    fn drop(&mut self) {
-        let mut running = self
-            .running
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        running.remove(&self.entry);
-    }
 }

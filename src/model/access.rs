@@ -1,6 +1,6 @@
 //! Credentials, as the hub keeps them: hashes, never the secrets.
 
-use super::{AppHost, EndpointId, NotificationId, Subject, Timestamp};
+use super::{AppHost, BroadcastId, EndpointId, NotificationId, Subject, Timestamp};
 
 /// What an app key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,12 +79,29 @@ pub struct Once {
     pub key: [u8; 32],
     /// SHA-256 of the request.
     pub request: [u8; 32],
-    /// Whom the request was about.
-    pub subject: Subject,
-    /// Whether the answer was "created" rather than "known".
-    pub created: bool,
-    /// What it answered with.
-    pub notification: NotificationId,
+    /// What was answered.
+    pub answer: OnceAnswer,
     /// When it is forgotten.
     pub expires: Timestamp,
+}
+
+/// The answer to the first request with an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnceAnswer {
+    /// To a post to a person.
+    Posted {
+        /// Whom it was about.
+        subject: Subject,
+        /// Whether the answer was "created" rather than "known".
+        created: bool,
+        /// What it answered with.
+        notification: NotificationId,
+    },
+    /// To a post to many.
+    Accepted {
+        /// What it answered with.
+        broadcast: BroadcastId,
+        /// How many people it was for.
+        accepted: u64,
+    },
 }

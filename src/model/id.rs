@@ -152,6 +152,10 @@ uuid_id!(
     NotificationId
 );
 uuid_id!(
+    /// A post to many; later ones sort behind earlier ones.
+    BroadcastId
+);
+uuid_id!(
     /// The user notification subscription id (UNSID) of one endpoint, by which an app server may address its user.
     SubscriptionId
 );

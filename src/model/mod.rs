@@ -4,6 +4,7 @@
 //! may name this room; it names nothing of ours.
 
 pub mod access;
+pub mod broadcast;
 pub mod delivery;
 pub mod endpoint;
 pub mod fault;
@@ -15,14 +16,17 @@ pub mod tap;
 pub mod time;
 pub mod user;
 
-pub use access::{AppKey, Once, Scope, UserToken};
+pub use access::{AppKey, Once, OnceAnswer, Scope, UserToken};
+pub use broadcast::{Audience, Broadcast, BroadcastStatus, ListPlace, Listed};
 pub use delivery::{Delivery, DeliveryStatus, Reason, ServiceAnswer};
 pub use endpoint::{
     ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Owner, Platform, WebPushKeys,
 };
 pub use fault::Fault;
 pub use feed::{Change, ChangeKind, FeedPosition, Removal};
-pub use id::{AppHost, EndpointId, NotificationId, Subject, SubscriptionId, TapId, UserId};
+pub use id::{
+    AppHost, BroadcastId, EndpointId, NotificationId, Subject, SubscriptionId, TapId, UserId,
+};
 pub use notification::{
     ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FeedPosition, NotificationId, Platform, Removal, Timestamp, Ttl};
+use super::{BroadcastId, FeedPosition, NotificationId, Platform, Removal, Timestamp, Ttl};
 
 /// How soon, and how visibly, a notification matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,6 +187,8 @@ pub struct Notification {
     pub action: ActionState,
     /// Set when it was deleted before its time; what is left then serves the delivery reports alone.
     pub removed: Option<Removal>,
+    /// The broadcast that it came by, whose one content it shares with others.
+    pub broadcast: Option<BroadcastId>,
 }
 
 impl Notification {

@@ -2,7 +2,7 @@
 //! answers all. Nothing else writes.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,12 +14,13 @@ use std::{
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 
 use super::{
-    AppRow, Bells, Error, Row, Unit,
+    AppRow, Batch, Bells, Error, Row, Unit,
     engine::{Engine, Op},
     guard::{Head, HeadFile, Space},
     keys,
     records::Record,
     rows,
+    shared::{self, Counts},
 };
 use crate::model::{Subject, User};
 
@@ -27,11 +28,13 @@ use crate::model::{Subject, User};
 const GROUP_UNITS: usize = 512;
 /// How many units may wait; beyond, callers wait for room.
 const QUEUE_UNITS: usize = 4096;
+/// How many groups a patient batch lets go first at most.
+const PATIENCE: u32 = 4;
 
 /// What is to be committed.
 pub(super) enum Work {
     Unit(Unit),
-    App(AppRow),
+    Batch(Batch),
     /// Writes nothing; has the committer look at the disk's room.
     Look,
     /// Answers once all before it is done; the committer then ends.
@@ -106,13 +109,8 @@ impl Committer {
 }
 
 fn run(mut state: State, waiting: &mpsc::Receiver<Request>) {
-    while let Ok(first) = waiting.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP_UNITS
-            && let Ok(next) = waiting.try_recv()
-        {
-            group.push(next);
-        }
+    let mut line = Line::default();
+    while let Some(group) = line.next_group(waiting) {
         match state.commit(group) {
             Ok(Next::GoOn) => {}
             Ok(Next::Stop) => return,
@@ -122,6 +120,42 @@ fn run(mut state: State, waiting: &mpsc::Receiver<Request>) {
                 state.progress.failure.notify_waiters();
                 return;
             }
+        }
+    }
+}
+
+/// Who is next: everyone in the order of their coming, but the patient.
+#[derive(Default)]
+struct Line {
+    patient: VecDeque<Request>,
+    passed: u32,
+}
+
+impl Line {
+    /// The next group; none, once nobody can come any more.
+    fn next_group(&mut self, waiting: &mpsc::Receiver<Request>) -> Option<Vec<Request>> {
+        let mut group = Vec::new();
+        if self.patient.is_empty() {
+            self.sort(waiting.recv().ok()?, &mut group);
+        }
+        while group.len() < GROUP_UNITS
+            && let Ok(next) = waiting.try_recv()
+        {
+            self.sort(next, &mut group);
+        }
+        if group.is_empty() || self.passed >= PATIENCE {
+            group.extend(self.patient.pop_front());
+            self.passed = 0;
+        } else if !self.patient.is_empty() {
+            self.passed += 1;
+        }
+        Some(group)
+    }
+
+    fn sort(&mut self, request: Request, group: &mut Vec<Request>) {
+        match &request.work {
+            Work::Batch(batch) if batch.patient => self.patient.push_back(request),
+            _ => group.push(request),
         }
     }
 }
@@ -137,6 +171,7 @@ struct Group {
     ops: Vec<Op>,
     bytes: u64,
     planned_on: HashSet<Subject>,
+    counts: Counts,
     accepted: Vec<Request>,
     stop: Option<Request>,
 }
@@ -151,6 +186,8 @@ impl State {
         for request in requests {
             self.take_in(request, &mut group);
         }
+        let counts = std::mem::take(&mut group.counts);
+        group.ops.extend(counts.into_ops()?);
         if !group.ops.is_empty() {
             self.head.commits += 1;
             let commits = self.head.commits.to_be_bytes().to_vec();
@@ -189,11 +226,13 @@ impl State {
                 return;
             }
             Work::Look => Ok(Vec::new()),
-            Work::App(row) if room.1 => rows::app_op(row).map(|op| vec![op]),
-            Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => self
-                .check(unit, &mut group.planned_on)
-                .and_then(|()| rows::ops_of(unit)),
-            Work::App(_) | Work::Unit(_) => Err(Error::Full),
+            Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => {
+                self.plan(std::slice::from_ref(unit), &[], group)
+            }
+            Work::Batch(batch) if room.0 || (room.1 && !batch.brings_content()) => {
+                self.plan(&batch.units, &batch.rows, group)
+            }
+            Work::Batch(_) | Work::Unit(_) => Err(Error::Full),
         };
         match planned {
             Ok(ops) => {
@@ -207,8 +246,26 @@ impl State {
         }
     }
 
+    /// What a request writes; where it answers an error, the group is as it was.
+    fn plan(&self, units: &[Unit], rows: &[AppRow], group: &mut Group) -> Result<Vec<Op>, Error> {
+        let mut ops = Vec::new();
+        for unit in units {
+            self.check(unit, &group.planned_on)?;
+            ops.extend(rows::ops_of(unit)?);
+        }
+        for row in rows {
+            rows::app_ops(row, &mut ops)?;
+        }
+        let sharing = shared::sharing(units, rows)?;
+        group.counts.take_in(&self.engine, &sharing)?;
+        let planned = units.iter().filter(|unit| unit.expects.is_some());
+        let planned = planned.map(|unit| unit.subject.clone());
+        group.planned_on.extend(planned);
+        Ok(ops)
+    }
+
     /// Whether the feed still stands where the plan saw it.
-    fn check(&self, unit: &Unit, planned_on: &mut HashSet<Subject>) -> Result<(), Error> {
+    fn check(&self, unit: &Unit, planned_on: &HashSet<Subject>) -> Result<(), Error> {
         let Some(expected) = unit.expects else {
             return Ok(());
         };
@@ -217,7 +274,7 @@ impl State {
             Some(bytes) => User::decode(&bytes)?.head,
             None => User::new(unit.subject.clone()).head,
         };
-        if head == expected && planned_on.insert(unit.subject.clone()) {
+        if head == expected && !planned_on.contains(&unit.subject) {
             Ok(())
         } else {
             Err(Error::Conflict)
@@ -226,7 +283,12 @@ impl State {
 
     fn answer(&self, request: Request) {
         drop(request.hold);
-        if let Work::Unit(unit) = &request.work {
+        let units = match &request.work {
+            Work::Unit(unit) => std::slice::from_ref(unit),
+            Work::Batch(batch) => &batch.units,
+            Work::Look | Work::Stop => &[],
+        };
+        for unit in units {
             let due = unit.rows.iter().filter_map(|row| match row {
                 Row::Marker(marker) => Some(marker.due),
                 _ => None,

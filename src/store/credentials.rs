@@ -1,6 +1,9 @@
 //! Questions about keys, tokens and what an `Idempotency-Key` was used for.
 
-use super::{Error, Reader, keys, records::Record};
+use super::{
+    Error, Reader, keys,
+    records::{self, Record},
+};
 use crate::model::{AppHost, AppKey, EndpointId, Once, Subject, UserToken};
 
 impl Reader {
@@ -66,7 +69,8 @@ impl Reader {
     /// # Errors
     /// Where the store cannot be read.
     pub fn once(&self, app: &AppHost, key: &[u8; 32]) -> Result<Option<Once>, Error> {
-        self.record(&keys::once(app, key))
+        let row = self.engine.get(&keys::once(app, key))?;
+        row.as_deref().map(records::decode_once).transpose()
     }
 
     /// The VAPID key (PKCS#8) that the hub made for an app.

@@ -7,9 +7,29 @@ use super::{
     engine::Order,
     keys::{self, ExpiryKind},
 };
-use crate::model::{AppHost, FeedPosition, Subject, Timestamp, UserToken};
+use crate::model::{AppHost, BroadcastId, FeedPosition, Subject, Timestamp, UserToken};
 
-/// Something whose time is over.
+/// What is over at some moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Over {
+    /// What users have.
+    pub of_users: Vec<Expired>,
+    /// What apps have.
+    pub of_apps: Vec<AppExpired>,
+    /// When the next thing's time is over, where all were given.
+    pub next: Option<Timestamp>,
+}
+
+/// Something of an app whose time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppExpired {
+    /// A broadcast.
+    Broadcast(BroadcastId),
+    /// An `Idempotency-Key` that was used for one: when, the hash of the app, that of the key.
+    Once(Timestamp, [u8; 8], [u8; 32]),
+}
+
+/// Something of a user whose time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
     /// Whose it is.
@@ -21,17 +41,12 @@ pub struct Expired {
 }
 
 impl Reader {
-    /// Up to `most` things whose time is over at `now`, oldest first; and when the next one's is, where all were
-    /// given.
+    /// Up to `most` things whose time is over at `now`, oldest first.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn expired(
-        &self,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<(Vec<Expired>, Option<Timestamp>), Error> {
-        let (mut found, mut next) = (Vec::new(), None);
+    pub fn expired(&self, now: Timestamp, most: usize) -> Result<Over, Error> {
+        let mut over = Over::default();
         let bounds = (
             Bound::Included(keys::expiries_from(Timestamp::default())),
             Bound::Excluded(keys::after(&keys::expiries())),
@@ -39,14 +54,21 @@ impl Reader {
         self.engine
             .scan(bounds.0, bounds.1, Order::Ascending, &mut |key, _| {
                 let (at, kind, what) = keys::expiry_parts(key)?;
-                if at > now || found.len() >= most {
-                    next = Some(at);
+                if at > now || over.of_users.len() + over.of_apps.len() >= most {
+                    over.next = Some(at);
                     return Ok(ControlFlow::Break(()));
                 }
-                found.extend(self.expired_of(at, kind, what)?);
+                match kind {
+                    ExpiryKind::Broadcast => {
+                        let id = keys::broadcast_at(what, 0)?;
+                        over.of_apps.push(AppExpired::Broadcast(id));
+                    }
+                    ExpiryKind::AppOnce => over.of_apps.push(app_once_of(at, what)?),
+                    _ => over.of_users.extend(self.expired_of(at, kind, what)?),
+                }
                 Ok(ControlFlow::Continue(()))
             })?;
-        Ok((found, next))
+        Ok(over)
     }
 
     fn expired_of(
@@ -76,10 +98,20 @@ impl Reader {
             }
             ExpiryKind::Removal => Expiring::Removal(FeedPosition(keys::u64_at(rest, 0)?)),
             ExpiryKind::Endpoint => Expiring::Endpoint(keys::endpoint_text(rest)?),
-            ExpiryKind::Once | ExpiryKind::Token => once_of(&subject.app, rest)?,
+            ExpiryKind::Once | ExpiryKind::Token | ExpiryKind::Broadcast | ExpiryKind::AppOnce => {
+                once_of(&subject.app, rest)?
+            }
         };
         Ok(Some(Expired { subject, at, what }))
     }
+}
+
+fn app_once_of(at: Timestamp, what: &[u8]) -> Result<AppExpired, Error> {
+    let (app, key) = what
+        .split_first_chunk::<8>()
+        .ok_or_else(|| keys::broken("an expiry row"))?;
+    let key = key.try_into().map_err(|_| keys::broken("an expiry row"))?;
+    Ok(AppExpired::Once(at, *app, key))
 }
 
 fn once_of(app: &AppHost, rest: &[u8]) -> Result<Expiring, Error> {

@@ -23,6 +23,11 @@
 //! | `q` | user, endpoint or nothing, 0, hash of a token (32) | – |
 //! | `d` | app (8), hash of an `Idempotency-Key` (32) | what it was used for |
 //! | `v` | app host | the app's VAPID key |
+//! | `b` | broadcast id (16) | a broadcast |
+//! | `B` | app (8), broadcast id | one that is not finished |
+//! | `w` | broadcast id, row (4) | some of the people that it is still for |
+//! | `h` | broadcast id | how many share its content, and in how many parts it is |
+//! | `h` | broadcast id, part (2) | a part of the content |
 //! | `M` | name | meta |
 //!
 //! *user* is 24 bytes: 8 of the hash of the app's host, 16 of the hash of the user id, so that the users of an app
@@ -31,7 +36,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::model::{
-    AppHost, EndpointId, FeedPosition, Marker, NotificationId, Subject, SubscriptionId, Timestamp,
+    AppHost, BroadcastId, EndpointId, FeedPosition, Marker, NotificationId, Subject,
+    SubscriptionId, Timestamp,
 };
 
 use super::Error;
@@ -201,11 +207,74 @@ pub(super) fn token_of(user: &UserKey, endpoint: Option<&EndpointId>, hash: &[u8
 }
 
 pub(super) fn once(app: &AppHost, key: &[u8; 32]) -> Vec<u8> {
-    join(b'd', &[&app_hash(app), key])
+    once_at(&app_hash(app), key)
+}
+
+pub(super) fn once_at(app: &[u8; 8], key: &[u8; 32]) -> Vec<u8> {
+    join(b'd', &[app, key])
 }
 
 pub(super) fn vapid(app: &AppHost) -> Vec<u8> {
     join(b'v', &[app.as_str().as_bytes()])
+}
+
+pub(super) fn broadcast(id: BroadcastId) -> Vec<u8> {
+    join(b'b', &[&id.to_bytes()])
+}
+
+/// The broadcasts that are not finished.
+pub(super) fn all_unfinished() -> Vec<u8> {
+    vec![b'B']
+}
+
+pub(super) fn unfinished_of(app: &[u8; 8]) -> Vec<u8> {
+    join(b'B', &[app])
+}
+
+pub(super) fn unfinished(app: &[u8; 8], id: BroadcastId) -> Vec<u8> {
+    join(b'B', &[app, &id.to_bytes()])
+}
+
+/// What the key of an unfinished broadcast says: the app, and which one.
+pub(super) fn unfinished_parts(key: &[u8]) -> Result<([u8; 8], BroadcastId), Error> {
+    let app = key.get(1..9).and_then(|raw| raw.try_into().ok());
+    let app = app.ok_or_else(|| broken("an app in a key"))?;
+    Ok((app, broadcast_at(key, 9)?))
+}
+
+pub(super) fn listed_of(id: BroadcastId) -> Vec<u8> {
+    join(b'w', &[&id.to_bytes()])
+}
+
+pub(super) fn listed(id: BroadcastId, row: u32) -> Vec<u8> {
+    join(b'w', &[&id.to_bytes(), &row.to_be_bytes()])
+}
+
+/// The row at the end of a `w` key.
+pub(super) fn listed_row(key: &[u8]) -> Result<u32, Error> {
+    let raw = key.get(17..).and_then(|raw| raw.try_into().ok());
+    raw.map(u32::from_be_bytes)
+        .ok_or_else(|| broken("a row of a list"))
+}
+
+pub(super) fn shared(id: BroadcastId) -> Vec<u8> {
+    join(b'h', &[&id.to_bytes()])
+}
+
+pub(super) fn shared_part(id: BroadcastId, part: u16) -> Vec<u8> {
+    join(b'h', &[&id.to_bytes(), &part.to_be_bytes()])
+}
+
+/// The part at the end of an `h` key; none, where the key is that of the counts.
+pub(super) fn shared_part_at(key: &[u8]) -> Option<u16> {
+    let raw = key.get(17..).and_then(|raw| raw.try_into().ok());
+    raw.map(u16::from_be_bytes)
+}
+
+pub(super) fn broadcast_at(bytes: &[u8], at: usize) -> Result<BroadcastId, Error> {
+    let raw = bytes.get(at..at + 16).and_then(|raw| raw.try_into().ok());
+    raw.map(BroadcastId::from_bytes)
+        .ok_or_else(|| broken("a broadcast in a key"))
 }
 
 pub(super) fn meta(name: &str) -> Vec<u8> {
@@ -242,6 +311,9 @@ pub(super) enum ExpiryKind {
     Endpoint = 3,
     Token = 4,
     Once = 5,
+    Broadcast = 6,
+    /// Of an `Idempotency-Key` that was used for a broadcast.
+    AppOnce = 7,
 }
 
 pub(super) fn expiries() -> Vec<u8> {
@@ -271,6 +343,8 @@ pub(super) fn expiry_parts(key: &[u8]) -> Result<(Timestamp, ExpiryKind, &[u8]),
         Some(3) => ExpiryKind::Endpoint,
         Some(4) => ExpiryKind::Token,
         Some(5) => ExpiryKind::Once,
+        Some(6) => ExpiryKind::Broadcast,
+        Some(7) => ExpiryKind::AppOnce,
         _ => return Err(broken("an expiry row")),
     };
     let what = key.get(10..).ok_or_else(|| broken("an expiry row"))?;

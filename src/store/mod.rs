@@ -4,6 +4,7 @@
 //! writing; each sees whole units only.
 
 mod bells;
+mod broadcasts;
 mod codec;
 mod commit;
 mod credentials;
@@ -19,6 +20,7 @@ mod notifications;
 mod outbox;
 mod records;
 mod rows;
+mod shared;
 mod unit;
 mod verify;
 
@@ -32,11 +34,12 @@ use std::{
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 pub use bells::{Bells, FeedBell};
+pub use broadcasts::{Turn, list_rows};
 pub use error::Error;
-pub use expiry::Expired;
+pub use expiry::{AppExpired, Expired, Over};
 pub use outbox::Depth;
 pub use records::Standing;
-pub use unit::{AppRow, Expiring, Row, Unit};
+pub use unit::{AppRow, Batch, Expiring, Row, Unit};
 pub use verify::Finding;
 
 use commit::{Committer, Progress, Request, State, Work};
@@ -182,7 +185,20 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub async fn commit_app(&self, row: AppRow) -> Result<(), Error> {
-        self.hand_over(Work::App(row), Vec::new()).await
+        self.hand_over(Work::Batch(row.into()), Vec::new()).await
+    }
+
+    /// Writes units of several users and rows of none, all or nothing, planned under locks that are held until the disk
+    /// has answered.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit_batch(
+        &self,
+        batch: Batch,
+        locks: Vec<OwnedMutexGuard<()>>,
+    ) -> Result<(), Error> {
+        self.hand_over(Work::Batch(batch), locks).await
     }
 
     /// Looks at the disk's room, and writes nothing: so that a store that nobody writes to learns of room again.

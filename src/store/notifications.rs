@@ -203,10 +203,10 @@ impl Reader {
         let mut row = row;
         loop {
             let mut stored = records::decode_row(&row)?;
-            let place = std::mem::replace(&mut stored.state.content, StoredPlace::Parts(0));
-            let content = match place {
-                StoredPlace::Inline(content) => Some(content),
-                StoredPlace::Parts(count) => self.parts(user, number, count)?,
+            let content = match &mut stored.state.content {
+                StoredPlace::Inline(content) => Some(std::mem::take(content)),
+                StoredPlace::Parts(count) => self.parts(user, number, *count)?,
+                StoredPlace::Shared(id, count) => self.shared_content(*id, *count)?,
             };
             if let Some(content) = content {
                 return records::decode_notification(stored, &content).map(Some);

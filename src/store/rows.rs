@@ -5,8 +5,9 @@ use super::{
     engine::Op,
     keys::{self, ExpiryKind, UserKey},
     records::{self, Record},
+    shared,
 };
-use crate::model::{AppHost, Notification, Timestamp};
+use crate::model::{AppHost, Broadcast, Notification, Timestamp};
 
 /// The operations that a unit stands for.
 pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
@@ -35,12 +36,51 @@ pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
     Ok(ops)
 }
 
-/// The operation that a row of no user stands for.
-pub(super) fn app_op(row: &AppRow) -> Result<Op, Error> {
+/// The operations that a row of no user stands for.
+pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
     match row {
-        AppRow::Key(key) => Ok(Op::Put(keys::app_key(&key.id), key.encode()?)),
-        AppRow::Vapid(app, pkcs8) => Ok(Op::Put(keys::vapid(app), pkcs8.clone())),
+        AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
+        AppRow::Vapid(app, pkcs8) => ops.push(Op::Put(keys::vapid(app), pkcs8.clone())),
+        AppRow::Content(id, draft) => shared::put_content(*id, draft, ops)?,
+        AppRow::Broadcast(it) => {
+            ops.push(put(keys::broadcast(it.id), records::encode_broadcast(it))?);
+            ops.push(Op::Put(broadcast_expiry(it), Vec::new()));
+            let unfinished = keys::unfinished(&keys::app_hash(&it.app), it.id);
+            ops.push(if it.status.is_unfinished() {
+                Op::Put(unfinished, Vec::new())
+            } else {
+                Op::Remove(unfinished)
+            });
+        }
+        AppRow::DropBroadcast(it) => {
+            let unfinished = keys::unfinished(&keys::app_hash(&it.app), it.id);
+            let gone = [keys::broadcast(it.id), broadcast_expiry(it), unfinished];
+            ops.extend(gone.map(Op::Remove));
+        }
+        AppRow::Listed(id, row, people) => {
+            ops.push(put(
+                keys::listed(*id, *row),
+                records::encode_listed(people),
+            )?);
+        }
+        AppRow::DropListed(id, row) => ops.push(Op::Remove(keys::listed(*id, *row))),
+        AppRow::Once(it) => {
+            let app = keys::app_hash(&it.app);
+            let expiry = keys::expiry(it.expires, ExpiryKind::AppOnce, &[&app, &it.key]);
+            ops.push(Op::Put(expiry, Vec::new()));
+            ops.push(put(keys::once(&it.app, &it.key), records::encode_once(it))?);
+        }
+        AppRow::DropOnce(at, app, key) => {
+            let expiry = keys::expiry(*at, ExpiryKind::AppOnce, &[app, key]);
+            ops.push(Op::Remove(expiry));
+            ops.push(Op::Remove(keys::once_at(app, key)));
+        }
     }
+    Ok(())
+}
+
+fn broadcast_expiry(it: &Broadcast) -> Vec<u8> {
+    keys::expiry(it.expires, ExpiryKind::Broadcast, &[&it.id.to_bytes()])
 }
 
 fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
@@ -68,7 +108,7 @@ fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
         Row::DropExpiry(time, what) => remove(expiry(user, *time, what)),
         Row::Marker(it) => Ok(Op::Put(keys::marker(it), Vec::new())),
         Row::DropMarker(it) => remove(keys::marker(it)),
-        Row::Once(it) => put(keys::once(&it.app, &it.key), it.encode()),
+        Row::Once(it) => put(keys::once(&it.app, &it.key), records::encode_once(it)),
         Row::DropOnce(app, key) => remove(keys::once(app, key)),
         other => endpoint_op(user, app, other),
     }
@@ -115,7 +155,11 @@ fn remove(key: Vec<u8>) -> Result<Op, Error> {
     Ok(Op::Remove(key))
 }
 
+/// Content of its own; what is shared stands with its broadcast.
 fn put_parts(user: &UserKey, it: &Notification, ops: &mut Vec<Op>) -> Result<(), Error> {
+    if it.broadcast.is_some() {
+        return Ok(());
+    }
     let content = records::encode_content(&it.draft)?;
     if records::part_count(content.len()) == 0 {
         return Ok(());
@@ -127,9 +171,11 @@ fn put_parts(user: &UserKey, it: &Notification, ops: &mut Vec<Op>) -> Result<(),
 }
 
 fn drop_notification(user: &UserKey, it: &Notification, ops: &mut Vec<Op>) -> Result<(), Error> {
-    let content = records::encode_content(&it.draft)?;
-    for index in 0..records::part_count(content.len()) {
-        ops.push(Op::Remove(keys::part(user, it.number, index)));
+    if it.broadcast.is_none() {
+        let content = records::encode_content(&it.draft)?;
+        for index in 0..records::part_count(content.len()) {
+            ops.push(Op::Remove(keys::part(user, it.number, index)));
+        }
     }
     ops.push(Op::Remove(keys::notification(user, it.number)));
     Ok(())

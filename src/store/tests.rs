@@ -8,11 +8,11 @@ use super::{
     records::{self, Record},
 };
 use crate::model::{
-    ActionState, AppHost, AppKey, Change, ChangeKind, Channel, DeviceToken, Draft, Endpoint,
-    EndpointId, Fallback, FeedPosition, FetchMark, Marker, Notification, NotificationId, Once,
-    Owner, Platform, Priority, Push, ReadState, Receipt, Removal, Scope, Secret, ServiceAnswer,
-    Subject, SubscriptionId, TapId, TapKind, TapState, Timestamp, Ttl, User, UserId, UserToken,
-    VisualContent, WebPushKeys,
+    ActionState, AppHost, AppKey, BroadcastId, Change, ChangeKind, Channel, DeviceToken, Draft,
+    Endpoint, EndpointId, Fallback, FeedPosition, FetchMark, Marker, Notification, NotificationId,
+    Once, OnceAnswer, Owner, Platform, Priority, Push, ReadState, Receipt, Removal, Scope, Secret,
+    ServiceAnswer, Subject, SubscriptionId, TapId, TapKind, TapState, Timestamp, Ttl, User, UserId,
+    UserToken, VisualContent, WebPushKeys,
 };
 
 fn subject(user: &str) -> Subject {
@@ -56,6 +56,7 @@ fn notification(number: u64, raw: String) -> Notification {
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
         removed: None,
+        broadcast: None,
     }
 }
 
@@ -483,15 +484,31 @@ fn credentials_are_read_back_and_never_half_read() {
         minted_by: None,
         expires: now,
     });
-    round_trip(&Once {
-        app: AppHost::parse("todo.example").unwrap(),
-        key: [1; 32],
-        request: [2; 32],
+}
+
+#[test]
+fn what_an_idempotency_key_was_used_for_comes_back_as_it_was() {
+    let posted = OnceAnswer::Posted {
         subject: subject("ada"),
         created: true,
         notification: NotificationId::from_bytes([3; 16]),
-        expires: now,
-    });
+    };
+    let accepted = OnceAnswer::Accepted {
+        broadcast: BroadcastId::from_bytes([4; 16]),
+        accepted: 7,
+    };
+    for answer in [posted, accepted] {
+        let once = Once {
+            app: AppHost::parse("todo.example").unwrap(),
+            key: [1; 32],
+            request: [2; 32],
+            answer,
+            expires: Timestamp::from_millis(9),
+        };
+        let bytes = records::encode_once(&once).unwrap();
+        assert_eq!(records::decode_once(&bytes).unwrap(), once);
+        assert!(records::decode_once(&bytes[..bytes.len() - 1]).is_err());
+    }
 }
 
 #[test]

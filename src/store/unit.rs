@@ -1,9 +1,9 @@
 //! A unit of work: the rows that one operation writes, as typed data. All of it becomes durable, or none.
 
 use crate::model::{
-    AppHost, AppKey, Change, Endpoint, EndpointId, FeedPosition, FetchMark, Marker, Notification,
-    NotificationId, Once, Owner, Push, Receipt, Subject, SubscriptionId, TapState, Timestamp, User,
-    UserToken,
+    AppHost, AppKey, Broadcast, BroadcastId, Change, Draft, Endpoint, EndpointId, FeedPosition,
+    FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner, Push, Receipt, Subject,
+    SubscriptionId, TapState, Timestamp, User, UserToken,
 };
 
 /// What one operation writes about one user; at most some hundred rows.
@@ -43,6 +43,33 @@ impl Unit {
     }
 }
 
+/// Units about several users, and rows of none, that become durable together, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// At most one for each user.
+    pub units: Vec<Unit>,
+    /// Rows that belong to no user.
+    pub rows: Vec<AppRow>,
+    /// Whether it lets everything else that waits go first, for a while.
+    pub patient: bool,
+}
+
+impl Batch {
+    pub(super) fn brings_content(&self) -> bool {
+        let brings = |row: &AppRow| matches!(row, AppRow::Content(..) | AppRow::Listed(..));
+        self.units.iter().any(Unit::brings_content) || self.rows.iter().any(brings)
+    }
+}
+
+impl From<AppRow> for Batch {
+    fn from(row: AppRow) -> Self {
+        Self {
+            rows: vec![row],
+            ..Self::default()
+        }
+    }
+}
+
 /// One row to write or to take away. Every kind of row has one writer: the hub's operations, or dispatch
 /// (`TapState`, `Push`, and the markers that it took), or the recording of fetches (`FetchMark`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +82,10 @@ pub enum Row {
     DropUser,
     /// The state of a notification, and its content where that is small.
     Notification(Box<Notification>),
-    /// The content, where it is too long for one row; goes with `Notification` when the content is new.
+    /// The content, where it is too long for one row, or one more who shares that of a broadcast; goes with
+    /// `Notification` when the content is new.
     Content(Box<Notification>),
-    /// The notification's row and all of its content.
+    /// The notification's row and all of its content, or its share in that of a broadcast.
     DropNotification(Box<Notification>),
     Id(NotificationId, FeedPosition),
     DropId(NotificationId),
@@ -111,4 +139,18 @@ pub enum AppRow {
     Key(AppKey),
     /// An app's VAPID key (PKCS#8).
     Vapid(AppHost, Vec<u8>),
+    /// The content of a broadcast, which counts as the first that shares it.
+    Content(BroadcastId, Box<Draft>),
+    /// A broadcast, whose content stands by itself; with its expiry, and its place among the unfinished ones.
+    Broadcast(Box<Broadcast>),
+    /// A broadcast, and its share in its content; its list goes before it.
+    DropBroadcast(Box<Broadcast>),
+    /// Some of those whom a broadcast is for.
+    Listed(BroadcastId, u32, Vec<Listed>),
+    /// The same, once nothing is left to do for them.
+    DropListed(BroadcastId, u32),
+    /// An `Idempotency-Key` that was used for a broadcast, with its expiry.
+    Once(Box<Once>),
+    /// The same, by its expiry, the hash of the app and that of the key.
+    DropOnce(Timestamp, [u8; 8], [u8; 32]),
 }

@@ -1,7 +1,13 @@
 //! The invariants: records, feeds, expiries, names and outbox agree, both ways, and no value lies where nothing
 //! syncs it.
 
-use std::{collections::HashMap, fmt, ops::ControlFlow};
+mod broadcasts;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    ops::ControlFlow,
+};
 
 use super::{
     Error, Reader,
@@ -10,7 +16,7 @@ use super::{
     records::Record,
 };
 use crate::model::{
-    Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal, User,
+    BroadcastId, Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal, User,
 };
 
 /// One disagreement. It names rows by their keys' own hashes, so it can be shown and sent to anyone.
@@ -44,6 +50,8 @@ struct Check<'a> {
     reader: &'a Reader,
     findings: Vec<Finding>,
     counted: HashMap<UserKey, Counted>,
+    /// How many share the content of each broadcast.
+    sharers: BTreeMap<BroadcastId, u64>,
 }
 
 impl Reader {
@@ -56,12 +64,18 @@ impl Reader {
             reader: self,
             findings: Vec::new(),
             counted: HashMap::new(),
+            sharers: BTreeMap::new(),
         };
         check.rows(b'n', Check::notification)?;
         check.rows(b'f', Check::change)?;
         check.rows(b'i', Check::id)?;
         check.rows(b'a', Check::name)?;
         check.rows(b'p', Check::part)?;
+        check.rows(b'b', Check::broadcast)?;
+        check.rows(b'B', Check::unfinished)?;
+        check.rows(b'w', Check::listed)?;
+        check.rows(b'h', Check::shared)?;
+        check.contents_left();
         check.rows(b'x', Check::expiry)?;
         check.rows(b'e', Check::endpoint)?;
         check.rows(b'm', Check::marker)?;
@@ -117,6 +131,9 @@ impl Check<'_> {
                 &user,
                 format!("the notification at {} says {}", number.0, it.number.0),
             );
+        }
+        if let Some(id) = it.broadcast {
+            *self.sharers.entry(id).or_default() += 1;
         }
         let counted = self.counted.entry(user).or_default();
         if it.removed.is_none() {
@@ -238,14 +255,17 @@ impl Check<'_> {
 
     fn expiry(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
         let (_, kind, what) = keys::expiry_parts(key)?;
-        if kind == ExpiryKind::Token {
-            let hash = what
-                .try_into()
-                .map_err(|_| keys::broken("a token's expiry"))?;
+        let of_nobody = match kind {
+            ExpiryKind::Token => Some(b'o'),
+            ExpiryKind::Broadcast => Some(b'b'),
+            ExpiryKind::AppOnce => Some(b'd'),
+            _ => None,
+        };
+        if let Some(prefix) = of_nobody {
             return self.expect(
                 &[0; keys::USER],
-                &keys::token(&hash),
-                "a token's expiry is left over",
+                &[&[prefix], what].concat(),
+                format!("an expiry of kind {kind:?} is left over"),
             );
         }
         let user = keys::user_at(what, 0)?;
@@ -256,7 +276,9 @@ impl Check<'_> {
             }
             ExpiryKind::Removal => keys::change(&user, FeedPosition(keys::u64_at(rest, 0)?)),
             ExpiryKind::Endpoint => keys::endpoint(&user, &keys::endpoint_text(rest)?),
-            ExpiryKind::Once | ExpiryKind::Token => [b"d", rest].concat(),
+            ExpiryKind::Once | ExpiryKind::Token | ExpiryKind::Broadcast | ExpiryKind::AppOnce => {
+                [b"d", rest].concat()
+            }
         };
         self.expect(
             &user,

@@ -67,6 +67,7 @@ pub(crate) fn notification(number: u64, visual: bool, priority: Priority) -> Not
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
         removed: None,
+        broadcast: None,
     }
 }
 

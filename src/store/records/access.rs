@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Error, keys::broken},
+    super::{Error, codec, keys::broken},
     Record, StoredSubject, endpoint_id, host, millis, stored_subject, subject, time, times,
 };
-use crate::model::{AppKey, NotificationId, Once, Scope, UserToken};
+use crate::model::{AppKey, BroadcastId, NotificationId, Once, OnceAnswer, Scope, UserToken};
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredKey {
@@ -99,30 +99,80 @@ pub(in crate::store) struct StoredOnce {
     expires: u64,
 }
 
-impl Record for Once {
-    type Stored = StoredOnce;
+/// The same of a post to many: version 2.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredAppOnce {
+    app: String,
+    key: [u8; 32],
+    request: [u8; 32],
+    broadcast: [u8; 16],
+    accepted: u64,
+    expires: u64,
+}
 
-    fn to_stored(&self) -> StoredOnce {
-        StoredOnce {
-            key: self.key,
-            request: self.request,
-            subject: stored_subject(&self.subject),
-            created: self.created,
-            notification: self.notification.to_bytes(),
-            expires: self.expires.as_millis(),
+/// The version of an `Idempotency-Key` that was used for a post to a person, and for one to many.
+const POSTED: u8 = 1;
+const ACCEPTED: u8 = 2;
+
+pub(in crate::store) fn encode_once(it: &Once) -> Result<Vec<u8>, Error> {
+    match &it.answer {
+        OnceAnswer::Posted {
+            subject,
+            created,
+            notification,
+        } => {
+            let stored = StoredOnce {
+                key: it.key,
+                request: it.request,
+                subject: stored_subject(subject),
+                created: *created,
+                notification: notification.to_bytes(),
+                expires: it.expires.as_millis(),
+            };
+            codec::encode(POSTED, &stored)
+        }
+        OnceAnswer::Accepted {
+            broadcast,
+            accepted,
+        } => {
+            let stored = StoredAppOnce {
+                app: it.app.as_str().to_owned(),
+                key: it.key,
+                request: it.request,
+                broadcast: broadcast.to_bytes(),
+                accepted: *accepted,
+                expires: it.expires.as_millis(),
+            };
+            codec::encode(ACCEPTED, &stored)
         }
     }
+}
 
-    fn from_stored(stored: StoredOnce) -> Result<Self, Error> {
-        let subject = subject(&stored.subject)?;
-        Ok(Self {
-            app: subject.app.clone(),
+pub(in crate::store) fn decode_once(bytes: &[u8]) -> Result<Once, Error> {
+    if bytes.first() == Some(&ACCEPTED) {
+        let stored: StoredAppOnce = codec::decode(ACCEPTED, bytes)?;
+        return Ok(Once {
+            app: host(&stored.app)?,
             key: stored.key,
             request: stored.request,
+            answer: OnceAnswer::Accepted {
+                broadcast: BroadcastId::from_bytes(stored.broadcast),
+                accepted: stored.accepted,
+            },
+            expires: time(stored.expires),
+        });
+    }
+    let stored: StoredOnce = codec::decode(POSTED, bytes)?;
+    let subject = subject(&stored.subject)?;
+    Ok(Once {
+        app: subject.app.clone(),
+        key: stored.key,
+        request: stored.request,
+        answer: OnceAnswer::Posted {
             subject,
             created: stored.created,
             notification: NotificationId::from_bytes(stored.notification),
-            expires: time(stored.expires),
-        })
-    }
+        },
+        expires: time(stored.expires),
+    })
 }

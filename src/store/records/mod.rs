@@ -2,17 +2,22 @@
 //! never changed: a new version gets a type of its own, and the old one stays readable.
 
 mod access;
+mod broadcast;
 mod endpoint;
 mod notification;
 mod tap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub(super) use access::{decode_once, encode_once};
+pub(super) use broadcast::{
+    StoredHeader, decode_broadcast, decode_listed, encode_broadcast, encode_listed,
+};
 pub(super) use endpoint::{decode_owners, encode_owners};
 pub use notification::Standing;
 pub(super) use notification::{
     PART_BYTES, StoredPlace, decode_notification, decode_row, encode_content, encode_notification,
-    part_count,
+    part_count, shared_part_count,
 };
 
 use super::{Error, codec, keys::broken};

@@ -1,4 +1,5 @@
-//! Notifications: a row with the state, and the content in it or in parts beside it.
+//! Notifications: a row with the state, and the content in it, in parts beside it, or with the broadcast that it is
+//! shared with.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use super::{
     millis, platform_code, platforms_of, removal, removal_code, time, times,
 };
 use crate::model::{
-    ActionState, Draft, Fallback, FeedPosition, Notification, NotificationId, Priority, ReadState,
-    Timestamp, Ttl, VisualContent,
+    ActionState, BroadcastId, Draft, Fallback, FeedPosition, Notification, NotificationId,
+    Platform, Priority, ReadState, Timestamp, Ttl, VisualContent,
 };
 
 /// Texts of a notification, apart from its state: `raw`, visual title and body, fallback title and body.
@@ -26,6 +27,20 @@ pub(in crate::store) struct StoredContent {
 pub(in crate::store) enum StoredPlace {
     Inline(Vec<u8>),
     Parts(u16),
+    /// With this broadcast, in so many parts.
+    Shared([u8; 16], u16),
+}
+
+/// What an app posted, apart from its texts.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredDraft {
+    app_id: Option<String>,
+    group: Option<String>,
+    platforms: Option<Vec<u8>>,
+    display_ttl: Option<u32>,
+    asked_expiry: Option<u64>,
+    priority: u8,
+    fallback: Option<(Vec<u8>, u64)>,
 }
 
 /// The form of version 1, which knew no versions of a notification; later ones put them before it.
@@ -51,7 +66,7 @@ pub(in crate::store) struct StoredState {
     pub(in crate::store) content: StoredPlace,
 }
 
-/// The form of version 2.
+/// The form of versions 2 and 3.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredNotification {
     version: u64,
@@ -85,8 +100,9 @@ impl StoredNotification {
     }
 }
 
-/// The version of a row that is written now.
-const VERSION: u8 = 2;
+/// The version of a row with content of its own, and of one that shares it, which differs in that place alone.
+const OWN: u8 = 2;
+const SHARING: u8 = 3;
 
 /// How many bytes of content may stand in the notification's own row, and in one part. No value may exceed 4 KiB,
 /// and the rest of the row takes up to 1 KiB.
@@ -116,6 +132,11 @@ pub(in crate::store) fn encode_content(draft: &Draft) -> Result<Vec<u8>, Error> 
     codec::encode(1, &content)
 }
 
+/// How many part rows shared content of this length takes.
+pub(in crate::store) fn shared_part_count(content_bytes: usize) -> u16 {
+    u16::try_from(content_bytes.div_ceil(PART_BYTES)).unwrap_or(u16::MAX)
+}
+
 /// How many part rows content of this length takes; none where it stands in the notification's own row.
 pub(in crate::store) fn part_count(content_bytes: usize) -> u16 {
     if content_bytes <= INLINE_BYTES {
@@ -127,31 +148,26 @@ pub(in crate::store) fn part_count(content_bytes: usize) -> u16 {
 
 pub(in crate::store) fn encode_notification(it: &Notification) -> Result<Vec<u8>, Error> {
     let content = encode_content(&it.draft)?;
-    let place = match part_count(content.len()) {
-        0 => StoredPlace::Inline(content),
-        parts => StoredPlace::Parts(parts),
+    let (form, place) = match (it.broadcast, part_count(content.len())) {
+        (Some(id), _) => (
+            SHARING,
+            StoredPlace::Shared(id.to_bytes(), shared_part_count(content.len())),
+        ),
+        (None, 0) => (OWN, StoredPlace::Inline(content)),
+        (None, parts) => (OWN, StoredPlace::Parts(parts)),
     };
-    let draft = &it.draft;
+    let draft = stored_draft(&it.draft);
     let state = StoredState {
         id: it.id.to_bytes(),
         number: it.number.0,
         changed_at: it.changed_at.0,
-        app_id: draft.app_id.clone(),
-        group: draft.group.clone(),
-        platforms: draft
-            .platforms
-            .as_ref()
-            .map(|set| set.iter().map(platform_code).collect()),
-        display_ttl: draft.display_ttl.map(Ttl::as_secs),
-        asked_expiry: millis(draft.expires),
-        priority: draft.priority as u8,
-        fallback: draft.fallback.as_ref().map(|fallback| {
-            let delay = u64::try_from(fallback.delay.as_millis()).unwrap_or(u64::MAX);
-            (
-                fallback.platforms.iter().map(platform_code).collect(),
-                delay,
-            )
-        }),
+        app_id: draft.app_id,
+        group: draft.group,
+        platforms: draft.platforms,
+        display_ttl: draft.display_ttl,
+        asked_expiry: draft.asked_expiry,
+        priority: draft.priority,
+        fallback: draft.fallback,
         created: it.created.as_millis(),
         posted: it.posted.as_millis(),
         modified: it.modified.as_millis(),
@@ -165,25 +181,38 @@ pub(in crate::store) fn encode_notification(it: &Notification) -> Result<Vec<u8>
         version: it.version,
         state,
     };
-    codec::encode(VERSION, &stored)
+    codec::encode(form, &stored)
 }
 
 pub(in crate::store) fn decode_row(bytes: &[u8]) -> Result<StoredNotification, Error> {
-    if bytes.first() == Some(&1) {
-        let state = codec::decode(1, bytes)?;
-        return Ok(StoredNotification { version: 1, state });
+    match bytes.first() {
+        Some(1) => {
+            let state = codec::decode(1, bytes)?;
+            Ok(StoredNotification { version: 1, state })
+        }
+        Some(&SHARING) => codec::decode(SHARING, bytes),
+        _ => codec::decode(OWN, bytes),
     }
-    codec::decode(VERSION, bytes)
 }
 
-/// Puts a notification together from its row and its content.
-pub(in crate::store) fn decode_notification(
-    StoredNotification {
-        version,
-        state: stored,
-    }: StoredNotification,
-    content: &[u8],
-) -> Result<Notification, Error> {
+pub(in crate::store) fn stored_draft(draft: &Draft) -> StoredDraft {
+    let codes = |platforms: &Vec<Platform>| platforms.iter().map(platform_code).collect();
+    StoredDraft {
+        app_id: draft.app_id.clone(),
+        group: draft.group.clone(),
+        platforms: draft.platforms.as_ref().map(codes),
+        display_ttl: draft.display_ttl.map(Ttl::as_secs),
+        asked_expiry: millis(draft.expires),
+        priority: draft.priority as u8,
+        fallback: draft.fallback.as_ref().map(|fallback| {
+            let delay = u64::try_from(fallback.delay.as_millis()).unwrap_or(u64::MAX);
+            (codes(&fallback.platforms), delay)
+        }),
+    }
+}
+
+/// Puts what an app posted together from its rest and its encoded texts.
+pub(in crate::store) fn draft_of(stored: StoredDraft, content: &[u8]) -> Result<Draft, Error> {
     let content: StoredContent = codec::decode(1, content)?;
     let fallback = match (stored.fallback, content.fallback) {
         (Some((platforms, delay)), Some(text)) => Some(Fallback {
@@ -193,7 +222,7 @@ pub(in crate::store) fn decode_notification(
         }),
         _ => None,
     };
-    let draft = Draft {
+    Ok(Draft {
         app_id: stored.app_id,
         group: stored.group,
         platforms: stored.platforms.as_deref().map(platforms_of).transpose()?,
@@ -205,13 +234,36 @@ pub(in crate::store) fn decode_notification(
         expires: times(stored.asked_expiry),
         priority: priority(stored.priority)?,
         fallback,
+    })
+}
+
+/// Puts a notification together from its row and its content.
+pub(in crate::store) fn decode_notification(
+    StoredNotification {
+        version,
+        state: stored,
+    }: StoredNotification,
+    content: &[u8],
+) -> Result<Notification, Error> {
+    let broadcast = match stored.content {
+        StoredPlace::Shared(id, _) => Some(BroadcastId::from_bytes(id)),
+        StoredPlace::Inline(_) | StoredPlace::Parts(_) => None,
+    };
+    let draft = StoredDraft {
+        app_id: stored.app_id,
+        group: stored.group,
+        platforms: stored.platforms,
+        display_ttl: stored.display_ttl,
+        asked_expiry: stored.asked_expiry,
+        priority: stored.priority,
+        fallback: stored.fallback,
     };
     Ok(Notification {
         id: NotificationId::from_bytes(stored.id),
         number: FeedPosition(stored.number),
         changed_at: FeedPosition(stored.changed_at),
         version,
-        draft,
+        draft: draft_of(draft, content)?,
         created: time(stored.created),
         posted: time(stored.posted),
         modified: time(stored.modified),
@@ -223,6 +275,7 @@ pub(in crate::store) fn decode_notification(
         },
         action: action(stored.action)?,
         removed: stored.removed.map(removal).transpose()?,
+        broadcast,
     })
 }
 

@@ -1,0 +1,363 @@
+//! Broadcasts on a store in memory and a clock that the test moves, step by step.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    clock::Clock,
+    config::{Apps, Delivery, Limits},
+    hub::{Filter, due::testing},
+    model::{NotificationId, Priority, Subject, UserId},
+    store::{Row, Store, Unit},
+};
+
+const APP: &str = "todo.example";
+
+fn hub_with(limits: Limits) -> Hub {
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let apps = Apps::new(vec![Arc::new(testing::app())]);
+    let store = Store::in_memory().unwrap();
+    Hub::new(store, apps, (Delivery::default(), limits), clock)
+}
+
+fn hub() -> Hub {
+    hub_with(Limits::default())
+}
+
+fn app(host: &str) -> AppHost {
+    AppHost::parse(host).unwrap()
+}
+
+fn subject(user: &str) -> Subject {
+    Subject {
+        app: app(APP),
+        user: UserId::parse(user).unwrap(),
+    }
+}
+
+fn named(count: usize) -> Audience {
+    let users = (0..count).map(|nth| UserId::parse(&format!("u{nth}")).unwrap());
+    Audience::Named(users.collect())
+}
+
+fn draft(raw: &str) -> Draft {
+    Draft {
+        app_id: None,
+        group: None,
+        platforms: None,
+        raw: Some(raw.to_owned()),
+        visual: None,
+        display_ttl: None,
+        expires: None,
+        priority: Priority::None,
+        fallback: None,
+    }
+}
+
+fn under(name: &str, raw: &str) -> Draft {
+    Draft {
+        app_id: Some(name.to_owned()),
+        ..draft(raw)
+    }
+}
+
+async fn post(hub: &Hub, audience: Audience, draft: Draft) -> BroadcastId {
+    let accepted = hub.broadcast(app(APP), audience, draft, None).await;
+    accepted.unwrap().id
+}
+
+/// Steps until nothing runs; says how many notifications were stored.
+async fn work_off(hub: &Hub) -> u64 {
+    let (mut turns, mut all) = (Turns::default(), 0);
+    while let Step::Worked { stored } = hub.step_broadcasts(&mut turns).await.unwrap() {
+        all += stored;
+    }
+    all
+}
+
+async fn history(hub: &Hub, user: &str) -> Vec<(NotificationId, Option<String>)> {
+    let page = hub
+        .history(subject(user), Filter::default(), 100, None)
+        .await
+        .unwrap();
+    let items = page.items.into_iter();
+    items.map(|it| (it.id, it.draft.raw)).collect()
+}
+
+async fn state(hub: &Hub, id: BroadcastId) -> (&'static str, u64, u64, u64) {
+    let it = hub.broadcast_of(&app(APP), id).await.unwrap();
+    (it.status.as_str(), it.accepted, it.done, it.failed)
+}
+
+#[track_caller]
+fn agrees(hub: &Hub) {
+    let findings = hub.store().reader().verify().unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+async fn sweep_all(hub: &Hub) {
+    while hub.sweep().await.unwrap().ended > 0 {}
+}
+
+#[tokio::test]
+async fn everyone_on_the_list_gets_one_and_the_content_lies_there_once() {
+    let hub = hub();
+    let long = "x".repeat(20_000);
+    let id = post(&hub, named(50), draft(&long)).await;
+    assert_eq!(state(&hub, id).await, ("running", 50, 0, 0));
+    agrees(&hub);
+    assert_eq!(work_off(&hub).await, 50);
+    assert_eq!(state(&hub, id).await, ("completed", 50, 50, 0));
+    agrees(&hub);
+    let bytes = hub.store().stats().size_bytes;
+    assert!(bytes < 20_000 + 50 * 1_000, "{bytes} bytes for 50 people");
+    for nth in 0..50 {
+        let found = history(&hub, &format!("u{nth}")).await;
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.as_deref(), Some(long.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn the_content_goes_with_the_last_who_shares_it() {
+    let hub = hub();
+    let long = "x".repeat(20_000);
+    let id = post(&hub, named(20), under("n", &long)).await;
+    work_off(&hub).await;
+    let first = history(&hub, "u0").await[0].0;
+    hub.delete(subject("u0"), first, None).await.unwrap();
+    hub.create(subject("u1"), under("n", "other"), None)
+        .await
+        .unwrap();
+    agrees(&hub);
+    assert_eq!(history(&hub, "u1").await[0].1.as_deref(), Some("other"));
+    assert_eq!(
+        history(&hub, "u2").await[0].1.as_deref(),
+        Some(long.as_str()),
+        "the others still have it"
+    );
+    hub.clock().advance(DEFAULT_EXPIRY);
+    for _ in 0..5 {
+        hub.sweep().await.unwrap();
+        agrees(&hub);
+    }
+    sweep_all(&hub).await;
+    agrees(&hub);
+    assert!(matches!(
+        hub.broadcast_of(&app(APP), id).await,
+        Err(Error::NotFound(_))
+    ));
+    assert_eq!(hub.store().reader().broadcast(id).unwrap(), None);
+    let bytes = hub.store().stats().size_bytes;
+    assert!(bytes < 15_000, "{bytes} bytes are left");
+}
+
+#[tokio::test]
+async fn all_are_those_whom_the_app_has_when_it_posts() {
+    let hub = hub();
+    for user in ["ada", "bob", "cleo"] {
+        hub.create(subject(user), draft("hello"), None)
+            .await
+            .unwrap();
+    }
+    let elsewhere = Subject {
+        app: app("other.example"),
+        user: UserId::parse("eve").unwrap(),
+    };
+    hub.create(elsewhere.clone(), draft("hello"), None)
+        .await
+        .unwrap();
+    let id = post(&hub, Audience::All, draft("to all")).await;
+    assert_eq!(state(&hub, id).await, ("running", 3, 0, 0));
+    hub.create(subject("late"), draft("hello"), None)
+        .await
+        .unwrap();
+    // Bob is erased, which takes his user row.
+    let mut gone = Unit::of(subject("bob"));
+    gone.push(Row::DropUser);
+    hub.store().commit(gone).await.unwrap();
+    assert_eq!(work_off(&hub).await, 2);
+    assert_eq!(state(&hub, id).await, ("completed", 3, 2, 1));
+    assert_eq!(history(&hub, "ada").await.len(), 2);
+    assert_eq!(history(&hub, "late").await.len(), 1, "came too late");
+    assert_eq!(
+        hub.store().reader().known_user(&subject("bob")).unwrap(),
+        None,
+        "who is gone does not come back"
+    );
+    let eves = hub.history(elsewhere, Filter::default(), 10, None).await;
+    assert_eq!(eves.unwrap().items.len(), 1, "another app's people");
+    let nobody = hub
+        .broadcast(app("empty.example"), Audience::All, draft("x"), None)
+        .await
+        .unwrap();
+    let it = hub.broadcast_of(&app("empty.example"), nobody.id).await;
+    let it = it.unwrap();
+    assert_eq!(it.status, BroadcastStatus::Completed);
+    assert_eq!((it.accepted, it.completed.is_some()), (0, true));
+}
+
+#[tokio::test]
+async fn what_is_known_taps_nobody_and_what_has_no_room_fails() {
+    let hub = hub_with(Limits {
+        notifications_per_user: 2,
+        ..Limits::default()
+    });
+    hub.create(subject("u0"), under("n", "same"), None)
+        .await
+        .unwrap();
+    hub.create(subject("u1"), under("n", "older"), None)
+        .await
+        .unwrap();
+    for text in ["a", "b"] {
+        hub.create(subject("u2"), draft(text), None).await.unwrap();
+    }
+    let head = |user: &str| hub.store().reader().user(&subject(user)).unwrap().head;
+    let before = head("u0");
+    let kept = history(&hub, "u1").await[0].0;
+    let id = post(&hub, named(4), under("n", "same")).await;
+    assert_eq!(work_off(&hub).await, 2);
+    assert_eq!(state(&hub, id).await, ("completed", 4, 3, 1));
+    assert_eq!(head("u0"), before, "the same content is no news");
+    let replaced = history(&hub, "u1").await;
+    assert_eq!(replaced, [(kept, Some("same".to_owned()))]);
+    assert_eq!(history(&hub, "u2").await.len(), 2);
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn apps_take_turns_and_an_apps_oldest_job_is_first() {
+    let hub = hub();
+    let first = post(&hub, named(64), draft("1")).await;
+    let second = post(&hub, named(64), draft("2")).await;
+    let other = app("other.example");
+    let theirs = hub
+        .broadcast(other.clone(), named(64), draft("3"), None)
+        .await
+        .unwrap()
+        .id;
+    let mut turns = Turns::default();
+    for _ in 0..4 {
+        hub.step_broadcasts(&mut turns).await.unwrap();
+    }
+    assert_eq!(state(&hub, first).await.2, 32);
+    assert_eq!(state(&hub, second).await.2, 0);
+    let theirs = hub.broadcast_of(&other, theirs).await.unwrap();
+    assert_eq!(theirs.done, 32);
+    work_off(&hub).await;
+    assert_eq!(state(&hub, second).await, ("completed", 64, 64, 0));
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn as_many_run_as_may() {
+    let hub = hub_with(Limits {
+        broadcasts_per_app: 2,
+        ..Limits::default()
+    });
+    let first = post(&hub, named(40), draft("1")).await;
+    post(&hub, named(40), draft("2")).await;
+    let refused = hub
+        .broadcast(app(APP), named(1), draft("3"), None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::Limit { max: 2, name, .. } if name.ends_with("broadcasts_per_app")),
+        "{refused}"
+    );
+    hub.broadcast(app("other.example"), named(1), draft("4"), None)
+        .await
+        .unwrap();
+    hub.cancel_broadcast(&app(APP), first).await.unwrap();
+    post(&hub, named(1), draft("3")).await;
+    work_off(&hub).await;
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_stops_where_it_is() {
+    let hub = hub();
+    let id = post(&hub, named(40), draft("1")).await;
+    hub.step_broadcasts(&mut Turns::default()).await.unwrap();
+    hub.cancel_broadcast(&app(APP), id).await.unwrap();
+    assert_eq!(state(&hub, id).await, ("cancelled", 40, 16, 0));
+    assert_eq!(work_off(&hub).await, 0);
+    agrees(&hub);
+    assert!(hub.store().reader().listed_rows(id, 1).unwrap().is_empty());
+    assert!(matches!(
+        hub.cancel_broadcast(&app(APP), id).await,
+        Err(Error::NotFound(_))
+    ));
+    let done = post(&hub, named(1), draft("2")).await;
+    work_off(&hub).await;
+    assert!(matches!(
+        hub.cancel_broadcast(&app(APP), done).await,
+        Err(Error::Conflict(_))
+    ));
+}
+
+#[tokio::test]
+async fn what_is_over_before_it_is_done_reaches_nobody_more() {
+    let hub = hub();
+    let mut short = draft("1");
+    short.expires = Some(hub.now().plus(Duration::from_secs(60)));
+    let id = post(&hub, named(40), short).await;
+    hub.step_broadcasts(&mut Turns::default()).await.unwrap();
+    hub.clock().advance(Duration::from_secs(60));
+    assert_eq!(work_off(&hub).await, 0);
+    agrees(&hub);
+    sweep_all(&hub).await;
+    agrees(&hub);
+    assert_eq!(hub.store().reader().broadcast(id).unwrap(), None);
+    assert!(hub.store().reader().listed_rows(id, 1).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_of_many_rows_is_accepted_whole() {
+    let hub = hub();
+    let long = |nth: usize| UserId::parse(&format!("{nth:0>250}")).unwrap();
+    let users: Vec<UserId> = (0..10_000).map(long).collect();
+    let id = post(&hub, Audience::Named(users.clone()), draft("1")).await;
+    let it = hub.broadcast_of(&app(APP), id).await.unwrap();
+    assert_eq!(it.accepted, 10_000);
+    assert!(it.rows as usize > LIST_ROWS, "{} rows", it.rows);
+    agrees(&hub);
+    let mut listed = BTreeSet::new();
+    for row in 0..it.rows {
+        let people = hub.store().reader().listed(id, row).unwrap().unwrap();
+        for one in people {
+            let Listed::Named(user) = one else {
+                panic!("{one:?}");
+            };
+            listed.insert(user);
+        }
+    }
+    assert_eq!(listed, users.into_iter().collect());
+    hub.cancel_broadcast(&app(APP), id).await.unwrap();
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn an_acceptance_that_broke_off_leaves_nothing() {
+    let hub = hub();
+    let id = post(&hub, named(40), draft("1")).await;
+    let mut job = hub.broadcast_of(&app(APP), id).await.unwrap();
+    job.status = BroadcastStatus::Accepting;
+    let row = AppRow::Broadcast(Box::new(job));
+    hub.store()
+        .commit_batch(row.into(), Vec::new())
+        .await
+        .unwrap();
+    agrees(&hub);
+    assert!(
+        hub.broadcast_of(&app(APP), id).await.is_err(),
+        "nobody sees it"
+    );
+    assert_eq!(work_off(&hub).await, 0);
+    assert_eq!(hub.store().reader().broadcast(id).unwrap(), None);
+    agrees(&hub);
+    assert_eq!(
+        hub.store().reader().known_user(&subject("u0")).unwrap(),
+        None
+    );
+}

@@ -33,11 +33,14 @@
 //! *user* is 24 bytes: 8 of the hash of the app's host, 16 of the hash of the user id, so that the users of an app
 //! stand together. *number*, *position* and *time* are 8 bytes.
 
+mod broadcasts;
+
+pub(super) use broadcasts::*;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::model::{
-    AppHost, BroadcastId, EndpointId, FeedPosition, Marker, NotificationId, Subject,
-    SubscriptionId, Timestamp,
+    AppHost, EndpointId, FeedPosition, Marker, NotificationId, Subject, SubscriptionId, Timestamp,
 };
 
 use super::Error;
@@ -216,65 +219,6 @@ pub(super) fn once_at(app: &[u8; 8], key: &[u8; 32]) -> Vec<u8> {
 
 pub(super) fn vapid(app: &AppHost) -> Vec<u8> {
     join(b'v', &[app.as_str().as_bytes()])
-}
-
-pub(super) fn broadcast(id: BroadcastId) -> Vec<u8> {
-    join(b'b', &[&id.to_bytes()])
-}
-
-/// The broadcasts that are not finished.
-pub(super) fn all_unfinished() -> Vec<u8> {
-    vec![b'B']
-}
-
-pub(super) fn unfinished_of(app: &[u8; 8]) -> Vec<u8> {
-    join(b'B', &[app])
-}
-
-pub(super) fn unfinished(app: &[u8; 8], id: BroadcastId) -> Vec<u8> {
-    join(b'B', &[app, &id.to_bytes()])
-}
-
-/// What the key of an unfinished broadcast says: the app, and which one.
-pub(super) fn unfinished_parts(key: &[u8]) -> Result<([u8; 8], BroadcastId), Error> {
-    let app = key.get(1..9).and_then(|raw| raw.try_into().ok());
-    let app = app.ok_or_else(|| broken("an app in a key"))?;
-    Ok((app, broadcast_at(key, 9)?))
-}
-
-pub(super) fn listed_of(id: BroadcastId) -> Vec<u8> {
-    join(b'w', &[&id.to_bytes()])
-}
-
-pub(super) fn listed(id: BroadcastId, row: u32) -> Vec<u8> {
-    join(b'w', &[&id.to_bytes(), &row.to_be_bytes()])
-}
-
-/// The row at the end of a `w` key.
-pub(super) fn listed_row(key: &[u8]) -> Result<u32, Error> {
-    let raw = key.get(17..).and_then(|raw| raw.try_into().ok());
-    raw.map(u32::from_be_bytes)
-        .ok_or_else(|| broken("a row of a list"))
-}
-
-pub(super) fn shared(id: BroadcastId) -> Vec<u8> {
-    join(b'h', &[&id.to_bytes()])
-}
-
-pub(super) fn shared_part(id: BroadcastId, part: u16) -> Vec<u8> {
-    join(b'h', &[&id.to_bytes(), &part.to_be_bytes()])
-}
-
-/// The part at the end of an `h` key; none, where the key is that of the counts.
-pub(super) fn shared_part_at(key: &[u8]) -> Option<u16> {
-    let raw = key.get(17..).and_then(|raw| raw.try_into().ok());
-    raw.map(u16::from_be_bytes)
-}
-
-pub(super) fn broadcast_at(bytes: &[u8], at: usize) -> Result<BroadcastId, Error> {
-    let raw = bytes.get(at..at + 16).and_then(|raw| raw.try_into().ok());
-    raw.map(BroadcastId::from_bytes)
-        .ok_or_else(|| broken("a broadcast in a key"))
 }
 
 pub(super) fn meta(name: &str) -> Vec<u8> {

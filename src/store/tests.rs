@@ -331,6 +331,7 @@ proptest! {
     #[test]
     fn notifications_come_back_as_they_were(
         draft in drafts(), number in 1u64..u64::MAX, version in 1u64..u64::MAX, removed in any::<bool>(), read in any::<bool>(),
+        shared in any::<bool>(),
     ) {
         let mut it = notification(number, String::new());
         it.draft = draft;
@@ -338,6 +339,7 @@ proptest! {
         it.read = if read { ReadState::Read } else { ReadState::Unread };
         it.action = ActionState::Snoozed;
         it.removed = removed.then_some(Removal::Deleted);
+        it.broadcast = shared.then_some(BroadcastId::from_bytes([5; 16]));
         let row = records::encode_notification(&it).unwrap();
         prop_assert!(row.len() <= 4096);
         let content = records::encode_content(&it.draft).unwrap();

@@ -8,7 +8,10 @@ use clap::Command;
 pub(super) const GROUPS: [(&str, &[&str]); 3] = [
     ("Run", &["serve", "doubles"]),
     ("Set up", &["init", "check", "key", "token", "completions"]),
-    ("Look after", &["send", "user", "endpoint", "store"]),
+    (
+        "Look after",
+        &["send", "explain", "user", "endpoint", "store"],
+    ),
 ];
 
 const EXAMPLES: &str = "\
@@ -16,6 +19,7 @@ Examples:
   beckon init todo.example.com                         write config.toml, make the first key
   beckon serve                                         run the hub on it
   beckon send todo.example.com ada --title 'Tea time'  tap all of Ada's devices
+  beckon explain NOTIFICATION                          see what became of it on each device, and why
   beckon user show todo.example.com ada                see what she has
   beckon check                                         ask each push service about the credentials
 

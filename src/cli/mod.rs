@@ -5,6 +5,7 @@ mod access;
 mod check;
 mod door;
 mod doubles;
+mod explain;
 mod help;
 mod init;
 mod output;
@@ -116,6 +117,8 @@ enum Maintenance {
     Token(access::TokenCommand),
     /// Send a notification to a user.
     Send(Box<send::SendArgs>),
+    /// Tell for each device what became of a notification, and why.
+    Explain(explain::ExplainArgs),
     /// List users and show one.
     #[command(subcommand)]
     User(people::UserCommand),
@@ -143,6 +146,7 @@ async fn maintain(command: Maintenance, context: &CommandContext) -> anyhow::Res
         Maintenance::Key(command) => access::key(command, context).await,
         Maintenance::Token(command) => access::token(command, context).await,
         Maintenance::Send(args) => send::run(*args, context).await,
+        Maintenance::Explain(args) => explain::run(args, context).await,
         Maintenance::User(command) => people::user(command, context).await,
         Maintenance::Endpoint(command) => people::endpoint(command, context).await,
         Maintenance::Store(command) => store::run(command, context).await,

@@ -4,6 +4,7 @@
 //! This is a door, so texts come in and JSON goes out (the shapes of the API, lists as `{"value":[…]}`). Faults name
 //! the command's flags, since that is what the operator typed. No answer holds a secret but the one just made.
 
+mod devices;
 mod draft;
 mod show;
 #[cfg(test)]
@@ -113,6 +114,11 @@ pub enum Request {
         user: String,
         /// The endpoint.
         endpoint: String,
+    },
+    /// What became of a notification on each device, and why.
+    Explain {
+        /// Its id.
+        notification: String,
     },
     /// Walks every row of the store and lists what disagrees.
     StoreVerify,
@@ -240,6 +246,7 @@ impl Hub {
                 self.remove_endpoint(self.subject(&app, &user)?, id).await?;
                 Ok(json!({ "id": endpoint }))
             }
+            Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,
             Request::Health => self.admin_health().await,

@@ -2,7 +2,7 @@
 
 use super::{
     Error,
-    due::{Decision, Level},
+    due::{Decision, Level, Verdict},
     levels::{Levels, Rules},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(super) fn deliveries(
             pushes: reader.pushes_from(subject, &level.endpoint.id, number)?,
             now: rules.now,
         };
-        found.push(case.report(&levels.decide(level, rules).decision));
+        found.push(case.report(&levels.decide(level, rules)));
     }
     found.sort_by_key(|delivery| delivery.pending);
     Ok(found)
@@ -59,23 +59,18 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn report(&self, decision: &Decision) -> Delivery {
+    fn report(&self, verdict: &Verdict) -> Delivery {
         let accepted = self.accepted();
         let own = |push: &&Push| push.shows == Some(self.it.id);
         let own_accepted = self.pushes.iter().find(|push| own(push) && push.accepted);
         let last = own_accepted.or(accepted).or(self.pushes.last());
-        let (status, reason) = self.status(decision);
+        let (status, reason) = self.status(&verdict.decision);
         let fetched = self
             .level
             .mark
             .passed(self.it.number)
             .or(self.receipt.fetched);
-        let waits = status == DeliveryStatus::Pending;
         let state = self.level.current_state();
-        let next_attempt = match decision {
-            Decision::Wait(_, until) if waits => Some(*until),
-            _ => None,
-        };
         Delivery {
             endpoint: self.level.endpoint.id.clone(),
             platform: self.level.endpoint.platform,
@@ -92,8 +87,22 @@ impl Case<'_> {
                 Some(push) => push.attempts,
                 None => state.attempts,
             },
-            next_attempt,
-            answer: last.map(|push| push.answer.clone()).or(state.answer),
+            last_fetched: Some(self.level.mark.at).filter(|at| *at > Timestamp::default()),
+            gone: self.level.endpoint.gone,
+            next_attempt: self.next_attempt(status, verdict),
+            // What it said of an earlier push is nothing about one that has not been tried.
+            answer: last
+                .map(|push| push.answer.clone())
+                .or(state.answer.filter(|_| state.attempts > 0)),
+        }
+    }
+
+    /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.
+    fn next_attempt(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<Timestamp> {
+        match (status, &verdict.decision) {
+            (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
+            (DeliveryStatus::Tapped, _) if self.it.is_open(self.now) => verdict.look,
+            _ => None,
         }
     }
 

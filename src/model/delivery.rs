@@ -26,6 +26,19 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// All there are.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Skipped,
+        Self::Failed,
+        Self::Gone,
+        Self::Tapped,
+        Self::Fetched,
+        Self::Shown,
+        Self::Acted,
+        Self::Expired,
+    ];
+
     /// The name as the contract writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,6 +87,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All there are.
+    pub const ALL: [Self; 13] = [
+        Self::NotTargeted,
+        Self::NoChannel,
+        Self::OwnChange,
+        Self::EndpointExpired,
+        Self::ChannelGone,
+        Self::Handled,
+        Self::Coalescing,
+        Self::Streaming,
+        Self::Unanswered,
+        Self::SilentBudget,
+        Self::Retry,
+        Self::ServiceStopped,
+        Self::Coalesced,
+    ];
+
     /// The name as the contract writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -130,6 +160,10 @@ pub struct Delivery {
     pub acted: Option<Timestamp>,
     /// When its fallback was sent.
     pub fell_back: Option<Timestamp>,
+    /// When the endpoint last fetched anything at all.
+    pub last_fetched: Option<Timestamp>,
+    /// Since when its channel is dead.
+    pub gone: Option<Timestamp>,
     /// How many pushes were tried.
     pub attempts: u32,
     /// When the next one is due.

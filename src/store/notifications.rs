@@ -62,6 +62,17 @@ impl Reader {
             .transpose()
     }
 
+    /// Whose notification this is.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn whose(&self, id: NotificationId) -> Result<Option<Subject>, Error> {
+        match self.engine.get(&keys::id(id))? {
+            Some(bytes) => self.subject_of(&keys::user_at(&bytes, 0)?),
+            None => Ok(None),
+        }
+    }
+
     /// Where the notification stands that the app calls `app_id`.
     ///
     /// # Errors

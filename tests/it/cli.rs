@@ -2,12 +2,12 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::ChildHub;
 
 #[track_caller]
-fn json(output: &Output) -> Value {
+fn answer(output: &Output) -> Value {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{error}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{fault}: {output:?}"))
@@ -28,7 +28,7 @@ async fn each_command_works_while_the_hub_runs_and_while_it_is_stopped() {
 
 /// What is done for people: send, mint, list, show.
 fn people(hub: &ChildHub, user: &str) {
-    let ask = |args: &[&str]| json(&hub.command(args));
+    let ask = |args: &[&str]| answer(&hub.command(args));
     let sent = ask(&["send", "todo.example", user, "--title", "Lunch?", "--json"]);
     assert_eq!(
         sent["payload"]["visualContent"]["title"], "Lunch?",
@@ -51,11 +51,20 @@ fn people(hub: &ChildHub, user: &str) {
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(text.contains("Lunch?"), "{shown:?}");
     ask(&["endpoint", "list", "todo.example", user, "--json"]);
+    let id = sent["id"].as_str().unwrap();
+    assert_eq!(
+        ask(&["explain", id, "--json"]),
+        json!({"value": []}),
+        "{user}"
+    );
+    let told = hub.command(&["explain", id]);
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(text.contains("no endpoints"), "{told:?}");
 }
 
 /// What is done with keys, and the store's figures.
 fn keys(hub: &ChildHub) {
-    let ask = |args: &[&str]| json(&hub.command(args));
+    let ask = |args: &[&str]| answer(&hub.command(args));
     let key = ask(&["key", "create", "todo.example", "--scope", "send", "--json"]);
     let id = key["id"].as_str().unwrap();
     let keys = ask(&["key", "list", "--json"]);
@@ -74,7 +83,7 @@ fn keys(hub: &ChildHub) {
 #[tokio::test(flavor = "multi_thread")]
 async fn check_asks_every_service_and_says_what_is_wrong() {
     let hub = ChildHub::start().await;
-    let checked = json(&hub.command(&["check", "--json"]));
+    let checked = answer(&hub.command(&["check", "--json"]));
     let all = checked["value"].as_array().unwrap();
     let services: Vec<&str> = all.iter().filter_map(|it| it["service"].as_str()).collect();
     assert_eq!(services, ["apns", "fcm", "webPush", "wns"], "{checked}");
@@ -121,4 +130,6 @@ async fn what_is_not_understood_or_not_there_is_told_by_the_exit_code() {
     check(&["key", "list", "nobody.example"], 1);
     check(&["endpoint", "remove", "todo.example", "ada", "nothing"], 1);
     check(&["send", "todo.example", "ada"], 2);
+    check(&["explain", "nothing"], 2);
+    check(&["explain", "00000000-0000-7000-8000-000000000000"], 1);
 }

@@ -21,6 +21,7 @@ mod durability;
 mod fallback;
 mod faults;
 mod isolation;
+mod ladder;
 mod logs;
 mod observability;
 mod posting;

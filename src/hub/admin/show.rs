@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::Minted;
+use super::super::{Minted, explanation};
 use crate::{
     config::apps::App,
     model::{
-        AppKey, ChannelKind, Endpoint, Notification, Platform, Timestamp, User, UserToken,
-        VisualContent,
+        AppKey, ChannelKind, Delivery, Endpoint, Notification, Platform, Reason, ServiceAnswer,
+        Timestamp, User, UserToken, VisualContent,
     },
     store::{Depth, Finding, Stats},
 };
@@ -113,6 +113,39 @@ pub(super) fn endpoint(it: &Endpoint) -> Value {
         ("createdDateTime", time(it.created)),
         ("lastSeenDateTime", time(it.last_seen)),
         ("expirationDateTime", time(it.expires)),
+    ])
+}
+
+/// A line of the ladder.
+pub(super) fn delivery(it: &Delivery) -> Value {
+    present([
+        ("endpointId", json!(it.endpoint.as_str())),
+        ("platform", json!(it.platform.as_str())),
+        ("channel", json!(it.channel.as_str())),
+        ("status", json!(it.status.as_str())),
+        ("reason", json!(it.reason.map(Reason::as_str))),
+        ("explanation", json!(explanation(it))),
+        ("pendingDateTime", time(it.pending)),
+        ("tappedDateTime", maybe(it.tapped)),
+        ("fetchedDateTime", maybe(it.fetched)),
+        ("shownDateTime", maybe(it.shown)),
+        ("actedDateTime", maybe(it.acted)),
+        ("fellBackDateTime", maybe(it.fell_back)),
+        ("lastFetchedDateTime", maybe(it.last_fetched)),
+        ("channelGoneDateTime", maybe(it.gone)),
+        ("attempts", json!(it.attempts)),
+        ("nextAttemptDateTime", maybe(it.next_attempt)),
+        ("pushService", json!(it.answer.as_ref().map(push_service))),
+    ])
+}
+
+/// What a push service said; without a status, where no answer came.
+pub(super) fn push_service(answer: &ServiceAnswer) -> Value {
+    let status = Some(answer.status).filter(|status| *status != 0);
+    present([
+        ("status", json!(status)),
+        ("reason", json!(answer.reason)),
+        ("id", json!(answer.id)),
     ])
 }
 

@@ -1,0 +1,133 @@
+//! One plain sentence for a line of the ladder: what happened on an endpoint, in the order that it happened, and why
+//! nothing more did. The API and `beckon explain` tell the same.
+
+use crate::model::{Delivery, DeliveryStatus, Platform, Reason, ServiceAnswer};
+
+/// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
+pub fn explanation(it: &Delivery) -> String {
+    let mut steps: Vec<String> = Vec::new();
+    steps.extend(tapped(it));
+    steps.extend(
+        it.fell_back
+            .map(|at| format!("fell back to a visible push at {at}")),
+    );
+    steps.extend(
+        it.fetched
+            .map(|at| format!("the device fetched it at {at}")),
+    );
+    steps.extend(it.shown.map(|at| format!("it was shown at {at}")));
+    steps.extend(
+        it.acted
+            .map(|at| format!("the person acted on it there at {at}")),
+    );
+    steps.extend(standing(it));
+    steps.extend(it.next_attempt.map(|at| format!("next attempt at {at}")));
+    steps.join("; ")
+}
+
+/// The tap that the push service took for it.
+fn tapped(it: &Delivery) -> Option<String> {
+    let at = it.tapped?;
+    let answer = answered(it).map_or(String::new(), |answer| format!(", {answer}"));
+    Some(match it.reason {
+        Some(Reason::Coalesced) => format!("covered by a later tap at {at}{answer}"),
+        _ => format!("tapped at {at}{answer}"),
+    })
+}
+
+/// Why it stands where it stands, where the steps alone do not say so.
+fn standing(it: &Delivery) -> Option<String> {
+    let because = it.reason.map(|reason| why(reason, it));
+    let answer = answered(it).map_or(String::new(), |answer| format!(" ({answer})"));
+    match it.status {
+        DeliveryStatus::Pending => {
+            let since = it.pending;
+            let because = because.unwrap_or_else(|| String::from("a tap is about to leave"));
+            Some(format!("nothing has left since {since}: {because}{answer}"))
+        }
+        DeliveryStatus::Skipped => {
+            let because = because.unwrap_or_else(|| String::from("none was due"));
+            Some(format!("no tap: {because}"))
+        }
+        DeliveryStatus::Failed => {
+            Some(format!("the push service refused the tap for good{answer}"))
+        }
+        DeliveryStatus::Gone => {
+            let since = it.gone.map_or(String::new(), |at| format!(" since {at}"));
+            Some(format!(
+                "the channel is gone{since}{answer}; the app has to register again"
+            ))
+        }
+        DeliveryStatus::Expired => Some(String::from("its time was over first")),
+        DeliveryStatus::Tapped => Some(last_fetched(it)),
+        DeliveryStatus::Fetched | DeliveryStatus::Shown | DeliveryStatus::Acted => held(it),
+    }
+}
+
+/// Accepted is not arrived: how long the device has been silent tells which of the two is at fault.
+fn last_fetched(it: &Delivery) -> String {
+    match it.last_fetched {
+        Some(at) => format!("not fetched yet; the device last fetched anything at {at}"),
+        None => String::from("not fetched yet; the device has never fetched anything"),
+    }
+}
+
+/// How it came to an endpoint that no tap or fetch of its own speaks of.
+fn held(it: &Delivery) -> Option<String> {
+    if it.fetched.is_none() && it.status == DeliveryStatus::Fetched {
+        return Some(String::from("the device holds it already"));
+    }
+    let untapped = it.tapped.is_none() && it.fell_back.is_none();
+    let because = it.reason.filter(|_| untapped)?;
+    Some(format!("no tap was needed: {}", why(because, it)))
+}
+
+fn why(reason: Reason, it: &Delivery) -> String {
+    let text = match reason {
+        Reason::NotTargeted => {
+            return format!(
+                "not targeted, targetPolicy does not name {}",
+                it.platform.as_str()
+            );
+        }
+        Reason::NoChannel => "the endpoint has no push channel, it streams or pulls",
+        Reason::OwnChange => "the endpoint itself made the change",
+        Reason::EndpointExpired => "the endpoint was not heard of for too long",
+        Reason::ChannelGone => "the push service said that the channel is dead",
+        Reason::Handled => "it was read, dismissed or taken back before one left",
+        Reason::Coalescing => "a tap is about to leave, together with others",
+        Reason::Streaming => "held by its open stream, on which it is given a moment to fetch",
+        Reason::Unanswered => "held back, an earlier tap has not been answered yet",
+        Reason::SilentBudget => {
+            "held by the budget, the platform allows no more silent pushes for now"
+        }
+        Reason::Retry => "the push service could not take it and is tried again",
+        Reason::ServiceStopped => {
+            "pushes to this service stand still until the operator acts, `beckon check` says why"
+        }
+        Reason::Coalesced => "a later tap covers it",
+    };
+    String::from(text)
+}
+
+/// The service's own words.
+fn answered(it: &Delivery) -> Option<String> {
+    let ServiceAnswer { status, reason, .. } = it.answer.as_ref()?;
+    // A channel that is gone is `none` by now; its platform says whose it was.
+    let service = match it.platform {
+        Platform::Ios => "APNs",
+        Platform::Android => "FCM",
+        Platform::WebPush => "the browser's push service",
+        Platform::Windows => "WNS",
+    };
+    Some(match (status, reason) {
+        (0, Some(reason)) => format!("{service} did not answer: {reason}"),
+        (0, None) => format!("{service} did not answer"),
+        (status, Some(reason)) => format!("{service} answered {status} {reason}"),
+        (status, None) => format!("{service} answered {status}"),
+    })
+}
+
+#[cfg(test)]
+#[path = "explanation_tests.rs"]
+mod tests;

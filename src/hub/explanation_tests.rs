@@ -1,0 +1,161 @@
+//! One row for every sentence of the ladder; `T3` is the time of second 3.
+
+use super::*;
+use crate::model::{
+    ChannelKind,
+    DeliveryStatus::{Acted, Expired, Failed, Fetched, Gone, Pending, Shown, Skipped, Tapped},
+    EndpointId, Timestamp,
+};
+
+type Row = (Delivery, &'static str);
+
+fn at(second: u64) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(second * 1000))
+}
+
+fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
+    Delivery {
+        endpoint: EndpointId::parse("phone").unwrap(),
+        platform: Platform::Ios,
+        channel: ChannelKind::Apns,
+        status,
+        reason,
+        pending: Timestamp::from_millis(0),
+        tapped: None,
+        fetched: None,
+        shown: None,
+        acted: None,
+        fell_back: None,
+        last_fetched: None,
+        gone: None,
+        attempts: 0,
+        next_attempt: None,
+        answer: None,
+    }
+}
+
+fn pending(reason: Reason) -> Delivery {
+    Delivery {
+        next_attempt: at(9),
+        ..line(Pending, Some(reason))
+    }
+}
+
+fn answered(mut it: Delivery, status: u16, reason: &str) -> Delivery {
+    it.answer = Some(ServiceAnswer {
+        status,
+        reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+        id: None,
+    });
+    it
+}
+
+fn of(mut it: Delivery, platform: Platform) -> Delivery {
+    it.platform = platform;
+    it
+}
+
+fn tapped(reason: Option<Reason>) -> Delivery {
+    let it = Delivery {
+        tapped: at(1),
+        ..line(Tapped, reason)
+    };
+    answered(it, 200, "")
+}
+
+#[rustfmt::skip]
+fn waiting() -> Vec<Row> {
+    vec![
+        (line(Pending, None), "nothing has left since T0: a tap is about to leave"),
+        (pending(Reason::Coalescing), "nothing has left since T0: a tap is about to leave, together with others; next attempt at T9"),
+        (pending(Reason::Streaming), "nothing has left since T0: held by its open stream, on which it is given a moment to fetch; next attempt at T9"),
+        (pending(Reason::Unanswered), "nothing has left since T0: held back, an earlier tap has not been answered yet; next attempt at T9"),
+        (pending(Reason::SilentBudget), "nothing has left since T0: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
+        (answered(pending(Reason::Retry), 503, "ServiceUnavailable"),
+            "nothing has left since T0: the push service could not take it and is tried again (APNs answered 503 ServiceUnavailable); next attempt at T9"),
+        (answered(of(pending(Reason::Retry), Platform::Android), 0, "timed out"),
+            "nothing has left since T0: the push service could not take it and is tried again (FCM did not answer: timed out); next attempt at T9"),
+        (answered(of(pending(Reason::Retry), Platform::WebPush), 0, ""),
+            "nothing has left since T0: the push service could not take it and is tried again (the browser's push service did not answer); next attempt at T9"),
+        (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
+            "nothing has left since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
+    ]
+}
+
+#[rustfmt::skip]
+fn ended() -> Vec<Row> {
+    let gone = Delivery { gone: at(5), ..line(Gone, Some(Reason::ChannelGone)) };
+    vec![
+        (line(Skipped, Some(Reason::NotTargeted)), "no tap: not targeted, targetPolicy does not name iOS"),
+        (line(Skipped, Some(Reason::NoChannel)), "no tap: the endpoint has no push channel, it streams or pulls"),
+        (line(Skipped, Some(Reason::OwnChange)), "no tap: the endpoint itself made the change"),
+        (line(Skipped, Some(Reason::EndpointExpired)), "no tap: the endpoint was not heard of for too long"),
+        (line(Skipped, Some(Reason::Handled)), "no tap: it was read, dismissed or taken back before one left"),
+        (line(Skipped, None), "no tap: none was due"),
+        (line(Failed, None), "the push service refused the tap for good"),
+        (answered(line(Failed, None), 400, "BadPriority"), "the push service refused the tap for good (APNs answered 400 BadPriority)"),
+        (answered(gone, 410, "Unregistered"), "the channel is gone since T5 (APNs answered 410 Unregistered); the app has to register again"),
+        (line(Gone, Some(Reason::ChannelGone)), "the channel is gone; the app has to register again"),
+        (line(Expired, None), "its time was over first"),
+    ]
+}
+
+#[rustfmt::skip]
+fn accepted() -> Vec<Row> {
+    let windows = Delivery { last_fetched: at(0), ..of(tapped(None), Platform::Windows) };
+    vec![
+        (tapped(None), "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything"),
+        (answered(windows, 200, "received"), "tapped at T1, WNS answered 200 received; not fetched yet; the device last fetched anything at T0"),
+        (Delivery { next_attempt: at(61), ..tapped(None) },
+            "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T61"),
+        (Delivery { last_fetched: at(0), ..tapped(Some(Reason::Coalesced)) },
+            "covered by a later tap at T1, APNs answered 200; not fetched yet; the device last fetched anything at T0"),
+        (Delivery { fell_back: at(61), ..tapped(None) },
+            "tapped at T1, APNs answered 200; fell back to a visible push at T61; not fetched yet; the device has never fetched anything"),
+    ]
+}
+
+#[rustfmt::skip]
+fn arrived() -> Vec<Row> {
+    vec![
+        (Delivery { fetched: at(2), status: Fetched, ..tapped(None) }, "tapped at T1, APNs answered 200; the device fetched it at T2"),
+        (Delivery { fetched: at(2), ..line(Fetched, Some(Reason::NoChannel)) },
+            "the device fetched it at T2; no tap was needed: the endpoint has no push channel, it streams or pulls"),
+        (Delivery { fetched: at(2), ..line(Fetched, Some(Reason::ChannelGone)) },
+            "the device fetched it at T2; no tap was needed: the push service said that the channel is dead"),
+        (line(Fetched, None), "the device holds it already"),
+        (Delivery { fetched: at(2), shown: at(3), status: Shown, ..tapped(None) },
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was shown at T3"),
+        (Delivery { fetched: at(2), shown: at(3), acted: at(4), status: Acted, ..tapped(None) },
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was shown at T3; the person acted on it there at T4"),
+    ]
+}
+
+fn rows() -> Vec<Row> {
+    [waiting(), ended(), accepted(), arrived()].concat()
+}
+
+#[test]
+fn every_standing_has_its_sentence() {
+    for (it, expected) in rows() {
+        let mut found = explanation(&it);
+        for second in [61, 9, 5, 4, 3, 2, 1, 0] {
+            let time = Timestamp::from_millis(second * 1000).to_string();
+            found = found.replace(&time, &format!("T{second}"));
+        }
+        assert_eq!(found, expected, "{it:?}");
+        assert!(!found.contains("delivered"), "{found}");
+    }
+}
+
+#[test]
+fn the_table_has_every_status_and_every_reason() {
+    let rows = rows();
+    for status in DeliveryStatus::ALL {
+        assert!(rows.iter().any(|(it, _)| it.status == status), "{status:?}");
+    }
+    for reason in Reason::ALL {
+        let found = rows.iter().any(|(it, _)| it.reason == Some(reason));
+        assert!(found, "{reason:?}");
+    }
+}

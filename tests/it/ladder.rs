@@ -1,0 +1,181 @@
+//! The ladder: what became of a notification on each device, by the API and by the command line alike.
+
+use std::{cell::RefCell, time::Duration};
+
+use beckon::{
+    doubles::{FaultKind, FaultSpec, Service},
+    hub::admin::Request,
+};
+use serde_json::{Value, json};
+
+use crate::support::{TestHub, eventually};
+
+const POST: &str = "/v1/users/ada/notifications";
+
+async fn post(hub: &TestHub, body: Value) -> String {
+    let posted = hub.app().post(POST, body).await.expect(201);
+    posted["id"].as_str().unwrap().to_owned()
+}
+
+/// The line of one endpoint, once the operators' door tells it alike: something may happen between two questions.
+async fn line(hub: &TestHub, id: &str, endpoint: &str) -> Value {
+    let path = format!("{POST}/{id}/deliveries");
+    let report = eventually("both doors tell the same", || async {
+        let report = hub.app().get(&path).await.expect(200);
+        let notification = id.to_owned();
+        let explain = Request::Explain { notification };
+        let told = hub.running().hub.admin(explain).await.unwrap();
+        (told == report).then_some(report)
+    })
+    .await;
+    let lines = report["value"].as_array().unwrap();
+    let found = lines.iter().find(|it| it["endpointId"] == endpoint);
+    found.unwrap().clone()
+}
+
+/// Waits until the sentence about an endpoint is this one; times are written as `T`.
+async fn says(hub: &TestHub, id: &str, endpoint: &str, expected: &str) -> Value {
+    let said = RefCell::new(Vec::new());
+    eventually(expected, || async {
+        let it = line(hub, id, endpoint).await;
+        let sentence = timeless(it["explanation"].as_str().unwrap());
+        let found = sentence == expected;
+        if said.borrow().last() != Some(&sentence) {
+            // Shown where the test fails.
+            println!("{sentence}");
+            said.borrow_mut().push(sentence);
+        }
+        found.then_some(it)
+    })
+    .await
+}
+
+fn timeless(sentence: &str) -> String {
+    let words = sentence.split(' ').map(|word| {
+        let time = word.trim_end_matches([';', ',', ':']);
+        if time.len() == 24 && time.ends_with('Z') {
+            word.replace(time, "T")
+        } else {
+            word.to_owned()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_climbs_the_ladder() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let never =
+        "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything";
+    says(&hub, &id, &phone.endpoint, never).await;
+    phone.next_push("the tap").await;
+    phone.pull().await;
+    let fetched = "tapped at T, APNs answered 200; the device fetched it at T";
+    says(&hub, &id, &phone.endpoint, fetched).await;
+    let shown = json!({"shown": [id]});
+    phone
+        .client
+        .post("/v1/me/notifications/receipts", shown)
+        .await
+        .expect(204);
+    says(
+        &hub,
+        &id,
+        &phone.endpoint,
+        &format!("{fetched}; it was shown at T"),
+    )
+    .await;
+    phone
+        .set(&id, json!({"userActionState": "activated"}))
+        .await;
+    let acted = format!("{fetched}; it was shown at T; the person acted on it there at T");
+    let it = says(&hub, &id, &phone.endpoint, &acted).await;
+    assert_eq!(it["status"], "acted");
+
+    let later = post(
+        &hub,
+        json!({"payload": {"visualContent": {"title": "later"}}}),
+    )
+    .await;
+    let silent =
+        "tapped at T, APNs answered 200; not fetched yet; the device last fetched anything at T";
+    let it = says(&hub, &later, &phone.endpoint, silent).await;
+    assert!(it["lastFetchedDateTime"].is_string(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_left_out_is_told_why() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Fcm).await;
+    hub.registered("ada", "dashboard").await;
+    let to_apple =
+        json!({"targetPolicy": {"platformTypes": ["iOS"]}, "payload": {"rawContent": "r"}});
+    let id = post(&hub, to_apple).await;
+    says(
+        &hub,
+        &id,
+        &phone.endpoint,
+        "no tap: not targeted, targetPolicy does not name android",
+    )
+    .await;
+    says(
+        &hub,
+        &id,
+        "dashboard",
+        "no tap: the endpoint has no push channel, it streams or pulls",
+    )
+    .await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::Gone));
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let gone = "the channel is gone since T (FCM answered 404 UNREGISTERED: Requested entity was not found.); the app has to register again";
+    let it = says(&hub, &id, &phone.endpoint, gone).await;
+    assert!(it["channelGoneDateTime"].is_string(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_says_for_what_and_until_when() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Apns).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let retried = "nothing has left since T: the push service could not take it and is tried again (APNs answered 500 InternalServerError); next attempt at T";
+    let it = says(&hub, &id, &phone.endpoint, retried).await;
+    assert!(it["nextAttemptDateTime"].is_string(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_covered_falls_back_or_waits_its_turn() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let raw = |text: &str| json!({"payload": {"rawContent": text}});
+    let first = post(&hub, raw("one")).await;
+    let tapped = "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T";
+    says(&hub, &first, &phone.endpoint, tapped).await;
+    let second = post(&hub, raw("two")).await;
+    let held = "nothing has left since T: held back, an earlier tap has not been answered yet; next attempt at T";
+    says(&hub, &second, &phone.endpoint, held).await;
+    let fallback = json!({"endpointFallback": {
+        "platformTypes": ["iOS"], "fallbackDelayInSeconds": 60, "visualContent": {"title": "Look"}
+    }});
+    hub.advance(Duration::from_secs(2));
+    let urgent =
+        json!({"priority": "High", "payload": {"rawContent": "three"}, "fallbackPolicy": fallback});
+    let third = post(&hub, urgent).await;
+    says(&hub, &third, &phone.endpoint, tapped).await;
+    let covered = "covered by a later tap at T, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T";
+    says(&hub, &second, &phone.endpoint, covered).await;
+    hub.advance(Duration::from_secs(60));
+    let fell_back = "tapped at T, APNs answered 200; fell back to a visible push at T; not fetched yet; the device has never fetched anything";
+    says(&hub, &third, &phone.endpoint, fell_back).await;
+    phone.pull().await;
+    let fetched = "tapped at T, APNs answered 200; fell back to a visible push at T; the device fetched it at T";
+    says(&hub, &third, &phone.endpoint, fetched).await;
+    hub.finish().await;
+}

@@ -79,7 +79,7 @@ fn held(it: &Delivery) -> Option<String> {
     }
     let untapped = it.tapped.is_none() && it.fell_back.is_none();
     let because = it.reason.filter(|_| untapped)?;
-    Some(format!("no tap was needed: {}", why(because, it)))
+    Some(format!("no tap left: {}", why(because, it)))
 }
 
 fn why(reason: Reason, it: &Delivery) -> String {

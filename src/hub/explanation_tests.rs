@@ -120,9 +120,9 @@ fn arrived() -> Vec<Row> {
     vec![
         (Delivery { fetched: at(2), status: Fetched, ..tapped(None) }, "tapped at T1, APNs answered 200; the device fetched it at T2"),
         (Delivery { fetched: at(2), ..line(Fetched, Some(Reason::NoChannel)) },
-            "the device fetched it at T2; no tap was needed: the endpoint has no push channel, it streams or pulls"),
+            "the device fetched it at T2; no tap left: the endpoint has no push channel, it streams or pulls"),
         (Delivery { fetched: at(2), ..line(Fetched, Some(Reason::ChannelGone)) },
-            "the device fetched it at T2; no tap was needed: the push service said that the channel is dead"),
+            "the device fetched it at T2; no tap left: the push service said that the channel is dead"),
         (line(Fetched, None), "the device holds it already"),
         (Delivery { fetched: at(2), shown: at(3), status: Shown, ..tapped(None) },
             "tapped at T1, APNs answered 200; the device fetched it at T2; it was shown at T3"),

@@ -12,6 +12,9 @@ use crate::doubles::{self, Options, Ports, Settings};
 
 #[derive(Debug, Args)]
 pub(super) struct DoublesArgs {
+    /// Print what the doubles do and which faults they know, with what is documented, observed or assumed, and end.
+    #[arg(long)]
+    behaviour: bool,
     /// Where keys, devices and ports are kept from one start to the next.
     #[arg(long, value_name = "DIR", default_value = "doubles")]
     dir: PathBuf,
@@ -84,6 +87,13 @@ impl DoublesArgs {
 
 /// Runs `beckon doubles`.
 pub(super) fn run(args: DoublesArgs, context: &CommandContext) -> anyhow::Result<ExitCode> {
+    if args.behaviour {
+        let page = doubles::behaviour();
+        context
+            .output
+            .show(&Value::String(page.clone()), |_| page.clone())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     runtime()?.block_on(serve(args, context))
 }
 

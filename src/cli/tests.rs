@@ -86,6 +86,7 @@ fn command_lines_are_understood_or_not() {
     check("completions csh", false);
     check("init todo.example.com --force --config c.toml", true);
     check("doubles --dir d --ports-from 9000", true);
+    check("doubles --behaviour", true);
     check("", false);
 }
 

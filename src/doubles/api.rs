@@ -13,8 +13,10 @@
 //! | `GET /v1/handed-over?after=SEQ&device=ID` | what the devices got, when, and whether it had `waited` | 200 `{"value":[HandedOver]}` |
 //! | `GET /v1/stream?device=ID` | both, as they happen: server-sent events `arrival` and `push` with `id` = `seq`; `Last-Event-ID` or `?after=SEQ` goes on from a place, without either from now | 200, `text/event-stream` |
 //! | `GET /v1/faults` | the script | 200 `{"value":[Fault]}` |
-//! | `POST /v1/faults` `{"service":"fcm","device":"ID","kind":"throttled","retryAfterSeconds":5,"times":2}` | scripts a fault: `gone`, `throttled`, `serverError`, `credentialRefused`, `silence`, `cut`; without `device` for all, without `times` until cleared; `"at":"token"` for the token endpoints | 201 [`Fault`](super::Fault) with its `id` |
-//! | `DELETE /v1/faults`, `DELETE /v1/faults/{id}` | clears all, or one; silent requests go on | 204 |
+//! | `POST /v1/faults` `{"service":"fcm","device":"ID","kind":"throttled","retryAfterSeconds":5,"times":2}` | scripts a fault, by a name that the page of behaviour has for the service; without `device` for all, without `times` until cleared; `"at":"token"` for the token endpoints; further fields are those of [`FaultSpec`] | 201 [`Fault`](super::Fault) with its `id` |
+//! | `DELETE /v1/faults`, `DELETE /v1/faults/{id}` | clears all, or one; what they hold goes on | 204 |
+//! | `GET /v1/faults/known` | the names of all faults, by service and door | 200 `{"apns":{"push":[…],"token":[]},…}` |
+//! | `GET /v1/behaviour` | the page of all rules and faults: what is documented, observed, assumed, with the sources | 200, Markdown |
 //! | `DELETE /v1/access-tokens` | voids all access tokens of FCM and WNS | 204 |
 //! | `GET /v1/clock`, `PUT /v1/clock` `{"offsetSeconds":3600}` | how far the doubles are ahead of the system's clock | 200 |
 //! | `GET /v1/counters` | by service: connections, requests, accepted, refused, faulted, token requests, distinct credentials | 200 |
@@ -45,9 +47,10 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use super::behaviour::behaviour;
 use super::device::{DevicePatch, NewDevice, Service};
 use super::error::Error;
-use super::fault::FaultSpec;
+use super::fault::{At, FaultKind, FaultSpec};
 use super::handle::Handle;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -224,6 +227,12 @@ fn read(
                 .collect();
             ok(&json!({ "value": handed }))
         }
+        ["faults", "known"] => ok(&known_faults()),
+        ["behaviour"] => Some(Ok(respond(
+            StatusCode::OK,
+            "text/markdown; charset=utf-8",
+            behaviour(),
+        ))),
         ["faults"] => ok(&json!({ "value": handle.faults() })),
         ["clock"] => Some(Ok(clock(handle))),
         ["counters"] => ok(&counters(handle)),
@@ -264,6 +273,18 @@ fn clock(handle: &Handle) -> Response {
 fn counters(handle: &Handle) -> Value {
     let [apns, fcm, web_push, wns] = Service::ALL.map(|service| handle.counters(service));
     json!({ "apns": apns, "fcm": fcm, "webPush": web_push, "wns": wns })
+}
+
+fn known_faults() -> Value {
+    let names = |service, at| -> Vec<&str> {
+        let known = FaultKind::known(service, at);
+        known.into_iter().map(FaultKind::name).collect()
+    };
+    let services = Service::ALL.into_iter().map(|service| {
+        let doors = json!({ "push": names(service, At::Push), "token": names(service, At::Token) });
+        (service.name().to_owned(), doors)
+    });
+    Value::Object(services.collect())
 }
 
 async fn body<T: DeserializeOwned>(request: hyper::Request<Incoming>) -> Result<T, Refusal> {

@@ -1,33 +1,6 @@
 //! The APNs double: Apple's provider API over HTTP/2.
 //!
-//! | check, in this order (the real order is assumed) | answer | basis |
-//! |---|---|---|
-//! | ALPN other than `h2` | handshake or connection ended | documented |
-//! | a second stream before the connection's first request with a valid token was accepted | `REFUSED_STREAM` | documented; Apple changes `SETTINGS_MAX_CONCURRENT_STREAMS` from 1 to more, which no Rust HTTP/2 server can do in mid-connection, so the double advertises 100 from the start and refuses the surplus: assumed to be as good |
-//! | method other than `POST` | 405 `MethodNotAllowed` | documented |
-//! | path other than `/3/device/…` | 404 `BadPath` | documented |
-//! | `authorization` or an `apns-*` header twice | 400 `DuplicateHeaders` | documented |
-//! | no `authorization: bearer` | 403 `MissingProviderToken` | documented |
-//! | no JWT; `alg` not ES256; unknown `kid`; other `iss`; signature wrong or not 64 raw bytes; `iat` no number or over 60 s ahead | 403 `InvalidProviderToken` | documented; DER signatures are seen to pass in reality; 60 s: assumed |
-//! | `iat` over one hour old | 403 `ExpiredProviderToken` | documented |
-//! | another token within 20 min on one connection | 429 `TooManyProviderTokenUpdates` | documented |
-//! | `apns-id` no UUID in lower case | 400 `BadMessageId` | documented |
-//! | `apns-expiration` no integer ≥ 0 | 400 `BadExpirationDate` | documented |
-//! | `apns-priority` not 1, 5 or 10 | 400 `BadPriority` | documented |
-//! | `apns-collapse-id` empty or over 64 bytes | 400 `BadCollapseId` | documented; empty: assumed |
-//! | no `apns-push-type`, or an unknown one | 400 `InvalidPushType` | documented; absent: stricter than Apple |
-//! | `background` with priority other than 5 | 400 `BadPriority` | documented as an error; reason assumed |
-//! | no `apns-topic` | 400 `MissingTopic` | documented |
-//! | topic of another app / of another push type | 400 `TopicDisallowed` / `BadTopic` | documented; which of the two: assumed |
-//! | empty body | 400 `PayloadEmpty` | documented |
-//! | over 4096 bytes (VoIP 5120) | 413 `PayloadTooLarge` | documented |
-//! | `content-encoding`; body no JSON object with an object `aps` | 400 `PayloadEmpty` | assumed |
-//! | `background` without `content-available: 1` or with alert, badge or sound; `alert` without any of the three | 400 `InvalidPushType` | documented as an error; reason assumed |
-//! | no token in the path / no hex / unknown | 400 `MissingDeviceToken` / `BadDeviceToken` | documented |
-//! | a valid topic of another push type than this device's token is for | 400 `DeviceTokenNotForTopic` | documented |
-//! | removed device | 410 `Unregistered` with `timestamp` in ms | documented |
-//!
-//! Not played: client certificates, GOAWAY with a reason, the sandbox and its `apns-unique-id`, broadcast channels.
+#![doc = include_str!("behaviour/apns.md")]
 
 mod provider_token;
 
@@ -126,17 +99,20 @@ pub(crate) fn success(id: &str) -> Answer {
 /// A scripted fault in Apple's dress.
 pub(crate) fn fault(state: &State, request: &Request, struck: &Struck) -> Answer {
     let id = message_id(request);
-    let answer = match struck.kind {
-        FaultKind::Gone => unregistered(&id, state.clock.now_ms()),
-        FaultKind::Throttled => {
-            reason(&id, 429, "TooManyRequests").retry_after(struck.retry_after_seconds)
-        }
+    match struck.kind() {
+        FaultKind::Gone => unregistered(
+            &id,
+            struck.spec.timestamp_ms.unwrap_or(state.clock.now_ms()),
+        ),
+        FaultKind::Throttled => reason(&id, 429, "TooManyRequests"),
         FaultKind::CredentialRefused => reason(&id, 403, "InvalidProviderToken"),
-        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
-            reason(&id, 500, "InternalServerError").retry_after(struck.retry_after_seconds)
-        }
-    };
-    answer.because("scripted fault")
+        _ => reason(&id, 500, "InternalServerError"),
+    }
+}
+
+/// An answer with what Apple puts on every one.
+pub(crate) fn dressed(request: &Request, answer: Answer) -> Answer {
+    answer.with("apns-id", message_id(request))
 }
 
 /// What the headers ask for.

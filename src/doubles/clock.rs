@@ -55,3 +55,11 @@ pub(crate) fn rfc3339<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S
     let text = jiff::Timestamp::from_millisecond(*ms).map(|time| format!("{time:.3}"));
     serializer.serialize_str(&text.unwrap_or_default())
 }
+
+/// Milliseconds since 1970 as an HTTP date (RFC 9110, section 5.6.7); empty for a time beyond the year 9999.
+pub(crate) fn http_date(ms: i64) -> String {
+    let text = jiff::Timestamp::from_millisecond(ms).and_then(|time| {
+        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time)
+    });
+    text.unwrap_or_default()
+}

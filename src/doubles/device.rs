@@ -21,6 +21,17 @@ pub enum Service {
 impl Service {
     /// All four, in the order of their counters.
     pub const ALL: [Self; 4] = [Self::Apns, Self::Fcm, Self::WebPush, Self::Wns];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Apns => "apns",
+            Self::Fcm => "fcm",
+            Self::WebPush => "webPush",
+            Self::Wns => "wns",
+        }
+    }
 }
 
 /// What is asked for when a device is made.

@@ -1,15 +1,20 @@
 //! The listeners of the four services: TLS, and the protocol by ALPN. What happens to a request is in `passage`.
 //!
+//! Faults of the handshake strike here, before anything is known of a request.
+//!
 //! Every task is tracked, so that stopping waits for all of them.
 
-use std::future::Future;
+mod http1;
+mod http2;
+mod wire;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,16 +23,18 @@ use tokio_util::task::TaskTracker;
 use super::device::Service;
 use super::error::Error;
 use super::exchange::Link;
-use super::folder::Folder;
-use super::passage::{Stream, respond};
+use super::fault::{FaultKind, Moment};
+use super::folder::{self, Folder};
 use super::state::State;
 use super::tally::Event;
+use wire::Wire;
+
+pub(crate) use wire::Orders;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a listener rests when the system has no file descriptor for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What each connection is told in SETTINGS.
-const MAX_CONCURRENT_STREAMS: u32 = 100;
+const NO_TLS: &[u8] = b"\x00\xff no TLS is spoken here\r\n";
 
 /// The listener of one service.
 #[derive(Clone)]
@@ -76,52 +83,82 @@ impl Door {
     async fn connection(self, tcp: TcpStream) -> io::Result<()> {
         let cut = self.state.stopping.child_token();
         tcp.set_nodelay(true)?;
-        let handshake = tokio::time::timeout(HANDSHAKE, self.tls.accept(tcp));
-        let Some(stream) = cut.run_until_cancelled(handshake).await else {
-            return Ok(());
+        match cut.run_until_cancelled(self.shake_hands(tcp)).await {
+            Some(Ok(Some(stream))) => {
+                let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                self.state.tally.count(self.service, Event::Connection);
+                let link = Arc::new(Link::new(id, self.service, cut.clone()));
+                cut.run_until_cancelled(self.speak(stream, link)).await;
+                // What still waits for its answer learns that there will be none.
+                cut.cancel();
+                Ok(())
+            }
+            Some(Ok(None)) | None => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// The TLS handshake; `None` if a fault came in between.
+    async fn shake_hands(&self, mut tcp: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+        let struck = if self.state.strict {
+            self.state
+                .faults
+                .strike(self.service, Moment::Handshake, None)
+        } else {
+            None
         };
-        let stream = stream.map_err(io::Error::from)??;
-        let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        self.state.tally.count(self.service, Event::Connection);
-        let link = Arc::new(Link::new(id, self.service, cut.clone()));
-        cut.run_until_cancelled(self.speak(stream, link)).await;
-        Ok(())
+        if struck.is_some() {
+            self.state.tally.count(self.service, Event::Faulted);
+        }
+        let tls = match struck.as_ref().map(|struck| (struck, struck.kind())) {
+            None => self.tls.clone(),
+            Some((_, FaultKind::WrongCertificate)) => {
+                let (certificate, key) = folder::strange_certificate().map_err(io::Error::other)?;
+                acceptor(self.service, certificate, key).map_err(io::Error::other)?
+            }
+            Some((struck, FaultKind::HandshakeSilence)) => {
+                struck.cleared.cancelled().await;
+                return Ok(None);
+            }
+            Some((_, FaultKind::HandshakeGarbage)) => {
+                tcp.write_all(NO_TLS).await?;
+                return Ok(None);
+            }
+            Some(_) => return Ok(None),
+        };
+        let stream = tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await??;
+        Ok(Some(stream))
     }
 
     /// Speaks the protocol that ALPN chose. APNs speaks HTTP/2 or nothing.
-    async fn speak(self, stream: TlsStream<TcpStream>, link: Arc<Link>) {
+    async fn speak(&self, stream: TlsStream<TcpStream>, link: Arc<Link>) {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        if !http2 && self.service == Service::Apns {
-            return;
-        }
+        let wire = Wire::new(stream, link.orders.clone(), http2);
         let state = Arc::clone(&self.state);
-        let service =
-            service_fn(move |request| respond(Arc::clone(&state), Stream::begin(&link), request));
         if http2 {
-            let mut http = hyper::server::conn::http2::Builder::new(Tracked(self.tasks.clone()));
-            let limit = if self.state.strict {
-                MAX_CONCURRENT_STREAMS
-            } else {
-                10 * MAX_CONCURRENT_STREAMS
-            };
-            http.timer(TokioTimer::new()).max_concurrent_streams(limit);
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
-        } else {
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new());
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            http2::serve(state, link, wire, self.tasks.clone()).await;
+        } else if self.service != Service::Apns {
+            http1::serve(state, link, wire).await;
         }
     }
 }
 
 /// The TLS side of a door: the doubles' certificate and the protocols that the service speaks.
 fn tls(folder: &Folder, service: Service) -> Result<TlsAcceptor, Error> {
+    acceptor(service, folder.certificate.clone(), folder.key.clone_key())
+}
+
+fn acceptor(
+    service: Service,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> Result<TlsAcceptor, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::key("a TLS configuration"))?
         .with_no_client_auth()
-        .with_single_cert(vec![folder.certificate.clone()], folder.key.clone_key())
+        .with_single_cert(vec![certificate], key)
         .map_err(Error::key("a TLS configuration"))?;
     let protocols: &[&[u8]] = match service {
         Service::Apns => &[b"h2"],
@@ -130,17 +167,4 @@ fn tls(folder: &Folder, service: Service) -> Result<TlsAcceptor, Error> {
     };
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-/// Runs hyper's streams as tasks that are waited for at the end.
-#[derive(Clone)]
-struct Tracked(TaskTracker);
-
-impl<F> hyper::rt::Executor<F> for Tracked
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
-    }
 }

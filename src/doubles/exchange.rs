@@ -1,16 +1,17 @@
 //! One request and its answer, in a form that the services' rules can be written over without a network.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::sync::{Mutex, PoisonError};
 
 use hyper::body::Bytes;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::device::{Body, Service};
+use super::door::Orders;
 use super::registry::Record;
 use super::retention::Waiting;
 
@@ -119,11 +120,13 @@ impl Answer {
         self
     }
 
-    /// The same with a `Retry-After`, if a wait is demanded.
-    pub(crate) fn retry_after(self, seconds: Option<u64>) -> Self {
-        match seconds {
-            Some(seconds) => self.with("retry-after", seconds),
-            None => self,
+    /// Puts its headers among others.
+    pub(crate) fn fill(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            // A value that is no header value cannot be sent; all ours are ASCII but what is echoed, which came in as one.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.append(HeaderName::from_static(name), value);
+            }
         }
     }
 }
@@ -154,6 +157,13 @@ pub(crate) enum Judged {
     Token(Answer),
 }
 
+/// Which streams of a connection were processed, and which still may be.
+#[derive(Debug, Default)]
+struct Processed {
+    highest: u32,
+    last: Option<u32>,
+}
+
 /// A connection, as far as the rules look beyond one request.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -165,9 +175,14 @@ pub(crate) struct Link {
     pub(crate) cut: CancellationToken,
     /// Requests under way.
     pub(crate) streams: AtomicUsize,
+    /// How many at once it takes since a fault said so.
+    pub(crate) stream_limit: AtomicU32,
     /// APNs: whether a request with a valid token was accepted.
     pub(crate) proven: AtomicBool,
+    /// What goes out below HTTP.
+    pub(crate) orders: Orders,
     tokens: Mutex<Vec<(String, i64)>>,
+    processed: Mutex<Processed>,
 }
 
 impl Link {
@@ -178,9 +193,35 @@ impl Link {
             service,
             cut,
             streams: AtomicUsize::new(0),
+            stream_limit: AtomicU32::new(u32::MAX),
+            orders: Orders::default(),
+            processed: Mutex::default(),
             proven: AtomicBool::new(false),
             tokens: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Whether a request on this stream may still be processed; it counts as processed from now on if so.
+    pub(crate) fn processes(&self, stream: u32) -> bool {
+        let mut processed = self
+            .processed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let may = processed.last.is_none_or(|last| stream <= last);
+        if may {
+            processed.highest = processed.highest.max(stream);
+        }
+        may
+    }
+
+    /// From now on no stream after this one is processed, nor after the highest that was. Gives the last that is.
+    pub(crate) fn stop_after(&self, stream: u32) -> u32 {
+        let mut processed = self
+            .processed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = stream.max(processed.highest);
+        *processed.last.get_or_insert(last)
     }
 
     /// Takes note of a credential; false if it is a new one and the one before is younger than so many seconds.

@@ -1,17 +1,22 @@
 //! Faults that are scripted from outside, taken in the order of scripting.
 //!
 //! A fault strikes a push that would have been accepted; one that breaks a rule is refused for what it is, so that no fault hides a mistake.
+//! Those of [`FaultKind`] that every service shares are worn in the dress of each; what only one service says stands in its list
+//! of sayings and is scripted by its name there. What a struck request suffers is in `suffer`.
 
-use std::sync::{Mutex, PoisonError};
+mod script;
+mod spec;
 
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
+use serde::{Serialize, Serializer};
 
 use super::device::Service;
+use super::saying::Saying;
+
+pub(crate) use script::{Faults, Struck};
+pub use spec::{Fault, FaultSpec};
 
 /// What goes wrong. The status and the words are those of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// The channel is gone: APNs 410 `Unregistered`, FCM 404 `UNREGISTERED`, Web Push 410 errno 106, WNS 410.
     Gone,
@@ -25,10 +30,63 @@ pub enum FaultKind {
     Silence,
     /// The connection is closed once the request has been read.
     Cut,
+    /// The connection is torn down with a TCP reset.
+    ConnectionReset,
+    /// The connection stays open and nothing is read from it or written to it any more, until the fault is cleared; then it ends.
+    HalfOpen,
+    /// Bytes that are no HTTP, then the end of the connection.
+    Garbage,
+    /// The push is taken; the connection ends in the middle of the answer.
+    CutMidAnswer,
+    /// The push is taken; the stream is reset in the middle of the answer (HTTP/2).
+    ResetMidAnswer,
+    /// The stream is reset with `INTERNAL_ERROR` (HTTP/2).
+    Reset,
+    /// The stream is refused unread with `REFUSED_STREAM` (HTTP/2).
+    RefusedStream,
+    /// GOAWAY whose last stream is this one: it and those before it are answered, those after it never (HTTP/2).
+    GoAway,
+    /// GOAWAY whose last stream is the one before this: this one is never answered (HTTP/2).
+    GoAwayUnprocessed,
+    /// From now on the connection takes only so many streams at once, and says so in SETTINGS (HTTP/2). This request is answered.
+    StreamLimit,
+    /// The answer comes late.
+    Slow,
+    /// A page of HTML from a proxy in front of the service: 502.
+    HtmlError,
+    /// 503 with a body that is neither text nor JSON.
+    GarbageBody,
+    /// The service is ill and says so in a megabyte.
+    Oversized,
+    /// The service is ill and never stops saying so.
+    Endless,
+    /// 301 to another address.
+    Redirect,
+    /// New connections are shown the certificate of a stranger.
+    WrongCertificate,
+    /// The TLS handshake of new connections is never answered.
+    HandshakeSilence,
+    /// New connections are closed in place of a TLS handshake.
+    HandshakeCut,
+    /// New connections get bytes that are no TLS.
+    HandshakeGarbage,
+    /// The token endpoint grants a token that lives for a few seconds.
+    ShortLife,
+    /// What only this service says.
+    Says(&'static Saying),
+}
+
+/// When a fault can strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// At the handshake of a new connection.
+    Handshake,
+    /// At a request to one of the two doors.
+    Request(At),
 }
 
 /// Which of a service's two doors a fault is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum At {
     /// Where pushes arrive.
@@ -38,152 +96,172 @@ pub enum At {
     Token,
 }
 
-/// A fault to be scripted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FaultSpec {
-    /// The service that fails.
-    pub service: Service,
-    /// Only for this device (the double's id of it); absent: for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    /// What happens.
-    pub kind: FaultKind,
-    /// The `Retry-After` of `throttled` and `serverError`, in seconds. Absent: 60 with `throttled` at FCM, Web Push and WNS, else no header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_seconds: Option<u64>,
-    /// How many requests it strikes; absent: all until it is cleared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub times: Option<u32>,
-    /// Which door.
-    #[serde(default)]
-    pub at: At,
-}
+/// The kinds that are not one service's own, by name.
+const SHARED: [(&str, FaultKind); 27] = [
+    ("gone", FaultKind::Gone),
+    ("throttled", FaultKind::Throttled),
+    ("serverError", FaultKind::ServerError),
+    ("credentialRefused", FaultKind::CredentialRefused),
+    ("silence", FaultKind::Silence),
+    ("cut", FaultKind::Cut),
+    ("connectionReset", FaultKind::ConnectionReset),
+    ("halfOpen", FaultKind::HalfOpen),
+    ("garbage", FaultKind::Garbage),
+    ("cutMidAnswer", FaultKind::CutMidAnswer),
+    ("resetMidAnswer", FaultKind::ResetMidAnswer),
+    ("reset", FaultKind::Reset),
+    ("refusedStream", FaultKind::RefusedStream),
+    ("goAway", FaultKind::GoAway),
+    ("goAwayUnprocessed", FaultKind::GoAwayUnprocessed),
+    ("streamLimit", FaultKind::StreamLimit),
+    ("slow", FaultKind::Slow),
+    ("htmlError", FaultKind::HtmlError),
+    ("garbageBody", FaultKind::GarbageBody),
+    ("oversized", FaultKind::Oversized),
+    ("endless", FaultKind::Endless),
+    ("redirect", FaultKind::Redirect),
+    ("wrongCertificate", FaultKind::WrongCertificate),
+    ("handshakeSilence", FaultKind::HandshakeSilence),
+    ("handshakeCut", FaultKind::HandshakeCut),
+    ("handshakeGarbage", FaultKind::HandshakeGarbage),
+    ("shortLife", FaultKind::ShortLife),
+];
 
-impl FaultSpec {
-    /// A fault that strikes every push to a service until it is cleared.
+impl FaultKind {
+    /// The kinds that a door of a service knows, the shared ones first.
     #[must_use]
-    pub fn always(service: Service, kind: FaultKind) -> Self {
-        Self {
-            service,
-            device: None,
-            kind,
-            retry_after_seconds: None,
-            times: None,
-            at: At::Push,
-        }
-    }
-
-    /// A fault that strikes the next push to a service only.
-    #[must_use]
-    pub fn once(service: Service, kind: FaultKind) -> Self {
-        Self {
-            times: Some(1),
-            ..Self::always(service, kind)
-        }
-    }
-}
-
-/// A scripted fault. One that holds silent requests stays listed with `times` 0 until it is cleared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fault {
-    /// Its number, to clear it by.
-    pub id: u64,
-    /// What was asked for; `times` counts down.
-    #[serde(flatten)]
-    pub spec: FaultSpec,
-}
-
-/// A fault that has struck one request.
-#[derive(Debug, Clone)]
-pub(crate) struct Struck {
-    /// What happens to the request.
-    pub(crate) kind: FaultKind,
-    /// The wait that is demanded, if one is.
-    pub(crate) retry_after_seconds: Option<u64>,
-    /// Ends a silence.
-    pub(crate) cleared: CancellationToken,
-}
-
-/// The script.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    script: Mutex<Script>,
-}
-
-#[derive(Debug, Default)]
-struct Script {
-    last_id: u64,
-    lines: Vec<(Fault, CancellationToken)>,
-}
-
-impl Faults {
-    /// Appends a fault; gives its number.
-    pub(crate) fn add(&self, spec: FaultSpec) -> Fault {
-        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
-        script.last_id += 1;
-        let fault = Fault {
-            id: script.last_id,
-            spec,
-        };
-        script.lines.push((fault.clone(), CancellationToken::new()));
-        fault
-    }
-
-    /// The script as it stands.
-    pub(crate) fn list(&self) -> Vec<Fault> {
-        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
-        script
-            .lines
+    pub fn known(service: Service, at: At) -> Vec<Self> {
+        let shared = SHARED.into_iter().map(|(_, kind)| kind);
+        let own = Saying::all(service)
             .iter()
-            .map(|(fault, _)| fault.clone())
+            .filter(|saying| saying.at() == at)
+            .map(Self::Says);
+        shared
+            .filter(|kind| kind.suits(service, at))
+            .chain(own)
             .collect()
     }
 
-    /// Takes the faults away that fit and ends their silence; says how many.
-    pub(crate) fn clear(&self, fits: impl Fn(&Fault) -> bool) -> usize {
-        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = script.lines.len();
-        script.lines.retain(|(fault, cleared)| {
-            let goes = fits(fault);
-            if goes {
-                cleared.cancel();
-            }
-            !goes
-        });
-        before - script.lines.len()
+    /// The kind of this name at a door of a service.
+    ///
+    /// # Errors
+    /// A sentence that says where the name is known, if anywhere, and lists those known here.
+    pub fn named(service: Service, at: At, name: &str) -> Result<Self, String> {
+        let known = Self::known(service, at);
+        if let Some(kind) = known.iter().find(|kind| kind.name() == name) {
+            return Ok(*kind);
+        }
+        let elsewhere: Vec<&str> = Service::ALL
+            .into_iter()
+            .filter(|other| {
+                *other != service && Self::known(*other, at).iter().any(|it| it.name() == name)
+            })
+            .map(Service::name)
+            .collect();
+        let other_door = match at {
+            At::Push => At::Token,
+            At::Token => At::Push,
+        };
+        let names: Vec<&str> = known.iter().map(|kind| kind.name()).collect();
+        let place = place(service, at);
+        let hint = if Self::known(service, other_door)
+            .iter()
+            .any(|it| it.name() == name)
+        {
+            format!("; it is known {}", self::place(service, other_door))
+        } else if elsewhere.is_empty() {
+            String::new()
+        } else {
+            format!("; it is a fault of {}", elsewhere.join(", "))
+        };
+        let list = match names.as_slice() {
+            [] => String::from("there is no such door"),
+            names => format!("known there: {}", names.join(", ")),
+        };
+        Err(format!("kind: no fault {name:?} {place}{hint}; {list}"))
     }
 
-    /// The first fault in force for such a request, counted down.
-    pub(crate) fn strike(&self, service: Service, at: At, device: Option<&str>) -> Option<Struck> {
-        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = script
-            .lines
-            .iter()
-            .position(|(fault, _)| strikes(&fault.spec, service, at, device))?;
-        let (fault, cleared) = &mut script.lines[place];
-        let struck = Struck {
-            kind: fault.spec.kind,
-            retry_after_seconds: fault.spec.retry_after_seconds,
-            cleared: cleared.clone(),
-        };
-        if let Some(times) = fault.spec.times.as_mut() {
-            *times -= 1;
-            if *times == 0 && struck.kind != FaultKind::Silence {
-                script.lines.remove(place);
-            }
+    /// Its name in the script.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Says(saying) => saying.name(),
+            shared => SHARED
+                .iter()
+                .find(|(_, kind)| *kind == shared)
+                .map_or("", |(name, _)| name),
         }
-        Some(struck)
+    }
+
+    /// When it strikes, if it is scripted for this door.
+    pub(crate) fn moment(self, at: At) -> Moment {
+        match self {
+            Self::WrongCertificate
+            | Self::HandshakeSilence
+            | Self::HandshakeCut
+            | Self::HandshakeGarbage => Moment::Handshake,
+            _ => Moment::Request(at),
+        }
+    }
+
+    /// Whether it holds requests or connections until it is cleared.
+    pub(crate) fn holds(self) -> bool {
+        matches!(
+            self,
+            Self::Silence | Self::Slow | Self::HalfOpen | Self::Endless | Self::HandshakeSilence
+        )
+    }
+
+    /// Whether a push can reach its device although the fault strikes.
+    pub(crate) fn leaves_the_outcome_open(self) -> bool {
+        matches!(
+            self,
+            Self::Cut | Self::ConnectionReset | Self::HalfOpen | Self::Garbage | Self::Reset
+        ) || self.breaks_an_answer()
+    }
+
+    /// Whether the push is taken and the answer to it broken off.
+    pub(crate) fn breaks_an_answer(self) -> bool {
+        matches!(self, Self::CutMidAnswer | Self::ResetMidAnswer)
+    }
+
+    /// Whether only HTTP/2 can express it. On a connection of HTTP/1.1 it ends the connection.
+    pub(crate) fn is_of_http2(self) -> bool {
+        matches!(
+            self,
+            Self::ResetMidAnswer
+                | Self::Reset
+                | Self::RefusedStream
+                | Self::GoAway
+                | Self::GoAwayUnprocessed
+                | Self::StreamLimit
+        )
+    }
+
+    fn suits(self, service: Service, at: At) -> bool {
+        let has_token_door = matches!(service, Service::Fcm | Service::Wns);
+        if at == At::Token && !has_token_door {
+            return false;
+        }
+        match self {
+            // WNS speaks HTTP/1.1.
+            _ if self.is_of_http2() => service != Service::Wns,
+            Self::ShortLife => at == At::Token,
+            // One listener serves both doors.
+            _ => self.moment(at) != Moment::Handshake || at == At::Push,
+        }
     }
 }
 
-fn strikes(spec: &FaultSpec, service: Service, at: At, device: Option<&str>) -> bool {
-    spec.service == service
-        && spec.at == at
-        && spec.times != Some(0)
-        && spec
-            .device
-            .as_deref()
-            .is_none_or(|wanted| device == Some(wanted))
+impl Serialize for FaultKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+fn place(service: Service, at: At) -> String {
+    match at {
+        At::Push => format!("of {}", service.name()),
+        At::Token => format!("at the token endpoint of {}", service.name()),
+    }
 }

@@ -1,30 +1,6 @@
 //! The FCM double: Google's HTTP v1 API, with its OAuth token endpoint.
 //!
-//! | check, in this order (the real order is assumed) | answer | basis |
-//! |---|---|---|
-//! | **token** (`/token`): method, form | 405, 400 `invalid_request` | documented |
-//! | `grant_type` not the JWT bearer's | 400 `unsupported_grant_type` | documented |
-//! | `assertion` no JWT; `alg` not RS256; `kid` there and unknown; signature | 400 `invalid_grant` | documented; `kid` may be absent: observed |
-//! | `iss` not the account; `aud` not its `token_uri` | 400 `invalid_grant` | documented |
-//! | `iat` over 60 s ahead; `exp` past; `exp` more than 3600 s after `iat` | 400 `invalid_grant` | documented; 60 s: assumed |
-//! | `scope` without `firebase.messaging` or `cloud-platform` | 400 `invalid_scope` | documented |
-//! | granted | 200, `expires_in` 3599 | documented |
-//! | **send**: path unknown | 404, HTML | observed by others |
-//! | method | 405 | assumed |
-//! | `Bearer` token not given out here, or expired | 401 `UNAUTHENTICATED` without `details` | documented |
-//! | another project's path | 404 `NOT_FOUND` without `details` | observed by others |
-//! | `Content-Type` not `application/json` | 400 `INVALID_ARGUMENT` | assumed |
-//! | body no JSON; unknown field; value of another type | 400 `INVALID_ARGUMENT` with `BadRequest.fieldViolations` | observed at other Google APIs |
-//! | none or more than one of `token`, `fid`, `topic`, `condition` | 400 `INVALID_ARGUMENT` | documented |
-//! | `data` with a reserved key (`from`, `message_type`, `google…`, `gcm…`) | 400 `INVALID_ARGUMENT` | documented; `collapse_key` is let pass: FCM overwrites it |
-//! | `android.ttl` not like `3600s`, or over 4 weeks; `android.priority` neither `normal` nor `high` | 400 `INVALID_ARGUMENT` | documented |
-//! | `restricted_package_name` of another app | 400 `INVALID_ARGUMENT` | documented; answer assumed |
-//! | over 4096 bytes of keys and values in `data` and `notification` | 400 `INVALID_ARGUMENT` without `details` | documented |
-//! | token that is none | 400 `INVALID_ARGUMENT`, violation `message.token` | documented |
-//! | unknown token or removed device | 404 `NOT_FOUND`, `UNREGISTERED` | documented |
-//! | taken | 200 `{"name"}`; with `validate_only` a made-up name and no delivery | documented |
-//!
-//! Not played: topics and conditions are checked but reach nobody; `SENDER_ID_MISMATCH`; the throttling of collapsible messages.
+#![doc = include_str!("behaviour/fcm.md")]
 
 mod assertion;
 mod message;
@@ -36,7 +12,7 @@ use uuid::Uuid;
 
 use super::device::{Body, Push, Service};
 use super::exchange::{Accepted, Answer, Judged, Request};
-use super::fault::{FaultKind, Struck};
+use super::fault::FaultKind;
 use super::registry::Record;
 use super::retention::Waiting;
 use super::state::State;
@@ -51,7 +27,6 @@ pub(crate) const PACKAGE: &str = "com.example.todo";
 
 const PROJECT_NUMBER: &str = "100000000001";
 const TOKEN_LIFE_SECS: i64 = 3599;
-const DEFAULT_RETRY_AFTER_SECS: u64 = 60;
 
 /// A field that is wrong, and why: `google.rpc.BadRequest.FieldViolation`.
 pub(crate) type Violation = (String, String);
@@ -88,12 +63,16 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
 
 /// A new access token.
 pub(crate) fn grant(state: &State) -> Answer {
-    match state
-        .fcm_tokens
-        .issue(state.clock.now_secs() + TOKEN_LIFE_SECS)
-    {
+    grant_for(state, TOKEN_LIFE_SECS)
+}
+
+/// A new access token that lives so many seconds.
+pub(crate) fn grant_for(state: &State, life_secs: i64) -> Answer {
+    let until = state.clock.now_secs().saturating_add(life_secs);
+    match state.fcm_tokens.issue(until) {
         Ok(token) => {
-            let body = json!({ "access_token": token, "expires_in": TOKEN_LIFE_SECS, "token_type": "Bearer" });
+            let body =
+                json!({ "access_token": token, "expires_in": life_secs, "token_type": "Bearer" });
             Answer::json(StatusCode::OK, &body)
         }
         Err(error) => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR).because(error.to_string()),
@@ -106,38 +85,29 @@ pub(crate) fn success(name: &str) -> Answer {
 }
 
 /// A scripted fault in Google's dress.
-pub(crate) fn fault(struck: &Struck) -> Answer {
-    let wait = struck.retry_after_seconds;
-    let answer = match struck.kind {
+pub(crate) fn fault(kind: FaultKind) -> Answer {
+    match kind {
         FaultKind::Gone => unregistered(),
-        FaultKind::Throttled => {
-            throttled().retry_after(Some(wait.unwrap_or(DEFAULT_RETRY_AFTER_SECS)))
-        }
+        FaultKind::Throttled => throttled(),
         FaultKind::CredentialRefused => unauthenticated(),
-        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => error(
+        _ => error(
             500,
             "INTERNAL",
             "Internal error encountered.",
             &[fcm_error("INTERNAL")],
-        )
-        .retry_after(wait),
-    };
-    answer.because("scripted fault")
+        ),
+    }
 }
 
 /// A scripted fault of the token endpoint.
-pub(crate) fn token_fault(struck: &Struck) -> Answer {
-    let refuse = |status, error: &str| {
-        token::refusal(status, error, "scripted fault").retry_after(struck.retry_after_seconds)
-    };
-    match struck.kind {
+pub(crate) fn token_fault(kind: FaultKind) -> Answer {
+    let refuse = |status, error: &str| token::refusal(status, error, "scripted fault");
+    match kind {
         FaultKind::Gone | FaultKind::CredentialRefused => {
             refuse(StatusCode::BAD_REQUEST, "invalid_grant")
         }
         FaultKind::Throttled => refuse(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
-        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure")
-        }
+        _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure"),
     }
 }
 

@@ -188,6 +188,23 @@ fn make_certificates(folder: &Path) -> Result<(), Error> {
     write(&folder.join("ca.pem"), ca.as_bytes())
 }
 
+/// A certificate for the same names that nobody vouches for, and its key.
+///
+/// # Errors
+/// [`Error::Key`].
+pub(crate) fn strange_certificate()
+-> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Error> {
+    let make = || -> Result<_, rcgen::Error> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        Ok((CertificateParams::new(names)?.self_signed(&key)?, key))
+    };
+    let (certificate, key) = make().map_err(Error::key("a stranger's certificate"))?;
+    let key = PrivateKeyDer::try_from(key.serialize_der())
+        .map_err(Error::key("a stranger's certificate"))?;
+    Ok((certificate.der().clone(), key))
+}
+
 fn sign_certificate() -> Result<(String, String, String), rcgen::Error> {
     let authority_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let authority = authority()?;

@@ -2,7 +2,7 @@
 //!
 //! They are a tool for app teams (`beckon doubles`) and the other end of every test. A double refuses what the real service
 //! refuses, with the real service's status and words, and where the real service looks away and leaves a mistake to the device,
-//! it refuses too and says so: each service's module has its checks as a table, with what is documented, what was observed and
+//! it refuses too and says so: the page [`behaviour()`] has each check and each fault, with what is documented, what was observed and
 //! what is assumed. A push that passes goes to a device that lives here: it may be offline, in Doze or in low power mode, and
 //! what waits for it waits by the service's own rule. Faults can be scripted. What arrived and what the devices got can be read
 //! and followed, in process through [`Handle`] and from outside through the JSON door of `api`.
@@ -20,13 +20,16 @@
 //! exchange.rs   request, answer, verdict           token.rs  what both token endpoints share
 //! jwt.rs        signed tokens taken apart          ciphers.rs  a browser's keys     xml.rs  toasts
 //! device.rs     what a device is       registry.rs  all devices   retention.rs  what waits for one that is away
-//! fault.rs      the script of faults   journal.rs   what arrived, what was handed over
+//! fault.rs      the script of faults   suffer.rs    what a struck request suffers
+//! saying.rs     what only one service says                             journal.rs   what arrived, what was handed over
 //! api.rs        the JSON door          state.rs     what all share   tally.rs     counters
+//! behaviour.rs  the page of all that, with its sources
 //! folder.rs     keys and files         clock.rs random.rs error.rs
 //! ```
 
 mod api;
 mod apns;
+mod behaviour;
 mod ciphers;
 mod clock;
 mod device;
@@ -43,8 +46,10 @@ mod passage;
 mod random;
 mod registry;
 mod retention;
+mod saying;
 mod settings;
 mod state;
+mod suffer;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -70,12 +75,14 @@ use journal::Journal;
 use registry::Registry;
 use state::State;
 
+pub use behaviour::behaviour;
 pub use device::{Body, Channel, Device, DevicePatch, Keys, NewDevice, Push, Service, Switches};
 pub use error::Error;
 pub use fault::{At, Fault, FaultKind, FaultSpec};
 pub use handle::Handle;
 pub use journal::{Arrival, Entry, HandedOver};
 pub use retention::Fate;
+pub use saying::Saying;
 pub use settings::{ApnsSettings, FcmSettings, Ports, Settings, WebPushSettings, WnsSettings};
 pub use tally::Counters;
 

@@ -3,45 +3,87 @@
 //!
 //! A request that was held in silence and then let go is written down twice: when it was struck and when it was answered.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
+use tokio_util::sync::CancellationToken;
 
 use super::device::{Body, Service};
 use super::exchange::{Accepted, Answer, Judged, Link, Request};
-use super::fault::{At, FaultKind, Struck};
+use super::fault::{At, Moment, Struck};
 use super::journal::Arrival;
 use super::retention::Fate;
 use super::state::State;
+use super::suffer::{Suffered, suffer, suffer_at_token};
 use super::tally::Event;
 use super::{apns, fcm, web_push, wns};
 
 /// Longer bodies are not read to their end; no service takes a tenth of it.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 /// What the journal keeps of a body: more than any service takes.
 const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// Apple is a network away: on a connection without an accepted token an answer takes this long, so that a sender that does not
 /// wait for it is found out. A double on loopback would else answer the first request before the second one is there.
 const WAY_TO_APPLE: Duration = Duration::from_millis(5);
 
+/// How a request ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It is answered.
+    Whole(Answer),
+    /// Half of the answer comes; then the stream is reset, or the connection ends.
+    BreaksOff {
+        /// The answer.
+        answer: Answer,
+        /// Only the stream.
+        reset: bool,
+    },
+    /// The answer's head comes, and a body without end.
+    Endless {
+        /// The head.
+        answer: Answer,
+        /// Ends it after all.
+        until: CancellationToken,
+    },
+    /// The stream is reset (HTTP/2).
+    Reset(h2::Reason),
+    /// There is no answer, for as long as the connection is there.
+    Never,
+}
+
 /// A request on its way over a connection; counted from its first header on, and as long as this lives.
 pub(crate) struct Stream {
     link: Arc<Link>,
-    surplus: bool,
+    /// Its number in HTTP/2, else 0.
+    id: u32,
+    surplus: Option<&'static str>,
 }
 
 impl Stream {
     /// Counts a request the moment its headers are there, before any task runs for it.
-    pub(crate) fn begin(link: &Arc<Link>) -> Self {
+    pub(crate) fn begin(link: &Arc<Link>, id: u32) -> Self {
         let earlier = link.streams.fetch_add(1, Ordering::AcqRel);
+        let limit =
+            usize::try_from(link.stream_limit.load(Ordering::Acquire)).unwrap_or(usize::MAX);
+        let surplus = if earlier > 0 && apns::is_unproven(link) {
+            Some("a second stream before a token was accepted")
+        } else {
+            (earlier >= limit).then_some("more streams than SETTINGS allow")
+        };
         Self {
             link: Arc::clone(link),
-            surplus: earlier > 0 && apns::is_unproven(link),
+            id,
+            surplus,
         }
+    }
+
+    /// The connection.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
     }
 }
 
@@ -51,50 +93,48 @@ impl Drop for Stream {
     }
 }
 
-/// Answers one request. The error is a stream reset with its reason, which only HTTP/2 can express.
+/// Answers one request.
 pub(crate) async fn respond(
     state: Arc<State>,
     stream: Stream,
-    request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<Full<Bytes>>, h2::Error> {
+    head: hyper::http::request::Parts,
+    body: impl Future<Output = Option<Bytes>>,
+) -> Ending {
     let link = &stream.link;
     state.tally.count(link.service, Event::Request);
-    let (head, body) = request.into_parts();
     let mut request = Request {
         method: head.method,
         uri: head.uri,
         headers: head.headers,
         body: Some(Bytes::new()),
     };
-    if stream.surplus && state.strict {
-        return Err(reset(&state, link, &request));
+    if !state.strict {
+        let _unseen = body.await;
+        return Ending::Whole(wave_through(&state, link, &request));
     }
-    if state.strict && apns::is_unproven(link) {
+    if let Some(why) = stream.surplus {
+        return reset(&state, link, &request, why);
+    }
+    if apns::is_unproven(link) {
         tokio::time::sleep(WAY_TO_APPLE).await;
     }
-    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
-    request.body = body.ok().map(|body| body.to_bytes());
-    let answer = if state.strict {
-        exchange(&state, link, &request).await
-    } else {
-        wave_through(&state, link, &request)
-    };
-    Ok(into_response(answer))
+    request.body = body.await;
+    exchange(&state, &stream, &request).await
 }
 
 /// Refuses a stream unread: the sender may repeat it at once (RFC 9113, section 8.7).
-fn reset(state: &State, link: &Link, request: &Request) -> h2::Error {
+fn reset(state: &State, link: &Link, request: &Request, why: &str) -> Ending {
     state.tally.count(link.service, Event::Refused);
-    let reason = "REFUSED_STREAM: a second stream before a token was accepted".to_owned();
     state.journal.arrived(Arrival {
-        reason: Some(reason),
+        reason: Some(format!("REFUSED_STREAM: {why}")),
         ..sketch(state, link, request)
     });
-    h2::Error::from(h2::Reason::REFUSED_STREAM)
+    Ending::Reset(h2::Reason::REFUSED_STREAM)
 }
 
 /// Judges, strikes, delivers and writes down one request.
-async fn exchange(state: &State, link: &Link, request: &Request) -> Answer {
+async fn exchange(state: &State, stream: &Stream, request: &Request) -> Ending {
+    let link = &stream.link;
     let judged = match link.service {
         Service::Apns => apns::judge(state, link, request),
         Service::Fcm => fcm::judge(state, request),
@@ -112,12 +152,12 @@ async fn exchange(state: &State, link: &Link, request: &Request) -> Answer {
             },
             answer,
         ),
-        Judged::Token(answer) => grant(state, link, arrival, answer).await,
-        Judged::Accepted(accepted) => take(state, link, request, (arrival, *accepted)).await,
+        Judged::Token(answer) => grant(state, stream, arrival, answer).await,
+        Judged::Accepted(accepted) => take(state, stream, request, (arrival, *accepted)).await,
     }
 }
 
-fn refuse(state: &State, arrival: Arrival, answer: Answer) -> Answer {
+fn refuse(state: &State, arrival: Arrival, answer: Answer) -> Ending {
     if answer.reason.is_some() {
         state.tally.count(arrival.service, Event::Refused);
     }
@@ -126,114 +166,115 @@ fn refuse(state: &State, arrival: Arrival, answer: Answer) -> Answer {
         reason: answer.reason.clone(),
         ..arrival
     });
-    answer
+    Ending::Whole(answer)
 }
 
-async fn grant(state: &State, link: &Link, arrival: Arrival, answer: Answer) -> Answer {
-    match state.faults.strike(link.service, At::Token, None) {
-        Some(struck) => {
-            let faulty = match link.service {
-                Service::Wns => wns::token_fault(&struck),
-                _ => fcm::token_fault(&struck),
-            };
-            suffer(state, link, (arrival, &struck), faulty)
-                .await
-                .unwrap_or(answer)
+async fn grant(state: &State, stream: &Stream, arrival: Arrival, answer: Answer) -> Ending {
+    let service = stream.link.service;
+    let moment = Moment::Request(At::Token);
+    if let Some(struck) = state.faults.strike(service, moment, None) {
+        let (way, arrival) = ((state, &*stream.link, stream.id), arrival.clone());
+        if let Suffered::Ends(ending) = suffer_at_token(way, &struck, (arrival, &answer)).await {
+            return ending;
         }
-        None => refuse(state, arrival, answer),
     }
+    refuse(state, arrival, answer)
 }
 
 async fn take(
     state: &State,
-    link: &Link,
+    stream: &Stream,
     request: &Request,
     (arrival, accepted): (Arrival, Accepted),
-) -> Answer {
+) -> Ending {
+    let link = &stream.link;
     let device = accepted.device.as_ref().map(|device| device.id.clone());
     let arrival = Arrival {
         device: device.clone(),
         plaintext: accepted.plaintext.clone(),
         ..arrival
     };
-    if let Some(struck) = state
-        .faults
-        .strike(link.service, At::Push, device.as_deref())
-    {
-        let faulty = fault_answer(state, link.service, request, &struck);
-        if let Some(answer) = suffer(state, link, (arrival.clone(), &struck), faulty).await {
-            return answer;
+    let moment = Moment::Request(At::Push);
+    let struck = state.faults.strike(link.service, moment, device.as_deref());
+    if let Some(struck) = struck {
+        if struck.spec.delivered || struck.kind().breaks_an_answer() {
+            return take_and_suffer(state, stream, request, (arrival, accepted, struck)).await;
+        }
+        let way = (state, &**link, stream.id);
+        let suffered = suffer(way, &struck, (arrival.clone(), request, None)).await;
+        if let Suffered::Ends(ending) = suffered {
+            return ending;
         }
     }
-    deliver(state, request, arrival, accepted)
-}
-
-/// What a struck request gets: the faulty answer, nothing ever, or, once a silence was cleared, `None`: go on as if nothing had been.
-async fn suffer(
-    state: &State,
-    link: &Link,
-    (arrival, struck): (Arrival, &Struck),
-    faulty: Answer,
-) -> Option<Answer> {
-    state.tally.count(link.service, Event::Faulted);
-    let answered = !matches!(struck.kind, FaultKind::Silence | FaultKind::Cut);
-    let status = answered.then(|| faulty.status.as_u16());
-    state.journal.arrived(Arrival {
-        status,
-        reason: faulty.reason.clone(),
-        fault: Some(struck.kind),
-        ..arrival
-    });
-    match struck.kind {
-        FaultKind::Silence => {
-            struck.cleared.cancelled().await;
-            None
-        }
-        FaultKind::Cut => {
-            link.cut.cancel();
-            std::future::pending().await
-        }
-        _ => Some(faulty),
+    if !link.processes(stream.id) {
+        state.journal.arrived(Arrival {
+            reason: Some("after the last stream of GOAWAY: not processed".to_owned()),
+            ..arrival
+        });
+        return Ending::Never;
     }
-}
-
-fn fault_answer(state: &State, service: Service, request: &Request, struck: &Struck) -> Answer {
-    match service {
-        Service::Apns => apns::fault(state, request, struck),
-        Service::Fcm => fcm::fault(struck),
-        Service::WebPush => web_push::fault(struck),
-        Service::Wns => wns::fault(request, struck),
-    }
-}
-
-fn deliver(state: &State, request: &Request, arrival: Arrival, accepted: Accepted) -> Answer {
-    let service = arrival.service;
-    let offered = match (&accepted.device, &accepted.item) {
-        (Some(device), Some(item)) => state.devices.offer(&device.id, item),
-        _ => Ok(Fate::NotForDevice),
+    let (answer, fate) = deliver(state, link.service, request, &accepted);
+    let Some(fate) = fate else {
+        return refuse(state, arrival, answer);
     };
-    let fate = match offered {
-        Ok(fate) => fate,
-        // Removed between the check and now, or the file cannot be written: in either case the sender must try again and see.
-        Err(error) => {
-            return refuse(
-                state,
-                arrival,
-                Answer::empty(hyper::StatusCode::SERVICE_UNAVAILABLE).because(error.to_string()),
-            );
-        }
-    };
-    let answer = success(state, service, request, (&accepted, fate));
-    state.tally.count(service, Event::Accepted);
+    state.tally.count(link.service, Event::Accepted);
     state.journal.arrived(Arrival {
         status: Some(answer.status.as_u16()),
         fate: Some(fate),
         ..arrival
     });
-    if let (Fate::HandedOver, Some(device), Some(item)) = (fate, accepted.device, accepted.item) {
-        state.hand_over(service, &device.id, false, item.push);
+    hand_over(state, accepted, fate);
+    Ending::Whole(answer)
+}
+
+/// The device gets the push, and the sender never learns of it.
+async fn take_and_suffer(
+    state: &State,
+    stream: &Stream,
+    request: &Request,
+    (arrival, accepted, struck): (Arrival, Accepted, Struck),
+) -> Ending {
+    let link = &stream.link;
+    let (answer, fate) = deliver(state, link.service, request, &accepted);
+    let arrival = Arrival { fate, ..arrival };
+    if let Some(fate) = fate {
+        hand_over(state, accepted, fate);
     }
-    answer
+    let way = (state, &**link, stream.id);
+    match suffer(way, &struck, (arrival, request, Some(answer))).await {
+        Suffered::Ends(ending) => ending,
+        Suffered::GoesOn => Ending::Never,
+    }
+}
+
+/// Offers a push to its device: the answer, and what became of it; no fate if the device cannot be had.
+fn deliver(
+    state: &State,
+    service: Service,
+    request: &Request,
+    accepted: &Accepted,
+) -> (Answer, Option<Fate>) {
+    let offered = match (&accepted.device, &accepted.item) {
+        (Some(device), Some(item)) => state.devices.offer(&device.id, item),
+        _ => Ok(Fate::NotForDevice),
+    };
+    match offered {
+        Ok(fate) => (
+            success(state, service, request, (accepted, fate)),
+            Some(fate),
+        ),
+        // Removed between the check and now, or the file cannot be written: in either case the sender must try again and see.
+        Err(error) => (
+            Answer::empty(hyper::StatusCode::SERVICE_UNAVAILABLE).because(error.to_string()),
+            None,
+        ),
+    }
+}
+
+fn hand_over(state: &State, accepted: Accepted, fate: Fate) {
+    if let (Fate::HandedOver, Some(device), Some(item)) = (fate, accepted.device, accepted.item) {
+        state.hand_over(device.service, &device.id, false, item.push);
+    }
 }
 
 fn success(
@@ -316,16 +357,4 @@ fn shown((name, value): (&HeaderName, &HeaderValue)) -> (String, String) {
         _ => text.into_owned(),
     };
     (name.to_string(), text)
-}
-
-fn into_response(answer: Answer) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::new(answer.body));
-    *response.status_mut() = answer.status;
-    for (name, value) in answer.headers {
-        // A value that is no header value cannot be sent; all ours are ASCII but what is echoed, which came in as one.
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
 }

@@ -2,31 +2,7 @@
 //!
 //! Statuses, `errno` and messages marked *observed* are those recorded from autopush 1.83.1.
 //!
-//! | check, in this order | answer | basis |
-//! |---|---|---|
-//! | method other than `POST` on an endpoint | 405 | observed |
-//! | unknown endpoint | 404 without a body | observed |
-//! | `Authorization` neither absent nor `vapid t=…, k=…` | 401 errno 109, or 400 errno 110 for `WebPush` | observed |
-//! | none for a keyed subscription (`/v2/`) | 401 errno 109 `Missing VAPID public key` | observed |
-//! | `k` other than the subscription's key | 401 errno 109 `VAPID public key mismatch` | observed |
-//! | `t` no JWT, `alg` not ES256, `exp` absent or no number | 401 errno 109 `Invalid VAPID token: …` | observed |
-//! | signature | 401 errno 109 `InvalidSignature` | observed |
-//! | `aud` absent / not exactly the endpoint's origin | 401 errno 109 `… Missing required aud` / `Invalid VAPID audience` | observed |
-//! | `exp` more than 60 s ago / more than 24 h ahead | 401 errno 109 `ExpiredSignature` / `… too long` | observed |
-//! | `sub` not `mailto:` or `https:` | 401 errno 109 | stricter than autopush: Apple refuses it |
-//! | removed device | 410 errno 106 | observed |
-//! | `TTL` absent or no number / negative | 400 errno 111 / 114 | observed |
-//! | `Topic` over 32 characters, or outside base64url | 400 errno 113 | observed |
-//! | `Topic` whose length leaves 1 modulo 4 | 400 errno 113 | stricter than autopush: Apple refuses it |
-//! | two `Urgency` values, or an unknown one | 400 errno 108 | RFC 8030, 5.3; autopush takes them; errno assumed |
-//! | `Encryption` or `Crypto-Key` beside `aes128gcm` | 400 errno 110 | errno observed, text assumed |
-//! | a body without `Content-Encoding`, or another than `aes128gcm` | 400 errno 110 | observed |
-//! | over 4096 bytes | 413 errno 104 | documented; autopush takes 5630 |
-//! | header block: key 65 bytes on the curve, one record, size greater than it; opens with the device's keys; delimiter 2 | 400 errno 110 | stricter than autopush, which answers 201 and leaves it to the browser |
-//! | taken | 201, `Location`, `TTL` capped at 30 days | observed |
-//! | `DELETE` on the `Location` | 204, and the push no longer waits | observed |
-//!
-//! Not played: double delivery, Apple's, Google's and Microsoft's dress, redirects, receipts.
+#![doc = include_str!("behaviour/web_push.md")]
 
 mod vapid;
 
@@ -36,7 +12,7 @@ use uuid::Uuid;
 
 use super::device::{Body, Push, Service};
 use super::exchange::{Accepted, Answer, Judged, Request};
-use super::fault::{FaultKind, Struck};
+use super::fault::FaultKind;
 use super::registry::Record;
 use super::retention::Waiting;
 use super::state::State;
@@ -45,7 +21,6 @@ const MAX_TTL_SECS: i64 = 30 * 24 * 3600;
 const MAX_TOPIC_CHARACTERS: usize = 32;
 const MAX_BODY_BYTES: usize = 4096;
 const MESSAGES: &str = "/m/";
-const DEFAULT_RETRY_AFTER_SECS: u64 = 60;
 
 /// A refusal: status, autopush's `errno`, and its message.
 type Refusal = (u16, Option<u16>, String);
@@ -84,18 +59,13 @@ pub(crate) fn success(state: &State, request: &Request, id: &str) -> Answer {
 }
 
 /// A scripted fault in the dress of autopush.
-pub(crate) fn fault(struck: &Struck) -> Answer {
-    let wait = struck.retry_after_seconds;
-    let answer = match struck.kind {
+pub(crate) fn fault(kind: FaultKind) -> Answer {
+    match kind {
         FaultKind::Gone => gone(),
-        FaultKind::Throttled => body(429, None, "Too many requests")
-            .retry_after(Some(wait.unwrap_or(DEFAULT_RETRY_AFTER_SECS))),
+        FaultKind::Throttled => body(429, None, "Too many requests"),
         FaultKind::CredentialRefused => body(401, Some(109), "InvalidSignature"),
-        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
-            body(500, Some(999), "Internal server error").retry_after(wait)
-        }
-    };
-    answer.because("scripted fault")
+        _ => body(500, Some(999), "Internal server error"),
+    }
 }
 
 fn cancel(state: &State, request: &Request, id: &str) -> Answer {

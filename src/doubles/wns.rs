@@ -1,29 +1,6 @@
 //! The WNS double, with the token endpoint of Entra ID (Windows App SDK).
 //!
-//! | check, in this order (the real order is assumed) | answer | basis |
-//! |---|---|---|
-//! | **token**: path `/<tenant>/oauth2/v2.0/token`, method, form | 404, 405, 400 `invalid_request` | documented |
-//! | unknown tenant | 400 `invalid_request`, AADSTS90002 | assumed |
-//! | `grant_type` not `client_credentials` | 400 `unsupported_grant_type`, AADSTS70003 | assumed |
-//! | unknown `client_id` | 400 `unauthorized_client`, AADSTS700016 | assumed |
-//! | wrong `client_secret` | 401 `invalid_client`, AADSTS7000215 | observed by others |
-//! | `scope` not `https://wns.windows.com/.default` | 400 `invalid_scope`, AADSTS1002012 | assumed |
-//! | granted | 200, numbers as strings | documented |
-//! | **push**: `Bearer` token not given out here, or expired | 401 | documented |
-//! | method other than `POST` | 405 | documented |
-//! | unknown channel / removed device | 404 / 410 | documented |
-//! | `Transfer-Encoding`, no `Content-Length`, `Expect` | 400 | documented as forbidden; status assumed |
-//! | `X-WNS-Type` not toast, raw, badge, tile | 400 | documented |
-//! | `Content-Type` not `text/xml`, for raw `application/octet-stream` | 400 | documented |
-//! | `X-WNS-Cache-Policy` neither `cache` nor `no-cache`, or with a toast | 400 | documented |
-//! | `X-WNS-TTL` no whole number; `X-WNS-Priority` not 1 to 4 | 400 | documented |
-//! | `X-WNS-Tag` over 16 characters, not alphanumeric, or not with a tile; `X-WNS-Group`, `X-WNS-SuppressPopup`, `X-WNS-Match` | 400 | documented |
-//! | over 5000 bytes | 413 | documented |
-//! | raw and empty | 400 | documented as forbidden; status assumed |
-//! | XML not well-formed, or its root not the type's name | 400 | stricter than WNS, which leaves it to the device |
-//! | taken, the device gets it or it waits / it may not wait | 200 `received` / 200 `dropped` | documented |
-//!
-//! Not played: the older Partner Center accounts, other apps' channels (403), `channelthrottled`, expiry after 30 days.
+#![doc = include_str!("behaviour/wns.md")]
 
 use hyper::{Method, StatusCode};
 use serde_json::json;
@@ -32,7 +9,7 @@ use uuid::Uuid;
 
 use super::device::{Body, Push, Service, Switches};
 use super::exchange::{Accepted, Answer, Judged, Request};
-use super::fault::{FaultKind, Struck};
+use super::fault::FaultKind;
 use super::registry::Record;
 use super::retention::{Fate, Waiting};
 use super::state::State;
@@ -49,7 +26,6 @@ const TOKEN_LIFE_SECS: i64 = 86_399;
 const MAX_BODY_BYTES: usize = 5000;
 const MAX_TAG_CHARACTERS: usize = 16;
 const MAX_MESSAGE_ID_CHARACTERS: usize = 16;
-const DEFAULT_RETRY_AFTER_SECS: u64 = 60;
 
 /// Where access tokens are asked for.
 pub(crate) fn token_path() -> String {
@@ -65,9 +41,8 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
             None => Judged::Token(grant(state)),
         };
     }
-    let refuse = |status: StatusCode, why: &str| {
-        with_wns_headers(request, Answer::empty(status)).because(why)
-    };
+    let refuse =
+        |status: StatusCode, why: &str| dressed(request, Answer::empty(status)).because(why);
     if !request
         .bearer()
         .is_some_and(|token| state.wns_tokens.holds(token, state.clock.now_secs()))
@@ -105,14 +80,19 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
 
 /// A new access token in Entra's dress, its numbers as strings.
 pub(crate) fn grant(state: &State) -> Answer {
-    let until = state.clock.now_secs() + TOKEN_LIFE_SECS;
+    grant_for(state, TOKEN_LIFE_SECS)
+}
+
+/// The same with a life of so many seconds.
+pub(crate) fn grant_for(state: &State, life_secs: i64) -> Answer {
+    let until = state.clock.now_secs().saturating_add(life_secs);
     match state.wns_tokens.issue(until) {
         Ok(token) => Answer::json(
             StatusCode::OK,
             &json!({
                 "token_type": "Bearer",
-                "expires_in": TOKEN_LIFE_SECS.to_string(),
-                "ext_expires_in": TOKEN_LIFE_SECS.to_string(),
+                "expires_in": life_secs.to_string(),
+                "ext_expires_in": life_secs.to_string(),
                 "expires_on": until.to_string(),
                 "access_token": token,
             }),
@@ -143,7 +123,7 @@ pub(crate) fn success(request: &Request, accepted: &Accepted, fate: Fate) -> Ans
             .unwrap_or_default();
         answer = answer.with("x-wns-deviceconnectionstatus", connection_status(switches));
     }
-    with_wns_headers(request, answer)
+    dressed(request, answer)
 }
 
 /// The answer of the benches' mode.
@@ -152,36 +132,26 @@ pub(crate) fn waved_through() -> Answer {
 }
 
 /// A scripted fault in the dress of WNS.
-pub(crate) fn fault(request: &Request, struck: &Struck) -> Answer {
-    let answer = match struck.kind {
+pub(crate) fn fault(request: &Request, kind: FaultKind) -> Answer {
+    let answer = match kind {
         FaultKind::Gone => Answer::empty(StatusCode::GONE),
-        FaultKind::Throttled => Answer::empty(StatusCode::NOT_ACCEPTABLE)
-            .retry_after(Some(
-                struck
-                    .retry_after_seconds
-                    .unwrap_or(DEFAULT_RETRY_AFTER_SECS),
-            ))
-            .with("x-wns-status", "channelthrottled"),
-        FaultKind::CredentialRefused => Answer::empty(StatusCode::UNAUTHORIZED),
-        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
-            Answer::empty(StatusCode::INTERNAL_SERVER_ERROR).retry_after(struck.retry_after_seconds)
+        FaultKind::Throttled => {
+            Answer::empty(StatusCode::NOT_ACCEPTABLE).with("x-wns-status", "channelthrottled")
         }
+        FaultKind::CredentialRefused => Answer::empty(StatusCode::UNAUTHORIZED),
+        _ => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     };
-    with_wns_headers(request, answer).because("scripted fault")
+    dressed(request, answer)
 }
 
 /// A scripted fault of the token endpoint.
-pub(crate) fn token_fault(struck: &Struck) -> Answer {
-    let refuse = |status, error: &str| {
-        token::refusal(status, error, "scripted fault").retry_after(struck.retry_after_seconds)
-    };
-    match struck.kind {
+pub(crate) fn token_fault(kind: FaultKind) -> Answer {
+    let refuse = |status, error: &str| token::refusal(status, error, "scripted fault");
+    match kind {
         FaultKind::Gone => refuse(StatusCode::BAD_REQUEST, "unauthorized_client"),
         FaultKind::Throttled => refuse(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         FaultKind::CredentialRefused => refuse(StatusCode::UNAUTHORIZED, "invalid_client"),
-        FaultKind::ServerError | FaultKind::Silence | FaultKind::Cut => {
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error")
-        }
+        _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     }
 }
 
@@ -385,7 +355,7 @@ fn connection_status(switches: Switches) -> &'static str {
 }
 
 /// What every answer to a push carries, for support.
-fn with_wns_headers(request: &Request, answer: Answer) -> Answer {
+pub(crate) fn dressed(request: &Request, answer: Answer) -> Answer {
     let trace = format!("DOUBLE-{}", Uuid::new_v4().simple());
     let answer = answer.with("x-wns-debug-trace", trace);
     match request.header("ms-cv") {

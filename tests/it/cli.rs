@@ -133,3 +133,12 @@ async fn what_is_not_understood_or_not_there_is_told_by_the_exit_code() {
     check(&["explain", "nothing"], 2);
     check(&["explain", "00000000-0000-7000-8000-000000000000"], 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_doubles_do_is_told_without_starting_them() {
+    let hub = ChildHub::start().await;
+    let told = hub.command(&["doubles", "--behaviour"]);
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let page = String::from_utf8(told.stdout).unwrap();
+    assert_eq!(page.trim_end(), beckon::doubles::behaviour().trim_end());
+}

@@ -108,7 +108,7 @@ impl Draft {
         self.body(body.to_string())
     }
 
-    fn request(&self, absolute: bool) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, absolute: bool) -> Request<Full<Bytes>> {
         let (authority, path) = self
             .uri
             .trim_start_matches("https://")
@@ -132,7 +132,7 @@ impl Draft {
             .unwrap()
     }
 
-    fn authority(&self) -> &str {
+    pub(super) fn authority(&self) -> &str {
         self.uri
             .split_once("://")
             .unwrap()
@@ -233,6 +233,33 @@ impl Rig {
 
 pub(super) async fn send_on(sender: &mut Http2, draft: &Draft) -> hyper::Result<Reply> {
     Ok(read(sender.send_request(draft.request(true)).await?).await)
+}
+
+/// Sends over a new connection of the newest protocol that the service speaks; an error says how it broke.
+pub(super) async fn attempt(
+    rig: &Rig,
+    service: Service,
+    draft: &Draft,
+) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    let response = if service == Service::Wns {
+        let stream = rig.tls(draft.authority(), &["http/1.1"]).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        sender.send_request(draft.request(false)).await?
+    } else {
+        let stream = rig.tls(draft.authority(), &["h2"]).await?;
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        sender.send_request(draft.request(true)).await?
+    };
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    Ok(Reply {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: String::from_utf8_lossy(&bytes).into_owned(),
+    })
 }
 
 pub(super) async fn read(response: hyper::Response<Incoming>) -> Reply {

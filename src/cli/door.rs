@@ -20,20 +20,25 @@ use tokio::{
     net::UnixStream,
     time::{Instant, sleep},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
     config::{Apps, Config},
+    dispatch::{Dispatcher, VapidKeys},
     hub::{
         Hub,
         admin::{AdminError, POINTER_FILE, Request, SOCKET_FILE},
     },
+    metrics::Metrics,
     store::{self, Store},
 };
 
 /// How long a hub that starts or stops, or another command, is waited for: a hub stops within 10 s.
 const PATIENCE: Duration = Duration::from_secs(11);
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long what was sent may take to be written down.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The way to a hub.
 #[derive(Debug)]
@@ -129,6 +134,24 @@ impl Door {
             Self::Running(knock) => knock.ask(&request).await,
             Self::Stopped(hub) => Ok(hub.admin(request).await?),
         }
+    }
+
+    /// Asks one thing for which something is sent: a stopped hub is lent a dispatcher that sends nothing else.
+    pub(super) async fn ask_to_send(&self, request: Request) -> anyhow::Result<Value> {
+        let Self::Stopped(hub) = self else {
+            return self.ask(request).await;
+        };
+        let vapid = VapidKeys::default();
+        vapid.load(hub, &hub.apps().all()).await?;
+        let dispatcher = Dispatcher::new(hub.clone(), Metrics::default(), vapid);
+        let stop = CancellationToken::new();
+        let asked = async {
+            let answer = hub.admin(request).await;
+            stop.cancel();
+            answer
+        };
+        let (answer, ()) = tokio::join!(asked, dispatcher.run_tests(stop.clone(), GRACE));
+        Ok(answer?)
     }
 
     /// Leaves: a store that was opened here is closed.

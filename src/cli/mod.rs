@@ -122,7 +122,7 @@ enum Maintenance {
     /// List users and show one.
     #[command(subcommand)]
     User(people::UserCommand),
-    /// List and remove a user's endpoints.
+    /// List, test and remove a user's endpoints.
     #[command(subcommand)]
     Endpoint(people::EndpointCommand),
     /// Look at the store.

@@ -46,6 +46,15 @@ pub(super) enum EndpointCommand {
         /// The user, by the app's own id.
         user: UserId,
     },
+    /// Tap one device now, and tell what its push service said.
+    Test {
+        /// The app.
+        host: AppHost,
+        /// The user, by the app's own id.
+        user: UserId,
+        /// The endpoint's id, as `endpoint list` shows it.
+        endpoint: EndpointId,
+    },
     /// Sign a device out: its tokens and streams end, and it is tapped no more.
     Remove {
         /// The app.
@@ -150,6 +159,11 @@ pub(super) async fn endpoint(
                 output::table(endpoints, &ENDPOINT_COLUMNS, NO_ENDPOINTS)
             })?;
         }
+        EndpointCommand::Test {
+            host,
+            user,
+            endpoint,
+        } => return test(&host, &user, &endpoint, context).await,
         EndpointCommand::Remove {
             host,
             user,
@@ -167,4 +181,30 @@ pub(super) async fn endpoint(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sends a test; fails where the push service did not take it.
+async fn test(
+    host: &AppHost,
+    user: &UserId,
+    endpoint: &EndpointId,
+    context: &CommandContext,
+) -> anyhow::Result<ExitCode> {
+    let request = Request::EndpointTest {
+        app: host.to_string(),
+        user: user.as_str().to_owned(),
+        endpoint: endpoint.as_str().to_owned(),
+    };
+    let door = Door::open(&context.config()?).await?;
+    let tested = door.ask_to_send(request).await;
+    door.close().await;
+    let tested = tested?;
+    context.output.show(&tested, |tested| {
+        let text = |pointer| output::text(tested, pointer);
+        format!("{}: {}", text("/result"), text("/explanation"))
+    })?;
+    Ok(match tested["result"].as_str() {
+        Some("accepted") => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }

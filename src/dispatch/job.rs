@@ -1,8 +1,13 @@
 //! What is under way for one user: which markers were taken, which endpoints are being tapped.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::model::{EndpointId, Marker, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::{
+    hub::Tested,
+    model::{EndpointId, Marker, Timestamp},
+};
 
 /// The state of a user's job. One look or one close at a time; what comes meanwhile has it look again.
 #[derive(Debug, Default)]
@@ -11,6 +16,8 @@ pub(super) struct Job {
     /// Those that a close under way takes from the outbox: a page that was read before may still hold them.
     closing: Vec<Marker>,
     pub(super) busy: HashSet<EndpointId>,
+    /// Endpoints that a test is asked of, and who waits for what comes of it.
+    pub(super) tests: HashMap<EndpointId, oneshot::Sender<Tested>>,
     /// When it is to be looked at again, where only time can tell.
     pub(super) wake: Option<Timestamp>,
     stepping: bool,
@@ -36,6 +43,21 @@ impl Job {
         }
         self.stepping = true;
         Some(self.busy.iter().cloned().collect())
+    }
+
+    /// The endpoints whose test may leave now. One that nobody waits for any more is none.
+    pub(super) fn open_tests(&mut self) -> Vec<EndpointId> {
+        self.tests.retain(|_, answer| !answer.is_closed());
+        let open = self.tests.keys().filter(|id| !self.busy.contains(*id));
+        open.cloned().collect()
+    }
+
+    /// Tells who asked what came of a test.
+    pub(super) fn answer(&mut self, endpoint: &EndpointId, tested: Tested) {
+        if let Some(answer) = self.tests.remove(endpoint) {
+            // Who asked may have gone away.
+            let _nobody_waits = answer.send(tested);
+        }
     }
 
     /// Ends a look; says whether to look again.

@@ -18,11 +18,12 @@ use uuid::Uuid;
 use super::{compose, retry};
 use crate::{
     config::apps::App,
-    hub::{self, DueTap, Hub},
+    hub::{self, DueTap, Hub, Tested},
     metrics::{Metrics, PushLabels},
-    model::{EndpointId, Push, Subject, TapState, Timestamp},
+    model::{EndpointId, Push, Subject, TapKind, TapState, Timestamp},
     push::{
         Adapter,
+        message::Message,
         outcome::{Outcome, Scope, Verdict},
     },
 };
@@ -41,6 +42,8 @@ pub(super) struct Freed {
     pub(super) endpoint: EndpointId,
     /// Whether what became of the tap is on disk.
     pub(super) kept: bool,
+    /// What came of it, where it was a test.
+    pub(super) tested: Option<Tested>,
 }
 
 /// What all pushes of a lane share.
@@ -113,17 +116,25 @@ fn log_ended(ended: Option<Result<(), JoinError>>) {
 }
 
 async fn push(way: Arc<Way>, due: DueTap) {
+    let is_test = due.tap.kind == TapKind::Test;
     let mut freeing = Freeing {
         to: way.freed.clone(),
         freed: Some(Freed {
             subject: due.subject.clone(),
             endpoint: due.level.endpoint.id.clone(),
             kept: false,
+            tested: is_test
+                .then(|| Tested::unsent("the test failed by a fault of ours; see the hub's log")),
         }),
     };
-    let kept = way.push(&due).await;
+    let (kept, tested) = if is_test {
+        (true, Some(way.test(&due).await))
+    } else {
+        (way.push(&due).await, None)
+    };
     if let Some(freed) = &mut freeing.freed {
         freed.kept = kept;
+        freed.tested = tested;
     }
 }
 
@@ -161,24 +172,32 @@ impl Way {
         let Some((message, size_bytes)) = compose::compose(due, &self.app, now) else {
             return true;
         };
-        let began = Instant::now();
-        let channel = &due.level.endpoint.channel;
-        let outcome = self
-            .adapter
-            .send(channel, &message, Uuid::new_v4(), now)
-            .await;
-        let outcome = self.guarded(outcome);
-        self.note(due, &outcome, began.elapsed());
+        let outcome = self.send(due, &message, (Uuid::new_v4(), now)).await;
         let now = self.hub.now();
-        self.pause_for(&outcome, now);
         let chance = (size_bytes, rand::random());
         let settled = retry::next(due, &outcome, chance, self.hub.delivery(), now);
         self.keep(due, settled.state, settled.push).await
     }
 
+    /// Sends one message, and has the lane learn from what became of it.
+    pub(super) async fn send(
+        &self,
+        due: &DueTap,
+        message: &Message,
+        (id, now): (Uuid, Timestamp),
+    ) -> Outcome {
+        let began = Instant::now();
+        let channel = &due.level.endpoint.channel;
+        let outcome = self.adapter.send(channel, message, id, now).await;
+        let outcome = self.guarded(outcome);
+        self.note(due, &outcome, began.elapsed());
+        self.pause_for(&outcome, self.hub.now());
+        outcome
+    }
+
     /// Keeps what became of a tap. Where the disk is full it waits for room, with the endpoint held: what was shown
     /// once must not be shown again only because that cannot be written down.
-    async fn keep(&self, due: &DueTap, state: TapState, push: Option<Push>) -> bool {
+    pub(super) async fn keep(&self, due: &DueTap, state: TapState, push: Option<Push>) -> bool {
         loop {
             match self.hub.settle(due, state.clone(), push.clone()).await {
                 Ok(()) => return true,
@@ -226,7 +245,7 @@ impl Way {
         }
     }
 
-    fn paused(&self, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
+    pub(super) fn paused(&self, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
         let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         pause.filter(|(until, _)| *until > now)
     }

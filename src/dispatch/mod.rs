@@ -9,6 +9,7 @@ mod job;
 mod lane;
 mod lanes;
 mod retry;
+mod test_tap;
 mod vapid;
 
 use std::{
@@ -27,9 +28,9 @@ use lane::Freed;
 use lanes::{Handed, Lanes};
 
 use crate::{
-    hub::{Error, Hub, Look},
+    hub::{Error, Hub, Look, TestRequest, Tested},
     metrics::Metrics,
-    model::{Marker, Subject, Timestamp},
+    model::{Marker, Subject, TapKind, Timestamp},
 };
 
 /// How many users are looked at at the same time; the rest wait in the outbox.
@@ -45,6 +46,10 @@ pub struct Dispatcher {
     hub: Hub,
     lanes: Lanes,
     freed: mpsc::UnboundedReceiver<Freed>,
+    /// Tests asked for; none, where another dispatcher of the hub has them.
+    tests: Option<mpsc::Receiver<TestRequest>>,
+    /// Whether nothing else is to be sent.
+    tests_alone: bool,
     jobs: HashMap<Subject, Job>,
     /// Jobs to be looked at again when the time has come.
     timers: BTreeSet<(Timestamp, Subject)>,
@@ -67,6 +72,8 @@ impl Dispatcher {
         let (free, freed) = mpsc::unbounded_channel();
         Self {
             lanes: Lanes::new(hub.clone(), metrics, vapid, free),
+            tests: hub.take_tests(),
+            tests_alone: false,
             hub,
             freed,
             jobs: HashMap::new(),
@@ -99,6 +106,7 @@ impl Dispatcher {
                     Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
                 },
                 Some(freed) = self.freed.recv() => self.free(freed),
+                Some(request) = next_test(&mut self.tests) => self.test(request),
                 () = bells.outbox(), if may_claim => self.claim(Duration::ZERO).await,
                 () = hub.reconfigured() => self.begin_anew().await,
                 () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
@@ -111,6 +119,27 @@ impl Dispatcher {
         }
         let deadline = tokio::time::Instant::now() + grace;
         self.lanes.finish(deadline).await;
+        self.steps.shutdown().await;
+    }
+
+    /// Sends the tests that the hub is asked for, and nothing else, until `stop`: for a hub that does not run.
+    pub async fn run_tests(mut self, stop: CancellationToken, grace: Duration) {
+        self.tests_alone = true;
+        loop {
+            let wake = self.timers.first().map(|(at, _)| *at);
+            let clock = self.hub.clock().clone();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
+                    Ok(stepped) => self.stepped(stepped),
+                    Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
+                },
+                Some(freed) = self.freed.recv() => self.free(freed),
+                Some(request) = next_test(&mut self.tests) => self.test(request),
+                () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => self.ring_timers(),
+            }
+        }
+        self.lanes.finish(tokio::time::Instant::now() + grace).await;
         self.steps.shutdown().await;
     }
 
@@ -177,9 +206,10 @@ impl Dispatcher {
             return;
         };
         if let Some(busy) = job.begin_look() {
+            let tests = job.open_tests();
             let (hub, subject) = (self.hub.clone(), subject.clone());
             self.steps.spawn(async move {
-                let look = hub.look(subject.clone(), busy).await;
+                let look = hub.look(subject.clone(), busy, tests).await;
                 Stepped::Looked(subject, look)
             });
         }
@@ -200,43 +230,34 @@ impl Dispatcher {
     }
 
     fn looked(&mut self, subject: Subject, mut look: Look) {
-        let (mut next, mut full) = (look.next, false);
         let now = self.hub.now();
         let Some(job) = self.jobs.get_mut(&subject) else {
             return;
         };
         let again = job.end_look();
-        for due in std::mem::take(&mut look.taps) {
-            let endpoint = due.level.endpoint.id.clone();
-            match self.lanes.hand_over(due) {
-                Handed::Taken => {
-                    job.busy.insert(endpoint);
-                }
-                Handed::Full => full = true,
-                Handed::NoLane(due) => {
-                    let until = now.plus(retry::STOPPED);
-                    let state = retry::held(&due, (until, Some(now)), rand::random());
-                    next = next.into_iter().chain([state.not_before]).min();
-                    look.states.push((endpoint, state));
-                }
-            }
+        if self.tests_alone {
+            look.taps.retain(|due| due.tap.kind == TapKind::Test);
         }
+        let full = hand_over(&mut self.lanes, job, &mut look, now);
         if full {
             // The job stays, so that waiting for the lane writes nothing.
-            next = next.into_iter().chain([now.plus(PAUSE)]).min();
+            look.next = look.next.into_iter().chain([now.plus(PAUSE)]).min();
         }
+        let done = job.busy.is_empty() && job.tests.is_empty() && !full;
         if again {
             self.look(&subject);
-        } else if job.busy.is_empty() && !full {
+        } else if done && self.tests_alone {
+            self.jobs.remove(&subject);
+        } else if done {
             let taken = job.begin_close();
-            let (hub, states) = (self.hub.clone(), look.states);
+            let (hub, next, states) = (self.hub.clone(), look.next, look.states);
             self.steps.spawn(async move {
                 let closed = hub
                     .close_look(subject.clone(), taken.clone(), next, states)
                     .await;
                 Stepped::Closed(subject, closed, taken)
             });
-        } else if let Some(at) = next {
+        } else if let Some(at) = look.next {
             self.wake_at(subject, at);
         }
     }
@@ -261,6 +282,9 @@ impl Dispatcher {
     fn free(&mut self, freed: Freed) {
         if let Some(job) = self.jobs.get_mut(&freed.subject) {
             job.busy.remove(&freed.endpoint);
+            if let Some(tested) = freed.tested {
+                job.answer(&freed.endpoint, tested);
+            }
         }
         if freed.kept {
             self.look(&freed.subject);
@@ -295,4 +319,40 @@ impl Dispatcher {
             self.look(&subject);
         }
     }
+}
+
+/// The next test that is asked for.
+async fn next_test(tests: &mut Option<mpsc::Receiver<TestRequest>>) -> Option<TestRequest> {
+    match tests {
+        Some(tests) => tests.recv().await,
+        None => None,
+    }
+}
+
+/// Hands what a look found to the lanes; says whether one of them is full.
+fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: Timestamp) -> bool {
+    let mut full = false;
+    for (endpoint, tested) in std::mem::take(&mut look.tested) {
+        job.answer(&endpoint, tested);
+    }
+    for due in std::mem::take(&mut look.taps) {
+        let endpoint = due.level.endpoint.id.clone();
+        match lanes.hand_over(due) {
+            Handed::Taken => {
+                job.busy.insert(endpoint);
+            }
+            Handed::Full => full = true,
+            Handed::NoLane(due) if due.tap.kind == TapKind::Test => {
+                let text = "there is no way to the push service with the present settings; `beckon check` says more";
+                job.answer(&endpoint, Tested::unsent(text));
+            }
+            Handed::NoLane(due) => {
+                let until = now.plus(retry::STOPPED);
+                let state = retry::held(&due, (until, Some(now)), rand::random());
+                look.next = look.next.into_iter().chain([state.not_before]).min();
+                look.states.push((endpoint, state));
+            }
+        }
+    }
+    full
 }

@@ -94,6 +94,33 @@ pub(super) fn held(
     state
 }
 
+/// What a test leaves behind: the service's demands are kept, and the platform counts it as it counts any push; what
+/// the endpoint is owed is as it was.
+pub(super) fn tested(
+    due: &DueTap,
+    outcome: &Outcome,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> TapState {
+    let mut state = due.state.clone();
+    state.last_push = now;
+    let registered = due.level.endpoint.registered;
+    match outcome.verdict {
+        Verdict::Accepted => note_silent(&mut state, delivery, now),
+        Verdict::Gone { since } if since.is_none_or(|since| since >= registered) => {
+            state.gone = Some(now);
+        }
+        Verdict::Retry {
+            after: Some(after), ..
+        } => {
+            state.not_before = state.not_before.max(now.plus(after));
+            state.answer = Some(outcome.answer.clone());
+        }
+        _ => {}
+    }
+    state
+}
+
 fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestamp) {
     let tap = &due.tap;
     let unanswered = due.level.is_unanswered() && state.tapped_silently && !tap.visible;

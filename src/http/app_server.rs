@@ -182,6 +182,19 @@ pub(super) async fn remove_endpoint(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// `POST /v1/users/{user}/endpoints/{endpoint}/test`.
+pub(super) async fn test_endpoint(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    _body: OptionalBody,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let endpoint = path::endpoint(&request, ID)?;
+    let tested = context.hub.test_endpoint(subject, endpoint.clone()).await?;
+    Ok(HttpResponse::Ok().json(wire::Tested::of(&endpoint, tested)))
+}
+
 /// `POST /v1/users/{user}/tokens`.
 pub(super) async fn mint(
     caller: AppServer<Users>,

@@ -115,6 +115,15 @@ pub enum Request {
         /// The endpoint.
         endpoint: String,
     },
+    /// Sends a test tap to a device; answers what the push service said.
+    EndpointTest {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+        /// The endpoint.
+        endpoint: String,
+    },
     /// What became of a notification on each device, and why.
     Explain {
         /// Its id.
@@ -219,10 +228,7 @@ impl Hub {
             }
             Request::Send { app, user, post } => {
                 let subject = self.subject(&app, &user)?;
-                let draft = post.check(self.limits(), self.now())?;
-                let posted = self.create(subject, draft, None).await?;
-                let it = posted.notification.as_ref();
-                Ok(it.map_or(Value::Null, show::notification))
+                self.admin_send(subject, *post).await
             }
             Request::UserList { app, after } => {
                 let app = self.known(&app)?;
@@ -234,18 +240,21 @@ impl Hub {
             }
             Request::EndpointList { app, user } => {
                 let subject = self.subject(&app, &user)?;
-                let endpoints = self.endpoints(subject).await?;
-                Ok(show::list(endpoints.iter().map(show::endpoint)))
+                self.admin_endpoints(subject).await
             }
             Request::EndpointRemove {
                 app,
                 user,
                 endpoint,
             } => {
-                let id = endpoint_id(&endpoint)?;
-                self.remove_endpoint(self.subject(&app, &user)?, id).await?;
-                Ok(json!({ "id": endpoint }))
+                self.admin_remove(self.subject(&app, &user)?, &endpoint)
+                    .await
             }
+            Request::EndpointTest {
+                app,
+                user,
+                endpoint,
+            } => self.admin_test(self.subject(&app, &user)?, &endpoint).await,
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,
@@ -299,6 +308,13 @@ impl Hub {
         let life = secs.map(Duration::from_secs);
         let minted = self.mint_token(subject, endpoint, life, None).await?;
         Ok(show::new_token(&minted))
+    }
+
+    async fn admin_send(&self, subject: Subject, post: Post) -> Result<Value, AdminError> {
+        let draft = post.check(self.limits(), self.now())?;
+        let posted = self.create(subject, draft, None).await?;
+        let it = posted.notification.as_ref();
+        Ok(it.map_or(Value::Null, show::notification))
     }
 
     async fn admin_users(&self, app: AppHost, after: Option<&str>) -> Result<Value, AdminError> {

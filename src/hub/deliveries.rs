@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Error, Hub,
+    Error, Hub, Tested,
     due::{self, Decision, Level, Verdict},
     levels::{Levels, Rules},
     report,
+    test_tap::{self, Plan},
 };
 use crate::{
     model::{
@@ -54,6 +55,8 @@ pub struct Look {
     pub next: Option<Timestamp>,
     /// What became known about endpoints that get no tap now.
     pub states: Vec<(EndpointId, TapState)>,
+    /// Tests that do not leave, and why.
+    pub tested: Vec<(EndpointId, Tested)>,
 }
 
 impl Hub {
@@ -72,11 +75,17 @@ impl Hub {
             .await
     }
 
-    /// Looks at a user: which of their endpoints is due a tap, but for those `busy` with one.
+    /// Looks at a user: which of their endpoints is due a tap, but for those `busy` with one; of those that a test is
+    /// asked of, that.
     ///
     /// # Errors
     /// `Store`.
-    pub async fn look(&self, subject: Subject, busy: Vec<EndpointId>) -> Result<Look, Error> {
+    pub async fn look(
+        &self,
+        subject: Subject,
+        busy: Vec<EndpointId>,
+        tests: Vec<EndpointId>,
+    ) -> Result<Look, Error> {
         let now = self.now();
         let Some(app) = self.app(&subject.app) else {
             // Taken out of the config, perhaps by mistake: what is owed waits for the app's return.
@@ -84,6 +93,7 @@ impl Hub {
                 taps: Vec::new(),
                 next: Some(now.plus(NO_APP)),
                 states: Vec::new(),
+                tested: Vec::new(),
             });
         };
         let listening = self.listening(&subject);
@@ -97,7 +107,12 @@ impl Hub {
                     now,
                     configured,
                 };
-                look(reader, &subject, (&busy, &listening), &rules)
+                let who = Who {
+                    busy: &busy,
+                    tests: &tests,
+                    listening: &listening,
+                };
+                look(reader, &subject, &who, &rules)
             })
             .await
     }
@@ -234,24 +249,38 @@ impl Hub {
     }
 }
 
+/// Which endpoints are in a state of their own: busy with a tap, to be tested, listening on a stream.
+struct Who<'a> {
+    busy: &'a [EndpointId],
+    tests: &'a [EndpointId],
+    listening: &'a [EndpointId],
+}
+
 fn look(
     reader: &Reader,
     subject: &Subject,
-    (busy, listening): (&[EndpointId], &[EndpointId]),
+    who: &Who<'_>,
     rules: &Rules<'_>,
 ) -> Result<Look, Error> {
-    let levels = Levels::read(reader, subject, listening, rules)?;
+    let levels = Levels::read(reader, subject, who.listening, rules)?;
     let mut found = Look {
         taps: Vec::new(),
         next: None,
         states: Vec::new(),
+        tested: Vec::new(),
     };
+    found.note_signed_out(&levels, who.tests);
     for level in levels
         .levels
         .iter()
-        .filter(|level| !busy.contains(&level.endpoint.id))
+        .filter(|level| !who.busy.contains(&level.endpoint.id))
     {
         let verdict = levels.decide(level, rules);
+        if who.tests.contains(&level.endpoint.id) {
+            let state = kept(level, &verdict);
+            found.plan_test(test_tap::plan(subject, level, state, rules), level);
+            continue;
+        }
         found.next = found.next.into_iter().chain(verdict.look).min();
         let state = kept(level, &verdict);
         match verdict.decision {
@@ -277,6 +306,26 @@ fn look(
         }
     }
     Ok(found)
+}
+
+impl Look {
+    /// A test whose endpoint is there no more has its answer.
+    fn note_signed_out(&mut self, levels: &Levels, tests: &[EndpointId]) {
+        let there = |id: &EndpointId| levels.levels.iter().any(|level| level.endpoint.id == *id);
+        let signed_out = tests.iter().filter(|id| !there(id));
+        self.tested.extend(signed_out.map(|id| {
+            let tested = Tested::unsent("the endpoint was signed out meanwhile");
+            (id.clone(), tested)
+        }));
+    }
+
+    fn plan_test(&mut self, plan: Plan, level: &Level) {
+        match plan {
+            Plan::Push(due) => self.taps.push(*due),
+            Plan::Wait(until) => self.next = self.next.into_iter().chain([until]).min(),
+            Plan::Answer(tested) => self.tested.push((level.endpoint.id.clone(), tested)),
+        }
+    }
 }
 
 /// The endpoint's state with what the decision found out about fallbacks.

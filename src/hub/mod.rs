@@ -23,6 +23,7 @@ mod report;
 mod seal;
 mod state;
 mod streams;
+mod test_tap;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, Posted};
 pub use once::OnceKey;
 pub use state::Selection;
 pub use streams::{Listener, Ticket};
+pub use test_tap::{TestRequest, TestResult, Tested};
 
 use changes::Changes;
 use configured::Configured;
@@ -74,6 +76,7 @@ pub struct Inner {
     broadcast_bell: Notify,
     running: once::Running,
     streams: streams::Streams,
+    tests: test_tap::Tests,
 }
 
 impl std::ops::Deref for Hub {
@@ -107,6 +110,7 @@ impl Hub {
             broadcast_bell: Notify::new(),
             running: once::Running::default(),
             streams: streams::Streams::default(),
+            tests: test_tap::Tests::default(),
         }))
     }
 

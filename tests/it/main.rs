@@ -28,4 +28,5 @@ mod posting;
 mod spine;
 mod streams;
 mod support;
+mod test_tap;
 mod tidy;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::answer::Text;
 use crate::{
     hub,
-    model::{self, Reason, ServiceAnswer, Timestamp},
+    model::{self, EndpointId, Reason, ServiceAnswer, Timestamp},
 };
 
 /// One line of a delivery report.
@@ -43,7 +43,7 @@ pub(in super::super) struct Delivery {
 
 /// What a push service said.
 #[derive(Debug, Serialize)]
-pub(in super::super) struct PushService {
+struct PushService {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +72,29 @@ impl From<model::Delivery> for Delivery {
             attempts: it.attempts,
             next_attempt_date_time: it.next_attempt.map(Text),
             push_service: it.answer.map(PushService::from),
+        }
+    }
+}
+
+/// What came of a test.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in super::super) struct Tested {
+    endpoint_id: String,
+    result: &'static str,
+    explanation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push_service: Option<PushService>,
+}
+
+impl Tested {
+    /// Of one endpoint.
+    pub(in super::super) fn of(endpoint: &EndpointId, tested: hub::Tested) -> Self {
+        Self {
+            endpoint_id: endpoint.as_str().to_owned(),
+            result: tested.result.as_str(),
+            explanation: tested.explanation,
+            push_service: tested.answer.map(PushService::from),
         }
     }
 }

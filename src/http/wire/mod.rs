@@ -11,7 +11,7 @@ mod requests;
 pub(super) use answer::{
     Delta, DeltaItem, Endpoint, Gone, GraphNotification, History, List, Notification, Ticket, Token,
 };
-pub(super) use delivery::Delivery;
+pub(super) use delivery::{Delivery, Tested};
 pub(super) use draft::{DraftRules, draft};
 pub(super) use registration::{RegistrationRules, registration};
 pub(super) use requests::{many, patch, receipts, ticket, token};

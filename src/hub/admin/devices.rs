@@ -1,11 +1,39 @@
 //! What operators ask about devices: what became of a notification on each, and why.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{super::Hub, AdminError, show};
-use crate::model::NotificationId;
+use super::{super::Hub, AdminError, endpoint_id, show};
+use crate::model::{NotificationId, Subject};
 
 impl Hub {
+    /// The devices of a user.
+    pub(super) async fn admin_endpoints(&self, subject: Subject) -> Result<Value, AdminError> {
+        let endpoints = self.endpoints(subject).await?;
+        Ok(show::list(endpoints.iter().map(show::endpoint)))
+    }
+
+    /// Signs a device out.
+    pub(super) async fn admin_remove(
+        &self,
+        subject: Subject,
+        endpoint: &str,
+    ) -> Result<Value, AdminError> {
+        self.remove_endpoint(subject, endpoint_id(endpoint)?)
+            .await?;
+        Ok(json!({ "id": endpoint }))
+    }
+
+    /// Whether a device can be reached, by a tap of its own.
+    pub(super) async fn admin_test(
+        &self,
+        subject: Subject,
+        endpoint: &str,
+    ) -> Result<Value, AdminError> {
+        let id = endpoint_id(endpoint)?;
+        let tested = self.test_endpoint(subject, id.clone()).await?;
+        Ok(show::tested(&id, &tested))
+    }
+
     /// The ladder of a notification, whoever it was posted to.
     pub(super) async fn admin_explain(&self, notification: &str) -> Result<Value, AdminError> {
         let id = NotificationId::parse(notification).ok_or_else(|| {

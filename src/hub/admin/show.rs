@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Minted, explanation};
+use super::super::{Minted, Tested, explanation};
 use crate::{
     config::apps::App,
     model::{
-        AppKey, ChannelKind, Delivery, Endpoint, Notification, Platform, Reason, ServiceAnswer,
-        Timestamp, User, UserToken, VisualContent,
+        AppKey, ChannelKind, Delivery, Endpoint, EndpointId, Notification, Platform, Reason,
+        ServiceAnswer, Timestamp, User, UserToken, VisualContent,
     },
     store::{Depth, Finding, Stats},
 };
@@ -139,8 +139,18 @@ pub(super) fn delivery(it: &Delivery) -> Value {
     ])
 }
 
+/// What came of a test.
+pub(super) fn tested(endpoint: &EndpointId, it: &Tested) -> Value {
+    present([
+        ("endpointId", json!(endpoint.as_str())),
+        ("result", json!(it.result.as_str())),
+        ("explanation", json!(it.explanation)),
+        ("pushService", json!(it.answer.as_ref().map(push_service))),
+    ])
+}
+
 /// What a push service said; without a status, where no answer came.
-pub(super) fn push_service(answer: &ServiceAnswer) -> Value {
+fn push_service(answer: &ServiceAnswer) -> Value {
     let status = Some(answer.status).filter(|status| *status != 0);
     present([
         ("status", json!(status)),

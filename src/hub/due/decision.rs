@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decision, Level, Step, burst_left, retap_at};
+use super::{Decision, Level, Step, burst_left, gap_until, retap_at};
 use crate::{
     config::{
         Delivery,
@@ -18,8 +18,6 @@ use crate::{
 const BURST: u32 = 5;
 /// Of more visible notifications than these waiting, the newest leave; a later tap covers the rest.
 const VISIBLE_WAITING: usize = 10;
-/// The least distance of two pushes that the platform does not itself show.
-const GAP: Duration = Duration::from_secs(1);
 /// What an endpoint lacks.
 #[derive(Debug, Default)]
 struct Needs<'a> {
@@ -254,8 +252,7 @@ impl<'a> Due<'a> {
     }
 
     fn gap_until(&self) -> Option<Timestamp> {
-        let until = self.state.last_push.plus(GAP);
-        (self.state.last_push > Timestamp::default() && until > self.now).then_some(until)
+        gap_until(self.state, self.now)
     }
 
     fn silent(&self, kind: TapKind, step: &Step, urgent: bool) -> Decision {

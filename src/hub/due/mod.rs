@@ -17,6 +17,9 @@ use crate::{
 /// The longest wait before an unanswered tap is repeated.
 const RETAP_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// The least distance of two pushes that the platform does not itself show.
+const GAP: Duration = Duration::from_secs(1);
+
 /// A change, with the notification that it is of where that is still kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
@@ -209,6 +212,12 @@ pub fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
         .saturating_mul(1 << state.repeats.min(16))
         .min(RETAP_MAX.max(delivery.retap_after));
     state.tapped_at.plus(wait)
+}
+
+/// Until when a push that the platform does not itself show has to keep its distance from the last one.
+pub fn gap_until(state: &TapState, now: Timestamp) -> Option<Timestamp> {
+    let until = state.last_push.plus(GAP);
+    (state.last_push > Timestamp::default() && until > now).then_some(until)
 }
 
 /// How much of the burst is used up at `now`; one of it comes back each second.

@@ -24,7 +24,7 @@ pub enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-pub const ROUTES: [(&str, &str, Door); 31] = [
+pub const ROUTES: [(&str, &str, Door); 32] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),
@@ -32,6 +32,7 @@ pub const ROUTES: [(&str, &str, Door); 31] = [
     ("GET", "/v1/users/{user}/notifications/{id}/deliveries", Door::Send),
     ("GET", "/v1/users/{user}/endpoints", Door::Users),
     ("DELETE", "/v1/users/{user}/endpoints/{endpoint}", Door::Users),
+    ("POST", "/v1/users/{user}/endpoints/{endpoint}/test", Door::Users),
     ("POST", "/v1/users/{user}/tokens", Door::Users),
     ("POST", "/beta/me/notifications", Door::Send),
     ("POST", "/beta/me/notifications/", Door::Send),

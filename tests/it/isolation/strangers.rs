@@ -40,6 +40,12 @@ async fn another_apps_server_finds_nothing_under_the_same_names() {
             "itemNotFound",
         )
         .await;
+        check(
+            "POST",
+            "/v1/users/{user}/endpoints/{endpoint}/test",
+            "itemNotFound",
+        )
+        .await;
         let history = town
             .call(other, "GET", "/v1/users/{user}/notifications")
             .await

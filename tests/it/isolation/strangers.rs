@@ -17,35 +17,17 @@ async fn another_apps_server_finds_nothing_under_the_same_names() {
         .client()
         .bearer(access["access_token"].as_str().unwrap());
     for other in [&town.other_key, &access] {
-        let check = async |verb: &str, path: &str, code: &str| {
+        for (verb, path) in [
+            ("GET", "/v1/users/{user}/notifications/{id}"),
+            ("DELETE", "/v1/users/{user}/notifications/{id}"),
+            ("GET", "/v1/users/{user}/notifications/{id}/deliveries"),
+            ("DELETE", "/v1/users/{user}/endpoints/{endpoint}"),
+            ("POST", "/v1/users/{user}/endpoints/{endpoint}/test"),
+        ] {
             let answer = town.call(other, verb, path).await;
-            assert_eq!(answer.refused(404), code, "{verb} {path}: {answer:?}");
-        };
-        check("GET", "/v1/users/{user}/notifications/{id}", "itemNotFound").await;
-        check(
-            "DELETE",
-            "/v1/users/{user}/notifications/{id}",
-            "itemNotFound",
-        )
-        .await;
-        check(
-            "GET",
-            "/v1/users/{user}/notifications/{id}/deliveries",
-            "itemNotFound",
-        )
-        .await;
-        check(
-            "DELETE",
-            "/v1/users/{user}/endpoints/{endpoint}",
-            "itemNotFound",
-        )
-        .await;
-        check(
-            "POST",
-            "/v1/users/{user}/endpoints/{endpoint}/test",
-            "itemNotFound",
-        )
-        .await;
+            let code = answer.refused(404);
+            assert_eq!(code, "itemNotFound", "{verb} {path}: {answer:?}");
+        }
         let history = town
             .call(other, "GET", "/v1/users/{user}/notifications")
             .await

@@ -10,8 +10,8 @@ use super::{
     path, reading, wire,
 };
 use crate::{
-    hub::{self, OnceKey, Posted},
-    model::Subject,
+    hub::{self, Hub, OnceKey, Posted},
+    model::{AppHost, Subject},
 };
 
 /// Where the id of a notification or endpoint stands in `/v1/users/{user}/…/{id}`.
@@ -64,13 +64,7 @@ pub(super) async fn post(
 ) -> Result<Posted, Error> {
     let hub = &context.hub;
     let once = once_key(request, body)?;
-    let rules = wire::DraftRules {
-        app: &subject.app,
-        limits: hub.limits(),
-        min_delay: hub.delivery().min_fallback_delay,
-        now: hub.now(),
-    };
-    let draft = wire::draft(&body.object, &rules)?;
+    let draft = wire::draft(&body.object, &rules(hub, &subject.app))?;
     let posted = hub.create(subject, draft, once).await?;
     if posted.stored {
         context.metrics.created(1);
@@ -78,7 +72,18 @@ pub(super) async fn post(
     Ok(posted)
 }
 
-fn once_key(request: &HttpRequest, body: &Body) -> Result<Option<OnceKey>, Error> {
+/// What posts of an app are checked against.
+pub(super) fn rules<'a>(hub: &'a Hub, app: &'a AppHost) -> wire::DraftRules<'a> {
+    wire::DraftRules {
+        app,
+        limits: hub.limits(),
+        min_delay: hub.delivery().min_fallback_delay,
+        now: hub.now(),
+    }
+}
+
+/// The `Idempotency-Key` of a request, if it has one.
+pub(super) fn once_key(request: &HttpRequest, body: &Body) -> Result<Option<OnceKey>, Error> {
     let Some(key) = request.headers().get(ONCE_HEADER) else {
         return Ok(None);
     };

@@ -22,7 +22,34 @@ use crate::hub::{self, Hub};
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// How much longer than its content a compressed body may be: an incompressible one grows a little.
 const ENCODING_SLACK: usize = 1024;
-const LIMIT: &str = "server.limits.body";
+
+/// How long a body may be, and the key that says so.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    name: &'static str,
+    max: usize,
+}
+
+impl Limit {
+    fn common(hub: &Hub) -> Self {
+        Self {
+            name: "server.limits.body",
+            max: hub.limits().body,
+        }
+    }
+
+    fn of_audience(hub: &Hub) -> Self {
+        Self {
+            name: "server.limits.audience_body",
+            max: hub.limits().audience_body,
+        }
+    }
+
+    fn exceeded(self) -> Error {
+        let Self { name, max } = self;
+        Error::TooLarge { name, max }
+    }
+}
 
 /// A body that must be a JSON object.
 #[derive(Debug)]
@@ -32,6 +59,10 @@ pub(super) struct Body {
     /// What they say.
     pub(super) object: Map<String, Value>,
 }
+
+/// The same of a post to many, which may be longer.
+#[derive(Debug)]
+pub(super) struct AudienceBody(pub(super) Body);
 
 /// The same, where no body at all is an empty object.
 #[derive(Debug)]
@@ -48,15 +79,38 @@ impl FromRequest for Body {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let hub = &Context::of(&request)?.hub;
-            let bytes = read(&request, payload, hub).await?;
-            if bytes.is_empty() {
-                return Err(bad("is empty; send a JSON object"));
-            }
-            media_type(request.headers())?;
-            let object = parse(&bytes, hub.limits().nesting)?;
-            Ok(Self { bytes, object })
+            whole(&request, payload, hub, Limit::common(hub)).await
         })
     }
+}
+
+impl FromRequest for AudienceBody {
+    type Error = Error;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let hub = &Context::of(&request)?.hub;
+            let limit = Limit::of_audience(hub);
+            whole(&request, payload, hub, limit).await.map(Self)
+        })
+    }
+}
+
+async fn whole(
+    request: &HttpRequest,
+    payload: Payload,
+    hub: &Hub,
+    limit: Limit,
+) -> Result<Body, Error> {
+    let bytes = read_within(request, payload, hub, limit).await?;
+    if bytes.is_empty() {
+        return Err(bad("is empty; send a JSON object"));
+    }
+    media_type(request.headers())?;
+    let object = parse(&bytes, hub.limits().nesting)?;
+    Ok(Body { bytes, object })
 }
 
 impl FromRequest for OptionalBody {
@@ -83,40 +137,47 @@ pub(super) async fn read(
     payload: Payload,
     hub: &Hub,
 ) -> Result<Bytes, Error> {
+    read_within(request, payload, hub, Limit::common(hub)).await
+}
+
+async fn read_within(
+    request: &HttpRequest,
+    payload: Payload,
+    hub: &Hub,
+    limit: Limit,
+) -> Result<Bytes, Error> {
     let encoding = Encoding::of(request.headers())?;
-    let max = hub.limits().body;
     let slack = match encoding {
         Encoding::Identity => 0,
         Encoding::Gzip | Encoding::Deflate => ENCODING_SLACK,
     };
     let deadline = hub.now().plus(PATIENCE);
     let sent = tokio::select! {
-        sent = gather(request, payload, max.saturating_add(slack)) => sent,
+        sent = gather(request, payload, limit, slack) => sent,
         () = hub.clock().sleep_until(deadline) => Err(Error::Slow),
     };
-    let sent = sent.map_err(|error| match error {
-        Error::TooLarge { name, .. } => Error::TooLarge { name, max },
-        other => other,
-    })?;
-    encoding.inflate(sent, max)
+    encoding.inflate(sent?, limit)
 }
 
-async fn gather(request: &HttpRequest, mut payload: Payload, max: usize) -> Result<Bytes, Error> {
-    const fn too_large(max: usize) -> Error {
-        Error::TooLarge { name: LIMIT, max }
-    }
+async fn gather(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: Limit,
+    slack: usize,
+) -> Result<Bytes, Error> {
+    let max = limit.max.saturating_add(slack);
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > max as u64) {
-        return Err(too_large(max));
+        return Err(limit.exceeded());
     }
     let mut gathered = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| bad("broke off"))?;
         if gathered.len() + chunk.len() > max {
-            return Err(too_large(max));
+            return Err(limit.exceeded());
         }
         gathered.extend_from_slice(&chunk);
     }
@@ -152,25 +213,27 @@ impl Encoding {
         }
     }
 
-    fn inflate(self, sent: Bytes, max: usize) -> Result<Bytes, Error> {
+    fn inflate(self, sent: Bytes, limit: Limit) -> Result<Bytes, Error> {
         match self {
             Self::Identity => Ok(sent),
-            Self::Gzip => inflate(MultiGzDecoder::new(&sent[..]), max),
-            Self::Deflate => inflate(ZlibDecoder::new(&sent[..]), max),
+            Self::Gzip => inflate(MultiGzDecoder::new(&sent[..]), limit),
+            Self::Deflate => inflate(ZlibDecoder::new(&sent[..]), limit),
         }
     }
 }
 
 /// Stops at the first byte over the limit.
-fn inflate(packed: impl Read, max: usize) -> Result<Bytes, Error> {
+fn inflate(packed: impl Read, limit: Limit) -> Result<Bytes, Error> {
     let mut inflated = Vec::new();
-    let most = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let most = u64::try_from(limit.max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     packed
         .take(most)
         .read_to_end(&mut inflated)
         .map_err(|_| bad("is not in its Content-Encoding"))?;
-    if inflated.len() > max {
-        return Err(Error::TooLarge { name: LIMIT, max });
+    if inflated.len() > limit.max {
+        return Err(limit.exceeded());
     }
     Ok(inflated.into())
 }
@@ -261,7 +324,13 @@ mod tests {
         encoder.write_all(&vec![b' '; 10 << 20]).unwrap();
         let bomb = encoder.finish().unwrap();
         assert!(bomb.len() < 11 << 10, "{}", bomb.len());
-        let inflated = Encoding::Gzip.inflate(bomb.into(), 64 << 10);
+        let inflated = Encoding::Gzip.inflate(
+            bomb.into(),
+            Limit {
+                name: "n",
+                max: 64 << 10,
+            },
+        );
         assert!(matches!(inflated, Err(Error::TooLarge { .. })));
     }
 

@@ -10,6 +10,7 @@ mod app_client;
 mod app_server;
 mod auth;
 mod body;
+mod broadcasts;
 mod cors;
 mod demo;
 mod error;
@@ -128,6 +129,8 @@ fn routes(config: &mut ServiceConfig, metrics_here: bool) {
         .service(at("/v1/users/{user}/endpoints/{endpoint}").delete(app_server::remove_endpoint).done())
         .service(at("/v1/users/{user}/endpoints/{endpoint}/test").post(app_server::test_endpoint).done())
         .service(at("/v1/users/{user}/tokens").post(app_server::mint).done())
+        .service(at("/v1/notifications").post(broadcasts::post).done())
+        .service(at("/v1/notifications/{id}").get(broadcasts::one).delete(broadcasts::cancel).done())
         .service(at("/beta/me/notifications").post(graph::create).done())
         .service(at("/beta/me/notifications/").post(graph::create).done())
         .service(at("/oauth2/v2.0/token").post(oauth::token).done())

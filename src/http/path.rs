@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::Error;
 use crate::{
     hub,
-    model::{AppHost, EndpointId, NotificationId, UserId},
+    model::{AppHost, BroadcastId, EndpointId, NotificationId, UserId},
 };
 
 /// The user of `/v1/users/{user}/…`.
@@ -20,6 +20,12 @@ pub(super) fn user(request: &HttpRequest) -> Result<UserId, Error> {
 pub(super) fn notification(request: &HttpRequest, nth: usize) -> Result<NotificationId, Error> {
     let text = segment(request.uri().path(), nth)?;
     NotificationId::parse(&text).ok_or(hub::Error::NotFound("notification").into())
+}
+
+/// The post to many at the segment `nth`; one that cannot be is one that is not there.
+pub(super) fn broadcast(request: &HttpRequest, nth: usize) -> Result<BroadcastId, Error> {
+    let text = segment(request.uri().path(), nth)?;
+    BroadcastId::parse(&text).ok_or(hub::Error::NotFound("job").into())
 }
 
 /// The endpoint at the segment `nth`; one that cannot be is one that is not there.

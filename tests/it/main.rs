@@ -12,6 +12,7 @@
     reason = "a test's name says what it shows, and nothing here is reached from outside"
 )]
 
+mod audience;
 mod bad_input;
 mod cli;
 mod converge;

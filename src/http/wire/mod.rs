@@ -2,6 +2,7 @@
 //! Nothing here decides anything, and nothing here is stored.
 
 mod answer;
+mod broadcast;
 mod delivery;
 mod draft;
 mod fields;
@@ -11,6 +12,7 @@ mod requests;
 pub(super) use answer::{
     Delta, DeltaItem, Endpoint, Gone, GraphNotification, History, List, Notification, Ticket, Token,
 };
+pub(super) use broadcast::{Accepted, Broadcast, broadcast};
 pub(super) use delivery::{Delivery, Tested};
 pub(super) use draft::{DraftRules, draft};
 pub(super) use registration::{RegistrationRules, registration};

@@ -98,7 +98,9 @@ impl Hub {
             .map(|once| self.running.begin(&app, once))
             .transpose()?;
         let lock = self.broadcasts.lock(&app).await;
-        if let Some(accepted) = self.accepted_before(&app, once).await? {
+        if let Some(once) = once
+            && let Some(accepted) = self.accepted_before(&app, once).await?
+        {
             return Ok(accepted);
         }
         self.make_sure_of_room(&app).await?;
@@ -123,14 +125,16 @@ impl Hub {
         accepted
     }
 
-    async fn accepted_before(
+    /// What a post with this `Idempotency-Key` was answered with before. Asked before the post is read: what was good
+    /// then may be too late by now.
+    ///
+    /// # Errors
+    /// `Conflict` where the key was used for another request; `Store`.
+    pub async fn accepted_before(
         &self,
         app: &AppHost,
-        once: Option<OnceKey>,
+        once: OnceKey,
     ) -> Result<Option<Accepted>, Error> {
-        let Some(once) = once else {
-            return Ok(None);
-        };
         let app = app.clone();
         let known = self
             .store

@@ -123,19 +123,7 @@ impl Engine {
                 }
                 Ok(())
             }
-            Self::Memory(map) => {
-                let map = map.read().unwrap_or_else(PoisonError::into_inner);
-                let mut rows = map.range::<Vec<u8>, _>((from, to));
-                while let Some((key, value)) = match order {
-                    Order::Ascending => rows.next(),
-                    Order::Descending => rows.next_back(),
-                } {
-                    if visit(key, value)?.is_break() {
-                        break;
-                    }
-                }
-                Ok(())
-            }
+            Self::Memory(map) => scan_memory(map, (from, to), order, visit),
         }
     }
 
@@ -195,6 +183,43 @@ impl Sled {
             .sync_data()
             .map_err(Error::io("cannot sync the store to disk"))
     }
+}
+
+/// How many rows are read at a time from memory.
+const PAGE_ROWS: usize = 16;
+
+/// Reads page by page, so that a visitor may ask for other rows: a lock held meanwhile would never be had twice where
+/// the committer waits for it in between.
+fn scan_memory(
+    map: &RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
+    (mut from, mut to): (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    order: Order,
+    visit: Visit<'_>,
+) -> Result<(), Error> {
+    while !is_empty(&from, &to) {
+        let page: Vec<(Vec<u8>, Vec<u8>)> = {
+            let map = map.read().unwrap_or_else(PoisonError::into_inner);
+            let rows = map.range((from.clone(), to.clone()));
+            let owned = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
+            match order {
+                Order::Ascending => rows.take(PAGE_ROWS).map(owned).collect(),
+                Order::Descending => rows.rev().take(PAGE_ROWS).map(owned).collect(),
+            }
+        };
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        match order {
+            Order::Ascending => from = Bound::Excluded(last.clone()),
+            Order::Descending => to = Bound::Excluded(last.clone()),
+        }
+        for (key, value) in &page {
+            if visit(key, value)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {

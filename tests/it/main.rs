@@ -31,3 +31,4 @@ mod streams;
 mod support;
 mod test_tap;
 mod tidy;
+mod waking;

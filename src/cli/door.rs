@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Bytes, client::conn::http1};
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
@@ -28,10 +31,10 @@ use crate::{
     dispatch::{Dispatcher, VapidKeys},
     hub::{
         Hub,
-        admin::{AdminError, POINTER_FILE, Request, SOCKET_FILE},
+        admin::{AdminError, BACKUP_PATH, POINTER_FILE, Request, SOCKET_FILE},
     },
     metrics::Metrics,
-    store::{self, Store},
+    store::{self, Store, backup::Backup},
 };
 
 /// How long a hub that starts or stops, or another command, is waited for: a hub stops within 10 s.
@@ -75,6 +78,37 @@ impl Right {
             _ => Self::Nothing,
         }
     }
+
+    /// Refuses whoever must not open the store.
+    fn open(self, folder: &Path, owner: u32) -> anyhow::Result<()> {
+        if self == Self::Open {
+            return Ok(());
+        }
+        bail!(
+            "the data folder {} belongs to uid {owner} and no hub runs on it; run the command as that user: sudo -u '#{owner}' beckon …",
+            folder.display()
+        );
+    }
+}
+
+/// What who runs the command may do with a data folder, and whose it is.
+fn right(folder: &Path) -> anyhow::Result<(Right, u32)> {
+    let me = rustix::process::geteuid().as_raw();
+    let owner = match fs::metadata(folder) {
+        Ok(found) => found.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => me,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot use {}", folder.display()));
+        }
+    };
+    let right = Right::of(me, owner);
+    if right == Right::Nothing {
+        bail!(
+            "the data folder {} belongs to another user (uid {owner}); run the command as that user, or name your own folder with --data",
+            folder.display()
+        );
+    }
+    Ok((right, owner))
 }
 
 impl Door {
@@ -85,32 +119,13 @@ impl Door {
 
     async fn open_within(config: &Config, patience: Duration) -> anyhow::Result<Self> {
         let folder = &config.store.path;
-        let me = rustix::process::geteuid().as_raw();
-        let owner = match fs::metadata(folder) {
-            Ok(found) => found.uid(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => me,
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot use {}", folder.display()));
-            }
-        };
-        let right = Right::of(me, owner);
-        if right == Right::Nothing {
-            bail!(
-                "the data folder {} belongs to another user (uid {owner}); run the command as that user, or name your own folder with --data",
-                folder.display()
-            );
-        }
+        let (right, owner) = right(folder)?;
         let deadline = Instant::now() + patience;
         loop {
             if let Some(knock) = find(folder, owner).await? {
                 return Ok(Self::Running(knock));
             }
-            if right == Right::Ask {
-                bail!(
-                    "the data folder {} belongs to uid {owner} and no hub runs on it; run the command as that user: sudo -u '#{owner}' beckon …",
-                    folder.display()
-                );
-            }
+            right.open(folder, owner)?;
             match open_store(config).await {
                 Ok(store) => return Ok(Self::Stopped(hub(store, config))),
                 Err(store::Error::InUse(_)) if Instant::now() < deadline => sleep(PAUSE).await,
@@ -121,6 +136,19 @@ impl Door {
                 Err(other) => return Err(other.into()),
             }
         }
+    }
+
+    /// Makes sure that no hub answers for the data folder, and that its store may be opened by who asks.
+    pub(super) async fn must_be_closed(config: &Config, what: &str) -> anyhow::Result<()> {
+        let folder = &config.store.path;
+        let (right, owner) = right(folder)?;
+        if find(folder, owner).await?.is_some() {
+            bail!(
+                "a hub runs on {}; stop it first: a store is {what} only while nobody uses it",
+                folder.display()
+            );
+        }
+        right.open(folder, owner)
     }
 
     /// Whether the hub runs, so that what is stored is acted upon at once.
@@ -154,6 +182,14 @@ impl Door {
         Ok(answer?)
     }
 
+    /// Begins a backup.
+    pub(super) async fn backup(&self) -> anyhow::Result<Pieces> {
+        match self {
+            Self::Running(knock) => Ok(Pieces::Socket(knock.backup().await?)),
+            Self::Stopped(hub) => Ok(Pieces::Store(hub.store().backup(hub.now()).await?)),
+        }
+    }
+
     /// Leaves: a store that was opened here is closed.
     pub(super) async fn close(self) {
         if let Self::Stopped(hub) = self {
@@ -174,13 +210,18 @@ fn hub(store: Store, config: &Config) -> Hub {
     )
 }
 
-async fn open_store(config: &Config) -> Result<Store, store::Error> {
-    let options = store::Options {
+/// How the config has the store opened.
+pub(super) fn store_options(config: &Config) -> store::Options {
+    store::Options {
         folder: config.store.path.clone(),
         min_free_bytes: config.store.min_free_bytes,
         cache_bytes: config.store.cache_bytes,
         accept_loss: false,
-    };
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Store, store::Error> {
+    let options = store_options(config);
     let opened = tokio::task::spawn_blocking(move || Store::open(&options)).await;
     opened.unwrap_or(Err(store::Error::Closed))
 }
@@ -206,6 +247,33 @@ async fn find(folder: &Path, owner: u32) -> anyhow::Result<Option<Knock>> {
     }
 }
 
+/// The bytes of a backup on its way.
+#[derive(Debug)]
+pub(super) enum Pieces {
+    /// From a running hub.
+    Socket(Incoming),
+    /// From the store that is open here.
+    Store(Backup),
+}
+
+impl Pieces {
+    /// The next bytes; none after the last.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        match self {
+            Self::Store(backup) => Ok(backup.next().await.map(Bytes::from)),
+            Self::Socket(body) => loop {
+                let Some(frame) = body.frame().await else {
+                    return Ok(None);
+                };
+                let frame = frame.context("the hub ended before the backup did")?;
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            },
+        }
+    }
+}
+
 impl Knock {
     /// A connection; none where somebody else than the folder's owner (or root) answers.
     async fn connect(&self) -> io::Result<Option<UnixStream>> {
@@ -227,22 +295,38 @@ impl Knock {
         Err(refusal.into())
     }
 
+    async fn backup(&self) -> anyhow::Result<Incoming> {
+        let response = self.send(BACKUP_PATH, Vec::new()).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let body = response.into_body().collect().await?.to_bytes();
+        let answer: Value = serde_json::from_slice(&body).context("the hub's answer is no JSON")?;
+        let refusal: AdminError = serde_json::from_value(answer["error"].clone())
+            .context("the hub takes no backup; is it of an earlier version?")?;
+        Err(refusal.into())
+    }
+
     async fn exchange(&self, body: Vec<u8>) -> anyhow::Result<(hyper::StatusCode, Bytes)> {
+        let response = self.send("/admin", body).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, body))
+    }
+
+    async fn send(&self, path: &str, body: Vec<u8>) -> anyhow::Result<hyper::Response<Incoming>> {
         let stream = self
             .connect()
             .await?
             .context("another user's process answers")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let request = hyper::Request::post("/admin")
+        // It ends with the answer's body, or when that is let go of.
+        tokio::spawn(connection);
+        let request = hyper::Request::post(path)
             .header("host", "beckon")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        connection.abort();
-        Ok((status, body))
+        Ok(sender.send_request(request).await?)
     }
 }
 

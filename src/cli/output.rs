@@ -34,6 +34,19 @@ impl Output {
         print(format!("{}\n", text.trim_end()).as_bytes())
     }
 
+    /// Shows on a terminal how far long work is, in place of what it last showed; programs and files are spared it.
+    pub(super) fn progress(self, text: &str) {
+        if !self.json && io::stderr().is_terminal() {
+            // Nobody to tell is no reason to fail. The line is cleared to its end.
+            let _ = write!(io::stderr(), "\r{text}\x1b[K");
+        }
+    }
+
+    /// Takes what [`Output::progress`] showed off the terminal.
+    pub(super) fn progress_ends(self) {
+        self.progress("");
+    }
+
     /// Tells people something beside the answer; programs are spared it.
     pub(super) fn note(self, text: &str) {
         if !self.json {
@@ -120,6 +133,11 @@ pub(super) fn text(value: &Value, pointer: &str) -> String {
         }
         Some(other) => other.to_string(),
     }
+}
+
+/// A path as programs read it; what of it is no text cannot be told in JSON.
+pub(super) fn path(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Without control characters: what apps and devices wrote must not steer the operator's terminal.

@@ -6,12 +6,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CommandContext, output, runtime};
+use super::{CommandContext, door, output, runtime};
 use crate::{
     clock::Clock,
     config::{Log, LogLevel, Server},
     demo, log,
     serve::{self, Running},
+    store,
 };
 
 /// How long a stop may take after the store has failed.
@@ -25,8 +26,11 @@ pub(super) struct ServeArgs {
     /// Go on where the end of the store was cut off; devices start over.
     #[arg(long)]
     pub(super) accept_loss: bool,
+    /// Copy the store's rows to a new, smaller file first.
+    #[arg(long)]
+    pub(super) compact: bool,
     /// Run a demo instead: an app of its own, simulated devices, and a page to play with; needs no config.
-    #[arg(long, conflicts_with_all = ["accept_loss"])]
+    #[arg(long, conflicts_with_all = ["accept_loss", "compact"])]
     pub(super) demo: bool,
     /// Empty the demo's folder first.
     #[arg(long, requires = "demo")]
@@ -40,11 +44,30 @@ pub(super) fn run(args: ServeArgs, context: &CommandContext) -> anyhow::Result<E
     }
     let options = options(&args, context)?;
     log::start(&options.config.log).context("cannot start the log")?;
+    if args.compact && store::exists(&options.config.store.path) {
+        compact(&options)?;
+    }
     let runtime = runtime()?;
     let ended = runtime.block_on(until_stopped(options, context));
     // Nothing is waited for any longer: what had to be kept is kept, or a second signal said so.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn compact(options: &serve::Options) -> anyhow::Result<()> {
+    let store = store::Options {
+        accept_loss: options.accept_loss,
+        ..door::store_options(&options.config)
+    };
+    let it = store::compact(&store, options.clock.now(), &mut |_| {})
+        .context("the store was not compacted; it is as it was")?;
+    tracing::info!(
+        rows = it.rows,
+        bytes_before = it.bytes_before,
+        bytes = it.bytes_after,
+        "the store was compacted"
+    );
+    Ok(())
 }
 
 /// Runs `beckon serve --demo`.

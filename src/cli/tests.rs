@@ -81,6 +81,12 @@ fn command_lines_are_understood_or_not() {
     check("endpoint remove a.example.com ada phone", true);
     check("store stats", true);
     check("store verify", true);
+    check("store backup file", true);
+    check("store backup", false);
+    check("store restore file --force --new-secrets", true);
+    check("store restore", false);
+    check("store compact", true);
+    check("store expire", true);
     check("store", false);
     check("completions zsh", true);
     check("completions csh", false);

@@ -13,10 +13,11 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use http_body_util::{BodyExt as _, Full, Limited};
+use futures_util::StreamExt as _;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Method, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Bytes, Frame, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -29,9 +30,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::hub::{
-    Hub,
-    admin::{AdminError, POINTER_FILE, Request, SOCKET_FILE},
+use crate::{
+    hub::{
+        Hub,
+        admin::{AdminError, BACKUP_PATH, POINTER_FILE, Request, SOCKET_FILE},
+    },
+    store::backup::Backup,
 };
 
 /// The longest path that every system takes for a socket.
@@ -43,7 +47,7 @@ const MAX_VISITORS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-type Response = hyper::Response<Full<Bytes>>;
+type Response = hyper::Response<UnsyncBoxBody<Bytes, Infallible>>;
 /// A request that is refused: status and reason.
 type Refusal = (StatusCode, AdminError);
 
@@ -187,7 +191,8 @@ async fn visit(hub: Hub, stream: UnixStream, stop: CancellationToken, _room: Own
         tracing::warn!("another user knocked at the admin socket and was sent away");
         return;
     }
-    let service = service_fn(|request| async { Ok::<_, Infallible>(answer(&hub, request).await) });
+    let service =
+        service_fn(|request| async { Ok::<_, Infallible>(answer(&hub, request, &stop).await) });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -211,7 +216,17 @@ fn may_enter(peer: u32, own: u32) -> bool {
     peer == own || peer == 0
 }
 
-async fn answer(hub: &Hub, request: hyper::Request<Incoming>) -> Response {
+async fn answer(
+    hub: &Hub,
+    request: hyper::Request<Incoming>,
+    stop: &CancellationToken,
+) -> Response {
+    if request.uri().path() == BACKUP_PATH && request.method() == Method::POST {
+        return match hub.store().backup(hub.now()).await {
+            Ok(backup) => stream(backup, stop.clone()),
+            Err(error) => refuse(StatusCode::BAD_REQUEST, &AdminError::from(error)),
+        };
+    }
     let answered = match read(request).await {
         Ok(request) => hub
             .admin(request)
@@ -221,8 +236,25 @@ async fn answer(hub: &Hub, request: hyper::Request<Incoming>) -> Response {
     };
     match answered {
         Ok(value) => respond(StatusCode::OK, &value),
-        Err((status, error)) => respond(status, &json!({ "error": error })),
+        Err((status, error)) => refuse(status, &error),
     }
+}
+
+/// A backup as it is taken. A hub that stops ends it, and its reader sees that its end is missing.
+fn stream(backup: Backup, stop: CancellationToken) -> Response {
+    let pieces = futures_util::stream::unfold(backup, |mut backup| async {
+        let piece = backup.next().await?;
+        Some((Ok(Frame::data(Bytes::from(piece))), backup))
+    });
+    let pieces = pieces.take_until(stop.cancelled_owned());
+    let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
+    let bytes = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, bytes);
+    response
+}
+
+fn refuse(status: StatusCode, error: &AdminError) -> Response {
+    respond(status, &json!({ "error": error }))
 }
 
 async fn read(request: hyper::Request<Incoming>) -> Result<Request, Refusal> {
@@ -259,7 +291,7 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Refusal> {
 }
 
 fn respond(status: StatusCode, value: &Value) -> Response {
-    let mut response = Response::new(Full::from(value.to_string()));
+    let mut response = Response::new(Full::from(value.to_string()).boxed_unsync());
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

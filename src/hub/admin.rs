@@ -4,6 +4,7 @@
 //! This is a door, so texts come in and JSON goes out (the shapes of the API, lists as `{"value":[…]}`). Faults name
 //! the command's flags, since that is what the operator typed. No answer holds a secret but the one just made.
 
+mod care;
 mod devices;
 mod draft;
 mod show;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use super::{Error, Filter, Hub};
 use crate::{
     model::{AppHost, EndpointId, Fault, Scope, Subject, UserId},
-    store::{self, Finding},
+    store,
 };
 
 pub use draft::Post;
@@ -27,6 +28,9 @@ pub use draft::Post;
 pub const SOCKET_FILE: &str = "admin.sock";
 /// Says where the socket lies, in a data folder whose path is too long for it.
 pub const POINTER_FILE: &str = "admin.path";
+
+/// What the socket answers with a backup, byte by byte, rather than with JSON.
+pub const BACKUP_PATH: &str = "/backup";
 
 /// How long a user token may live at most, in seconds: a year.
 const MAX_TOKEN_SECS: u64 = 365 * 24 * 3600;
@@ -133,6 +137,8 @@ pub enum Request {
     StoreVerify,
     /// Figures of the store.
     StoreStats,
+    /// Ends what is over; answers `{"ended"}`.
+    StoreExpire,
     /// What `/readyz` keeps to itself: apps, their services, the outbox.
     Health,
 }
@@ -258,6 +264,7 @@ impl Hub {
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,
+            Request::StoreExpire => self.admin_expire().await,
             Request::Health => self.admin_health().await,
         }
     }
@@ -350,22 +357,6 @@ impl Hub {
         shown["endpoints"] = endpoints.iter().map(show::endpoint).collect();
         shown["notifications"] = history.items.iter().map(show::notification).collect();
         Ok(shown)
-    }
-
-    async fn admin_verify(&self) -> Result<Value, AdminError> {
-        let walk = || self.store().ask(|reader| reader.verify());
-        let mut findings: Vec<Finding> = walk().await?;
-        if !findings.is_empty() {
-            // The walk is no snapshot: what is written meanwhile can look wrong once, but not twice.
-            let again = walk().await?;
-            findings.retain(|finding| again.contains(finding));
-        }
-        Ok(show::list(findings.iter().map(show::finding)))
-    }
-
-    async fn admin_stats(&self) -> Result<Value, AdminError> {
-        let depth = self.store().ask(|reader| reader.outbox_depth()).await?;
-        Ok(show::stats(self.store().stats(), depth, self.now()))
     }
 
     async fn admin_health(&self) -> Result<Value, AdminError> {

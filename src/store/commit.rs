@@ -4,7 +4,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 
 use super::{
     AppRow, Batch, Bells, Error, Row, Unit,
+    backup::ChangeLog,
     engine::{Engine, Op},
     guard::{Head, HeadFile, Space},
     keys,
@@ -37,6 +38,8 @@ pub(super) enum Work {
     Batch(Batch),
     /// Writes nothing; has the committer look at the disk's room.
     Look,
+    /// Writes nothing; from now on what is committed is noted there too, for as long as somebody holds it.
+    Note(Weak<ChangeLog>),
     /// Answers once all before it is done; the committer then ends.
     Stop,
 }
@@ -77,6 +80,8 @@ pub(super) struct State {
     pub(super) space: Space,
     pub(super) head_file: Option<HeadFile>,
     pub(super) head: Head,
+    /// Where a backup that is under way wants to read what is committed.
+    pub(super) log: Weak<ChangeLog>,
 }
 
 impl Committer {
@@ -192,7 +197,7 @@ impl State {
             self.head.commits += 1;
             let commits = self.head.commits.to_be_bytes().to_vec();
             group.ops.push(Op::Put(keys::meta("commits"), commits));
-            self.engine.commit(std::mem::take(&mut group.ops))?;
+            self.write(std::mem::take(&mut group.ops))?;
             self.progress
                 .commits
                 .store(self.head.commits, Ordering::Relaxed);
@@ -218,7 +223,16 @@ impl State {
         }
     }
 
-    fn take_in(&self, request: Request, group: &mut Group) {
+    fn write(&self, ops: Vec<Op>) -> Result<(), Error> {
+        let Some(log) = self.log.upgrade() else {
+            return self.engine.commit(ops);
+        };
+        self.engine.commit(ops.clone())?;
+        log.note(ops);
+        Ok(())
+    }
+
+    fn take_in(&mut self, request: Request, group: &mut Group) {
         let room = self.space.room(group.bytes);
         let planned = match &request.work {
             Work::Stop => {
@@ -226,6 +240,10 @@ impl State {
                 return;
             }
             Work::Look => Ok(Vec::new()),
+            Work::Note(log) => {
+                self.log.clone_from(log);
+                Ok(Vec::new())
+            }
             Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => {
                 self.plan(std::slice::from_ref(unit), &[], group)
             }
@@ -286,7 +304,7 @@ impl State {
         let units = match &request.work {
             Work::Unit(unit) => std::slice::from_ref(unit),
             Work::Batch(batch) => &batch.units,
-            Work::Look | Work::Stop => &[],
+            Work::Look | Work::Note(_) | Work::Stop => &[],
         };
         for unit in units {
             let due = unit.rows.iter().filter_map(|row| match row {

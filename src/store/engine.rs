@@ -12,7 +12,12 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use super::{Error, guard};
+use rustix::fs::FlockOperation;
+
+use super::{
+    Error,
+    guard::{self, FolderLock},
+};
 
 /// One change of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub(super) struct Sled {
     tree: sled::Db,
     file: File,
     folder: PathBuf,
+    /// Let go of after the tree.
+    _lock: FolderLock,
 }
 
 impl Engine {
@@ -62,8 +69,8 @@ impl Engine {
         Self::Memory(RwLock::default())
     }
 
-    /// Opens (and makes) the map in `folder`.
-    pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, Error> {
+    /// Opens (and makes) the map in `folder`, which `lock` holds.
+    pub(super) fn open(folder: &Path, cache_bytes: u64, lock: FolderLock) -> Result<Self, Error> {
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(cache_bytes)
@@ -80,6 +87,7 @@ impl Engine {
             tree,
             file,
             folder: folder.to_owned(),
+            _lock: lock,
         })))
     }
 
@@ -125,6 +133,31 @@ impl Engine {
             }
             Self::Memory(map) => scan_memory(map, (from, to), order, visit),
         }
+    }
+
+    /// The next rows after `from`, as they are to be put: so many, and not many more bytes. None at the end.
+    pub(super) fn slice(
+        &self,
+        from: Bound<Vec<u8>>,
+        (most_rows, most_bytes): (usize, u64),
+    ) -> Result<Vec<Op>, Error> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        self.scan(
+            from,
+            Bound::Unbounded,
+            Order::Ascending,
+            &mut |key, value| {
+                let row = Op::Put(key.to_vec(), value.to_vec());
+                bytes += row.bytes();
+                rows.push(row);
+                Ok(if rows.len() < most_rows && bytes < most_bytes {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            },
+        )?;
+        Ok(rows)
     }
 
     /// Applies a whole group at once and waits until the disk holds it. Any error is final for the process.
@@ -222,6 +255,23 @@ fn scan_memory(
     Ok(())
 }
 
+/// Waits until the engine has let go of the files in `folder`, whose handles are all dropped.
+pub(super) fn wait_until_closed(folder: &Path) -> Result<(), Error> {
+    const TRIES: u32 = 500;
+    let file = File::open(folder.join("db")).map_err(Error::io(format!(
+        "cannot open the store in {}",
+        folder.display()
+    )))?;
+    for _ in 0..TRIES {
+        // Let go of at once, with `file`.
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Err(Error::InUse(folder.to_owned()))
+}
+
 fn is_empty(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
     match (from, to) {
         (Bound::Included(from), Bound::Included(to)) => from > to,
@@ -233,7 +283,7 @@ fn is_empty(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
 
 fn damaged(folder: &Path) -> Error {
     Error::Corrupt(format!(
-        "the file in {} cannot be read; the folder is left as it is: move it away and put back a good copy",
+        "the file `db` in {} is damaged and cannot be read; put back the last backup with `beckon store restore FILE --force`, which keeps this folder's files aside",
         folder.display()
     ))
 }

@@ -32,7 +32,7 @@ pub enum Error {
     },
     /// The store's end was cut off behind our back.
     #[error(
-        "the store in {folder} has lost {missing} commits that were already on disk (cut off, or an old copy); put back a good copy, or start once with --accept-loss to go on without them"
+        "the store in {folder} has lost {missing} commits that were already on disk (cut off, or an old copy); put back the last backup with `beckon store restore FILE --force`, or start once with `beckon serve --accept-loss` to go on without them"
     )]
     Lost {
         /// Where.
@@ -40,6 +40,22 @@ pub enum Error {
         /// How many.
         missing: u64,
     },
+    /// A backup is under way already.
+    #[error("a backup is under way already; wait until it has ended")]
+    BackingUp,
+    /// A backup cannot be used.
+    #[error("the backup {file} {fault}; nothing was changed")]
+    Backup {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// There is a store already where one is to be put.
+    #[error(
+        "the folder {0} holds a store already; add --force to put the backup in its place (the store is kept aside), or name another folder with --data"
+    )]
+    NotEmpty(PathBuf),
     /// The disk does not do what was asked.
     #[error("{context}: {source}")]
     Io {

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::{fs::FlockOperation, io::Errno};
+
 use super::{Error, keys};
 
 /// Makes the folder, for its owner alone.
@@ -32,6 +34,37 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
+/// A folder that no other process uses meanwhile. Clones hold the same lock; it ends with the last of them.
+#[derive(Debug)]
+pub(super) struct FolderLock(File);
+
+impl FolderLock {
+    /// Takes a folder for this process.
+    ///
+    /// # Errors
+    /// `InUse` where another has it.
+    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
+        let opened = File::open(folder).map_err(Error::io(format!(
+            "cannot open the folder {}",
+            folder.display()
+        )))?;
+        match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(opened)),
+            Err(Errno::WOULDBLOCK) => Err(Error::InUse(folder.to_owned())),
+            Err(error) => Err(Error::io(format!(
+                "cannot lock the folder {}",
+                folder.display()
+            ))(error.into())),
+        }
+    }
+
+    /// The same lock, held once more.
+    pub(super) fn again(&self) -> Result<Self, Error> {
+        let clone = self.0.try_clone();
+        clone.map(Self).map_err(Error::io("cannot hold the folder"))
+    }
 }
 
 /// Waits until the disk holds the names of a folder's files.
@@ -148,7 +181,8 @@ impl HeadFile {
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a small file, through to the disk.
+pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file: File = fs::OpenOptions::new()
         .write(true)
         .create(true)

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The layout of keys and records that this version writes.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What a store is known by.
 #[derive(Debug)]
@@ -22,12 +22,7 @@ pub(super) fn begin(
     engine: &Engine,
     on_disk: Option<&(HeadFile, &Options)>,
 ) -> Result<(Head, [u8; 32]), Error> {
-    let number = |name: &str| -> Result<Option<u64>, Error> {
-        engine
-            .get(&keys::meta(name))?
-            .map(|bytes| keys::u64_at(&bytes, 0))
-            .transpose()
-    };
+    let number = |name: &str| number(engine, name);
     let format = number("format")?;
     if let Some(found) = format.filter(|found| *found > u64::from(FORMAT)) {
         return Err(Error::TooNew {
@@ -56,19 +51,34 @@ pub(super) fn begin(
     if let (Some(secret), Some(_), 0) = (secret, format, missing) {
         return Ok((head, secret));
     }
-    head.epoch = head.epoch.max(noted.map_or(0, |noted| noted.epoch)) + 1;
+    head.epoch = epoch_after(head.epoch.max(noted.map_or(0, |noted| noted.epoch)));
     head.commits = head.commits.max(noted.map_or(0, |noted| noted.commits)) + 1;
     let secret = secret.unwrap_or_else(rand::random);
-    write_identity(engine, head, &secret)?;
+    engine.commit(rows(head, &secret))?;
     Ok((head, secret))
 }
 
-fn write_identity(engine: &Engine, head: Head, secret: &[u8; 32]) -> Result<(), Error> {
+/// A number that the store keeps about itself.
+pub(super) fn number(engine: &Engine, name: &str) -> Result<Option<u64>, Error> {
+    engine
+        .get(&keys::meta(name))?
+        .map(|bytes| keys::u64_at(&bytes, 0))
+        .transpose()
+}
+
+/// An epoch that no other life of the store has had or will have: two that go on from the same copy each get their
+/// own, so that a cursor of the one never means anything in the other.
+pub(super) fn epoch_after(last: u64) -> u64 {
+    last.saturating_add(1 + u64::from(rand::random::<u32>()))
+}
+
+/// The rows that say what a store is known by.
+pub(super) fn rows(head: Head, secret: &[u8; 32]) -> Vec<Op> {
     let put = |name: &str, value: &[u8]| Op::Put(keys::meta(name), value.to_vec());
-    engine.commit(vec![
+    vec![
         put("format", &u64::from(FORMAT).to_be_bytes()),
         put("epoch", &head.epoch.to_be_bytes()),
         put("commits", &head.commits.to_be_bytes()),
         put("secret", secret),
-    ])
+    ]
 }

@@ -3,31 +3,37 @@
 //! No type of the engine leaves this room, and nothing above it assumes a key-value store. Questions run beside the
 //! writing; each sees whole units only.
 
+pub mod backup;
 mod bells;
 mod broadcasts;
 mod codec;
 mod commit;
+mod compact;
 mod credentials;
 mod endpoints;
 mod engine;
 mod error;
 mod expiry;
 mod feed;
+mod figures;
+mod fresh;
 mod guard;
 mod identity;
 mod keys;
 mod notifications;
 mod outbox;
 mod records;
+mod restore;
 mod rows;
 mod shared;
+mod swap;
 mod unit;
 mod verify;
 
 use std::{
     ops::{Bound, ControlFlow},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
     thread::JoinHandle,
 };
 
@@ -35,16 +41,19 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 pub use bells::{Bells, FeedBell};
 pub use broadcasts::{Turn, list_rows};
+pub use compact::{Compacted, compact};
 pub use error::Error;
 pub use expiry::{AppExpired, Expired, Over};
+pub use figures::Held;
 pub use outbox::Depth;
 pub use records::Standing;
+pub use restore::{Restore, Restored, Revived, restore};
 pub use unit::{AppRow, Batch, Expiring, Row, Unit};
 pub use verify::Finding;
 
 use commit::{Committer, Progress, Request, State, Work};
 use engine::{Engine, Order};
-use guard::{HeadFile, Space};
+use guard::{FolderLock, HeadFile, Space};
 use identity::Identity;
 
 /// How to open a store.
@@ -69,6 +78,8 @@ pub struct Store {
     bells: Arc<Bells>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     identity: Arc<Identity>,
+    /// Held while a backup is taken.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Answers questions; given to [`Store::ask`]. Every answer is of what is on disk at that moment.
@@ -113,7 +124,12 @@ impl Store {
     /// `TooNew` where a later version wrote it, `Io` where the disk refuses.
     pub fn open(options: &Options) -> Result<Self, Error> {
         guard::make_folder(&options.folder)?;
-        let engine = Engine::open(&options.folder, options.cache_bytes)?;
+        Self::open_holding(options, FolderLock::take(&options.folder)?)
+    }
+
+    fn open_holding(options: &Options, lock: FolderLock) -> Result<Self, Error> {
+        swap::finish(&options.folder)?;
+        let engine = Engine::open(&options.folder, options.cache_bytes, lock)?;
         let head_file = HeadFile::new(&options.folder);
         let space = Space::new(Some(options.folder.clone()), options.min_free_bytes);
         Self::start(engine, Some((head_file, options)), space)
@@ -144,6 +160,7 @@ impl Store {
             space,
             head_file: on_disk.map(|(file, _)| file),
             head,
+            log: Weak::new(),
         })?;
         Ok(Self {
             reader: Reader { engine },
@@ -155,6 +172,7 @@ impl Store {
                 epoch: head.epoch,
                 secret,
             }),
+            backing_up: Arc::default(),
         })
     }
 

@@ -31,19 +31,19 @@ const COPIES: usize = 10;
 
 /// What the writers were told is kept.
 #[derive(Debug, Default)]
-struct Ledger {
-    acknowledged: Mutex<Vec<(String, String)>>,
-    enough: AtomicBool,
+pub struct Ledger {
+    pub acknowledged: Mutex<Vec<(String, String)>>,
+    pub enough: AtomicBool,
 }
 
 impl Ledger {
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }
 }
 
 /// Posts, and changes what it has posted before, so that the store has rows to move.
-async fn write(app: Client, user: String, ledger: Arc<Ledger>) {
+pub async fn write(app: Client, user: String, ledger: Arc<Ledger>) {
     let path = format!("/v1/users/{user}/notifications");
     let minted = app
         .post(&format!("/v1/users/{user}/tokens"), json!({}))
@@ -100,7 +100,7 @@ fn options(folder: &Path) -> store::Options {
 }
 
 /// How many of these are not in the store.
-fn missing(folder: &Path, acknowledged: &[(String, String)]) -> usize {
+pub fn missing(folder: &Path, acknowledged: &[(String, String)]) -> usize {
     let store = Store::open(&options(folder)).unwrap();
     let reader = store.reader();
     let is_missing = |(user, id): &&(String, String)| {

@@ -14,6 +14,7 @@
 
 mod audience;
 mod bad_input;
+mod care;
 mod cli;
 mod converge;
 mod crash;

@@ -9,7 +9,7 @@ use crate::{
         AppKey, ChannelKind, Delivery, Endpoint, EndpointId, Notification, Platform, Reason,
         ServiceAnswer, Timestamp, User, UserToken, VisualContent,
     },
-    store::{Depth, Finding, Stats},
+    store::{Depth, Finding, Held, Stats},
 };
 
 /// A list as the API writes it.
@@ -174,11 +174,15 @@ pub(super) fn finding(finding: &Finding) -> Value {
 }
 
 /// Figures of the store.
-pub(super) fn stats(stats: Stats, depth: Depth, now: Timestamp) -> Value {
+pub(super) fn stats(stats: Stats, (depth, held): (Depth, Held), now: Timestamp) -> Value {
     let mut shown = outbox(depth, now);
     shown["sizeBytes"] = stats.size_bytes.into();
     shown["commits"] = stats.commits.into();
     shown["full"] = stats.full.into();
+    shown["users"] = held.users.into();
+    shown["notifications"] = held.notifications.into();
+    shown["unread"] = held.unread.into();
+    shown["endpoints"] = held.endpoints.into();
     shown
 }
 

@@ -72,9 +72,14 @@ impl ChildHub {
 
     /// Starts the process, which must not be running, and waits until it listens.
     pub async fn begin(&mut self) {
+        self.begin_with(&[]).await;
+    }
+
+    /// The same with further arguments.
+    pub async fn begin_with(&mut self, more: &[&str]) {
         assert!(self.process.is_none(), "it is running");
         let began = Instant::now();
-        let mut process = self.binary(&["serve"]).spawn().unwrap();
+        let mut process = self.binary(&["serve"]).args(more).spawn().unwrap();
         let (said, line) = oneshot::channel();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -129,6 +134,32 @@ impl ChildHub {
     /// Runs another command of the binary on the same config, to its end.
     pub fn command(&self, args: &[&str]) -> Output {
         self.binary(args).output().unwrap()
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        self.terminate();
+        let ended = self.ended().await;
+        assert!(ended.success(), "{ended}");
+    }
+
+    /// Runs a command that must succeed, and reads its JSON.
+    #[track_caller]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let output = self.command(&[args, &["--json"]].concat());
+        let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {shown}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs a command that must fail, and gives what it says about that.
+    #[track_caller]
+    pub fn refused(&self, args: &[&str]) -> String {
+        let output = self.command(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+        said
     }
 
     /// What the store's own check finds wrong, with nobody running on it or with the hub.

@@ -1,0 +1,165 @@
+//! `store backup`: the bytes that the hub hands out, into a file that appears under its name only once it is whole, on
+//! disk, and read back.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{
+        CommandContext,
+        door::{Door, Pieces},
+        output,
+    },
+    store::{
+        self,
+        backup::{self, Contents},
+    },
+};
+
+/// How often progress is shown.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs `beckon store backup FILE`.
+pub(super) async fn run(file: &Path, context: &CommandContext) -> anyhow::Result<()> {
+    let config = context.config()?;
+    if file.exists() {
+        bail!("{} is there already; name another file", file.display());
+    }
+    super::must_exist(&config.store.path)?;
+    let door = Door::open(&config).await?;
+    let written = write(&door, file, context).await;
+    door.close().await;
+    context.output.progress_ends();
+    let contents = written?;
+    context.output.show(&shown(file, &contents), |_| {
+        format!(
+            "{} holds {} rows and {} changes made meanwhile, {} bytes, read back and whole\nIt holds keys and tokens and all that was posted: keep it as safe as the data folder",
+            file.display(), contents.rows, contents.changes, contents.bytes
+        )
+    })
+}
+
+fn shown(file: &Path, contents: &Contents) -> Value {
+    json!({
+        "file": output::path(file),
+        "takenDateTime": contents.taken.to_string(),
+        "rows": contents.rows,
+        "changes": contents.changes,
+        "sizeBytes": contents.bytes,
+    })
+}
+
+/// A file that goes when this is dropped, unless it got its name.
+struct Unfinished(Option<PathBuf>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // The command has failed and says so; a file that stays behind says by its name what it is.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+async fn write(door: &Door, file: &Path, context: &CommandContext) -> anyhow::Result<Contents> {
+    let unfinished = unfinished(file)?;
+    let failed = || format!("cannot write {}", unfinished.display());
+    let mut to = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .with_context(failed)?;
+    let mut guard = Unfinished(Some(unfinished.clone()));
+    let mut pieces = door.backup().await?;
+    take(&mut pieces, &mut to, context).await?;
+    to.sync_all().with_context(failed)?;
+    let named = file.to_owned();
+    let read_back = unfinished.clone();
+    let output = context.output;
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut shown = Shown::default();
+        backup::check(&read_back, &mut |rows| {
+            shown.now(|| output.progress(&format!("reading back: {rows} rows")));
+        })
+    });
+    let contents = checked.await?.map_err(|error| incomplete(error, &named))?;
+    name(&unfinished, file)?;
+    guard.0 = None;
+    Ok(contents)
+}
+
+fn incomplete(error: store::Error, file: &Path) -> anyhow::Error {
+    match error {
+        store::Error::Backup { fault, .. } => anyhow::anyhow!(
+            "the backup {fault}; {} was not made, try again",
+            file.display()
+        ),
+        other => other.into(),
+    }
+}
+
+async fn take(
+    pieces: &mut Pieces,
+    to: &mut fs::File,
+    context: &CommandContext,
+) -> anyhow::Result<()> {
+    let (mut bytes, mut shown) = (0_u64, Shown::default());
+    while let Some(piece) = pieces.next().await? {
+        to.write_all(&piece).context("cannot write the backup")?;
+        bytes += piece.len() as u64;
+        shown.now(|| {
+            let megabytes = bytes / 1_000_000;
+            context.output.progress(&format!("{megabytes} MB written"));
+        });
+    }
+    Ok(())
+}
+
+/// Shows something, but not too often.
+#[derive(Default)]
+pub(super) struct Shown(Option<Instant>);
+
+impl Shown {
+    pub(super) fn now(&mut self, show: impl FnOnce()) {
+        if self.0.is_none_or(|last| last.elapsed() >= TICK) {
+            show();
+            self.0 = Some(Instant::now());
+        }
+    }
+}
+
+/// What a file is called while it is written: beside it, so that it need only be renamed.
+fn unfinished(file: &Path) -> anyhow::Result<PathBuf> {
+    let Some(name) = file.file_name() else {
+        bail!("{} is no name of a file", file.display());
+    };
+    let mut name = name.to_owned();
+    name.push(format!(".{}.unfinished", std::process::id()));
+    Ok(file.with_file_name(name))
+}
+
+/// Gives a file its name, unless another one has it by now.
+fn name(unfinished: &Path, file: &Path) -> anyhow::Result<()> {
+    let failed = || format!("cannot name the backup {}", file.display());
+    match fs::hard_link(unfinished, file) {
+        Ok(()) => fs::remove_file(unfinished).with_context(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} was made by another meanwhile", file.display());
+        }
+        // Some file systems know no second name.
+        Err(_) => fs::rename(unfinished, file).with_context(failed)?,
+    }
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))
+        .and_then(|folder| folder.sync_all())
+        .with_context(failed)
+}

@@ -1,0 +1,41 @@
+//! What operators ask about the store.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{Error, Hub},
+    AdminError, show,
+};
+use crate::store::Finding;
+
+impl Hub {
+    pub(super) async fn admin_verify(&self) -> Result<Value, AdminError> {
+        let walk = || self.store().ask(|reader| reader.verify());
+        let mut findings: Vec<Finding> = walk().await?;
+        if !findings.is_empty() {
+            // The walk is no snapshot: what is written meanwhile can look wrong once, but not twice.
+            let again = walk().await?;
+            findings.retain(|finding| again.contains(finding));
+        }
+        Ok(show::list(findings.iter().map(show::finding)))
+    }
+
+    pub(super) async fn admin_stats(&self) -> Result<Value, AdminError> {
+        let (depth, held) = self
+            .store()
+            .ask(|reader| Ok::<_, Error>((reader.outbox_depth()?, reader.held()?)))
+            .await?;
+        Ok(show::stats(self.store().stats(), (depth, held), self.now()))
+    }
+
+    pub(super) async fn admin_expire(&self) -> Result<Value, AdminError> {
+        let mut ended = 0;
+        loop {
+            let swept = self.sweep().await?;
+            ended += swept.ended;
+            if swept.ended == 0 {
+                return Ok(json!({ "ended": ended }));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Backups: a copy of all rows in a file of ours, taken while the store is written to or while it rests.
+//!
+//! The rows are read in slices, one after another, while what is committed meanwhile is noted; both go into the copy.
+//! So nothing waits for a backup, and it is the store as it was when the backup ended (see `format`).
+
+mod changes;
+mod copy;
+mod format;
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+};
+
+pub(super) use changes::ChangeLog;
+pub use copy::Backup;
+pub(super) use format::{Decoder, Fault, Frame, Header};
+
+use super::Error;
+use crate::model::Timestamp;
+
+/// What a backup holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// When it was begun.
+    pub taken: Timestamp,
+    /// How many rows were copied.
+    pub rows: u64,
+    /// How many changes were made meanwhile.
+    pub changes: u64,
+    /// How many bytes it takes.
+    pub bytes: u64,
+}
+
+/// Reads a backup from its first byte to its last and says what it holds; `progress` hears how many rows were read.
+///
+/// # Errors
+/// `Backup` where it is none, cut off, damaged or of a later version; `Io` where it cannot be opened.
+pub fn check(file: &Path, progress: &mut dyn FnMut(u64)) -> Result<Contents, Error> {
+    let opened = open(file)?;
+    let bytes = opened.metadata().map_or(0, |it| it.len());
+    let faulty = |fault| broken(file, &fault);
+    let (header, mut decoder) = Decoder::begin(BufReader::new(opened)).map_err(faulty)?;
+    let mut read = 0;
+    loop {
+        match decoder.next().map_err(faulty)? {
+            Frame::Rows(rows) => {
+                read += rows.len() as u64;
+                progress(read);
+            }
+            Frame::End(rows, changes) => {
+                return Ok(Contents {
+                    taken: header.taken,
+                    rows,
+                    changes,
+                    bytes,
+                });
+            }
+            Frame::Changes(_) => {}
+        }
+    }
+}
+
+pub(super) fn open(file: &Path) -> Result<File, Error> {
+    File::open(file).map_err(Error::io(format!(
+        "cannot open the backup {}",
+        file.display()
+    )))
+}
+
+pub(super) fn decoder(file: &Path) -> Result<(Header, Decoder<impl Read>), Error> {
+    Decoder::begin(BufReader::new(open(file)?)).map_err(|fault| broken(file, &fault))
+}
+
+pub(super) fn broken(file: &Path, fault: &Fault) -> Error {
+    Error::Backup {
+        file: file.to_owned(),
+        fault: fault.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+use std::ops::Bound;
+
+use proptest::prelude::*;
+
+use super::{
+    format::{Encoder, VERSION},
+    *,
+};
+use crate::store::engine::Op;
+
+fn header() -> Header {
+    Header {
+        format: 1,
+        epoch: 7,
+        commits: 8,
+        taken: Timestamp::from_millis(1_800_000_000_000),
+    }
+}
+
+/// All that a backup says, or what is wrong with it.
+fn read(bytes: &[u8]) -> Result<(Header, Vec<Frame>), Fault> {
+    let (header, mut decoder) = Decoder::begin(bytes)?;
+    let mut frames = Vec::new();
+    loop {
+        let frame = decoder.next()?;
+        let is_last = matches!(frame, Frame::End(..));
+        frames.push(frame);
+        if is_last {
+            return Ok((header, frames));
+        }
+    }
+}
+
+/// A backup of these frames: of changes where the flag is set.
+fn written(frames: &[(bool, Vec<Op>)]) -> Vec<u8> {
+    let (mut encoder, mut bytes) = Encoder::begin(&header());
+    for (changes, ops) in frames {
+        bytes.extend(if *changes {
+            encoder.changes(ops)
+        } else {
+            encoder.rows(ops)
+        });
+    }
+    bytes.extend(encoder.end());
+    bytes
+}
+
+fn some() -> Vec<(bool, Vec<Op>)> {
+    let put = |key: u8| Op::Put(vec![key; 9], vec![key; 40]);
+    vec![
+        (false, vec![put(1), put(2)]),
+        (true, vec![put(1), Op::Remove(vec![2; 9])]),
+        (false, vec![put(3)]),
+    ]
+}
+
+prop_compose! {
+    fn ops()(rows in proptest::collection::vec(
+        (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40), proptest::collection::vec(any::<u8>(), 0..200)), 0..20,
+    )) -> Vec<Op> {
+        let op = |(put, key, value)| if put { Op::Put(key, value) } else { Op::Remove(key) };
+        rows.into_iter().map(op).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_written_is_read_back(frames in proptest::collection::vec((any::<bool>(), ops()), 0..6)) {
+        let (found, mut read) = read(&written(&frames)).unwrap();
+        prop_assert_eq!(found, header());
+        let count = |changes| frames.iter().filter(|it| it.0 == changes).map(|it| it.1.len() as u64).sum();
+        prop_assert_eq!(read.pop(), Some(Frame::End(count(false), count(true))));
+        let wanted: Vec<Frame> = frames
+            .into_iter()
+            .map(|(changes, ops)| if changes { Frame::Changes(ops) } else { Frame::Rows(ops) })
+            .collect();
+        prop_assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn what_is_no_backup_is_never_read_as_one(mut bytes in proptest::collection::vec(any::<u8>(), 0..400), begins in any::<bool>()) {
+        if begins {
+            bytes.splice(0..0, written(&some())[..60].iter().copied());
+        }
+        prop_assert!(read(&bytes).is_err());
+    }
+}
+
+#[test]
+fn every_cut_and_every_flipped_bit_is_noticed() {
+    let whole = written(&some());
+    assert!(read(&whole).is_ok());
+    for cut in 0..whole.len() {
+        let fault = read(&whole[..cut]).unwrap_err();
+        let named = if cut < 14 {
+            matches!(fault, Fault::Foreign)
+        } else {
+            matches!(fault, Fault::Cut)
+        };
+        assert!(named, "cut at {cut}: {fault}");
+    }
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            assert!(read(&flipped).is_err(), "bit {bit} of byte {at}");
+        }
+    }
+    let longer = [&whole[..], b"x"].concat();
+    assert!(matches!(read(&longer), Err(Fault::Damaged(_))));
+}
+
+#[test]
+fn frames_left_out_moved_repeated_or_of_another_backup_are_noticed() {
+    let (mut encoder, head) = Encoder::begin(&header());
+    let mut parts: Vec<Vec<u8>> = some().iter().map(|(_, ops)| encoder.rows(ops)).collect();
+    parts.push(encoder.end());
+    let (mut other, _) = Encoder::begin(&Header {
+        epoch: 8,
+        ..header()
+    });
+    let foreign = other.rows(&some()[0].1);
+    let orders: [&[&Vec<u8>]; 5] = [
+        &[&parts[0], &parts[2], &parts[3]],
+        &[&parts[1], &parts[0], &parts[2], &parts[3]],
+        &[&parts[0], &parts[1], &parts[1], &parts[2], &parts[3]],
+        &[&foreign, &parts[1], &parts[2], &parts[3]],
+        &[&parts[3]],
+    ];
+    for (nth, order) in orders.iter().enumerate() {
+        let mut bytes = head.clone();
+        for part in *order {
+            bytes.extend_from_slice(part);
+        }
+        assert!(read(&bytes).is_err(), "order {nth}");
+    }
+}
+
+#[test]
+fn a_later_version_and_one_that_was_given_up_say_so() {
+    let mut later = written(&some());
+    later[14..18].copy_from_slice(&(VERSION + 1).to_be_bytes());
+    assert!(matches!(read(&later), Err(Fault::TooNew(found)) if found == VERSION + 1));
+    let (mut encoder, mut bytes) = Encoder::begin(&header());
+    bytes.extend(encoder.given_up("no room"));
+    assert!(matches!(read(&bytes), Err(Fault::GivenUp(why)) if why == "no room"));
+}
+
+/// What a slice is for: every row once, in order, however small the slices.
+#[test]
+fn slices_walk_every_row_once() {
+    let engine = crate::store::engine::Engine::memory();
+    let rows: Vec<Op> = (0..50u8)
+        .map(|nth| Op::Put(vec![nth], vec![nth; usize::from(nth)]))
+        .collect();
+    engine.commit(rows.clone()).unwrap();
+    for most in [(1, u64::MAX), (7, u64::MAX), (100, 1), (100, 60)] {
+        let (mut found, mut from) = (Vec::new(), Bound::Unbounded);
+        loop {
+            let slice = engine.slice(from, most).unwrap();
+            let Some(Op::Put(last, _)) = slice.last() else {
+                break;
+            };
+            from = Bound::Excluded(last.clone());
+            found.extend(slice);
+        }
+        assert_eq!(found, rows, "{most:?}");
+    }
+}

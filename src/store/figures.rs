@@ -1,0 +1,41 @@
+//! Figures of what is kept.
+
+use std::ops::ControlFlow;
+
+use super::{Error, Reader, engine::Order, records::Record as _};
+use crate::model::User;
+
+/// How much of the hub's own is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Users.
+    pub users: u64,
+    /// Notifications that are there.
+    pub notifications: u64,
+    /// Those of them that are unread.
+    pub unread: u64,
+    /// Endpoints.
+    pub endpoints: u64,
+}
+
+impl Reader {
+    /// Counts what is kept: one row a user, and one an endpoint.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn held(&self) -> Result<Held, Error> {
+        let mut held = Held::default();
+        self.scan_prefix(b"u", Order::Ascending, &mut |_, value| {
+            let user = User::decode(value)?;
+            held.users += 1;
+            held.notifications += user.live;
+            held.unread += user.unread;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.scan_prefix(b"e", Order::Ascending, &mut |_, _| {
+            held.endpoints += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(held)
+    }
+}

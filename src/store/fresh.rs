@@ -1,0 +1,143 @@
+//! A store in the making, in a folder within the data folder, which later takes the store's place.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Error, Options, Reader,
+    engine::{self, Engine, Op},
+    guard::{FolderLock, Head, HeadFile, Space},
+    swap::{self, Swap},
+};
+use crate::model::Timestamp;
+
+/// Where it is made; nothing else is called so.
+const FOLDER: &str = "making";
+
+/// It is gone when this is dropped before [`Fresh::take_over`].
+pub(super) struct Fresh {
+    data: PathBuf,
+    reader: Option<Reader>,
+    space: Space,
+}
+
+impl Fresh {
+    /// Begins, within the data folder that the caller has locked.
+    pub(super) fn begin(options: &Options) -> Result<Self, Error> {
+        let folder = options.folder.join(FOLDER);
+        remove(&folder)?;
+        swap::make(&folder)?;
+        let lock = FolderLock::take(&folder)?;
+        let engine = Engine::open(&folder, options.cache_bytes, lock)?;
+        Ok(Self {
+            data: options.folder.clone(),
+            reader: Some(Reader {
+                engine: Arc::new(engine),
+            }),
+            space: Space::new(Some(options.folder.clone()), options.min_free_bytes),
+        })
+    }
+
+    /// Writes rows, and waits for the disk.
+    pub(super) fn load(&mut self, ops: Vec<Op>) -> Result<(), Error> {
+        self.space.look();
+        if !self.space.room(ops.iter().map(Op::bytes).sum()).0 {
+            return Err(Error::Full);
+        }
+        match &self.reader {
+            Some(reader) => reader.engine.commit(ops),
+            None => Err(Error::Closed),
+        }
+    }
+
+    /// What is there so far.
+    pub(super) fn reader(&self) -> Result<&Reader, Error> {
+        self.reader.as_ref().ok_or(Error::Closed)
+    }
+
+    /// Takes the place of the store in the data folder, whose files nobody has open any more; they go to a folder that
+    /// is named for why and when. Gives that folder, unless nothing was there to keep.
+    pub(super) fn take_over(
+        mut self,
+        head: Head,
+        (why, now): (&str, Timestamp),
+    ) -> Result<Option<PathBuf>, Error> {
+        let fresh = self.data.join(FOLDER);
+        HeadFile::new(&fresh).write(head)?;
+        // The engine is asked to end before anybody moves its files.
+        self.reader = None;
+        engine::wait_until_closed(&fresh)?;
+        if super::exists(&self.data) {
+            engine::wait_until_closed(&self.data)?;
+        }
+        let swap = Swap {
+            fresh: FOLDER.to_owned(),
+            kept: unused(&self.data, &format!("before-{why}-{}", plain(now))),
+        };
+        swap::run(&self.data, &swap)?;
+        let kept = self.data.join(&swap.kept);
+        // It can be removed only where it is empty.
+        Ok(fs::remove_dir(&kept).is_err().then_some(kept))
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.reader = None;
+        // Where a swap was begun it is the store that is to come, and has been moved or will be.
+        if !swap::is_begun(&self.data)
+            && let Err(error) = remove(&self.data.join(FOLDER))
+        {
+            tracing::warn!(%error, "a store that was not finished stays behind; the next attempt removes it");
+        }
+    }
+}
+
+/// Removes a folder, if it is there.
+pub(super) fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(format!(
+            "cannot remove {}",
+            folder.display()
+        ))(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A moment as a name of a file: without what some systems do not take.
+fn plain(now: Timestamp) -> String {
+    let text = now.to_string();
+    let seconds = text.split('.').next().unwrap_or(&text);
+    let seconds = seconds.strip_suffix('Z').unwrap_or(seconds);
+    format!("{}Z", seconds.replace(':', "-"))
+}
+
+/// The name, or the first numbered one that nothing has yet.
+fn unused(folder: &Path, name: &str) -> String {
+    let numbered = (2..).map(|nth| format!("{name}-{nth}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names
+        .find(|name| !folder.join(name).exists())
+        .unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_folder_is_named_for_its_time_and_never_for_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!(
+            "before-x-{}",
+            plain(Timestamp::from_millis(1_800_000_000_123))
+        );
+        assert_eq!(name, "before-x-2027-01-15T08-00-00Z");
+        assert_eq!(unused(folder.path(), &name), name);
+        fs::create_dir(folder.path().join(&name)).unwrap();
+        assert_eq!(unused(folder.path(), &name), format!("{name}-2"));
+    }
+}

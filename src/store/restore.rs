@@ -1,0 +1,296 @@
+//! Puts a backup back: into a folder of its own first, which takes the store's place once it is whole.
+
+use std::{
+    ops::{Bound, ControlFlow},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Error, Options, Reader, Store,
+    backup::{self, Frame},
+    engine::{Op, Order},
+    fresh::Fresh,
+    guard::{self, FolderLock, Head},
+    identity,
+    keys::{self, ExpiryKind},
+    records::Record,
+    swap,
+};
+use crate::model::{Subject, Timestamp, User, UserToken};
+
+/// How many rows are written at once.
+const GROUP: usize = 2000;
+
+/// What is to be put back, and how.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The backup.
+    pub file: PathBuf,
+    /// The store's place.
+    pub into: Options,
+    /// Whether a store that is there gives way.
+    pub force: bool,
+    /// Whether all tokens end.
+    pub new_secrets: bool,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+/// What was put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// When the backup was taken.
+    pub taken: Timestamp,
+    /// How many rows the store has now.
+    pub rows: u64,
+    /// Where the store that was there is kept.
+    pub kept: Option<PathBuf>,
+    /// What is back that had ended since; unknown, where no store was there or it could not be read.
+    pub revived: Option<Revived>,
+    /// How many rows disagree, as they did when the backup was taken.
+    pub findings: usize,
+}
+
+/// What had ended since the backup and is good again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revived {
+    /// Ids of keys that were revoked since.
+    pub keys: Vec<String>,
+    /// Ids of keys that were made since, and so are not known any more.
+    pub keys_lost: Vec<String>,
+    /// How many user tokens.
+    pub tokens: usize,
+    /// Users that were erased since.
+    pub users: Vec<Subject>,
+}
+
+/// The store that is to give way.
+enum Old {
+    Nothing,
+    Empty,
+    Readable(Store),
+    Unreadable,
+}
+
+/// Puts a backup in a store's place. Nothing is changed unless all of it can be read; `progress` hears how many rows
+/// were written.
+///
+/// The store gets an epoch of its own: every cursor that was handed out before is too old, since a cursor does not say
+/// whether it is of before the backup or of the life that is given up.
+///
+/// # Errors
+/// `InUse` while a hub runs; `NotEmpty` where there is a store and no force; `Backup` where the file is cut off, damaged
+/// or of a later version; `TooNew` and `Corrupt` where its rows are; `Full`, `Io`.
+pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
+    // All of it is looked at before anything is touched.
+    let contents = backup::check(&asked.file, &mut |_| {})?;
+    guard::make_folder(&asked.into.folder)?;
+    let lock = FolderLock::take(&asked.into.folder)?;
+    swap::finish(&asked.into.folder)?;
+    let old = Old::open(&asked.into, &lock)?;
+    if !asked.force && matches!(old, Old::Readable(_) | Old::Unreadable) {
+        return Err(Error::NotEmpty(asked.into.folder.clone()));
+    }
+    let mut fresh = Fresh::begin(&asked.into)?;
+    let mut written = 0;
+    fill(&asked.file, &mut fresh, &mut |rows| {
+        written += rows;
+        progress(written);
+    })?;
+    if asked.new_secrets {
+        end_tokens(&mut fresh)?;
+    }
+    let head = renew(&mut fresh, asked.new_secrets)?;
+    let reader = fresh.reader()?;
+    let findings = reader.verify()?.len();
+    let rows = reader.count_rows()?;
+    let revived = match &old {
+        Old::Readable(store) => Some(Revived::of(reader, store.reader(), asked.now)?),
+        _ => None,
+    };
+    let was_empty = matches!(old, Old::Empty);
+    old.close();
+    let mut kept = fresh.take_over(head, ("restore", asked.now))?;
+    if let Some(folder) = kept.take_if(|_| was_empty) {
+        super::fresh::remove(&folder)?;
+    }
+    Ok(Restored {
+        taken: contents.taken,
+        rows,
+        kept,
+        revived,
+        findings,
+    })
+}
+
+impl Old {
+    fn open(options: &Options, lock: &FolderLock) -> Result<Self, Error> {
+        if !super::exists(&options.folder) {
+            return Ok(Self::Nothing);
+        }
+        let opened = Store::open_holding(options, lock.again()?);
+        match opened {
+            Ok(store) if store.reader().holds_nothing()? => {
+                store.close();
+                Ok(Self::Empty)
+            }
+            Ok(store) => Ok(Self::Readable(store)),
+            Err(error @ Error::InUse(_)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the store that is to give way cannot be read");
+                Ok(Self::Unreadable)
+            }
+        }
+    }
+
+    fn close(self) {
+        if let Self::Readable(store) = self {
+            store.close();
+        }
+    }
+}
+
+/// First all rows, then all changes.
+fn fill(file: &Path, fresh: &mut Fresh, written: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    for wants_changes in [false, true] {
+        let (header, mut decoder) = backup::decoder(file)?;
+        if header.format > identity::FORMAT {
+            return Err(Error::TooNew {
+                found: header.format,
+                known: identity::FORMAT,
+            });
+        }
+        let mut group = Vec::new();
+        loop {
+            let ops = match decoder
+                .next()
+                .map_err(|fault| backup::broken(file, &fault))?
+            {
+                Frame::Rows(rows) if !wants_changes => rows,
+                Frame::Changes(changes) if wants_changes => changes,
+                Frame::End(..) => break,
+                _ => continue,
+            };
+            group.extend(ops);
+            if group.len() >= GROUP {
+                written(group.len() as u64);
+                fresh.load(std::mem::take(&mut group))?;
+            }
+        }
+        written(group.len() as u64);
+        fresh.load(group)?;
+    }
+    Ok(())
+}
+
+/// Takes away every user token.
+fn end_tokens(fresh: &mut Fresh) -> Result<(), Error> {
+    let mut ended = Vec::new();
+    let reader = fresh.reader()?;
+    for prefix in [b'o', b'q', b'x'] {
+        let found = reader.collect(&[prefix], |key, _| {
+            let expires = prefix == b'x' && keys::expiry_parts(key)?.1 != ExpiryKind::Token;
+            Ok((!expires).then(|| Op::Remove(key.to_vec())))
+        })?;
+        ended.extend(found.into_iter().flatten());
+    }
+    ended
+        .chunks(GROUP)
+        .try_for_each(|group| fresh.load(group.to_vec()))
+}
+
+/// Begins a new epoch, and where all tokens end, with a new secret: cursors and access tokens are signed with it.
+fn renew(fresh: &mut Fresh, new_secrets: bool) -> Result<Head, Error> {
+    let engine = &fresh.reader()?.engine;
+    let (Some(epoch), Some(commits), Some(secret)) = (
+        identity::number(engine, "epoch")?,
+        identity::number(engine, "commits")?,
+        engine.get(&keys::meta("secret"))?,
+    ) else {
+        return Err(Error::Corrupt(String::from(
+            "the backup does not say which store it is of",
+        )));
+    };
+    let secret = if new_secrets {
+        rand::random()
+    } else {
+        secret.try_into().map_err(|_| keys::broken("the secret"))?
+    };
+    let head = Head {
+        epoch: identity::epoch_after(epoch),
+        commits: commits + 1,
+    };
+    fresh.load(identity::rows(head, &secret))?;
+    Ok(head)
+}
+
+impl Revived {
+    /// What is good in the restored store and was not any more in the old one.
+    fn of(restored: &Reader, old: &Reader, now: Timestamp) -> Result<Self, Error> {
+        let mut it = Self::default();
+        for key in restored.app_keys()? {
+            let known = old.app_key(&key.id)?;
+            if key.revoked.is_none() && known.is_none_or(|known| known.revoked.is_some()) {
+                it.keys.push(key.id);
+            }
+        }
+        for key in old.app_keys()? {
+            if key.revoked.is_none() && restored.app_key(&key.id)?.is_none() {
+                it.keys_lost.push(key.id);
+            }
+        }
+        restored.each(&keys::tokens(), |token: UserToken| {
+            if token.expires > now && old.token(&token.hash)?.is_none() {
+                it.tokens += 1;
+            }
+            Ok(())
+        })?;
+        restored.each(b"u", |user: User| {
+            if old.known_user(&user.subject)?.is_none() {
+                it.users.push(user.subject);
+            }
+            Ok(())
+        })?;
+        Ok(it)
+    }
+}
+
+impl Reader {
+    fn each<T: Record>(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.scan_prefix(prefix, Order::Ascending, &mut |_, value| {
+            visit(T::decode(value)?)?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Whether there is nothing but what a store knows about itself.
+    fn holds_nothing(&self) -> Result<bool, Error> {
+        let mut nothing = true;
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        self.engine
+            .scan(all.0, all.1, Order::Ascending, &mut |key, _| {
+                nothing = key.starts_with(b"M");
+                Ok(if nothing {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            })?;
+        Ok(nothing)
+    }
+
+    fn count_rows(&self) -> Result<u64, Error> {
+        let mut rows = 0;
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        self.engine
+            .scan(all.0, all.1, Order::Ascending, &mut |_, _| {
+                rows += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(rows)
+    }
+}

@@ -20,12 +20,35 @@ pub struct Clock(Kind);
 enum Kind {
     System,
     Manual(Arc<Manual>),
+    #[cfg(test)]
+    Simulated {
+        start: Timestamp,
+        began: tokio::time::Instant,
+    },
 }
 
 #[derive(Debug)]
 struct Manual {
     now_millis: AtomicU64,
     moved: Notify,
+}
+
+impl Manual {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now_millis.load(Ordering::SeqCst))
+    }
+
+    async fn sleep_until(&self, moment: Timestamp) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if self.now() >= moment {
+                return;
+            }
+            moved.await;
+        }
+    }
 }
 
 impl Clock {
@@ -42,13 +65,20 @@ impl Clock {
         })))
     }
 
+    /// A clock that shows `start` now and follows the runtime's own time, which a simulation runs ahead.
+    #[cfg(test)]
+    pub(crate) fn simulated(start: Timestamp) -> Self {
+        let began = tokio::time::Instant::now();
+        Self(Kind::Simulated { start, began })
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Kind::System => system_now(),
-            Kind::Manual(manual) => {
-                Timestamp::from_millis(manual.now_millis.load(Ordering::SeqCst))
-            }
+            Kind::Manual(manual) => manual.now(),
+            #[cfg(test)]
+            Kind::Simulated { start, began } => start.plus(began.elapsed()),
         }
     }
 
@@ -64,22 +94,14 @@ impl Clock {
     /// Waits until `moment` has come.
     pub async fn sleep_until(&self, moment: Timestamp) {
         match &self.0 {
-            Kind::System => loop {
-                let left = moment.since(system_now());
+            Kind::Manual(manual) => manual.sleep_until(moment).await,
+            _ => loop {
+                let left = moment.since(self.now());
                 if left.is_zero() {
                     return;
                 }
                 // In slices, so that a wall clock set forward is noticed within a minute.
                 tokio::time::sleep(left.min(Duration::from_secs(60))).await;
-            },
-            Kind::Manual(manual) => loop {
-                let moved = manual.moved.notified();
-                tokio::pin!(moved);
-                moved.as_mut().enable();
-                if self.now() >= moment {
-                    return;
-                }
-                moved.await;
             },
         }
     }

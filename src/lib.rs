@@ -21,7 +21,7 @@
 //! | [`serve`], [`demo`], [`cli`] | the wiring, the demo, the command line | what they wire |
 //!
 //! [`clock`] is the one place that asks the time, [`metrics`] and [`log`] are open to all but `model`, [`task`] runs what
-//! runs in the background. `tests/it/tidy.rs` holds this picture against the sources.
+//! runs in the background; `simulation`, in tests alone, runs all of it on virtual time. `tests/it/tidy.rs` holds this picture against the sources.
 //!
 //! What is absent: the hub never sends, an adapter never reads the store, `model` never asks the time, and nothing but a
 //! marker in the outbox has a timer, so that a restart is the normal path.
@@ -69,3 +69,6 @@ pub mod clock;
 pub mod log;
 pub mod metrics;
 pub mod task;
+
+#[cfg(test)]
+mod simulation;

@@ -15,7 +15,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{compose, retry};
+use super::{chance, compose, retry};
 use crate::{
     config::apps::App,
     hub::{self, DueTap, Hub, Tested},
@@ -158,7 +158,7 @@ impl Way {
     async fn push(&self, due: &DueTap) -> bool {
         let now = self.hub.now();
         if let Some((until, stopped)) = self.paused(now) {
-            let state = retry::held(due, (until, stopped), rand::random());
+            let state = retry::held(due, (until, stopped), chance::throw());
             return self.keep(due, state, None).await;
         }
         match self.hub.still_due(due) {
@@ -174,7 +174,7 @@ impl Way {
         };
         let outcome = self.send(due, &message, (Uuid::new_v4(), now)).await;
         let now = self.hub.now();
-        let chance = (size_bytes, rand::random());
+        let chance = (size_bytes, chance::throw());
         let settled = retry::next(due, &outcome, chance, self.hub.delivery(), now);
         self.keep(due, settled.state, settled.push).await
     }

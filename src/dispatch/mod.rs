@@ -4,6 +4,7 @@
 //! The bell and the time wake it; a step reads the outbox and is safe to run twice. What is under way is known in
 //! memory alone: after a crash the markers are still there, and everything that was not settled is due again.
 
+pub(crate) mod chance;
 mod compose;
 mod job;
 mod lane;
@@ -99,7 +100,9 @@ impl Dispatcher {
                 .min();
             let clock = self.hub.clock().clone();
             let (hub, bells) = (self.hub.clone(), self.hub.store().bells().clone());
+            // In this order, so that what is under way ends before more is begun, and a run can be repeated.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
                     Ok(stepped) => self.stepped(stepped),
@@ -107,7 +110,6 @@ impl Dispatcher {
                 },
                 Some(freed) = self.freed.recv() => self.free(freed),
                 Some(request) = next_test(&mut self.tests) => self.test(request),
-                () = bells.outbox(), if may_claim => self.claim(Duration::ZERO).await,
                 () = hub.reconfigured() => self.begin_anew().await,
                 () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
                     self.ring_timers();
@@ -115,6 +117,7 @@ impl Dispatcher {
                         self.claim(Duration::ZERO).await;
                     }
                 }
+                () = bells.outbox(), if may_claim => self.claim(Duration::ZERO).await,
             }
         }
         let deadline = tokio::time::Instant::now() + grace;
@@ -128,7 +131,9 @@ impl Dispatcher {
         loop {
             let wake = self.timers.first().map(|(at, _)| *at);
             let clock = self.hub.clock().clone();
+            // In this order, so that what is under way ends before more is begun, and a run can be repeated.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
                     Ok(stepped) => self.stepped(stepped),
@@ -146,7 +151,8 @@ impl Dispatcher {
     /// What stood still for wrong settings is tried with the present ones: those who wait in the outbox, and those
     /// whom a look is under way for that began with the old ones.
     async fn begin_anew(&mut self) {
-        let under_way: Vec<Subject> = self.jobs.keys().cloned().collect();
+        let mut under_way: Vec<Subject> = self.jobs.keys().cloned().collect();
+        under_way.sort();
         for subject in under_way {
             self.look(&subject);
         }
@@ -348,7 +354,7 @@ fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: Timestamp) 
             }
             Handed::NoLane(due) => {
                 let until = now.plus(retry::STOPPED);
-                let state = retry::held(&due, (until, Some(now)), rand::random());
+                let state = retry::held(&due, (until, Some(now)), chance::throw());
                 look.next = look.next.into_iter().chain([state.not_before]).min();
                 look.states.push((endpoint, state));
             }

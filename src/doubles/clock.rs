@@ -11,12 +11,25 @@ use serde::Serializer;
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     offset_seconds: AtomicI64,
+    /// Where a simulation says what time it is; 0 elsewhere.
+    #[cfg(test)]
+    simulated_ms: AtomicI64,
 }
 
 impl Clock {
     /// The time in milliseconds since 1970, offset included.
     pub(crate) fn now_ms(&self) -> i64 {
+        #[cfg(test)]
+        if let simulated @ 1.. = self.simulated_ms.load(Ordering::Relaxed) {
+            return simulated;
+        }
         system_ms().saturating_add(self.offset_seconds().saturating_mul(1000))
+    }
+
+    /// From now on it is this time.
+    #[cfg(test)]
+    pub(crate) fn simulate_ms(&self, now_ms: i64) {
+        self.simulated_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// The time in whole seconds since 1970, offset included.

@@ -40,6 +40,8 @@ mod fault;
 mod fcm;
 mod folder;
 mod handle;
+#[cfg(test)]
+pub(crate) mod inside;
 mod journal;
 mod jwt;
 mod passage;
@@ -128,19 +130,9 @@ pub async fn start(options: Options) -> Result<Doubles, Error> {
     let folder = Folder::open(&options.folder)?;
     let lock = folder::lock(&folder.path)?;
     let listeners = Listeners::open(&folder, options.ports).await?;
-    let clock = Clock::default();
     let state = Arc::new(State {
-        settings: listeners.settings(&folder),
-        devices: Registry::open(folder.path.join("devices.json"))?,
-        journal: Journal::starting_after(u64::try_from(clock.now_ms()).unwrap_or_default()),
-        faults: fault::Faults::default(),
-        tally: tally::Tally::default(),
-        fcm_tokens: state::AccessTokens::default(),
-        wns_tokens: state::AccessTokens::default(),
         strict: options.strict,
-        stopping: CancellationToken::new(),
-        clock,
-        folder,
+        ..state_of(folder, listeners.ports)?
     });
     let doubles = Doubles {
         handle: Handle {
@@ -166,6 +158,24 @@ pub async fn start(options: Options) -> Result<Doubles, Error> {
         doubles.tasks.clone(),
     ));
     Ok(doubles)
+}
+
+/// What all share, over a folder.
+fn state_of(folder: Folder, ports: Ports) -> Result<State, Error> {
+    let clock = Clock::default();
+    Ok(State {
+        settings: settings(ports, &folder),
+        devices: Registry::open(folder.path.join("devices.json"))?,
+        journal: Journal::starting_after(u64::try_from(clock.now_ms()).unwrap_or_default()),
+        faults: fault::Faults::default(),
+        tally: tally::Tally::default(),
+        fcm_tokens: state::AccessTokens::default(),
+        wns_tokens: state::AccessTokens::default(),
+        strict: true,
+        stopping: CancellationToken::new(),
+        clock,
+        folder,
+    })
 }
 
 impl Doubles {
@@ -236,37 +246,36 @@ impl Listeners {
             ports,
         })
     }
+}
 
-    fn settings(&self, folder: &Folder) -> Settings {
-        let ports = self.ports;
-        let https = |port: u16| format!("https://127.0.0.1:{port}");
-        let file = |name: &str| folder.path.join(name);
-        Settings {
-            ca_file: file("ca.pem"),
-            api: format!("http://127.0.0.1:{}", ports.api),
-            apns: ApnsSettings {
-                endpoint: https(ports.apns),
-                key_file: file("AuthKey.p8"),
-                key_id: apns::KEY_ID.to_owned(),
-                team_id: apns::TEAM_ID.to_owned(),
-                topic: apns::TOPIC.to_owned(),
-            },
-            fcm: FcmSettings {
-                endpoint: https(ports.fcm),
-                token_endpoint: https(ports.fcm) + fcm::TOKEN_PATH,
-                service_account_file: file("service-account.json"),
-            },
-            web_push: WebPushSettings {
-                host: format!("127.0.0.1:{}", ports.web_push),
-            },
-            wns: WnsSettings {
-                token_endpoint: https(ports.wns) + &wns::token_path(),
-                tenant_id: wns::TENANT_ID.to_owned(),
-                client_id: wns::CLIENT_ID.to_owned(),
-                client_secret_file: file("wns-client-secret"),
-                host: format!("127.0.0.1:{}", ports.wns),
-            },
-        }
+fn settings(ports: Ports, folder: &Folder) -> Settings {
+    let https = |port: u16| format!("https://127.0.0.1:{port}");
+    let file = |name: &str| folder.path.join(name);
+    Settings {
+        ca_file: file("ca.pem"),
+        api: format!("http://127.0.0.1:{}", ports.api),
+        apns: ApnsSettings {
+            endpoint: https(ports.apns),
+            key_file: file("AuthKey.p8"),
+            key_id: apns::KEY_ID.to_owned(),
+            team_id: apns::TEAM_ID.to_owned(),
+            topic: apns::TOPIC.to_owned(),
+        },
+        fcm: FcmSettings {
+            endpoint: https(ports.fcm),
+            token_endpoint: https(ports.fcm) + fcm::TOKEN_PATH,
+            service_account_file: file("service-account.json"),
+        },
+        web_push: WebPushSettings {
+            host: format!("127.0.0.1:{}", ports.web_push),
+        },
+        wns: WnsSettings {
+            token_endpoint: https(ports.wns) + &wns::token_path(),
+            tenant_id: wns::TENANT_ID.to_owned(),
+            client_id: wns::CLIENT_ID.to_owned(),
+            client_secret_file: file("wns-client-secret"),
+            host: format!("127.0.0.1:{}", ports.wns),
+        },
     }
 }
 

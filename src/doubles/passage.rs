@@ -133,7 +133,7 @@ fn reset(state: &State, link: &Link, request: &Request, why: &str) -> Ending {
 }
 
 /// Judges, strikes, delivers and writes down one request.
-async fn exchange(state: &State, stream: &Stream, request: &Request) -> Ending {
+pub(super) async fn exchange(state: &State, stream: &Stream, request: &Request) -> Ending {
     let link = &stream.link;
     let judged = match link.service {
         Service::Apns => apns::judge(state, link, request),

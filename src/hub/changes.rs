@@ -176,8 +176,15 @@ impl Changes {
             old.expires,
             Expiring::Notification(old.number),
         ));
+        let removal = if old.was_replaced() {
+            // Who shows what it was before does not know that it is over.
+            self.look(self.now);
+            Removal::ExpiredEarly
+        } else {
+            Removal::Expired
+        };
         if old.removed.is_none() {
-            self.take_away(old, Removal::Expired, None);
+            self.take_away(old, removal, None);
         }
     }
 
@@ -219,6 +226,7 @@ impl Changes {
             number: it.number,
             notification: it.id,
             kind,
+            replaced: it.was_replaced(),
             at: self.now,
             by: by.cloned(),
         }));

@@ -106,7 +106,7 @@ fn plan(
 ) -> Result<(Unit, usize), Error> {
     let subject = changes.user().subject.clone();
     let mut ended = 0;
-    let mut notifications = false;
+    let mut history_moved = false;
     for it in expired {
         if changes.len() >= UNIT_ROWS {
             break;
@@ -114,13 +114,16 @@ fn plan(
         // What was moved since it was found has another expiry row by now; this one goes.
         match &it.what {
             Expiring::Notification(number) => {
-                notifications = true;
+                history_moved = true;
                 end_notification(reader, &mut changes, *number, (it.at, max))?;
             }
-            Expiring::Removal(position) => match reader.change(&subject, *position)? {
-                Some(removal) => changes.forget(&removal),
-                None => changes.also(Row::DropExpiry(it.at, it.what.clone())),
-            },
+            Expiring::Removal(position) => {
+                history_moved = true;
+                match reader.change(&subject, *position)? {
+                    Some(removal) => changes.forget(&removal),
+                    None => changes.also(Row::DropExpiry(it.at, it.what.clone())),
+                }
+            }
             Expiring::Endpoint(id) => {
                 changes.also(Row::DropExpiry(it.at, it.what.clone()));
                 let endpoint = reader.registered_endpoint(&subject, id)?;
@@ -141,7 +144,7 @@ fn plan(
         }
         ended += 1;
     }
-    if notifications {
+    if history_moved {
         drop_old_pushes(reader, &mut changes, now)?;
     }
     Ok((changes.into_quiet_unit(), ended))

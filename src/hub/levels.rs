@@ -56,7 +56,8 @@ impl Levels {
             None => Vec::new(),
         };
         for level in &mut levels {
-            level.read_singly = read_singly(reader, subject, &level.endpoint.id, &steps)?;
+            let whose = (&level.endpoint, level.mark.position);
+            level.read_singly = read_singly(reader, subject, whose, (&steps, rules.now))?;
         }
         Ok(Self {
             levels,
@@ -105,18 +106,21 @@ fn level(
     })
 }
 
-/// Of what has a fallback, the numbers that an endpoint has read without pulling the feed.
+/// The numbers of what an endpoint has read without pulling the feed, where that counts: a fallback is not sent then,
+/// and what becomes of it is told. What is just to be announced is not looked up.
 fn read_singly(
     reader: &Reader,
     subject: &Subject,
-    endpoint: &EndpointId,
-    steps: &[Step],
+    (endpoint, held): (&Endpoint, FeedPosition),
+    (steps, now): (&[Step], Timestamp),
 ) -> Result<Vec<FeedPosition>, Error> {
     let mut read = Vec::new();
     for it in steps.iter().filter_map(|step| step.notification.as_ref()) {
-        if it.draft.fallback.is_some()
+        let announced = it.is_open(now) && it.draft.targets(endpoint.platform);
+        let counts = it.draft.fallback.is_some() || !announced && it.number > held;
+        if counts
             && reader
-                .receipt(subject, it.number, endpoint)?
+                .receipt(subject, it.number, &endpoint.id)?
                 .fetched
                 .is_some()
         {

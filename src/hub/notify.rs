@@ -215,7 +215,7 @@ fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(),
         advice: "let the person read or dismiss some, or retract some, first",
     })?;
     make_room_for_removal(reader, changes, rules.max)?;
-    changes.remove(&oldest, Removal::Expired, None);
+    changes.remove(&oldest, Removal::ExpiredEarly, None);
     Ok(())
 }
 

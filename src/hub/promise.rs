@@ -60,7 +60,16 @@ fn forgotten(
         let due = due_at(reader, subject, &endpoint.id, (listening, rules))?;
         let streamed = [listening, std::slice::from_ref(&endpoint.id)].concat();
         let held_back = due_at(reader, subject, &endpoint.id, (&streamed, rules))?;
-        let by = due.map(|due| due.max(grace).max(held_back.unwrap_or(due)));
+        // What stood still for wrong settings is looked at anew when the hub has started or was configured: in a moment.
+        let before = levels::Rules {
+            configured: Timestamp::default(),
+            ..*rules
+        };
+        let stopped = due_at(reader, subject, &endpoint.id, (listening, &before))?;
+        let by = due.map(|due| {
+            let waits = [grace, held_back.unwrap_or(due), stopped.unwrap_or(due)];
+            waits.into_iter().fold(due, Timestamp::max)
+        });
         if by.is_some_and(|by| first.is_none_or(|first| first > by)) {
             forgotten.push(endpoint.id);
         }

@@ -28,6 +28,8 @@ pub struct Change {
     pub notification: NotificationId,
     /// What happened.
     pub kind: ChangeKind,
+    /// Whether it had been replaced by then: some may show what it was before.
+    pub replaced: bool,
     /// When.
     pub at: Timestamp,
     /// The endpoint that did it; it needs no tap for it.
@@ -52,6 +54,9 @@ pub enum Removal {
     Deleted,
     /// Its time was over.
     Expired,
+    /// The same, where a device may hold it with a later time: it was replaced by one that lived shorter, or gave way
+    /// to newer ones.
+    ExpiredEarly,
 }
 
 impl Removal {
@@ -59,7 +64,7 @@ impl Removal {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deleted => "deleted",
-            Self::Expired => "expired",
+            Self::Expired | Self::ExpiredEarly => "expired",
         }
     }
 }

@@ -204,6 +204,11 @@ impl Notification {
             && self.action == ActionState::NoInteraction
     }
 
+    /// Whether it is not any more what was first posted.
+    pub fn was_replaced(&self) -> bool {
+        self.created < self.posted
+    }
+
     /// When its fallback is due, where it has one.
     pub fn fallback_due(&self) -> Option<Timestamp> {
         self.draft

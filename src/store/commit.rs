@@ -65,6 +65,9 @@ pub(super) struct Progress {
 #[derive(Debug, Clone)]
 pub(super) struct Committer {
     queue: mpsc::SyncSender<Request>,
+    /// Where a simulation's committer waits, in place of the thread.
+    #[cfg(test)]
+    simulated: Option<tokio::sync::mpsc::UnboundedSender<Request>>,
 }
 
 impl std::fmt::Debug for Request {
@@ -91,11 +94,43 @@ impl Committer {
             .name(String::from("committer"))
             .spawn(move || run(state, &waiting))
             .map_err(Error::io("cannot start the committer"))?;
-        Ok((Self { queue }, thread))
+        let committer = Self {
+            queue,
+            #[cfg(test)]
+            simulated: None,
+        };
+        Ok((committer, thread))
+    }
+
+    /// A committer on a task of the present runtime, with a disk that takes its time: what waits is gone with the
+    /// runtime, as by a kill.
+    #[cfg(test)]
+    pub(super) fn simulated(
+        mut state: State,
+        mut disk: impl FnMut() -> std::time::Duration + Send + 'static,
+    ) -> Self {
+        let (simulated, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut group = Vec::new();
+            while waiting.recv_many(&mut group, GROUP_UNITS).await > 0 {
+                tokio::time::sleep(disk()).await;
+                let committed = state.commit(std::mem::take(&mut group));
+                assert!(committed.is_ok(), "memory takes everything");
+            }
+        });
+        let (queue, _no_thread) = mpsc::sync_channel(0);
+        Self {
+            queue,
+            simulated: Some(simulated),
+        }
     }
 
     /// Hands a request over; waits where the queue is full.
     pub(super) async fn send(&self, request: Request) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(simulated) = &self.simulated {
+            return simulated.send(request).map_err(|_| Error::Closed);
+        }
         match self.queue.try_send(request) {
             Ok(()) => Ok(()),
             Err(mpsc::TrySendError::Disconnected(_)) => Err(Error::Closed),

@@ -22,10 +22,13 @@ mod identity;
 mod keys;
 mod notifications;
 mod outbox;
+mod parts;
 mod records;
 mod restore;
 mod rows;
 mod shared;
+#[cfg(test)]
+mod simulated;
 mod swap;
 mod unit;
 mod verify;
@@ -33,7 +36,7 @@ mod verify;
 use std::{
     ops::{Bound, ControlFlow},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread::JoinHandle,
 };
 
@@ -51,7 +54,10 @@ pub use restore::{Restore, Restored, Revived, restore};
 pub use unit::{AppRow, Batch, Expiring, Row, Unit};
 pub use verify::Finding;
 
-use commit::{Committer, Progress, Request, State, Work};
+#[cfg(test)]
+pub(crate) use simulated::Rows;
+
+use commit::{Committer, Progress, Request, Work};
 use engine::{Engine, Order};
 use guard::{FolderLock, HeadFile, Space};
 use identity::Identity;
@@ -148,32 +154,9 @@ impl Store {
         on_disk: Option<(HeadFile, &Options)>,
         space: Space,
     ) -> Result<Self, Error> {
-        let engine = Arc::new(engine);
-        let (head, secret) = identity::begin(&engine, on_disk.as_ref())?;
-        let progress = Arc::new(Progress::default());
-        progress.commits.store(head.commits, Ordering::Relaxed);
-        let bells = Arc::new(Bells::default());
-        let (committer, thread) = Committer::start(State {
-            engine: Arc::clone(&engine),
-            progress: Arc::clone(&progress),
-            bells: Arc::clone(&bells),
-            space,
-            head_file: on_disk.map(|(file, _)| file),
-            head,
-            log: Weak::new(),
-        })?;
-        Ok(Self {
-            reader: Reader { engine },
-            committer,
-            progress,
-            bells,
-            thread: Arc::new(Mutex::new(Some(thread))),
-            identity: Arc::new(Identity {
-                epoch: head.epoch,
-                secret,
-            }),
-            backing_up: Arc::default(),
-        })
+        let (state, parts) = parts::begin(Arc::new(engine), on_disk, space)?;
+        let (committer, thread) = Committer::start(state)?;
+        Ok(parts.into_store(committer, Some(thread)))
     }
 
     /// Writes a unit; when this returns `Ok`, it is on disk.

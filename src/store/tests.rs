@@ -76,6 +76,7 @@ fn post(user: &Subject, number: u64, raw: String) -> (Unit, Notification) {
         number: it.number,
         notification: it.id,
         kind: ChangeKind::Created,
+        replaced: false,
         at: it.posted,
         by: None,
     }));
@@ -461,6 +462,7 @@ fn what_taps_and_fetches_leave_is_read_back_and_never_half_read() {
             number: FeedPosition(1),
             notification: NotificationId::from_bytes([3; 16]),
             kind,
+            replaced: false,
             at: now,
             by: Some(phone.clone()),
         });

@@ -203,7 +203,7 @@ impl Check<'_> {
                     .transpose()?
                     .flatten()
                     .is_some_and(|it| it.removed.is_none());
-                if removal == Removal::Expired && live {
+                if removal != Removal::Deleted && live {
                     self.say(
                         &user,
                         format!("{} expired and is still there", change.number.0),

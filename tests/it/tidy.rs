@@ -83,7 +83,8 @@ fn room(file: &str) -> &str {
 
 fn is_test(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap();
-    file.contains("tests/") || name.ends_with("tests.rs") || name == "testing.rs"
+    let whole_rooms = file.contains("tests/") || file.starts_with("simulation/");
+    whole_rooms || name.ends_with("tests.rs") || name == "testing.rs"
 }
 
 /// The code of a file without comments and without its test module.

@@ -111,11 +111,13 @@ impl<'a> Due<'a> {
             return false;
         }
         let is_new = change.kind == ChangeKind::Created || change.number > base;
-        if is_new {
-            return self.take_in_new(step, needs);
+        if is_new && self.take_in_new(step, needs) {
+            return true;
         }
         let wants = endpoint.platform != Platform::WebPush || endpoint.state_sync;
-        if !wants || !self.level.saw(self.state, step) {
+        let outdated = self.level.saw(self.state, step)
+            || is_new && self.level.may_show_an_older(self.state, step);
+        if !wants || !outdated {
             return false;
         }
         needs.silent = Some(match needs.silent {

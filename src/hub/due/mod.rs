@@ -201,7 +201,19 @@ impl Level {
             .notification
             .as_ref()
             .is_none_or(|it| it.draft.targets(self.endpoint.platform));
-        self.mark.position >= number || (state.covered >= number && targeted)
+        self.mark.position >= number
+            || (state.covered >= number && targeted)
+            || self.read_singly.contains(&number)
+    }
+
+    /// Whether the endpoint may show what the notification was before it was replaced: it fetched, or was tapped, since
+    /// that was posted. Of one that has left the store that is not known any more, so whoever ever heard of anything may.
+    fn may_show_an_older(&self, state: &TapState, step: &Step) -> bool {
+        let heard = self.mark.at.max(state.tapped_at);
+        match &step.notification {
+            Some(it) => it.was_replaced() && heard >= it.created,
+            None => step.change.replaced && heard > Timestamp::default(),
+        }
     }
 }
 

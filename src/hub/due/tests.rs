@@ -14,6 +14,7 @@ fn posted(it: Notification) -> Step {
             number: it.number,
             notification: it.id,
             kind: ChangeKind::Created,
+            replaced: false,
             at: it.posted,
             by: None,
         },
@@ -44,6 +45,7 @@ fn read(of: u64, position: u64, by: Option<&str>) -> Step {
             number: FeedPosition(of),
             notification: id(of),
             kind: ChangeKind::Changed,
+            replaced: false,
             at: at(0),
             by: by.map(|id| EndpointId::parse(id).unwrap()),
         },
@@ -151,6 +153,34 @@ fn a_change_of_state_taps_those_who_saw_it() {
     web.endpoint.state_sync = true;
     let verdict = decide(&web, &[read(1, 2, None)], at(0));
     assert_eq!(tap_of(&verdict), Some((TapKind::Changed, None, 2)));
+}
+
+#[test]
+fn what_replaced_something_that_may_be_shown_is_told_even_where_it_is_not_to_be_announced() {
+    let mut elsewhere = visual(5);
+    let it = elsewhere.notification.as_mut().unwrap();
+    (it.created, it.posted) = (at(10), at(20));
+    it.draft.platforms = Some(vec![Platform::WebPush]);
+    let mut handled = read(5, 6, Some("other"));
+    let it = handled.notification.as_mut().unwrap();
+    (it.created, it.posted) = (at(10), at(20));
+    for step in [elsewhere, handled] {
+        let covers = step.change.position.0;
+        let told = |level: &Level| tap_of(&decide(level, std::slice::from_ref(&step), at(30)));
+        let mut phone = level(Platform::Ios);
+        assert_eq!(told(&phone), None, "it never had the older one");
+        phone.mark.at = at(9);
+        assert_eq!(
+            told(&phone),
+            None,
+            "it has not fetched since the older one was posted"
+        );
+        phone.mark.at = at(15);
+        assert_eq!(told(&phone), Some((TapKind::Changed, None, covers)));
+        phone.mark.at = Timestamp::default();
+        phone.state.tapped_at = at(15);
+        assert_eq!(told(&phone), Some((TapKind::Changed, None, covers)));
+    }
 }
 
 #[test]

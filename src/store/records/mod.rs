@@ -89,6 +89,7 @@ fn removal_code(removal: Removal) -> u8 {
     match removal {
         Removal::Deleted => 1,
         Removal::Expired => 2,
+        Removal::ExpiredEarly => 3,
     }
 }
 
@@ -96,7 +97,27 @@ fn removal(code: u8) -> Result<Removal, Error> {
     match code {
         1 => Ok(Removal::Deleted),
         2 => Ok(Removal::Expired),
+        3 => Ok(Removal::ExpiredEarly),
         _ => Err(broken("a removal")),
+    }
+}
+
+/// Set beside the kind of a change of what had been replaced.
+const REPLACED: u8 = 0x10;
+
+fn change_code(kind: ChangeKind) -> u8 {
+    match kind {
+        ChangeKind::Created => 1,
+        ChangeKind::Changed => 2,
+        ChangeKind::Removed(removal) => 2 + removal_code(removal),
+    }
+}
+
+fn change_kind(code: u8) -> Result<ChangeKind, Error> {
+    match code {
+        1 => Ok(ChangeKind::Created),
+        2 => Ok(ChangeKind::Changed),
+        code => removal(code.saturating_sub(2)).map(ChangeKind::Removed),
     }
 }
 
@@ -173,11 +194,7 @@ impl Record for Change {
             position: self.position.0,
             number: self.number.0,
             notification: self.notification.to_bytes(),
-            kind: match self.kind {
-                ChangeKind::Created => 1,
-                ChangeKind::Changed => 2,
-                ChangeKind::Removed(removal) => 2 + removal_code(removal),
-            },
+            kind: change_code(self.kind) | if self.replaced { REPLACED } else { 0 },
             at: self.at.as_millis(),
             by: self.by.as_ref().map(|id| id.as_str().to_owned()),
         }
@@ -188,11 +205,8 @@ impl Record for Change {
             position: FeedPosition(stored.position),
             number: FeedPosition(stored.number),
             notification: NotificationId::from_bytes(stored.notification),
-            kind: match stored.kind {
-                1 => ChangeKind::Created,
-                2 => ChangeKind::Changed,
-                code => ChangeKind::Removed(removal(code.saturating_sub(2))?),
-            },
+            kind: change_kind(stored.kind & !REPLACED)?,
+            replaced: stored.kind & REPLACED != 0,
             at: time(stored.at),
             by: stored.by.as_deref().map(endpoint_id).transpose()?,
         })

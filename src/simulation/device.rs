@@ -1,0 +1,369 @@
+//! A device that behaves as a good client does: on a push it pulls, applies, and keeps its cursor.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::{Rng as _, rngs::StdRng};
+use tokio::task::AbortHandle;
+
+use super::network::Inbox;
+use crate::{
+    doubles,
+    hub::{DeltaPage, Digest, Error, Hub, Item, Since},
+    model::{
+        ActionState, ApnsEnvironment, Channel, DeviceToken, EndpointId, FeedPosition,
+        NotificationId, Platform, ReadState, Secret, Subject, Timestamp, WebPushKeys,
+    },
+};
+
+/// What a notification is to the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Essence {
+    pub(super) title: String,
+    pub(super) read: ReadState,
+    pub(super) action: ActionState,
+    pub(super) expires: Timestamp,
+    pub(super) platforms: Option<Vec<Platform>>,
+    pub(super) version: u64,
+}
+
+impl Essence {
+    /// Whether nobody has dealt with it.
+    pub(super) fn is_open(&self) -> bool {
+        self.read == ReadState::Unread && self.action == ActionState::NoInteraction
+    }
+}
+
+/// What a device holds and knows; it outlives the hub's process.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) double: doubles::Device,
+    pub(super) signed_in: bool,
+    /// The double's id of it at the last registration.
+    pub(super) told: String,
+    pub(super) online: bool,
+    pub(super) held: BTreeMap<NotificationId, Essence>,
+    since: Option<Since>,
+    /// How often the person changed something here.
+    acts: u64,
+    /// Whether a pull that was begun has not come to its end.
+    wants_to_pull: bool,
+}
+
+/// One device of one person.
+pub(super) struct Device {
+    pub(super) subject: Subject,
+    pub(super) endpoint: EndpointId,
+    pub(super) service: doubles::Service,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) memory: Mutex<Memory>,
+    /// One pull at a time, as taps.md asks for.
+    pulling: tokio::sync::Mutex<()>,
+    stream: Mutex<Option<AbortHandle>>,
+    random: Mutex<StdRng>,
+}
+
+impl Device {
+    pub(super) fn new(
+        (subject, endpoint): (Subject, EndpointId),
+        double: doubles::Device,
+        random: StdRng,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            subject,
+            endpoint,
+            service: double.service,
+            inbox: Arc::default(),
+            memory: Mutex::new(Memory {
+                double,
+                signed_in: false,
+                told: String::new(),
+                online: true,
+                held: BTreeMap::new(),
+                since: None,
+                acts: 0,
+                wants_to_pull: false,
+            }),
+            pulling: tokio::sync::Mutex::default(),
+            stream: Mutex::default(),
+            random: Mutex::new(random),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.endpoint.as_str()
+    }
+
+    pub(super) fn platform(&self) -> Platform {
+        match self.service {
+            doubles::Service::Apns => Platform::Ios,
+            doubles::Service::Fcm => Platform::Android,
+            doubles::Service::WebPush => Platform::WebPush,
+            doubles::Service::Wns => Platform::Windows,
+        }
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
+        look(&mut self.memory.lock().unwrap())
+    }
+
+    /// Whether it can call the hub.
+    pub(super) fn can_call(&self) -> bool {
+        self.with(|memory| memory.signed_in && memory.online)
+    }
+
+    /// Takes in what the hub answered to an act of the person.
+    pub(super) fn acted(&self, id: NotificationId, now: Option<Essence>) {
+        self.with(|memory| {
+            memory.acts += 1;
+            match now {
+                Some(it) => memory.held.insert(id, it),
+                None => memory.held.remove(&id),
+            };
+        });
+    }
+
+    /// Goes on the air or off it. APNs and WNS keep one push for a device that is away, whatever it was and however
+    /// soon it is over, so an app for those pulls when it is back.
+    pub(super) fn set_online(&self, online: bool) -> bool {
+        let keeps_one = matches!(self.service, doubles::Service::Apns | doubles::Service::Wns);
+        let was = self.with(|memory| std::mem::replace(&mut memory.online, online));
+        if online && !was && keeps_one {
+            self.with(|memory| memory.wants_to_pull = true);
+            self.inbox.bell.notify_one();
+        }
+        was
+    }
+
+    /// Whether the hub knows its present channel.
+    pub(super) fn has_told(&self) -> bool {
+        self.with(|memory| memory.signed_in && memory.told == memory.double.id)
+    }
+
+    /// Forgets all, as when the person signs out.
+    pub(super) fn forget(&self) {
+        self.with(|memory| {
+            memory.signed_in = false;
+            memory.held.clear();
+            memory.since = None;
+        });
+    }
+
+    fn below(&self, end: u64) -> u64 {
+        self.random.lock().unwrap().random_range(0..end)
+    }
+
+    async fn take(&self, longest_ms: u64) {
+        let ms = self.below(longest_ms + 1);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    /// What it does by itself: pulls on every push, after a moment, and again where the line broke.
+    pub(super) async fn run(self: Arc<Self>, hub: Hub) {
+        loop {
+            if !self.with(|memory| memory.wants_to_pull) {
+                if self.inbox.unread.lock().unwrap().is_empty() {
+                    self.inbox.bell.notified().await;
+                    continue;
+                }
+                self.take(300).await;
+                self.inbox.unread.lock().unwrap().clear();
+                self.with(|memory| memory.wants_to_pull = true);
+            }
+            // A push that came before the line broke is not forgotten: it pulls when it is back.
+            while self.with(|memory| memory.signed_in) {
+                if self.can_call() && self.pull(&hub, 10).await {
+                    break;
+                }
+                self.take(60_000).await;
+            }
+            self.with(|memory| memory.wants_to_pull = false);
+        }
+    }
+
+    pub(super) fn open_stream(self: &Arc<Self>, hub: &Hub) {
+        let following = tokio::spawn(Arc::clone(self).follow(hub.clone()));
+        let old = self
+            .stream
+            .lock()
+            .unwrap()
+            .replace(following.abort_handle());
+        old.inspect(AbortHandle::abort);
+    }
+
+    pub(super) fn break_stream(&self) {
+        let open = self.stream.lock().unwrap().take();
+        open.inspect(AbortHandle::abort);
+    }
+
+    /// Follows its stream: pulls whenever the feed moves.
+    async fn follow(self: Arc<Self>, hub: Hub) {
+        let Ok(_open) = hub.listen(&self.subject, Some(self.endpoint.clone())) else {
+            return;
+        };
+        let mut feed = hub.watch(&self.subject);
+        while self.can_call() {
+            self.pull(&hub, 0).await;
+            feed.moved().await;
+            self.take(50).await;
+        }
+    }
+
+    /// Pulls to the end of the feed; says whether it got there. Of a hundred pages so many break on their way, half
+    /// of them after the hub has seen them leave.
+    pub(super) async fn pull(&self, hub: &Hub, broken: u64) -> bool {
+        let _alone = self.pulling.lock().await;
+        loop {
+            let (since, acts) = self.with(|memory| (memory.since, memory.acts));
+            let subject = self.subject.clone();
+            let asked = if self.below(4) == 0 {
+                hub.delta_with_digest(subject, since, 7).await
+            } else {
+                hub.delta(subject, since, 7).await
+            };
+            let page = match asked {
+                Err(Error::CursorTooOld) => {
+                    self.with(|memory| memory.since = None);
+                    continue;
+                }
+                page => page.expect("a delta can be read"),
+            };
+            self.take(20).await;
+            let breaks = self.below(100) < broken;
+            if breaks && self.below(2) == 0 {
+                return false;
+            }
+            let (subject, endpoint) = (self.subject.clone(), self.endpoint.clone());
+            let fetched = hub.fetched(subject, endpoint, page.position, hub.now());
+            fetched.await.expect("a fetch can be written down");
+            if breaks {
+                return false;
+            }
+            let unmoved = self.with(|memory| (memory.since == since, memory.acts == acts));
+            if unmoved != (true, true) {
+                // The person signed out, or did something, since this page was asked for: it is asked for anew.
+                if unmoved.0 {
+                    continue;
+                }
+                return true;
+            }
+            if self.apply(&page) {
+                return true;
+            }
+        }
+    }
+
+    /// Takes a page in; says whether it was the last.
+    fn apply(&self, page: &DeltaPage) -> bool {
+        self.with(|memory| {
+            if memory.since.is_none() {
+                memory.held.clear();
+            }
+            for item in &page.items {
+                match item {
+                    Item::Present(it) => {
+                        memory.held.insert(it.id, essence(it));
+                    }
+                    Item::Removed(id, ..) => {
+                        memory.held.remove(id);
+                    }
+                }
+            }
+            let position = page.position;
+            memory.since = Some(match page.begun {
+                Some(begun) if page.more => Since::Sync { position, begun },
+                _ => Since::Cursor(position),
+            });
+            if let Some(digest) = page.digest {
+                let mut own = Digest::default();
+                for (id, it) in &memory.held {
+                    own.toggle(*id, it.version);
+                }
+                assert_eq!(own, digest, "it does not hold what the digest says");
+            }
+        });
+        !page.more
+    }
+
+    /// Says where it stands, for the reader of a run that failed.
+    pub(super) async fn explain(&self, hub: &Hub) {
+        let reader = hub.store().reader();
+        let (subject, endpoint) = (&self.subject, &self.endpoint);
+        eprintln!(
+            "{} stands at {:?}",
+            self.name(),
+            self.with(|memory| memory.since)
+        );
+        eprintln!("{:#?}", reader.fetch_mark(subject, endpoint));
+        eprintln!("{:#?}", reader.tap_state(subject, endpoint));
+        eprintln!("{:#?}", reader.changes(subject, FeedPosition::START, 100));
+        eprintln!("{:#?}", reader.pushes_of(subject, endpoint));
+    }
+
+    /// What it shows now: what has expired it takes away by itself.
+    pub(super) fn shows(&self, now: Timestamp) -> BTreeMap<NotificationId, Essence> {
+        let mut held = self.with(|memory| memory.held.clone());
+        held.retain(|_, it| it.expires > now);
+        held
+    }
+}
+
+pub(super) fn essence(it: &crate::model::Notification) -> Essence {
+    let visual = it.draft.visual.as_ref().map(|visual| visual.title.clone());
+    Essence {
+        title: visual.or_else(|| it.draft.raw.clone()).unwrap_or_default(),
+        read: it.read,
+        action: it.action,
+        expires: it.expires,
+        platforms: it.draft.platforms.clone(),
+        version: it.version,
+    }
+}
+
+/// The channel as the hub knows it, and the part of it that its service's requests name.
+pub(super) fn channel(double: &doubles::Device) -> (Channel, String) {
+    match &double.channel {
+        doubles::Channel::Apns { device_token } => {
+            let token = DeviceToken::parse(device_token).unwrap();
+            let channel = Channel::Apns {
+                device_token: token,
+                topic: None,
+                environment: Some(ApnsEnvironment::Production),
+            };
+            (channel, device_token.clone())
+        }
+        doubles::Channel::Fcm { registration_token } => {
+            let channel = Channel::Fcm {
+                registration_token: Secret::new(registration_token.clone()),
+            };
+            (channel, registration_token.clone())
+        }
+        doubles::Channel::WebPush { endpoint, keys, .. } => {
+            let channel = Channel::WebPush {
+                endpoint: Secret::new(endpoint.clone()),
+                keys: web_push_keys(keys),
+                vapid_public_key: None,
+                expires: None,
+            };
+            (channel, endpoint.clone())
+        }
+        doubles::Channel::Wns { channel_uri } => {
+            let channel = Channel::Wns {
+                channel_uri: Secret::new(channel_uri.clone()),
+            };
+            (channel, channel_uri.clone())
+        }
+    }
+}
+
+fn web_push_keys(keys: &doubles::Keys) -> WebPushKeys {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    WebPushKeys {
+        p256dh: decode(&keys.p256dh).try_into().unwrap(),
+        auth: Secret::new(decode(&keys.auth).try_into().unwrap()),
+    }
+}

@@ -1,0 +1,360 @@
+//! A replayable simulation: the hub and its dispatcher, over a store in memory, on one thread and a virtual clock; the
+//! real adapters, whose requests end in the doubles' own rules; people, devices that behave, a network that does not,
+//! and kills. The same seed is the same run.
+//!
+//! What must hold: nothing acknowledged is lost; at every moment nobody is forgotten (contract 3.2); nothing about what
+//! has expired is pushed; a delivery's explanation names the failure that was seen; in the end every device holds what
+//! the hub holds, by its taps alone; no live channel is dropped and no dead one kept; and when all is over, so are its
+//! rows.
+//!
+//! `BECKON_SEED=7 cargo test simulation` replays one seed; `BECKON_SEEDS=10000 cargo test --release simulation` runs
+//! many.
+
+mod device;
+mod network;
+mod steps;
+mod world;
+
+use std::{sync::Arc, time::Duration};
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tempfile::TempDir;
+use tokio::{runtime, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    device::Essence,
+    network::Weather,
+    world::{PEOPLE, World, listed, subject, without_versions},
+};
+use crate::{
+    clock::Clock,
+    config::Apps,
+    dispatch::{Dispatcher, VapidKeys, chance},
+    doubles::{DevicePatch, Service, inside::Inside},
+    egress::in_process,
+    hub::Hub,
+    metrics::Metrics,
+    model::{ChannelKind, Timestamp},
+    store::Store,
+};
+
+/// How many things happen in a run.
+const STEPS: usize = 60;
+/// How long everything has to come to rest: the longest wait between two taps is a day.
+const REST: Duration = Duration::from_hours(26);
+/// How often what is over is ended. Rarer than in earnest: virtual time passes in leaps.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// One process of the hub.
+struct Process {
+    hub: Hub,
+    vapid: VapidKeys,
+    clock: Clock,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Process {
+    /// Starts the hub as `serve` does, but for its doors.
+    async fn start(world: &World, life: u64) -> Self {
+        let clock = Clock::simulated(world.now);
+        world.network.follow(clock.clone());
+        let mut random = StdRng::seed_from_u64(world.seed ^ (life << 32));
+        chance::loaded::load(Some(StdRng::seed_from_u64(random.random())));
+        let disk = move || Duration::from_millis(random.random_range(0..15));
+        let store = Store::simulated(&world.rows, disk).expect("the rows are a store's");
+        let config = &world.config;
+        let rules = (config.delivery.clone(), config.server.limits);
+        let apps = Apps::new(config.apps.clone());
+        let hub = Hub::new(store, apps, rules, clock.clone());
+        let vapid = VapidKeys::default();
+        vapid.load(&hub, &hub.apps().all()).await.unwrap();
+        let dispatcher = Dispatcher::new(hub.clone(), Metrics::default(), vapid.clone());
+        let never = CancellationToken::new();
+        let dispatcher = tokio::spawn(dispatcher.run(never, Duration::ZERO));
+        let sweep = tokio::spawn(sweep(hub.clone()));
+        Self {
+            tasks: vec![("dispatcher", dispatcher), ("sweep", sweep)],
+            hub,
+            vapid,
+            clock,
+        }
+    }
+
+    /// Wakes the devices.
+    fn attend(&mut self, world: &World) {
+        for device in &world.devices {
+            let task = tokio::spawn(Arc::clone(device).run(self.hub.clone()));
+            self.tasks.push(("a device", task));
+        }
+    }
+
+    fn assert_well(&self) {
+        for (name, task) in &self.tasks {
+            assert!(!task.is_finished(), "{name} has ended");
+        }
+    }
+}
+
+async fn sweep(hub: Hub) {
+    loop {
+        while hub.sweep().await.expect("what is over can be ended").ended > 0 {}
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
+/// Runs on virtual time; whatever is left running at the end is killed.
+fn on_virtual_time<T>(work: impl Future<Output = T>) -> T {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(work)
+}
+
+/// One life of the process, which ends when nothing is left to do or by a kill at a random moment. Says how many steps
+/// are left.
+fn live(world: &mut World, life: u64, mut left: usize) -> usize {
+    let span = Duration::from_millis(match world.random.random_range(0..3) {
+        0 => world.random.random_range(0..2_000),
+        1 => world.random.random_range(0..120_000),
+        _ => world.random.random_range(0..20_000_000),
+    });
+    on_virtual_time(async {
+        let mut process = Process::start(world, life).await;
+        let hub = process.hub.clone();
+        if world.devices.is_empty() {
+            let app = subject(PEOPLE[0]).app;
+            world.unpack(process.vapid.public(&app).unwrap());
+        }
+        world.check_kept(&hub).await;
+        process.attend(world);
+        if world.log.is_empty() {
+            for device in world.devices.clone() {
+                world.sign_in(&hub, &device).await;
+            }
+        }
+        let killed = tokio::time::timeout(span, async {
+            while left > 0 {
+                left -= 1;
+                world.step(&hub).await;
+                world.check(&hub).await;
+                process.assert_well();
+                world.pause().await;
+            }
+        });
+        let killed = killed.await.is_err();
+        world.now = process.clock.now();
+        if killed {
+            world.note(world.now, "killed");
+        }
+    });
+    left
+}
+
+/// The storm is over: everything works, everybody is there, nobody does anything any more.
+fn come_to_rest(world: &mut World, life: u64) {
+    on_virtual_time(async {
+        let mut process = Process::start(world, life).await;
+        let hub = process.hub.clone();
+        world.check_kept(&hub).await;
+        world.network.handle().clear_faults();
+        for service in Service::ALL {
+            world.network.set_weather(service, Weather::FAIR);
+        }
+        process.attend(world);
+        for device in world.devices.clone() {
+            let awake = DevicePatch {
+                online: Some(true),
+                low_power: Some(false),
+                doze: Some(false),
+                ..DevicePatch::default()
+            };
+            world.patch(&hub, &device, awake);
+            let was_there = device.set_online(true);
+            if !device.has_told() || !was_there && world.random.random_range(0..2) == 0 {
+                world.sign_in(&hub, &device).await;
+            }
+        }
+        let rested = process.clock.now().plus(REST);
+        while process.clock.now() < rested {
+            tokio::time::sleep(Duration::from_mins(20)).await;
+            world.check(&hub).await;
+            process.assert_well();
+        }
+        world.now = process.clock.now();
+        check_devices(world, &hub).await;
+        check_the_end(world, &hub).await;
+    });
+}
+
+/// By taps alone every device holds what is meant for it, and nothing that is gone.
+async fn check_devices(world: &World, hub: &Hub) {
+    for user in PEOPLE {
+        let there = listed(hub, user).await;
+        let mut kept = world.kept[user].clone();
+        kept.retain(|_, it| it.expires > hub.now());
+        assert_eq!(without_versions(&there), without_versions(&kept), "{user}");
+        for device in &world.devices {
+            if device.subject != subject(user) {
+                continue;
+            }
+            let shows = device.shows(hub.now());
+            for (id, it) in &shows {
+                let is = there.get(id);
+                if Some(it) != is {
+                    device.explain(hub).await;
+                }
+                assert_eq!(Some(it), is, "{} holds what is not so", device.name());
+            }
+            // Nobody is tapped for what was dealt with before they heard of it.
+            let meant = |it: &Essence| {
+                let all = it.platforms.as_ref();
+                it.is_open() && all.is_none_or(|platforms| platforms.contains(&device.platform()))
+            };
+            for (id, it) in there.iter().filter(|(_, it)| meant(it)) {
+                let held = shows.get(id);
+                if held != Some(it) {
+                    device.explain(hub).await;
+                }
+                assert_eq!(held, Some(it), "{} lacks {id}", device.name());
+            }
+        }
+    }
+}
+
+/// The store agrees with itself, nothing is owed any more, and every channel that lives is known.
+async fn check_the_end(world: &World, hub: &Hub) {
+    let findings = hub.store().reader().verify().unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+    let depth = hub.store().reader().outbox_depth().unwrap();
+    assert_eq!(depth.markers, 0, "something is still owed: {depth:?}");
+    for user in PEOPLE {
+        for endpoint in hub.endpoints(subject(user)).await.unwrap() {
+            let device = world.devices.iter().find(|it| it.endpoint == endpoint.id);
+            let device = device.expect("only devices of ours");
+            let registered = world.registration(device).channel == endpoint.channel;
+            let alive = endpoint.gone.is_none() && endpoint.channel.kind() != ChannelKind::None;
+            assert!(
+                !registered || alive,
+                "{} was dropped alive",
+                endpoint.id.as_str()
+            );
+        }
+    }
+}
+
+/// When all is over, so are its rows, and later those that remember it: what stays is bounded by who there is.
+fn fade_away(world: &mut World, life: u64) {
+    for _ in 0..2 {
+        world.now = world.now.plus(Duration::from_hours(32 * 24));
+        sweep_all(world, life);
+    }
+    let left = world.rows.count();
+    let (posts, devices) = (world.posted, world.devices.len());
+    let bound = 8 + 7 * devices;
+    assert!(
+        left.values().sum::<usize>() <= bound,
+        "{left:?} is left of {posts} posts to {devices} devices"
+    );
+}
+
+fn sweep_all(world: &World, life: u64) {
+    on_virtual_time(async {
+        let mut process = Process::start(world, life).await;
+        process.attend(world);
+        while process.hub.sweep().await.unwrap().ended > 0 {}
+        tokio::time::sleep(Duration::from_hours(2)).await;
+        let findings = process.hub.store().reader().verify().unwrap();
+        assert!(findings.is_empty(), "{findings:#?}");
+        for user in PEOPLE {
+            assert!(listed(&process.hub, user).await.is_empty());
+        }
+    });
+}
+
+/// One run.
+fn run(seed: u64, keys: &TempDir) -> Outcome {
+    let mut world = World::new(seed, keys);
+    let network = Arc::clone(&world.network);
+    in_process::plug_in(move |sent| Box::pin(Arc::clone(&network).carry(sent)));
+    let told = Told(&mut world);
+    let (mut left, mut life) = (STEPS, 0);
+    while left > 0 {
+        left = live(told.0, life, left);
+        life += 1;
+    }
+    come_to_rest(told.0, life);
+    fade_away(told.0, life + 1);
+    in_process::unplug();
+    chance::loaded::load(None);
+    Outcome {
+        lives: life,
+        posted: told.0.posted,
+        requests: told.0.network.requests(),
+        ended: told.0.now,
+    }
+}
+
+/// What a run came to: the same for the same seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Outcome {
+    lives: u64,
+    posted: u64,
+    requests: u64,
+    ended: Timestamp,
+}
+
+/// Tells what happened, where a run fails.
+struct Told<'a>(&'a mut World);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in &self.0.log {
+                eprintln!("{line}");
+            }
+            eprintln!("the run that failed: BECKON_SEED={}", self.0.seed);
+        }
+    }
+}
+
+/// The doubles' keys, made once.
+fn keys() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    Inside::open(folder.path()).unwrap();
+    folder
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().expect("a number"))
+    };
+    match (number("BECKON_SEED"), number("BECKON_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, many) => 0..many.unwrap_or(16),
+    }
+}
+
+#[test]
+fn simulated_runs_keep_every_promise() {
+    let keys = keys();
+    let (mut lives, mut requests) = (0, 0);
+    for seed in seeds() {
+        let outcome = run(seed, &keys);
+        lives += outcome.lives;
+        requests += outcome.requests;
+    }
+    println!("{:?}: {lives} lives, {requests} requests", seeds());
+    assert!(requests > 0, "nothing was pushed");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let keys = keys();
+    for seed in [3, 5] {
+        assert_eq!(run(seed, &keys), run(seed, &keys), "seed {seed}");
+    }
+}

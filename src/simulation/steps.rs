@@ -1,0 +1,407 @@
+//! What can happen in a simulation.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::{Rng as _, seq::IndexedRandom as _};
+
+use super::{
+    device::{Device, essence},
+    network::Weather,
+    world::{self, PEOPLE, World, listed, subject},
+};
+use crate::{
+    doubles::{At, DevicePatch, FaultKind, FaultSpec, Service},
+    hub::{Error, Hub, Selection},
+    model::{
+        ActionState, Draft, Fallback, NotificationId, Platform, Priority, ReadState, StateChange,
+        VisualContent,
+    },
+};
+
+const NAMES: [&str; 3] = ["order-1", "order-2", "order-3"];
+const GROUPS: [&str; 2] = ["news", "chat"];
+const CHANGES: [StateChange; 5] = [
+    StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    },
+    StateChange {
+        read: None,
+        action: Some(ActionState::Dismissed),
+    },
+    StateChange {
+        read: Some(ReadState::Read),
+        action: Some(ActionState::Activated),
+    },
+    StateChange {
+        read: Some(ReadState::Unread),
+        action: None,
+    },
+    StateChange {
+        read: None,
+        action: Some(ActionState::Snoozed),
+    },
+];
+
+impl World {
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        *all.choose(&mut self.random).expect("some to pick from")
+    }
+
+    fn any_device(&mut self) -> Arc<Device> {
+        let at = self.random.random_range(0..self.devices.len());
+        Arc::clone(&self.devices[at])
+    }
+
+    /// A pause: mostly none to speak of, sometimes hours.
+    pub(super) async fn pause(&mut self) {
+        let longest_ms: u64 = match self.random.random_range(0..100) {
+            0..=54 => 60,
+            55..=84 => 8_000,
+            85..=96 => 600_000,
+            _ => 3 * 3_600_000,
+        };
+        let ms = self.random.random_range(0..longest_ms);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    /// One thing happens.
+    pub(super) async fn step(&mut self, hub: &Hub) {
+        match self.random.random_range(0..100) {
+            0..=29 => self.post(hub).await,
+            30..=44 => self.change_one(hub).await,
+            45..=49 => self.change_many(hub).await,
+            50..=56 => self.delete(hub).await,
+            57..=61 => self.open_an_app(hub).await,
+            62..=66 => self.come_and_go(hub).await,
+            67..=70 => self.change_channel(hub).await,
+            71..=80 => self.switch(hub),
+            81..=84 => self.stream(hub),
+            85..=92 => self.fault(hub),
+            _ => self.turn_the_weather(hub),
+        }
+    }
+
+    fn draft(&mut self, hub: &Hub) -> Draft {
+        self.posted += 1;
+        let title = format!("title {}", self.posted);
+        let visual = VisualContent {
+            title: title.clone(),
+            body: None,
+        };
+        let fallback = self.chance(30);
+        let seen = !fallback && self.chance(70);
+        let platforms =
+            (!fallback && self.chance(15)).then(|| vec![Platform::Ios, Platform::WebPush]);
+        let lives = self.chance(25).then(|| self.random.random_range(1..1_200));
+        let delay = Duration::from_secs(self.random.random_range(1..120));
+        Draft {
+            app_id: self.chance(30).then(|| self.pick(&NAMES).to_owned()),
+            group: self.chance(40).then(|| self.pick(&GROUPS).to_owned()),
+            platforms,
+            raw: (!seen).then_some(title),
+            visual: seen.then(|| visual.clone()),
+            display_ttl: None,
+            expires: lives.map(|secs| hub.now().plus(Duration::from_secs(secs))),
+            priority: if fallback {
+                Priority::High
+            } else {
+                self.pick(&[Priority::High, Priority::None, Priority::Low])
+            },
+            fallback: fallback.then_some(Fallback {
+                platforms: Platform::ALL.to_vec(),
+                delay,
+                visual,
+            }),
+        }
+    }
+
+    async fn post(&mut self, hub: &Hub) {
+        let user = self.pick(&PEOPLE);
+        let draft = self.draft(hub);
+        self.note(hub.now(), format!("post to {user}: {draft:?}"));
+        let name = draft.app_id.clone();
+        let expires = draft
+            .expires
+            .unwrap_or(hub.now().plus(crate::hub::DEFAULT_EXPIRY));
+        self.begin(user);
+        if let Some(known) = name
+            .as_ref()
+            .and_then(|name| self.names.get(&(user, name.clone())))
+        {
+            self.network.expires(known.to_string(), expires);
+        }
+        let posted = match hub.create(subject(user), draft, None).await {
+            Ok(posted) => posted,
+            Err(Error::Limit { .. }) => return self.end(),
+            Err(other) => panic!("{other}"),
+        };
+        let it = posted.notification.expect("it was just stored");
+        self.network.expires(it.id.to_string(), it.expires);
+        let is = essence(&it);
+        let kept = self.kept.get_mut(user).unwrap();
+        kept.insert(it.id, is);
+        if let Some(name) = name {
+            self.names.insert((user, name), it.id);
+        }
+        // One more may have been retired to make room.
+        let there = listed(hub, user).await;
+        let limit = self.config.server.limits.notifications_per_user;
+        if there.len() >= limit.min(kept.len()) {
+            kept.retain(|id, it| there.contains_key(id) || it.expires <= hub.now());
+        }
+        self.end();
+    }
+
+    fn caller(&mut self) -> Option<Arc<Device>> {
+        let device = self.any_device();
+        device.can_call().then_some(device)
+    }
+
+    fn user_of(device: &Device) -> &'static str {
+        let user = PEOPLE
+            .iter()
+            .find(|user| **user == device.subject.user.as_str());
+        user.copied().expect("a device is somebody's")
+    }
+
+    fn held_by(&mut self, device: &Device) -> Option<NotificationId> {
+        let held: Vec<_> = device.with(|memory| memory.held.keys().copied().collect());
+        held.choose(&mut self.random).copied()
+    }
+
+    async fn change_one(&mut self, hub: &Hub) {
+        let change = self.pick(&CHANGES);
+        let Some(device) = self.caller() else {
+            return;
+        };
+        let Some(id) = self.held_by(&device) else {
+            return;
+        };
+        let user = Self::user_of(&device);
+        self.note(
+            hub.now(),
+            format!("{} sets {id}: {change:?}", device.name()),
+        );
+        self.begin(user);
+        let by = Some(device.endpoint.clone());
+        let set = hub
+            .set(device.subject.clone(), id, change, (None, by))
+            .await;
+        match set {
+            Ok(it) => {
+                self.kept.get_mut(user).unwrap().insert(id, essence(&it));
+                device.acted(id, Some(essence(&it)));
+            }
+            Err(Error::NotFound(_)) => {
+                let known = self.kept[user].get(&id);
+                assert!(
+                    known.is_none_or(|it| it.expires <= hub.now()),
+                    "{id} is lost"
+                );
+            }
+            Err(other) => panic!("{other}"),
+        }
+        self.end();
+    }
+
+    async fn change_many(&mut self, hub: &Hub) {
+        let change = self.pick(&CHANGES);
+        let group = self.chance(50).then(|| self.pick(&GROUPS));
+        let Some(device) = self.caller() else {
+            return;
+        };
+        let user = Self::user_of(&device);
+        self.note(
+            hub.now(),
+            format!("{} sets {group:?}: {change:?}", device.name()),
+        );
+        let selection = match group {
+            Some(group) => Selection::Group(group.to_owned()),
+            None => Selection::All,
+        };
+        self.begin(user);
+        let by = Some(device.endpoint.clone());
+        let changed = hub.set_many(device.subject.clone(), selection, change, (None, by));
+        changed.await.expect("many can be changed");
+        let there = listed(hub, user).await;
+        self.kept.insert(user, there);
+        self.end();
+        device.pull(hub, 0).await;
+    }
+
+    async fn delete(&mut self, hub: &Hub) {
+        let user = self.pick(&PEOPLE);
+        let ids: Vec<_> = self.kept[user].keys().copied().collect();
+        let Some(id) = ids.choose(&mut self.random).copied() else {
+            return;
+        };
+        let by = self.caller().filter(|device| Self::user_of(device) == user);
+        self.note(hub.now(), format!("{user}'s {id} is deleted"));
+        self.begin(user);
+        let whose = by.as_ref().map(|device| device.endpoint.clone());
+        match hub.delete(subject(user), id, whose).await {
+            Ok(()) => {}
+            Err(Error::NotFound(_)) => {
+                assert!(self.kept[user][&id].expires <= hub.now(), "{id} is lost")
+            }
+            Err(other) => panic!("{other}"),
+        }
+        self.kept.get_mut(user).unwrap().remove(&id);
+        by.inspect(|device| device.acted(id, None));
+        self.end();
+    }
+
+    async fn open_an_app(&mut self, hub: &Hub) {
+        if let Some(device) = self.caller() {
+            self.note(hub.now(), format!("{} is opened", device.name()));
+            device.pull(hub, 0).await;
+        }
+    }
+
+    /// A person signs in or out.
+    async fn come_and_go(&mut self, hub: &Hub) {
+        let device = self.any_device();
+        if !device.with(|memory| memory.online) {
+            return;
+        }
+        if device.can_call() && self.chance(60) {
+            self.note(hub.now(), format!("{} signs out", device.name()));
+            let gone = hub.remove_endpoint(device.subject.clone(), device.endpoint.clone());
+            let gone = gone.await;
+            assert!(matches!(gone, Ok(()) | Err(Error::NotFound(_))), "{gone:?}");
+            device.forget();
+            device.break_stream();
+        } else {
+            self.sign_in(hub, &device).await;
+        }
+    }
+
+    pub(super) async fn sign_in(&mut self, hub: &Hub, device: &Arc<Device>) {
+        self.note(hub.now(), format!("{} registers", device.name()));
+        let registration = self.registration(device);
+        let registered = hub.register(device.subject.clone(), registration).await;
+        registered.expect("a device can be registered");
+        device.with(|memory| {
+            memory.signed_in = true;
+            memory.told = memory.double.id.clone();
+        });
+        device.pull(hub, 0).await;
+    }
+
+    /// A device gets another channel from its service; the old one is dead. It tells the hub now or when it is opened.
+    async fn change_channel(&mut self, hub: &Hub) {
+        let device = self.any_device();
+        if !device.can_call() {
+            return;
+        }
+        self.note(hub.now(), format!("{} gets another channel", device.name()));
+        let fresh = world::make(&self.network.handle(), device.service, &self.vapid);
+        let old = device.with(|memory| std::mem::replace(&mut memory.double, fresh));
+        self.network.handle().remove_device(&old.id).unwrap();
+        self.connect(&device);
+        if self.chance(60) {
+            self.sign_in(hub, &device).await;
+        }
+    }
+
+    fn switch(&mut self, hub: &Hub) {
+        let device = self.any_device();
+        let on = self.chance(65);
+        let patch = match (device.service, self.random.random_range(0..3)) {
+            (Service::Apns, 0) => DevicePatch {
+                low_power: Some(!on),
+                ..DevicePatch::default()
+            },
+            (Service::Fcm, 0) => DevicePatch {
+                doze: Some(!on),
+                ..DevicePatch::default()
+            },
+            _ => {
+                device.break_stream();
+                device.set_online(on);
+                DevicePatch::online(on)
+            }
+        };
+        self.note(hub.now(), format!("{}: {patch:?}", device.name()));
+        self.patch(hub, &device, patch);
+    }
+
+    pub(super) fn patch(&self, hub: &Hub, device: &Device, patch: DevicePatch) {
+        self.network.set_time(hub.now());
+        let id = device.with(|memory| memory.double.id.clone());
+        self.network.handle().patch_device(&id, patch).unwrap();
+        self.network.tell();
+    }
+
+    fn stream(&mut self, hub: &Hub) {
+        let Some(device) = self.caller() else {
+            return;
+        };
+        if self.chance(60) {
+            self.note(hub.now(), format!("{} opens a stream", device.name()));
+            device.open_stream(hub);
+        } else {
+            self.note(hub.now(), format!("{}'s stream breaks", device.name()));
+            device.break_stream();
+        }
+    }
+
+    fn fault(&mut self, hub: &Hub) {
+        let service = self.pick(&Service::ALL);
+        let kind = self.pick(&[
+            FaultKind::ServerError,
+            FaultKind::Throttled,
+            FaultKind::Cut,
+            FaultKind::CredentialRefused,
+            FaultKind::Silence,
+        ]);
+        let throttled = kind == FaultKind::Throttled;
+        let at_token = self.chance(15) && matches!(service, Service::Fcm | Service::Wns);
+        let spec = FaultSpec {
+            times: Some(self.random.random_range(1..6)),
+            retry_after_seconds: throttled.then(|| self.random.random_range(1..90)),
+            at: if at_token { At::Token } else { At::Push },
+            ..FaultSpec::always(service, kind)
+        };
+        self.note(hub.now(), format!("{spec:?}"));
+        self.network.handle().script(spec);
+    }
+
+    fn turn_the_weather(&mut self, hub: &Hub) {
+        let service = self.pick(&Service::ALL);
+        let latency_ms = self.pick(&[10, 200, 4_000, 40_000]);
+        let weather = match self.random.random_range(0..5) {
+            0 => Weather::FAIR,
+            1 => Weather {
+                latency_ms,
+                unreachable: 100,
+                ..Weather::FAIR
+            },
+            2 => Weather {
+                latency_ms,
+                lost_before: 30,
+                lost_after: 20,
+                ..Weather::FAIR
+            },
+            3 => Weather {
+                latency_ms,
+                garbled: 40,
+                ..Weather::FAIR
+            },
+            _ => Weather {
+                latency_ms,
+                ..Weather::FAIR
+            },
+        };
+        self.note(hub.now(), format!("{service:?}: {weather:?}"));
+        self.network.set_weather(service, weather);
+        if self.chance(20) {
+            self.network.handle().revoke_access_tokens();
+        }
+    }
+}

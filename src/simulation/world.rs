@@ -1,0 +1,270 @@
+//! What a simulation is about: people, their devices, what their app posts, and what must be so at every moment.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tempfile::TempDir;
+
+use super::{
+    device::{self, Device, Essence},
+    network::Network,
+};
+use crate::{
+    config::{self, Config},
+    doubles::{Handle, NewDevice, Service, inside::Inside},
+    hub::{Hub, Registration},
+    model::{
+        AppHost, DeliveryStatus, EndpointId, FeedPosition, NotificationId, Reason, Subject,
+        Timestamp, UserId,
+    },
+    store::Rows,
+};
+
+pub(super) const PEOPLE: [&str; 2] = ["ada", "bob"];
+const APP: &str = "todo.example";
+/// Where simulated time begins, in milliseconds since 1970.
+const BEGIN: u64 = 1_800_000_000_000;
+
+/// What was begun and not answered when the process was killed: it has happened, or it has not.
+#[derive(Debug, Clone)]
+pub(super) struct Doubt {
+    pub(super) user: &'static str,
+    pub(super) before: BTreeMap<NotificationId, Essence>,
+}
+
+/// Everything that outlives the hub's process.
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) random: StdRng,
+    pub(super) rows: Rows,
+    pub(super) now: Timestamp,
+    pub(super) config: Config,
+    pub(super) network: Arc<Network>,
+    pub(super) devices: Vec<Arc<Device>>,
+    /// What is acknowledged, by person.
+    pub(super) kept: BTreeMap<&'static str, BTreeMap<NotificationId, Essence>>,
+    pub(super) names: BTreeMap<(&'static str, String), NotificationId>,
+    pub(super) doubt: Mutex<Option<Doubt>>,
+    pub(super) log: Vec<String>,
+    pub(super) posted: u64,
+    pub(super) vapid: String,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, keys: &TempDir) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(keys.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        let now = Timestamp::from_millis(BEGIN);
+        let inside = Inside::open(folder.path()).unwrap();
+        let network = Network::new(inside, seed);
+        network.set_time(now);
+        Self {
+            seed,
+            random: StdRng::seed_from_u64(seed),
+            rows: Rows::none(),
+            now,
+            config: config_of(&folder, &network.handle()),
+            network,
+            devices: Vec::new(),
+            kept: PEOPLE.map(|user| (user, BTreeMap::new())).into(),
+            names: BTreeMap::new(),
+            doubt: Mutex::default(),
+            log: Vec::new(),
+            posted: 0,
+            vapid: String::new(),
+            _folder: folder,
+        }
+    }
+
+    /// Makes everybody's devices; browsers subscribe with the app's key.
+    pub(super) fn unpack(&mut self, vapid: String) {
+        self.vapid = vapid;
+        for user in PEOPLE {
+            for service in Service::ALL {
+                if self.random.random_range(0..4) == 0 && service != Service::Apns {
+                    continue;
+                }
+                let double = make(&self.network.handle(), service, &self.vapid);
+                let endpoint = EndpointId::parse(&format!("{user}-{service:?}")).unwrap();
+                let random = StdRng::seed_from_u64(self.random.random());
+                let device = Device::new((subject(user), endpoint), double, random);
+                self.connect(&device);
+                self.devices.push(device);
+            }
+        }
+    }
+
+    /// Has the network find a device by its present channel.
+    pub(super) fn connect(&self, device: &Arc<Device>) {
+        let double = device.with(|memory| memory.double.clone());
+        let (_, named) = device::channel(&double);
+        let inbox = Arc::clone(&device.inbox);
+        let who = (device.endpoint.as_str(), double.id.as_str());
+        self.network.connect(who, named, inbox);
+    }
+
+    pub(super) fn note(&mut self, now: Timestamp, what: impl std::fmt::Display) {
+        self.log.push(format!("{now} {what}"));
+    }
+
+    /// Says what is in doubt until it is answered.
+    pub(super) fn begin(&self, user: &'static str) {
+        let before = self.kept[user].clone();
+        *self.doubt.lock().unwrap() = Some(Doubt { user, before });
+    }
+
+    pub(super) fn end(&self) {
+        *self.doubt.lock().unwrap() = None;
+    }
+
+    /// After a start: what was acknowledged is there. What was in doubt may be or not; from now on it is as the hub
+    /// says.
+    pub(super) async fn check_kept(&mut self, hub: &Hub) {
+        let doubt = self.doubt.lock().unwrap().take();
+        for user in PEOPLE {
+            let there = listed(hub, user).await;
+            let mut expected = self.kept[user].clone();
+            expected.retain(|_, it| it.expires > hub.now());
+            match &doubt {
+                Some(doubt) if doubt.user == user => {
+                    let mut before = doubt.before.clone();
+                    before.retain(|_, it| it.expires > hub.now());
+                    let changed = there.iter().filter(|(id, it)| before.get(id) != Some(it));
+                    let gone = before.keys().filter(|id| !there.contains_key(id));
+                    let differ = changed.count() + gone.count();
+                    assert!(differ <= DOUBTFUL, "{before:#?}\n{there:#?}");
+                    self.kept.insert(user, there);
+                    self.names.retain(|(whose, _), _| *whose != user);
+                }
+                _ => assert_eq!(
+                    without_versions(&there),
+                    without_versions(&expected),
+                    "{user}"
+                ),
+            }
+        }
+    }
+
+    /// What must be so at every moment.
+    pub(super) async fn check(&self, hub: &Hub) {
+        for user in PEOPLE {
+            let forgotten = hub.forgotten(subject(user)).await.unwrap();
+            let names: Vec<&str> = forgotten.iter().map(EndpointId::as_str).collect();
+            assert!(names.is_empty(), "{names:?} is forgotten at {}", hub.now());
+        }
+        let faults = self.network.faults();
+        assert!(faults.is_empty(), "{faults:#?}");
+        self.check_explanations(hub).await;
+    }
+
+    /// What waits for a push service that failed names the failure that it saw.
+    async fn check_explanations(&self, hub: &Hub) {
+        for user in PEOPLE {
+            let newest = self.kept[user].iter().max_by_key(|(_, it)| it.expires);
+            let Some((id, _)) = newest.filter(|(_, it)| it.expires > hub.now()) else {
+                continue;
+            };
+            let Ok(lines) = hub.deliveries(subject(user), *id).await else {
+                continue;
+            };
+            for line in lines {
+                let waits = line.status == DeliveryStatus::Pending
+                    && matches!(line.reason, Some(Reason::Retry));
+                let Some(answer) = line.answer.filter(|_| waits && line.attempts > 0) else {
+                    continue;
+                };
+                let device = self.devices.iter().find(|it| it.endpoint == line.endpoint);
+                let device = device.expect("only devices of ours");
+                let seen = self.network.seen(device.service, line.endpoint.as_str());
+                assert!(
+                    seen.contains(&answer.status),
+                    "{}: {answer:?} was not seen, but {seen:?}",
+                    line.endpoint.as_str()
+                );
+            }
+        }
+    }
+
+    /// The registration of a device.
+    pub(super) fn registration(&self, device: &Device) -> Registration {
+        let double = device.with(|memory| memory.double.clone());
+        Registration {
+            id: device.endpoint.clone(),
+            platform: device.platform(),
+            channel: device::channel(&double).0,
+            display_name: None,
+            locale: None,
+            state_sync: true,
+            shared: false,
+            expires: None,
+        }
+    }
+}
+
+/// How many notifications one operation that was in doubt may have touched: a change of many goes in steps.
+const DOUBTFUL: usize = 1000;
+
+pub(super) fn without_versions(
+    all: &BTreeMap<NotificationId, Essence>,
+) -> BTreeMap<NotificationId, Essence> {
+    let plain = |(id, it): (&NotificationId, &Essence)| {
+        let version = 0;
+        (
+            *id,
+            Essence {
+                version,
+                ..it.clone()
+            },
+        )
+    };
+    all.iter().map(plain).collect()
+}
+
+pub(super) fn subject(user: &str) -> Subject {
+    Subject {
+        app: AppHost::parse(APP).unwrap(),
+        user: UserId::parse(user).unwrap(),
+    }
+}
+
+/// What the app's server sees of a person.
+pub(super) async fn listed(hub: &Hub, user: &str) -> BTreeMap<NotificationId, Essence> {
+    let mut all = BTreeMap::new();
+    let mut before: Option<FeedPosition> = None;
+    loop {
+        let asked = hub.history(subject(user), crate::hub::Filter::default(), 1000, before);
+        let page = asked.await.expect("a history can be read");
+        all.extend(page.items.iter().map(|it| (it.id, device::essence(it))));
+        match page.next {
+            Some(next) => before = Some(next),
+            None => return all,
+        }
+    }
+}
+
+pub(super) fn make(handle: &Handle, service: Service, vapid: &str) -> crate::doubles::Device {
+    let wanted = match service {
+        Service::WebPush => NewDevice::browser(vapid),
+        other => NewDevice::of(other),
+    };
+    handle.add_device(wanted).unwrap()
+}
+
+fn config_of(folder: &TempDir, handle: &Handle) -> Config {
+    let services = handle.settings().app_toml();
+    let text = format!("[[app]]\nhost = \"{APP}\"\n{services}");
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    let mut config = config::load(Some(&file), std::iter::empty()).unwrap();
+    config.delivery.min_fallback_delay = Duration::from_secs(1);
+    config.server.limits.notifications_per_user = 60;
+    config
+}

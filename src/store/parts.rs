@@ -1,0 +1,71 @@
+//! What a store and its committer share, put together when it is opened.
+
+use std::{
+    sync::{Arc, Mutex, Weak, atomic::Ordering},
+    thread::JoinHandle,
+};
+
+use super::{
+    Bells, Error, Options, Reader, Store,
+    commit::{Committer, Progress, State},
+    engine::Engine,
+    guard::{HeadFile, Space},
+    identity::{self, Identity},
+};
+
+/// A store that has no committer yet.
+pub(super) struct Parts {
+    engine: Arc<Engine>,
+    progress: Arc<Progress>,
+    bells: Arc<Bells>,
+    identity: Identity,
+}
+
+/// Reads what the store is known by; gives the committer's state, and the rest.
+pub(super) fn begin(
+    engine: Arc<Engine>,
+    on_disk: Option<(HeadFile, &Options)>,
+    space: Space,
+) -> Result<(State, Parts), Error> {
+    let (head, secret) = identity::begin(&engine, on_disk.as_ref())?;
+    let parts = Parts {
+        engine,
+        progress: Arc::default(),
+        bells: Arc::default(),
+        identity: Identity {
+            epoch: head.epoch,
+            secret,
+        },
+    };
+    parts
+        .progress
+        .commits
+        .store(head.commits, Ordering::Relaxed);
+    let state = State {
+        engine: Arc::clone(&parts.engine),
+        progress: Arc::clone(&parts.progress),
+        bells: Arc::clone(&parts.bells),
+        space,
+        head_file: on_disk.map(|(file, _)| file),
+        head,
+        log: Weak::new(),
+    };
+    Ok((state, parts))
+}
+
+impl Parts {
+    /// The store, with its committer and the thread that it runs on.
+    pub(super) fn into_store(self, committer: Committer, thread: Option<JoinHandle<()>>) -> Store {
+        Store {
+            reader: Reader {
+                engine: self.engine,
+            },
+            committer,
+            progress: self.progress,
+            bells: self.bells,
+            thread: Arc::new(Mutex::new(thread)),
+            identity: Arc::new(self.identity),
+            backing_up: Arc::default(),
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod fcm;
 mod frames;
 mod known;
 mod life;
+mod strikes;
 mod support;
 mod transport;
 mod vectors;

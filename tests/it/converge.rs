@@ -3,7 +3,7 @@
 //!
 //! A walk is seeded; `BECKON_SEED=n` walks one again.
 
-mod phone;
+pub mod phone;
 mod place;
 mod steps;
 

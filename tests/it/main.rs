@@ -15,6 +15,7 @@
 mod audience;
 mod bad_input;
 mod care;
+mod chaos;
 mod cli;
 mod converge;
 mod crash;

@@ -118,7 +118,7 @@ async fn end(
     Ok(())
 }
 
-/// Writes as fast as the receiver's windows allow.
+/// Writes as fast as the receiver's windows allow; an error once the receiver takes no more.
 async fn write(
     body: &mut SendStream<Bytes>,
     mut bytes: Bytes,
@@ -127,7 +127,8 @@ async fn write(
     while !bytes.is_empty() {
         body.reserve_capacity(bytes.len());
         let Some(room) = poll_fn(|cx| body.poll_capacity(cx)).await else {
-            return Ok(());
+            // The receiver has given it up.
+            return Err(Reason::CANCEL.into());
         };
         let part = bytes.split_to(room?.min(bytes.len()));
         let is_end = last && bytes.is_empty();

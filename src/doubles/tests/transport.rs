@@ -384,6 +384,19 @@ async fn an_endless_answer_ends_when_it_is_cleared() {
 }
 
 #[tokio::test]
+async fn an_endless_answer_that_is_given_up_leaves_the_connection_free() {
+    let rig = Rig::start().await;
+    for (service, draft) in over_http2(&rig).await {
+        rig.handle()
+            .script(FaultSpec::once(service, FaultKind::Endless));
+        let mut raw = Raw::open(&rig, &draft).await;
+        assert_eq!(raw.send(&draft).await.unwrap(), 500, "and dropped unread");
+        assert!(raw.send(&draft).await.unwrap() < 300, "{service:?}");
+        rig.handle().clear_faults();
+    }
+}
+
+#[tokio::test]
 async fn a_handshake_goes_wrong_and_the_next_one_well() {
     let rig = Rig::start().await;
     for (service, draft) in pushes(&rig).await {

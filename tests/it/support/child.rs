@@ -184,6 +184,7 @@ impl ChildHub {
             .arg(&self.config)
             .env_remove("BECKON_SEED")
             .env_remove("BECKON_KILL_ROUNDS")
+            .env_remove("BECKON_STORM_STEPS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

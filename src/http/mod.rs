@@ -13,6 +13,7 @@ mod body;
 mod broadcasts;
 mod cors;
 mod demo;
+mod docs;
 mod error;
 mod fetch;
 mod graph;
@@ -145,6 +146,9 @@ fn routes(config: &mut ServiceConfig, metrics_here: bool) {
         .service(at("/v1/me/notifications/{id}").get(app_client::one).patch(app_client::set).delete(app_client::delete).done())
         .service(at("/v1/me/token").post(app_client::renew).done())
         .service(at("/v1/apps/{host}/webpush").get(meta::web_push).done())
+        .service(at("/docs").get(docs::index).head(docs::index).done())
+        .service(at("/docs/docs.css").get(docs::style).head(docs::style).done())
+        .service(at("/docs/{page}").get(docs::one).head(docs::one).done())
         .service(at("/healthz").get(meta::health).head(meta::health).done())
         .service(at("/readyz").get(meta::ready).head(meta::ready).done())
         .service(at("/{tenant}/oauth2/v2.0/token").post(oauth::token).done());

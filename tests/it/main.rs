@@ -20,6 +20,7 @@ mod cli;
 mod converge;
 mod crash;
 mod digest;
+mod docs;
 mod durability;
 mod fallback;
 mod faults;

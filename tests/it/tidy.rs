@@ -44,7 +44,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const OPEN_TO_ALL: [&str; 3] = ["clock", "metrics", "log"];
 
 /// Which crate may be named only in which places.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
+    ("pulldown_cmark", &["http/docs.rs"]),
     ("sled", &["store/engine.rs"]),
     ("actix_web", &["http/", "serve.rs"]),
     ("ece", &["doubles/"]),

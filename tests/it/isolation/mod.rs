@@ -24,7 +24,7 @@ pub enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-pub const ROUTES: [(&str, &str, Door); 35] = [
+pub const ROUTES: [(&str, &str, Door); 41] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),
@@ -54,6 +54,12 @@ pub const ROUTES: [(&str, &str, Door); 35] = [
     ("DELETE", "/v1/me/notifications/{id}", Door::Me),
     ("POST", "/v1/me/token", Door::Me),
     ("GET", "/v1/apps/{host}/webpush", Door::Open),
+    ("GET", "/docs", Door::Open),
+    ("HEAD", "/docs", Door::Open),
+    ("GET", "/docs/docs.css", Door::Open),
+    ("HEAD", "/docs/docs.css", Door::Open),
+    ("GET", "/docs/{page}", Door::Open),
+    ("HEAD", "/docs/{page}", Door::Open),
     ("GET", "/healthz", Door::Open),
     ("HEAD", "/healthz", Door::Open),
     ("GET", "/readyz", Door::Open),

@@ -162,6 +162,20 @@ impl ChildHub {
         said
     }
 
+    /// Runs a shell script in which `beckon` is this binary, on the same config; stops at the first failure.
+    pub fn shell(&self, script: &str, variables: &[(&str, &str)]) -> Output {
+        let binary = std::path::Path::new(env!("CARGO_BIN_EXE_beckon"));
+        let folder = binary.parent().unwrap().to_string_lossy();
+        let path = std::env::var("PATH").unwrap_or_default();
+        Command::new("bash")
+            .args(["-euo", "pipefail", "-c", script])
+            .env("PATH", format!("{folder}:{path}"))
+            .env("BECKON_CONFIG", &self.config)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap()
+    }
+
     /// What the store's own check finds wrong, with nobody running on it or with the hub.
     #[track_caller]
     pub fn verify(&self) {

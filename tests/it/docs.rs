@@ -1,0 +1,154 @@
+//! The docs: every page is plain and strict, every link leads somewhere, every command does what the page says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use beckon::doubles::{NewDevice, Service};
+use serde_json::json;
+
+use crate::support::{ChildHub, TestHub, hub::APP};
+
+/// Whatever stands between `before` and the next quotation mark.
+fn quoted<'a>(html: &'a str, before: &str) -> Vec<&'a str> {
+    let found = html.split(before).skip(1);
+    found.map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+/// All pages that can be reached from the first, by address.
+async fn pages(hub: &TestHub) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![String::from("/docs")];
+    while let Some(path) = left.pop() {
+        if found.contains_key(&path) {
+            continue;
+        }
+        let answer = hub.client().get(&path).await;
+        assert_eq!(answer.status.as_u16(), 200, "{path}: {answer:?}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        assert!(
+            !policy.contains("unsafe") && !policy.contains("script"),
+            "{policy}"
+        );
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        let html = String::from_utf8(answer.body.to_vec()).unwrap();
+        for link in quoted(&html, "<a href=\"") {
+            let page = link.split('#').next().unwrap();
+            if page.starts_with("/docs") {
+                left.push(page.to_owned());
+            }
+        }
+        found.insert(path, html);
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_plain_and_every_link_leads_somewhere() {
+    let hub = TestHub::start().await;
+    let pages = pages(&hub).await;
+    assert_eq!(pages.len(), 6, "{:?}", pages.keys());
+    for (path, html) in &pages {
+        for banned in [
+            "<script", "style=\"", "<style", "onclick", "http://", "https://",
+        ] {
+            assert!(!html.contains(banned), "{path} has {banned}");
+        }
+        assert_eq!(html.matches("<h1").count(), 1, "{path}");
+        assert!(html.contains("<html lang=\"en\">"), "{path}");
+        let ids = quoted(html, " id=\"");
+        let once: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(once.len(), ids.len(), "{path} has an id twice: {ids:?}");
+        for link in quoted(html, "href=\"") {
+            let (page, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let page = if page.is_empty() { path } else { page };
+            if page == "/docs/docs.css" {
+                continue;
+            }
+            let there = pages.get(page).unwrap_or_else(|| panic!("{path}: {link}"));
+            let found = anchor.is_empty() || quoted(there, " id=\"").contains(&anchor);
+            assert!(found, "{path}: nothing is at {link}");
+        }
+    }
+    let css = hub.client().get("/docs/docs.css").await;
+    assert_eq!(css.header("content-type"), Some("text/css; charset=utf-8"));
+    assert!(String::from_utf8_lossy(&css.body).contains("light dark"));
+    for nowhere in ["/docs/nothing", "/docs/index.md", "/docs/docs.css/x"] {
+        assert_eq!(hub.client().get(nowhere).await.refused(404), "itemNotFound");
+    }
+    hub.finish().await;
+}
+
+/// The shell commands of a page, block by block.
+fn blocks(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let found = text.split("```sh\n").skip(1);
+    found
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_does_what_the_page_says() {
+    let hub = ChildHub::start().await;
+    let device = hub
+        .doubles()
+        .add_device(NewDevice::of(Service::Fcm))
+        .unwrap();
+    let app = hub.client().bearer(&hub.key);
+    let minted = app
+        .post("/v1/users/ada/tokens", json!({"endpointId": "phone"}))
+        .await
+        .expect(201);
+    let token = minted["token"].as_str().unwrap();
+    let me = hub.client().bearer(token);
+    let body = json!({"channel": device.channel});
+    me.put("/v1/me/endpoints/phone", body).await.expect(201);
+    let body = json!({"payload": {"visualContent": {"title": "Tea time"}}});
+    let posted = app
+        .post("/v1/users/ada/notifications", body)
+        .await
+        .expect(201);
+    let address = format!("http://{}", me.addr);
+    let said = [
+        ("HUB", address.as_str()),
+        ("KEY", &hub.key),
+        ("TOKEN", token),
+        ("ID", posted["id"].as_str().unwrap()),
+        ("HOST", APP),
+        ("ENDPOINT", "phone"),
+    ];
+    let mut run = 0;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/docs");
+    for entry in fs::read_dir(folder).unwrap() {
+        let page = entry.unwrap().path();
+        if page.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        for block in blocks(&page) {
+            // A stream has no end of its own.
+            let script = format!(
+                "curl() {{ command curl -sS --fail --max-time 20 \"$@\"; }}\n{}",
+                block.replace("curl -N", "timeout 1 curl -sS --fail -N")
+            );
+            let output = hub.shell(&script, &said);
+            let streams = block.contains("curl -N");
+            let code = if streams { 124 } else { 0 };
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{}: {block}{output:?}",
+                page.display()
+            );
+            run += 1;
+        }
+    }
+    assert!(run >= 10, "only {run} blocks were run");
+    hub.verify();
+}

@@ -171,6 +171,7 @@ impl ChildHub {
             .args(["-euo", "pipefail", "-c", script])
             .env("PATH", format!("{folder}:{path}"))
             .env("BECKON_CONFIG", &self.config)
+            .current_dir(self.folder.path())
             .envs(variables.iter().copied())
             .output()
             .unwrap()

@@ -75,11 +75,17 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
 
 /// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood.
 pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
-    let mut turns = Turns::default();
+    let (mut turns, mut stuck) = (Turns::default(), false);
     while !stop.is_cancelled() {
+        let taps = hub.let_taps_go_first().await;
         let began = tokio::time::Instant::now();
-        let rest = match hub.step_broadcasts(&mut turns).await {
+        let stepped = match taps {
+            Ok(()) => hub.step_broadcasts(&mut turns).await,
+            Err(error) => Err(error),
+        };
+        let rest = match stepped {
             Ok(Step::Worked { stored }) => {
+                stuck = false;
                 metrics.created(stored);
                 // As long as it worked: broadcasts take no more than half of the committer.
                 began.elapsed().min(BROADCAST_PAUSE)
@@ -91,7 +97,10 @@ pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "a broadcast cannot go on; trying again in a moment");
+                // A full disk may last; it is said once.
+                if !std::mem::replace(&mut stuck, true) {
+                    tracing::error!(%error, "a broadcast cannot go on; trying again until it does");
+                }
                 BROADCAST_PAUSE
             }
         };

@@ -216,6 +216,16 @@ struct Group {
     stop: Option<Request>,
 }
 
+impl Group {
+    fn units(&self) -> u64 {
+        let units = self.accepted.iter().map(|request| match &request.work {
+            Work::Batch(batch) => batch.units.len().max(1),
+            Work::Unit(_) | Work::Look | Work::Stop => 1,
+        });
+        units.sum::<usize>() as u64
+    }
+}
+
 impl State {
     /// Writes one group. An error here is the engine's, and final.
     fn commit(&mut self, requests: Vec<Request>) -> Result<Next, Error> {
@@ -238,7 +248,7 @@ impl State {
                 .store(self.head.commits, Ordering::Relaxed);
             self.progress
                 .units
-                .fetch_add(group.accepted.len() as u64, Ordering::Relaxed);
+                .fetch_add(group.units(), Ordering::Relaxed);
             if let Some(file) = &mut self.head_file {
                 file.write_sometimes(self.head)?;
             }

@@ -70,12 +70,15 @@ impl Hub {
             return Ok(Step::Idle);
         };
         turns.0 = turn;
-        self.let_taps_go_first().await?;
         let stored = self.step_of(id).await?;
         Ok(Step::Worked { stored })
     }
 
-    async fn let_taps_go_first(&self) -> Result<(), Error> {
+    /// Waits for a moment where many taps are due: they go first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn let_taps_go_first(&self) -> Result<(), Error> {
         let until = tokio::time::Instant::now() + CROWD_PATIENCE;
         while tokio::time::Instant::now() < until {
             let now = self.now();

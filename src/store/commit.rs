@@ -220,7 +220,7 @@ impl Group {
     fn units(&self) -> u64 {
         let units = self.accepted.iter().map(|request| match &request.work {
             Work::Batch(batch) => batch.units.len().max(1),
-            Work::Unit(_) | Work::Look | Work::Stop => 1,
+            Work::Unit(_) | Work::Note(_) | Work::Look | Work::Stop => 1,
         });
         units.sum::<usize>() as u64
     }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     clock::Clock,
@@ -360,4 +362,126 @@ async fn an_acceptance_that_broke_off_leaves_nothing() {
         hub.store().reader().known_user(&subject("u0")).unwrap(),
         None
     );
+}
+
+/// Something that an app, a person or the time does.
+#[derive(Debug, Clone)]
+enum Deed {
+    Broadcast {
+        people: usize,
+        name: Option<u8>,
+        secs: u64,
+    },
+    All {
+        content: u8,
+    },
+    Step,
+    Post {
+        person: usize,
+        name: u8,
+    },
+    Retract {
+        person: usize,
+    },
+    Read {
+        person: usize,
+    },
+    Cancel,
+    Wait {
+        secs: u64,
+    },
+}
+
+fn deeds() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        2 => (1usize..40, proptest::option::of(0u8..3), 1u64..500)
+            .prop_map(|(people, name, secs)| Deed::Broadcast { people, name, secs }),
+        1 => (0u8..3).prop_map(|content| Deed::All { content }),
+        6 => Just(Deed::Step),
+        3 => (0usize..40, 0u8..3).prop_map(|(person, name)| Deed::Post { person, name }),
+        2 => (0usize..40).prop_map(|person| Deed::Retract { person }),
+        1 => (0usize..40).prop_map(|person| Deed::Read { person }),
+        1 => Just(Deed::Cancel),
+        1 => (1u64..200).prop_map(|secs| Deed::Wait { secs }),
+    ]
+}
+
+async fn act(hub: &Hub, deed: Deed, jobs: &mut Vec<BroadcastId>) {
+    match deed {
+        Deed::Broadcast { people, name, secs } => {
+            let mut content = draft(&"x".repeat(5_000));
+            content.app_id = name.map(|name| name.to_string());
+            content.expires = Some(hub.now().plus(Duration::from_secs(secs)));
+            let posted = hub.broadcast(app(APP), named(people), content, None).await;
+            jobs.extend(posted.ok().map(|posted| posted.id));
+        }
+        Deed::All { content } => {
+            let content = under("all", &content.to_string());
+            let posted = hub.broadcast(app(APP), Audience::All, content, None).await;
+            jobs.extend(posted.ok().map(|posted| posted.id));
+        }
+        Deed::Step => {
+            hub.step_broadcasts(&mut Turns::default()).await.unwrap();
+        }
+        Deed::Post { person, name } => {
+            let to = subject(&format!("u{person}"));
+            let _may_have_no_room = hub.create(to, under(&name.to_string(), "p"), None).await;
+        }
+        Deed::Retract { person } => {
+            let user = format!("u{person}");
+            if let Some((id, _)) = history(hub, &user).await.first() {
+                hub.delete(subject(&user), *id, None).await.unwrap();
+            }
+        }
+        Deed::Read { person } => {
+            let read = crate::model::StateChange {
+                read: Some(crate::model::ReadState::Read),
+                action: None,
+            };
+            let whose = subject(&format!("u{person}"));
+            hub.set_many(whose, crate::hub::Selection::All, read, (None, None))
+                .await
+                .unwrap();
+        }
+        Deed::Cancel => {
+            if let Some(id) = jobs.last() {
+                let _may_be_over = hub.cancel_broadcast(&app(APP), *id).await;
+            }
+        }
+        Deed::Wait { secs } => {
+            hub.clock().advance(Duration::from_secs(secs));
+            hub.sweep().await.unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_is_done_contents_stay_as_long_as_someone_shares_them(
+        deeds in proptest::collection::vec(deeds(), 1..60)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let hub = hub_with(Limits {
+                notifications_per_user: 3,
+                broadcasts_per_app: 3,
+                ..Limits::default()
+            });
+            let mut jobs = Vec::new();
+            for deed in deeds {
+                act(&hub, deed, &mut jobs).await;
+                agrees(&hub);
+            }
+            work_off(&hub).await;
+            agrees(&hub);
+            hub.clock().advance(DEFAULT_EXPIRY);
+            sweep_all(&hub).await;
+            agrees(&hub);
+            for id in jobs {
+                assert_eq!(hub.store().reader().broadcast(id).unwrap(), None);
+            }
+        });
+    }
 }

@@ -40,6 +40,15 @@ pub struct ServiceLabels {
     pub service: &'static str,
 }
 
+/// Labels of lanes that stand still.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LaneLabels {
+    /// `apns`, `fcm`, `webPush` or `wns`.
+    pub service: &'static str,
+    /// `stopped`, `failing` or `throttled`.
+    pub fault: &'static str,
+}
+
 /// Figures that are read when they are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Figures {
@@ -72,6 +81,7 @@ struct Inner {
     streams_open: Gauge,
     store_bytes: Gauge,
     store_commits: Gauge,
+    lanes: Family<LaneLabels, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -99,6 +109,7 @@ impl Default for Metrics {
             streams_open: Gauge::default(),
             store_bytes: Gauge::default(),
             store_commits: Gauge::default(),
+            lanes: Family::default(),
         };
         inner.register();
         Self(Arc::new(inner))
@@ -156,6 +167,11 @@ impl Inner {
             "Groups committed",
             self.store_commits.clone(),
         );
+        it.register(
+            "lanes_at_rest",
+            "Lanes to push services that stand still, and why",
+            self.lanes.clone(),
+        );
     }
 }
 
@@ -183,9 +199,20 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// Counts an answer that had the push sent again at once.
+    pub fn push_again(&self, labels: PushLabels) {
+        self.0.pushes.get_or_create(&labels).inc();
+    }
+
     /// Notes how long a tap was owed until a push service took it.
     pub fn owed_to_push(&self, took: Duration) {
         self.0.owed_to_push_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Sets how many lanes stand still for one reason.
+    pub fn lanes_at_rest(&self, labels: LaneLabels, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.lanes.get_or_create(&labels).set(count);
     }
 
     /// Writes all in the Prometheus text format, with `figures` as they stand.

@@ -15,17 +15,10 @@ use crate::{
     store::{self, Store},
 };
 
-const SERVICES: [ChannelKind; 4] = [
-    ChannelKind::Apns,
-    ChannelKind::Fcm,
-    ChannelKind::WebPush,
-    ChannelKind::Wns,
-];
-
 /// One line of the result.
 #[derive(Debug)]
 struct Finding {
-    /// What was looked at: `config`, `store`, or an app and one of its services.
+    /// What was looked at: `config`, `store`, an app and one of its services, or a lane of the running hub.
     subject: Subject,
     /// What is good about it, or what is wrong and what to do.
     found: Result<String, String>,
@@ -36,6 +29,8 @@ enum Subject {
     Config,
     Store,
     Service(Arc<App>, ChannelKind),
+    /// Of the running hub: app, service, and what tells it apart.
+    Lane(String, String, String),
 }
 
 /// Runs `beckon check`; its exit code is 1 if anything fails.
@@ -47,10 +42,7 @@ pub(super) async fn run(context: &CommandContext) -> anyhow::Result<ExitCode> {
                 subject: Subject::Config,
                 found: Ok(summary(&config)),
             });
-            findings.push(Finding {
-                subject: Subject::Store,
-                found: store(&config).await.map_err(|error| format!("{error:#}")),
-            });
+            findings.extend(store_and_lanes(&config).await);
             findings.extend(services(&config).await);
         }
         Err(error) => findings.push(Finding {
@@ -80,13 +72,27 @@ fn summary(config: &Config) -> String {
     format!("loads; apps: {}", hosts.join(", "))
 }
 
-/// Whether the hub runs, or its store can be opened. One that is not there yet is not made.
-async fn store(config: &Config) -> anyhow::Result<String> {
+/// Whether the hub runs, or its store can be opened; and which lanes of a running one stand still.
+async fn store_and_lanes(config: &Config) -> Vec<Finding> {
+    let looked = store(config).await;
+    let (found, lanes) = match looked {
+        Ok((text, lanes)) => (Ok(text), lanes),
+        Err(error) => (Err(format!("{error:#}")), Vec::new()),
+    };
+    let store = Finding {
+        subject: Subject::Store,
+        found,
+    };
+    let lanes = lanes.iter().map(lane);
+    std::iter::once(store).chain(lanes).collect()
+}
+
+/// One that is not there yet is not made.
+async fn store(config: &Config) -> anyhow::Result<(String, Vec<Value>)> {
     let folder = config.store.path.display();
     if !store::exists(&config.store.path) {
-        return Ok(format!(
-            "not there yet; the first start makes it in {folder}"
-        ));
+        let text = format!("not there yet; the first start makes it in {folder}");
+        return Ok((text, Vec::new()));
     }
     let door = Door::open(config).await?;
     let running = door.is_running();
@@ -94,15 +100,45 @@ async fn store(config: &Config) -> anyhow::Result<String> {
     door.close().await;
     let health = health?;
     if !running {
-        return Ok(format!("the one in {folder} opens; the hub is stopped"));
+        let text = format!("the one in {folder} opens; the hub is stopped");
+        return Ok((text, Vec::new()));
     }
-    Ok(match unknown_apps(config, &health) {
+    let text = match unknown_apps(config, &health) {
         apps if apps.is_empty() => format!("the hub runs on {folder}"),
         apps => format!(
             "the hub runs on {folder}; it learns of {} with SIGHUP",
             apps.join(", ")
         ),
-    })
+    };
+    let lanes = health["lanes"].as_array().cloned().unwrap_or_default();
+    Ok((text, lanes))
+}
+
+/// What a lane that stands still says, in the service's words.
+fn lane(lane: &Value) -> Finding {
+    let text = |at: &str| lane.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let status = lane["pushService"]["status"].as_u64().unwrap_or_default();
+    let said = match (status, text("/pushService/reason")) {
+        (0, reason) => reason.to_owned(),
+        (status, reason) => format!("{status} {reason}"),
+    };
+    let (since, until) = (text("/since"), text("/nextAttemptDateTime"));
+    let remedy = match text("/status") {
+        "stopped" => "mend the settings, then send the hub SIGHUP",
+        "failing" => "it does not answer as it should; see that this machine can reach it",
+        _ => "it wants to be left alone",
+    };
+    let message = format!(
+        "the running hub sends nothing there since {since}: {said}; {remedy}. It is tried again at {until}"
+    );
+    Finding {
+        subject: Subject::Lane(
+            text("/app").to_owned(),
+            text("/service").to_owned(),
+            text("/lane").to_owned(),
+        ),
+        found: Err(message),
+    }
 }
 
 /// The apps of the config that a running hub has not read yet.
@@ -117,7 +153,9 @@ fn unknown_apps<'a>(config: &'a Config, health: &Value) -> Vec<&'a str> {
 /// Asks every service of every app at the same time.
 async fn services(config: &Config) -> Vec<Finding> {
     let configured = config.apps.iter().flat_map(|app| {
-        let kinds = SERVICES.into_iter().filter(|kind| app.reaches(*kind));
+        let kinds = ChannelKind::SERVICES
+            .into_iter()
+            .filter(|kind| app.reaches(*kind));
         kinds.map(move |kind| (Arc::clone(app), kind))
     });
     join_all(configured.map(|(app, kind)| async move {
@@ -171,6 +209,12 @@ impl Finding {
                 value.insert("app".into(), app.host.as_str().into());
                 value.insert("service".into(), kind.as_str().into())
             }
+            Subject::Lane(app, service, lane) => {
+                value.insert("check".into(), "lane".into());
+                value.insert("app".into(), app.as_str().into());
+                value.insert("service".into(), service.as_str().into());
+                value.insert("lane".into(), lane.as_str().into())
+            }
         };
         value.insert("ok".into(), self.found.is_ok().into());
         let (Ok(message) | Err(message)) = &self.found;
@@ -183,6 +227,7 @@ impl Finding {
             Subject::Config => "config".to_owned(),
             Subject::Store => "store".to_owned(),
             Subject::Service(app, kind) => format!("{} {}", app.host, kind.as_str()),
+            Subject::Lane(app, service, lane) => format!("{app} {service} {lane}"),
         };
         let mark = if self.found.is_ok() { '✓' } else { '✗' };
         let (Ok(message) | Err(message)) = &self.found;
@@ -196,6 +241,21 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_that_stands_still_is_told_with_the_services_words() {
+        let found = lane(&json!({
+            "app": "todo.example.com", "service": "apns", "lane": "production", "status": "stopped",
+            "since": "T1", "nextAttemptDateTime": "T2",
+            "pushService": { "status": 403, "reason": "InvalidProviderToken" },
+        }));
+        assert_eq!(
+            found.line(),
+            "✗ todo.example.com apns production: the running hub sends nothing there since T1: 403 InvalidProviderToken; \
+             mend the settings, then send the hub SIGHUP. It is tried again at T2"
+        );
+        assert_eq!(found.value()["check"], "lane");
+    }
 
     #[test]
     fn every_line_of_a_finding_is_marked() {

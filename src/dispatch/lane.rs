@@ -2,20 +2,23 @@
 //! bounded and know nothing of each other, so that a slow one holds up no other.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     task::{JoinError, JoinHandle, JoinSet},
+    time::Instant,
 };
 use uuid::Uuid;
 
-use super::{chance, compose, retry};
+use super::{
+    chance, compose,
+    gate::{Gate, Pass},
+    lanes::Handed,
+    retry,
+};
 use crate::{
     config::apps::App,
     hub::{self, DueTap, Hub, Tested},
@@ -24,14 +27,14 @@ use crate::{
     push::{
         Adapter,
         message::Message,
-        outcome::{Outcome, Scope, Verdict},
+        outcome::{Outcome, Verdict},
     },
 };
 
-/// How many taps may wait in a lane; those beyond stay in the outbox.
-const QUEUE: usize = 512;
-/// How many channels a lane drops in a row without one success.
-const DROPS: u32 = 20;
+/// How many taps may wait in a lane for each that is under way; those beyond stay in the outbox.
+const QUEUE: usize = 8;
+/// A full lane whose answers take longer is slow: what it has no room for is put off rather than kept in memory.
+const SLOW: Duration = Duration::from_secs(1);
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -54,36 +57,72 @@ pub(super) struct Way {
     pub(super) app: Arc<App>,
     pub(super) adapter: Arc<Adapter>,
     pub(super) freed: mpsc::UnboundedSender<Freed>,
-    /// How many channels were dropped since the last success.
-    pub(super) drops: AtomicU32,
-    /// Until when the whole lane stands still, and since when for its settings.
-    pub(super) pause: Mutex<Option<(Timestamp, Option<Timestamp>)>>,
+    pub(super) gate: Gate,
+    pub(super) pace: Pace,
+}
+
+/// How fast a lane is answered.
+#[derive(Debug)]
+pub(super) struct Pace(Mutex<(Instant, Duration)>);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Mutex::new((Instant::now(), Duration::ZERO)))
+    }
+}
+
+impl Pace {
+    /// Notes an answer; of its time an eighth counts, of the earlier ones the rest.
+    fn answered(&self, took: Duration) {
+        let mut pace = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *pace = (Instant::now(), (pace.1 * 7 + took) / 8);
+    }
+
+    /// Whether answers take long, or stay away.
+    fn is_slow(&self) -> bool {
+        let (last, usual) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        usual > SLOW || last.elapsed() > SLOW
+    }
 }
 
 /// A running lane.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) app: Arc<App>,
+    way: Arc<Way>,
     queue: mpsc::Sender<DueTap>,
     task: JoinHandle<()>,
 }
 
 impl Lane {
     pub(super) fn start(way: Way) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (queue, waiting) = mpsc::channel(QUEUE * way.hub.delivery().concurrency);
         let app = Arc::clone(&way.app);
-        let task = tokio::spawn(run(Arc::new(way), waiting));
-        Self { app, queue, task }
+        let way = Arc::new(way);
+        let task = tokio::spawn(run(Arc::clone(&way), waiting));
+        Self {
+            app,
+            way,
+            queue,
+            task,
+        }
     }
 
-    /// Takes a tap, or says that the lane is full.
-    pub(super) fn take(&self, due: DueTap) -> bool {
-        self.queue.try_send(due).is_ok()
+    /// Takes a tap. One that it has no room for soon is put off, so that nothing of it stays in memory.
+    pub(super) fn take(&self, due: DueTap, now: Timestamp) -> Handed {
+        match self.queue.try_send(due) {
+            Ok(()) => Handed::Taken,
+            Err(TrySendError::Full(due)) if self.way.pace.is_slow() => {
+                let hold = self.way.gate.hold(&due.level.endpoint.channel, now);
+                Handed::Held(Box::new(due), hold)
+            }
+            Err(_) => Handed::Full,
+        }
     }
 
     /// Takes no more taps, and waits for those under way at most until `deadline`.
     pub(super) async fn finish(self, deadline: tokio::time::Instant) {
-        drop(self.queue);
+        drop((self.queue, self.way));
         let mut task = self.task;
         if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
             // What was under way is unsettled and stays due.
@@ -157,10 +196,10 @@ impl Way {
     /// Sends one tap and keeps what became of it; says whether that is on disk.
     async fn push(&self, due: &DueTap) -> bool {
         let now = self.hub.now();
-        if let Some((until, stopped)) = self.paused(now) {
-            let state = retry::held(due, (until, stopped), chance::throw());
-            return self.keep(due, state, None).await;
-        }
+        let pass = match self.gate.admit(&due.level.endpoint.channel, now) {
+            Ok(pass) => pass,
+            Err(hold) => return self.keep(due, retry::held(due, hold), None).await,
+        };
         match self.hub.still_due(due) {
             Ok(true) => {}
             Ok(false) => return true,
@@ -172,7 +211,8 @@ impl Way {
         let Some((message, size_bytes)) = compose::compose(due, &self.app, now) else {
             return true;
         };
-        let outcome = self.send(due, &message, (Uuid::new_v4(), now)).await;
+        let outcome = self.send(due, &message, (Uuid::new_v4(), now), &pass).await;
+        drop(pass);
         let now = self.hub.now();
         let chance = (size_bytes, chance::throw());
         let settled = retry::next(due, &outcome, chance, self.hub.delivery(), now);
@@ -185,13 +225,16 @@ impl Way {
         due: &DueTap,
         message: &Message,
         (id, now): (Uuid, Timestamp),
+        pass: &Pass<'_>,
     ) -> Outcome {
         let began = Instant::now();
         let channel = &due.level.endpoint.channel;
         let outcome = self.adapter.send(channel, message, id, now).await;
-        let outcome = self.guarded(outcome);
-        self.note(due, &outcome, began.elapsed());
-        self.pause_for(&outcome, self.hub.now());
+        let outcome = self.gate.guarded(outcome);
+        let took = began.elapsed();
+        self.pace.answered(took);
+        self.note(due, &outcome, took);
+        pass.learn(&outcome);
         outcome
     }
 
@@ -216,6 +259,12 @@ impl Way {
     fn note(&self, due: &DueTap, outcome: &Outcome, took: Duration) {
         let service = due.level.endpoint.channel.kind().as_str();
         let verdict = outcome.verdict.as_str();
+        if let Some(again) = outcome.again {
+            self.metrics.push_again(PushLabels {
+                service,
+                outcome: again.as_str(),
+            });
+        }
         self.metrics.push(
             PushLabels {
                 service,
@@ -232,51 +281,8 @@ impl Way {
                 self.metrics.owed_to_push(owed);
                 tracing::debug!(service, status, took_ms, "push accepted");
             }
-            Verdict::Misconfigured => {
-                tracing::error!(
-                    service,
-                    status,
-                    reason,
-                    "the push service refuses our settings; run `beckon check`"
-                );
-            }
             Verdict::Rejected => tracing::error!(service, status, reason, "push refused as wrong"),
             _ => tracing::info!(service, status, reason, verdict, "push not accepted"),
         }
-    }
-
-    pub(super) fn paused(&self, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
-        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        pause.filter(|(until, _)| *until > now)
-    }
-
-    /// Dead channels in a row without one success are rather a wrong setting than so many dead devices: beyond
-    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator.
-    fn guarded(&self, mut outcome: Outcome) -> Outcome {
-        match outcome.verdict {
-            Verdict::Accepted => self.drops.store(0, Ordering::Relaxed),
-            Verdict::Gone { .. } if self.drops.fetch_add(1, Ordering::Relaxed) >= DROPS => {
-                outcome.verdict = Verdict::Misconfigured;
-                tracing::error!(
-                    "{DROPS} channels in a row were called dead without one success; no more are dropped. Check the credentials and topics, then send SIGHUP"
-                );
-            }
-            _ => {}
-        }
-        outcome
-    }
-
-    fn pause_for(&self, outcome: &Outcome, now: Timestamp) {
-        let pause = match outcome.verdict {
-            Verdict::Misconfigured => Some((now.plus(retry::STOPPED), Some(now))),
-            Verdict::Retry {
-                after: Some(after),
-                scope: Scope::Lane,
-            } => Some((now.plus(after), None)),
-            _ => None,
-        };
-        let mut standing = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        // A shorter wait never ends a longer one.
-        *standing = pause.max(*standing);
     }
 }

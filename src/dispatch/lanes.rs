@@ -1,16 +1,16 @@
 //! All lanes: one for each app, service and authority. Authorities that users name are many; the first of them have
 //! lanes of their own, the rest share one.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, atomic::AtomicU32},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use super::{
-    VapidKeys, compose,
-    lane::{Freed, Lane, Way},
+    VapidKeys,
+    circuit::Hold,
+    compose,
+    gate::Gate,
+    lane::{Freed, Lane, Pace, Way},
 };
 use crate::{
     config::apps::App,
@@ -45,8 +45,10 @@ struct AdapterKey {
 pub(super) enum Handed {
     /// Its lane has it.
     Taken,
-    /// Its lane is full; the tap stays in the outbox for now.
+    /// Its lane is full; the tap stays in the outbox for a moment.
     Full,
+    /// Its lane is full and slow; the tap is put off.
+    Held(Box<DueTap>, Hold),
     /// There is no way to the service with the present settings.
     NoLane(Box<DueTap>),
 }
@@ -94,7 +96,7 @@ impl Lanes {
             self.lanes.remove(&key);
         }
         if !self.lanes.contains_key(&key) {
-            match self.lane(&app, &due.level.endpoint.channel) {
+            match self.lane(&app, (&key, &due.level.endpoint.channel)) {
                 Ok(lane) => self.lanes.insert(key.clone(), lane),
                 Err(reason) => {
                     tracing::error!(
@@ -107,8 +109,8 @@ impl Lanes {
             };
         }
         match self.lanes.get(&key) {
-            Some(lane) if lane.take(due) => Handed::Taken,
-            _ => Handed::Full,
+            Some(lane) => lane.take(due, self.hub.now()),
+            None => Handed::Full,
         }
     }
 
@@ -134,15 +136,22 @@ impl Lanes {
         }
     }
 
-    fn lane(&mut self, app: &Arc<App>, channel: &Channel) -> Result<Lane, String> {
+    fn lane(
+        &mut self,
+        app: &Arc<App>,
+        (key, channel): (&LaneKey, &Channel),
+    ) -> Result<Lane, String> {
+        let own = key.authority.clone();
+        let own = Some(own).filter(|own| !own.is_empty() || compose::authority(channel).is_empty());
+        let gate = Gate::new(self.hub.clone(), Arc::clone(app), key.kind, own);
         Ok(Lane::start(Way {
             hub: self.hub.clone(),
             metrics: self.metrics.clone(),
             app: Arc::clone(app),
             adapter: self.adapter(app, channel)?,
             freed: self.freed.clone(),
-            drops: AtomicU32::new(0),
-            pause: Mutex::new(None),
+            gate,
+            pace: Pace::default(),
         }))
     }
 

@@ -5,7 +5,9 @@
 //! memory alone: after a crash the markers are still there, and everything that was not settled is due again.
 
 pub(crate) mod chance;
+mod circuit;
 mod compose;
+mod gate;
 mod job;
 mod lane;
 mod lanes;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use lanes::adapter;
 pub use vapid::VapidKeys;
 
+use circuit::Hold;
 use job::Job;
 use lane::Freed;
 use lanes::{Handed, Lanes};
@@ -34,8 +37,11 @@ use crate::{
     model::{Marker, Subject, TapKind, Timestamp},
 };
 
-/// How many users are looked at at the same time; the rest wait in the outbox.
-const MAX_JOBS: usize = 4096;
+/// How many users are looked at at the same time, for each push that a lane may have under way; the rest wait in the
+/// outbox.
+const JOBS: usize = 64;
+/// The most of them, whatever the lanes may do.
+const MAX_JOBS: usize = 16 * 1024;
 /// How many markers are read at once.
 const PAGE: usize = 512;
 /// How long a failed look, or a full lane, waits.
@@ -52,6 +58,7 @@ pub struct Dispatcher {
     /// Whether nothing else is to be sent.
     tests_alone: bool,
     jobs: HashMap<Subject, Job>,
+    max_jobs: usize,
     /// Jobs to be looked at again when the time has come.
     timers: BTreeSet<(Timestamp, Subject)>,
     steps: JoinSet<Stepped>,
@@ -71,6 +78,11 @@ impl Dispatcher {
     /// A dispatcher; it does nothing until it is run.
     pub fn new(hub: Hub, metrics: Metrics, vapid: VapidKeys) -> Self {
         let (free, freed) = mpsc::unbounded_channel();
+        let max_jobs = hub
+            .delivery()
+            .concurrency
+            .saturating_mul(JOBS)
+            .min(MAX_JOBS);
         Self {
             lanes: Lanes::new(hub.clone(), metrics, vapid, free),
             tests: hub.take_tests(),
@@ -78,6 +90,7 @@ impl Dispatcher {
             hub,
             freed,
             jobs: HashMap::new(),
+            max_jobs,
             timers: BTreeSet::new(),
             steps: JoinSet::new(),
             read_up_to: Timestamp::default(),
@@ -89,7 +102,7 @@ impl Dispatcher {
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         self.begin_anew().await;
         loop {
-            let may_claim = self.jobs.len() < MAX_JOBS;
+            let may_claim = self.jobs.len() < self.max_jobs;
             let due = self.next_due.filter(|_| may_claim);
             let wake = self
                 .timers
@@ -156,7 +169,7 @@ impl Dispatcher {
         for subject in under_way {
             self.look(&subject);
         }
-        self.claim(retry::STOPPED + PAUSE).await;
+        self.claim(circuit::STOPPED + PAUSE).await;
     }
 
     /// Takes the markers that are due now, or will be within `ahead`: looking too early is no harm.
@@ -186,7 +199,7 @@ impl Dispatcher {
                 self.next_due = next;
                 return;
             };
-            if self.jobs.len() >= MAX_JOBS {
+            if self.jobs.len() >= self.max_jobs {
                 self.read_up_to = last;
                 self.next_due = Some(now);
                 return;
@@ -348,13 +361,28 @@ fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: Timestamp) 
                 job.busy.insert(endpoint);
             }
             Handed::Full => full = true,
+            Handed::Held(due, hold) if due.tap.kind == TapKind::Test => {
+                let text = format!(
+                    "the push service is slow, and many taps wait for it; the next leaves at {}",
+                    hold.until
+                );
+                job.answer(&endpoint, Tested::unsent(text));
+            }
+            Handed::Held(due, hold) => {
+                look.next = look.next.into_iter().chain([hold.until]).min();
+                look.states.push((endpoint, retry::held(&due, hold)));
+            }
             Handed::NoLane(due) if due.tap.kind == TapKind::Test => {
                 let text = "there is no way to the push service with the present settings; `beckon check` says more";
                 job.answer(&endpoint, Tested::unsent(text));
             }
             Handed::NoLane(due) => {
-                let until = now.plus(retry::STOPPED);
-                let state = retry::held(&due, (until, Some(now)), chance::throw());
+                let hold = Hold {
+                    until: now.plus(circuit::STOPPED),
+                    stopped: Some(now),
+                    answer: None,
+                };
+                let state = retry::held(&due, hold);
                 look.next = look.next.into_iter().chain([state.not_before]).min();
                 look.states.push((endpoint, state));
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::circuit::{Hold, STOPPED};
 use crate::{
     config::Delivery,
     hub::{
@@ -11,9 +12,6 @@ use crate::{
     model::{ChannelKind, Push, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
 };
-
-/// How long a lane stands still whose settings the service refused, before it tries again by itself.
-pub(super) const STOPPED: Duration = Duration::from_secs(60);
 
 /// What is to be kept of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +47,8 @@ pub(super) fn next(
             answer: outcome.answer.clone(),
         })
     };
-    let pause = backoff(due, attempts, random, delivery);
+    let left = due.tap.expires.since(now);
+    let pause = backoff(due, (attempts, left), random, delivery);
     let registered = due.level.endpoint.registered;
     let push = match outcome.verdict {
         Verdict::Accepted => {
@@ -82,15 +81,12 @@ pub(super) fn next(
     Settled { state, push }
 }
 
-/// Gives a tap back that its lane did not try: the lane waits until `until`.
-pub(super) fn held(
-    due: &DueTap,
-    (until, stopped): (Timestamp, Option<Timestamp>),
-    random: f64,
-) -> TapState {
+/// Gives a tap back that its lane did not try.
+pub(super) fn held(due: &DueTap, hold: Hold) -> TapState {
     let mut state = due.state.clone();
-    state.not_before = until.plus(Duration::from_millis((random * 1000.0) as u64));
-    state.stopped = stopped;
+    state.not_before = hold.until;
+    state.stopped = hold.stopped;
+    state.answer = hold.answer.or(state.answer);
     state
 }
 
@@ -191,8 +187,14 @@ fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp)
     state.stopped = (verdict == Verdict::Misconfigured).then_some(now);
 }
 
-/// Exponential, with full jitter; each service's own first pause.
-fn backoff(due: &DueTap, attempts: u32, random: f64, delivery: &Delivery) -> Duration {
+/// Exponential, with full jitter and each service's own first pause; within the time `left` until the tap is of no
+/// more use, so that it gets its last chance.
+fn backoff(
+    due: &DueTap,
+    (attempts, left): (u32, Duration),
+    random: f64,
+    delivery: &Delivery,
+) -> Duration {
     let first = match due.level.endpoint.channel.kind() {
         ChannelKind::Apns => delivery.retry_base.mul_f64(2.5),
         ChannelKind::Fcm => delivery.retry_base * 10,
@@ -200,7 +202,8 @@ fn backoff(due: &DueTap, attempts: u32, random: f64, delivery: &Delivery) -> Dur
     };
     let ceiling = first
         .saturating_mul(1 << attempts.saturating_sub(1).min(16))
-        .min(delivery.retry_max);
+        .min(delivery.retry_max)
+        .min(left.max(first));
     ceiling.mul_f64(random.clamp(0.0, 1.0))
 }
 

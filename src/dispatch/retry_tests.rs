@@ -36,7 +36,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         reason: Some("words".into()),
         id: None,
     };
-    Outcome { verdict, answer }
+    Outcome::new(verdict, answer)
 }
 
 fn settle(due: &DueTap, verdict: Verdict, random: f64) -> Settled {
@@ -142,6 +142,26 @@ fn waits_double_with_full_jitter_and_heed_the_service() {
 }
 
 #[test]
+fn a_wait_of_our_own_ends_before_the_tap_is_of_no_more_use() {
+    let mut it = due(Platform::WebPush, false);
+    it.state.attempts = 40;
+    it.tap.expires = at(70);
+    let verdict = Verdict::Retry {
+        after: None,
+        scope: Scope::Channel,
+    };
+    let settled = settle(&it, verdict, 1.0);
+    assert_eq!(settled.state.not_before, at(70));
+    // What the service demands is kept all the same, for whatever comes next.
+    let demanded = Verdict::Retry {
+        after: Some(Duration::from_secs(600)),
+        scope: Scope::Channel,
+    };
+    let settled = settle(&it, demanded, 1.0);
+    assert_eq!(settled.state.not_before, at(610));
+}
+
+#[test]
 fn what_the_service_never_takes_is_owed_no_more() {
     let settled = settle(&due(Platform::Ios, true), Verdict::Rejected, 0.5);
     assert_eq!(settled.state.covered, FeedPosition(9));
@@ -154,9 +174,15 @@ fn wrong_settings_stop_and_keep_the_tap_due() {
     let settled = settle(&due(Platform::Ios, true), Verdict::Misconfigured, 0.5);
     assert!(settled.state.stopped == Some(at(10)) && settled.push.is_none());
     assert_eq!(settled.state.not_before, at(10).plus(STOPPED));
-    let held = held(&due(Platform::Ios, true), (at(60), Some(at(10))), 0.5);
+    let hold = Hold {
+        until: at(60),
+        stopped: Some(at(10)),
+        answer: Some(outcome(Verdict::Misconfigured).answer),
+    };
+    let held = held(&due(Platform::Ios, true), hold);
     assert_eq!((held.attempts, held.stopped), (0, Some(at(10))));
-    assert!(held.not_before >= at(60));
+    assert_eq!(held.not_before, at(60));
+    assert_eq!(held.answer.unwrap().reason.as_deref(), Some("words"));
 }
 
 #[test]

@@ -23,11 +23,14 @@ impl Way {
     /// Sends a test and says what came of it. It settles nothing that the endpoint is owed.
     pub(super) async fn test(&self, due: &DueTap) -> Tested {
         let now = self.hub.now();
-        if let Some((until, _)) = self.paused(now) {
-            return Tested::unsent(format!(
-                "all pushes to this service stand still until {until}, as it demanded or for settings that it refuses; `beckon check` says more"
-            ));
-        }
+        let pass = match self.gate.admit_test(&due.level.endpoint.channel, now) {
+            Ok(pass) => pass,
+            Err(until) => {
+                return Tested::unsent(format!(
+                    "all pushes to this service stand still until {until}, as it demanded or for settings that it refuses; `beckon check` says more"
+                ));
+            }
+        };
         match self.hub.still_due(due) {
             Ok(true) => {}
             Ok(false) => {
@@ -41,7 +44,7 @@ impl Way {
         let Some((message, _)) = compose::compose(due, &self.app, now) else {
             return Tested::unsent("the endpoint has no push channel; it streams or pulls");
         };
-        let outcome = self.send(due, &message, (Uuid::new_v4(), now)).await;
+        let outcome = self.send(due, &message, (Uuid::new_v4(), now), &pass).await;
         let state = retry::tested(due, &outcome, self.hub.delivery(), self.hub.now());
         self.keep(due, state, None).await;
         told(outcome)

@@ -12,7 +12,11 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
 
 use super::{Answer, Context, Error, auth::CallerApp, path};
-use crate::{hub, metrics::Figures};
+use crate::{
+    hub::{self, LaneFault},
+    metrics::{Figures, LaneLabels},
+    model::ChannelKind,
+};
 
 /// What `prometheus-client` writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -64,7 +68,8 @@ pub(super) async fn ready(context: Data<Context>) -> Answer {
         return Err(Error::Unavailable);
     }
     context.hub.reads().await?;
-    let degraded = context.ready.is_degraded() || context.hub.store().stats().full;
+    let hub = &context.hub;
+    let degraded = context.ready.is_degraded() || hub.store().stats().full || hub.is_stopped();
     let status = if degraded { "degraded" } else { "ready" };
     Ok(HttpResponse::Ok().json(json!({ "status": status })))
 }
@@ -87,11 +92,29 @@ pub(super) async fn metrics(context: Data<Context>) -> Answer {
         store_bytes: stats.size_bytes,
         store_commits: stats.commits,
     };
+    count_lanes(&context);
     let text = context
         .metrics
         .render(figures)
         .map_err(|_| Error::Unavailable)?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
+}
+
+/// Sets how many lanes of each service stand still, and why: those that none does to 0.
+fn count_lanes(context: &Context) {
+    let at_rest = context.hub.lanes_at_rest();
+    for service in ChannelKind::SERVICES {
+        for fault in LaneFault::ALL {
+            let such = at_rest
+                .iter()
+                .filter(|(name, state)| name.service == service && state.fault == fault);
+            let labels = LaneLabels {
+                service: service.as_str(),
+                fault: fault.as_str(),
+            };
+            context.metrics.lanes_at_rest(labels, such.count());
+        }
+    }
 }
 
 /// `GET /v1/apps/{host}/webpush`.

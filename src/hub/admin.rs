@@ -7,6 +7,7 @@
 mod care;
 mod devices;
 mod draft;
+mod figures;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -357,20 +358,6 @@ impl Hub {
         shown["endpoints"] = endpoints.iter().map(show::endpoint).collect();
         shown["notifications"] = history.items.iter().map(show::notification).collect();
         Ok(shown)
-    }
-
-    async fn admin_health(&self) -> Result<Value, AdminError> {
-        let depth = self.store().ask(|reader| reader.outbox_depth()).await?;
-        let mut health = show::outbox(depth, self.now());
-        health["apps"] = self
-            .apps()
-            .all()
-            .iter()
-            .map(|app| show::services(app))
-            .collect();
-        health["storeFull"] = self.store().stats().full.into();
-        health["streamsOpen"] = self.streams_open().into();
-        Ok(health)
     }
 }
 

@@ -14,6 +14,7 @@ mod error;
 mod expiry;
 mod explanation;
 mod feed;
+mod lanes;
 mod levels;
 mod locks;
 mod notify;
@@ -38,6 +39,7 @@ pub use error::Error;
 pub use expiry::Swept;
 pub use explanation::explanation;
 pub use feed::{Filter, HistoryPage};
+pub use lanes::{LaneFault, LaneName, LaneState};
 pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, Posted};
 pub use once::OnceKey;
 pub use state::Selection;
@@ -66,6 +68,7 @@ pub struct Inner {
     store: Store,
     apps: Apps,
     configured: Configured,
+    lanes: lanes::Lanes,
     delivery: Delivery,
     limits: Limits,
     clock: Clock,
@@ -100,6 +103,7 @@ impl Hub {
             store,
             apps,
             configured: Configured::at(clock.now()),
+            lanes: lanes::Lanes::default(),
             delivery,
             limits,
             clock,
@@ -165,6 +169,7 @@ impl Inner {
     /// Swaps the apps for those of a config read anew. What stood still for the old settings is tried again.
     pub fn configure(&self, apps: Vec<Arc<App>>) {
         self.apps.replace(apps);
+        self.lanes.forget();
         self.configured.renew(self.now());
     }
 

@@ -92,6 +92,9 @@ pub enum ChannelKind {
 }
 
 impl ChannelKind {
+    /// The kinds that a push service is behind.
+    pub const SERVICES: [Self; 4] = [Self::Apns, Self::Fcm, Self::WebPush, Self::Wns];
+
     /// The `type` of a channel on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

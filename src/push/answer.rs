@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     egress::{Answer, Failure},
     model::{ServiceAnswer, Timestamp},
-    push::outcome::{Outcome, Scope, Verdict},
+    push::outcome::{Again, Outcome, Scope, Verdict},
 };
 
 /// The longest wait that a service may ask for.
@@ -19,22 +19,30 @@ const MAX_REASON_BYTES: usize = 200;
 pub(super) enum Step {
     /// It is settled.
     Done(Verdict),
-    /// The credential is spent: send again with a new one, once.
-    NewCredential,
-    /// The connection is bound to something else: send again on a new one, once (APNs).
-    NewConnection,
-    /// The service cannot read our topic: send again without, once (Web Push).
-    WithoutTopic,
+    /// Send again at once, once.
+    Again(Again),
 }
 
-impl Step {
-    /// What remains when the push has gone out twice: then it is the operator's settings, but for the topic.
-    pub(super) fn last(self) -> Verdict {
-        match self {
-            Self::Done(verdict) => verdict,
-            Self::NewCredential | Self::NewConnection => Verdict::Misconfigured,
-            Self::WithoutTopic => Verdict::Rejected,
-        }
+/// One attempt, as read by the service's table; or, without an answer, what came of the push.
+pub(super) type Attempt = Result<(Step, ServiceAnswer), Outcome>;
+
+/// The outcome of a push that went out once or twice: `second` sends it again. What then remains is the operator's
+/// affair, but for the topic.
+pub(super) async fn twice(first: Attempt, second: impl AsyncFnOnce(Again) -> Attempt) -> Outcome {
+    let again = match first {
+        Ok((Step::Done(verdict), answer)) => return Outcome::new(verdict, answer),
+        Ok((Step::Again(again), _)) => again,
+        Err(outcome) => return outcome,
+    };
+    let outcome = match second(again).await {
+        Ok((Step::Done(verdict), answer)) => Outcome::new(verdict, answer),
+        Ok((Step::Again(Again::WithoutTopic), answer)) => Outcome::new(Verdict::Rejected, answer),
+        Ok((Step::Again(_), answer)) => Outcome::new(Verdict::Misconfigured, answer),
+        Err(outcome) => outcome,
+    };
+    Outcome {
+        again: Some(again),
+        ..outcome
     }
 }
 
@@ -98,14 +106,12 @@ pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
 
 /// An outcome of our own, without an answer of the service.
 pub(super) fn unsent(verdict: Verdict, reason: &str) -> Outcome {
-    Outcome {
-        verdict,
-        answer: ServiceAnswer {
-            status: 0,
-            reason: words(reason),
-            id: None,
-        },
-    }
+    let answer = ServiceAnswer {
+        status: 0,
+        reason: words(reason),
+        id: None,
+    };
+    Outcome::new(verdict, answer)
 }
 
 /// Says in one line what an outcome means for the operator who asked to check the service.

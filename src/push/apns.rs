@@ -17,18 +17,27 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    answer::{self, Step, retry_after, unanswered, words},
+    answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
     message::{ApnsMessage, ApnsPushType},
-    outcome::{Outcome, Scope, Verdict},
+    outcome::{Again, Outcome, Scope, Verdict},
 };
 use crate::{
     config::apps,
-    egress::{Answer, Client, Failure, Protocol, Reach, Request, Resolver, Settings},
+    egress::{Answer, Client, Protocol, Reach, Request, Resolver, Settings},
     model::{ApnsEnvironment, DeviceToken, Secret, ServiceAnswer, Timestamp},
 };
 
 /// How long a token is used.
 const TOKEN_LIFE: Duration = Duration::from_secs(50 * 60);
+
+/// How long Apple wants a token to be used at least.
+const MIN_TOKEN_LIFE: Duration = Duration::from_secs(20 * 60);
+
+/// By how much the clock may be set back without a new token being signed.
+const CLOCK_STEP: Duration = Duration::from_secs(60);
+
+/// The wait after too many new tokens: those held are as good then, and none is signed meanwhile.
+const TOKENS_WAIT: Duration = Duration::from_secs(60);
 
 /// APNs for one team, key and environment: one adapter, one connection, since APNs binds a connection to all three.
 pub struct Apns {
@@ -36,7 +45,7 @@ pub struct Apns {
     base: Url,
     key: EncodingKey,
     client: Client,
-    token: Mutex<Option<Signed>>,
+    tokens: Mutex<Tokens>,
 }
 
 /// Whom a push is for.
@@ -46,6 +55,14 @@ pub struct Device<'a> {
     pub token: &'a DeviceToken,
     /// The bundle id that the token belongs to, where it is not the app's own.
     pub topic: Option<&'a str>,
+}
+
+/// The token in use.
+#[derive(Default)]
+struct Tokens {
+    held: Option<Signed>,
+    /// When one that was not old was last replaced.
+    replaced_early: Option<Timestamp>,
 }
 
 #[derive(Clone)]
@@ -105,7 +122,7 @@ impl Apns {
             base,
             key,
             client,
-            token: Mutex::new(None),
+            tokens: Mutex::default(),
         })
     }
 
@@ -121,20 +138,9 @@ impl Apns {
         let request = self
             .request(device.token, topic, message)
             .header("apns-id", id.to_string());
-        let mut outcome = match self.attempt(&request, now).await {
-            Ok(Tried {
-                step: Step::Done(verdict),
-                answer,
-            }) => Outcome { verdict, answer },
-            Ok(_) => match self.attempt(&request, now).await {
-                Ok(Tried { step, answer }) => Outcome {
-                    verdict: step.last(),
-                    answer,
-                },
-                Err(failure) => unanswered(&failure, Scope::Lane),
-            },
-            Err(failure) => unanswered(&failure, Scope::Lane),
-        };
+        let first = self.attempt(&request, now).await;
+        let again = async |_| self.attempt(&request, now).await;
+        let mut outcome = answer::twice(first, again).await;
         // A topic that the client named is the client's fault, and no reason to stop everyone's pushes.
         let about_topic = matches!(
             outcome.answer.reason.as_deref(),
@@ -184,27 +190,30 @@ impl Apns {
             .header("apns-collapse-id", &message.collapse_id)
     }
 
-    async fn attempt(&self, request: &Request, now: Timestamp) -> Result<Tried, Failure> {
-        let token = self.token(now).map_err(Failure::Invalid)?;
+    async fn attempt(&self, request: &Request, now: Timestamp) -> Attempt {
+        let token = self.token(now);
+        let token = token.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
         let request = request
             .clone()
             .header("authorization", token.bearer.expose());
-        let answer = self.client.send(&request).await?;
-        let tried = read(&answer, now);
-        if matches!(tried.step, Step::NewCredential) {
-            self.discard(&token);
-        }
-        if ends_connection(answer.status, tried.answer.reason.as_deref()) {
+        let answer = self.client.send(&request).await;
+        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Lane))?;
+        let (step, said) = read(&answer, now);
+        if ends_connection(answer.status, said.reason.as_deref()) {
             self.client.retire(request.url(), answer.connection);
         }
-        Ok(tried)
+        // Called too old though it is young: the clock is wrong, and signing on and on would not mend it.
+        if step == Step::Again(Again::NewCredential) && !self.discard(&token, now) {
+            return Ok((Step::Done(Verdict::Misconfigured), said));
+        }
+        Ok((step, said))
     }
 
     /// The token in use; signs one only when there is none or it is about to be too old.
     fn token(&self, now: Timestamp) -> Result<Signed, String> {
-        let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signed) = held.as_ref()
-            && signed.at <= now
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signed) = &tokens.held
+            && signed.at <= now.plus(CLOCK_STEP)
             && now.since(signed.at) < TOKEN_LIFE
         {
             return Ok(signed.clone());
@@ -214,13 +223,28 @@ impl Apns {
             bearer: Arc::new(Secret::new(format!("bearer {jwt}"))),
             at: now,
         };
-        *held = Some(signed.clone());
+        tokens.held = Some(signed.clone());
         Ok(signed)
     }
 
-    fn discard(&self, token: &Signed) {
-        let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        held.take_if(|held| Arc::ptr_eq(&held.bearer, &token.bearer));
+    /// Gives a token up that Apple calls too old; says whether a new one may be had: one that is younger than 20
+    /// minutes is replaced once in that time.
+    fn discard(&self, token: &Signed, now: Timestamp) -> bool {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_held = |held: &Signed| Arc::ptr_eq(&held.bearer, &token.bearer);
+        if !tokens.held.as_ref().is_some_and(is_held) {
+            // Another push was told so, too.
+            return true;
+        }
+        if now.since(token.at) < MIN_TOKEN_LIFE {
+            let recent = |at: &Timestamp| now.since(*at) < MIN_TOKEN_LIFE;
+            if tokens.replaced_early.as_ref().is_some_and(recent) {
+                return false;
+            }
+            tokens.replaced_early = Some(now);
+        }
+        tokens.held = None;
+        true
     }
 }
 
@@ -238,33 +262,28 @@ fn sign(key: &EncodingKey, settings: &apps::Apns, now: Timestamp) -> Result<Stri
     jsonwebtoken::encode(&header, &claims, key).map_err(|e| e.to_string())
 }
 
-struct Tried {
-    step: Step,
-    answer: ServiceAnswer,
-}
-
-fn read(answer: &Answer, now: Timestamp) -> Tried {
+fn read(answer: &Answer, now: Timestamp) -> (Step, ServiceAnswer) {
     let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
     let reason = refusal.reason.as_deref().unwrap_or_default();
     let step = match step(answer.status, reason) {
         Step::Done(Verdict::Gone { .. }) => Step::Done(Verdict::Gone {
             since: refusal.timestamp.map(Timestamp::from_millis),
         }),
-        Step::Done(Verdict::Retry { scope, .. }) => answer::retry(retry_after(answer, now), scope),
+        Step::Done(Verdict::Retry { after, scope }) => {
+            answer::retry(retry_after(answer, now).or(after), scope)
+        }
         settled => settled,
     };
     // Something between us and Apple may answer in its own words.
     let said = refusal
         .reason
         .unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
-    Tried {
-        step,
-        answer: ServiceAnswer {
-            status: answer.status,
-            reason: words(&said),
-            id: answer.header("apns-id").and_then(words),
-        },
-    }
+    let said = ServiceAnswer {
+        status: answer.status,
+        reason: words(&said),
+        id: answer.header("apns-id").and_then(words),
+    };
+    (step, said)
 }
 
 /// The table of Apple's answers ("Handling notification responses from APNs").
@@ -279,12 +298,12 @@ fn step(status: u16, reason: &str) -> Step {
             Step::Done(Verdict::Misconfigured)
         }
         (400, "IdleTimeout") => channel,
-        (403, "ExpiredProviderToken") => Step::NewCredential,
-        (403, "UnrelatedKeyIdInToken") => Step::NewConnection,
+        (403, "ExpiredProviderToken") => Step::Again(Again::NewCredential),
+        (403, "UnrelatedKeyIdInToken") => Step::Again(Again::NewConnection),
         (403, _) => Step::Done(Verdict::Misconfigured),
         // Only with Apple's own word: a gateway's bare 410 says nothing about the token.
         (410, "Unregistered" | "ExpiredToken") => gone,
-        (429, "TooManyProviderTokenUpdates") => lane,
+        (429, "TooManyProviderTokenUpdates") => answer::retry(Some(TOKENS_WAIT), Scope::Lane),
         (429, _) => channel,
         (408 | 500, _) => channel,
         (501.., _) => lane,

@@ -16,9 +16,9 @@ use serde::Serialize;
 use url::Url;
 
 use super::{
-    answer::{self, Step, retry_after, unanswered, unsent, words},
+    answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
     message::FcmMessage,
-    outcome::{Outcome, Scope, Verdict},
+    outcome::{Again, Outcome, Scope, Verdict},
     token::{Ask, Tokens},
 };
 use crate::{
@@ -139,17 +139,8 @@ impl Fcm {
         };
         let request =
             Request::post(self.url.clone(), body).header("content-type", "application/json");
-        match self.attempt(&request, now).await {
-            Ok((Step::Done(verdict), answer)) => Outcome { verdict, answer },
-            Ok(_) => match self.attempt(&request, now).await {
-                Ok((step, answer)) => Outcome {
-                    verdict: step.last(),
-                    answer,
-                },
-                Err(outcome) => outcome,
-            },
-            Err(outcome) => outcome,
-        }
+        let first = self.attempt(&request, now).await;
+        answer::twice(first, async |_| self.attempt(&request, now).await).await
     }
 
     /// Fetches an access token, which proves the service account's key; gives a line that says so.
@@ -169,11 +160,7 @@ impl Fcm {
         }
     }
 
-    async fn attempt(
-        &self,
-        request: &Request,
-        now: Timestamp,
-    ) -> Result<(Step, ServiceAnswer), Outcome> {
+    async fn attempt(&self, request: &Request, now: Timestamp) -> Attempt {
         let token = self.tokens.get(now).await?;
         let request = request
             .clone()
@@ -183,7 +170,7 @@ impl Fcm {
         let proven = self.proven.load(Ordering::Relaxed);
         let (step, said) = read(&answer, proven, now);
         match step {
-            Step::NewCredential => self.tokens.discard(token.number),
+            Step::Again(Again::NewCredential) => self.tokens.discard(token.number),
             Step::Done(Verdict::Accepted) => self.proven.store(true, Ordering::Relaxed),
             _ => {}
         }
@@ -303,7 +290,7 @@ fn step(status: u16, error: &ErrorBody, proven: bool) -> Step {
     match (status, error.code.as_deref().unwrap_or_default()) {
         (400, _) if error.blames_token() => gone,
         (401, "THIRD_PARTY_AUTH_ERROR") => misconfigured,
-        (401, _) => Step::NewCredential,
+        (401, _) => Step::Again(Again::NewCredential),
         (403, "SENDER_ID_MISMATCH") | (404, "UNREGISTERED") => gone,
         (404, _) if proven => gone,
         (403 | 404, _) => misconfigured,

@@ -11,6 +11,41 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What the service said.
     pub answer: ServiceAnswer,
+    /// Why the push went out a second time at once, where it did.
+    pub again: Option<Again>,
+}
+
+/// Why a push goes out a second time at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// The credential was spent; a new one was taken.
+    NewCredential,
+    /// The connection was bound to something else; a new one was opened (APNs).
+    NewConnection,
+    /// The service cannot read our topic; it was left out (Web Push).
+    WithoutTopic,
+}
+
+impl Again {
+    /// The label of metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewCredential => "refreshed",
+            Self::NewConnection => "reconnected",
+            Self::WithoutTopic => "withoutTopic",
+        }
+    }
+}
+
+impl Outcome {
+    /// An outcome at the first attempt.
+    pub fn new(verdict: Verdict, answer: ServiceAnswer) -> Self {
+        Self {
+            verdict,
+            answer,
+            again: None,
+        }
+    }
 }
 
 /// What an answer means for us. A refused push is no error of ours, so this is no `Result`.

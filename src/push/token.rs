@@ -239,14 +239,12 @@ fn read(answer: &Answer, now: Timestamp) -> Result<(String, Duration), Outcome> 
         },
         settled => settled,
     };
-    Err(Outcome {
-        verdict,
-        answer: ServiceAnswer {
-            status: answer.status,
-            reason: words(&reason),
-            id: None,
-        },
-    })
+    let answer = ServiceAnswer {
+        status: answer.status,
+        reason: words(&reason),
+        id: None,
+    };
+    Err(Outcome::new(verdict, answer))
 }
 
 /// What the refusal of a token means (RFC 6749, section 5.2).

@@ -8,10 +8,10 @@ use url::Url;
 
 pub use super::vapid::VapidKey;
 use super::{
-    answer::{self, Step, retry_after, unanswered, unsent, words},
+    answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
     encrypt::encrypt,
     message::WebPushMessage,
-    outcome::{Outcome, Scope, Verdict},
+    outcome::{Again, Outcome, Scope, Verdict},
     vapid::{Credential, Credentials, origin},
 };
 use crate::{
@@ -116,20 +116,12 @@ impl WebPush {
             Err(fault) => return unsent(Verdict::Rejected, &fault),
         };
         let (request, topic) = (request, message.topic.as_deref());
-        match self.attempt(key, &with_topic(&request, topic), now).await {
-            Ok((Step::Done(verdict), answer)) => Outcome { verdict, answer },
-            Ok((step, _)) => {
-                let topic = topic.filter(|_| step != Step::WithoutTopic);
-                match self.attempt(key, &with_topic(&request, topic), now).await {
-                    Ok((step, answer)) => Outcome {
-                        verdict: step.last(),
-                        answer,
-                    },
-                    Err(outcome) => outcome,
-                }
-            }
-            Err(outcome) => outcome,
-        }
+        let first = self.attempt(key, &with_topic(&request, topic), now).await;
+        let second = async |again| {
+            let topic = topic.filter(|_| again != Again::WithoutTopic);
+            self.attempt(key, &with_topic(&request, topic), now).await
+        };
+        answer::twice(first, second).await
     }
 
     /// Signs a VAPID token; sends nothing, since without a subscription there is nobody to ask. Gives a line that
@@ -155,12 +147,7 @@ impl WebPush {
         keys.find(|key| key.public_key() == public)
     }
 
-    async fn attempt(
-        &self,
-        key: &VapidKey,
-        request: &Request,
-        now: Timestamp,
-    ) -> Result<(Step, ServiceAnswer), Outcome> {
+    async fn attempt(&self, key: &VapidKey, request: &Request, now: Timestamp) -> Attempt {
         let origin = origin(request.url());
         let credential = self.credentials.get(key, &origin, &self.subject, now);
         let credential: Credential =
@@ -173,7 +160,9 @@ impl WebPush {
         let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
         let (step, said) = read(&answer, credential.proven, now);
         match step {
-            Step::NewCredential => self.credentials.discard(key, &origin, &credential),
+            Step::Again(Again::NewCredential) => {
+                self.credentials.discard(key, &origin, &credential)
+            }
             Step::Done(Verdict::Accepted) => self.credentials.prove(key, &origin),
             _ => {}
         }
@@ -288,11 +277,11 @@ fn step(status: u16, said: &str, proven: bool) -> Step {
         // A subscription made with another key is dead for us, unless it is our key that is the wrong one.
         400 | 401 | 403 if other_key && proven => Step::Done(Verdict::Gone { since: None }),
         400 | 401 | 403 if other_key => Step::Done(Verdict::Misconfigured),
-        400 if says("badwebpushtopic") => Step::WithoutTopic,
+        400 if says("badwebpushtopic") => Step::Again(Again::WithoutTopic),
         400 if says("unauthorizedregistration") => Step::Done(Verdict::Misconfigured),
         // FCM says so now and then of subscriptions that are well.
         403 if says("invalid push subscription endpoint") => answer::retry(None, Scope::Channel),
-        401 | 403 => Step::NewCredential,
+        401 | 403 => Step::Again(Again::NewCredential),
         // Windows throttles with 406.
         406 | 408 | 429 | 500.. => answer::retry(None, Scope::Channel),
         // Redirects, too: they are foreseen for subscribing alone.

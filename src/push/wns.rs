@@ -16,9 +16,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    answer::{self, Step, retry_after, unanswered, unsent, words},
+    answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
     message::{WnsKind, WnsMessage},
-    outcome::{Outcome, Scope, Verdict},
+    outcome::{Again, Outcome, Scope, Verdict},
     token::{Ask, Tokens},
 };
 use crate::{
@@ -100,17 +100,8 @@ impl Wns {
             Err(e) => return unsent(Verdict::Rejected, &format!("the channel URI: {e}")),
         };
         let numbered = |attempt| request.clone().header("ms-cv", correlation(id, attempt));
-        match self.attempt(numbered(0), now).await {
-            Ok((Step::Done(verdict), answer)) => Outcome { verdict, answer },
-            Ok(_) => match self.attempt(numbered(1), now).await {
-                Ok((step, answer)) => Outcome {
-                    verdict: step.last(),
-                    answer,
-                },
-                Err(outcome) => outcome,
-            },
-            Err(outcome) => outcome,
-        }
+        let first = self.attempt(numbered(0), now).await;
+        answer::twice(first, async |_| self.attempt(numbered(1), now).await).await
     }
 
     /// Fetches an access token, which proves tenant, client and secret; gives a line that says so.
@@ -130,11 +121,7 @@ impl Wns {
         }
     }
 
-    async fn attempt(
-        &self,
-        request: Request,
-        now: Timestamp,
-    ) -> Result<(Step, ServiceAnswer), Outcome> {
+    async fn attempt(&self, request: Request, now: Timestamp) -> Attempt {
         let token = self.tokens.get(now).await?;
         let request = request.header("authorization", token.bearer.expose());
         // The client looks at the host again before it sends. The URI came from outside: what its host does concerns
@@ -143,7 +130,7 @@ impl Wns {
         let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
         let (step, said) = read(&answer, self.proven.load(Ordering::Relaxed), now);
         match step {
-            Step::NewCredential => self.tokens.discard(token.number),
+            Step::Again(Again::NewCredential) => self.tokens.discard(token.number),
             Step::Done(Verdict::Accepted) => self.proven.store(true, Ordering::Relaxed),
             _ => {}
         }
@@ -232,7 +219,7 @@ fn step(http: u16, status: &str, said: &str, proven: bool) -> Step {
         (200, "dropped") => Step::Done(Verdict::Dropped),
         (200, "channelthrottled") => answer::retry(Some(CHANNEL_WAIT), Scope::Channel),
         (200..=204, _) => Step::Done(Verdict::Accepted),
-        (401, _) => Step::NewCredential,
+        (401, _) => Step::Again(Again::NewCredential),
         (403, _) if proven => gone,
         (403, _) => misconfigured,
         // Our sending domain is blocked for abuse: the channels are well.

@@ -14,6 +14,7 @@
 
 mod audience;
 mod bad_input;
+mod bulkheads;
 mod care;
 mod chaos;
 mod cli;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Minted, Tested, explanation};
+use super::super::{LaneName, LaneState, Minted, Tested, explanation};
 use crate::{
     config::apps::App,
     model::{
@@ -199,16 +199,26 @@ pub(super) fn outbox(depth: Depth, now: Timestamp) -> Value {
 
 /// An app and the push services that it has.
 pub(super) fn services(app: &App) -> Value {
-    let kinds = [
-        ChannelKind::Apns,
-        ChannelKind::Fcm,
-        ChannelKind::WebPush,
-        ChannelKind::Wns,
-    ];
-    let configured = kinds.into_iter().filter(|kind| app.reaches(*kind));
+    let configured = ChannelKind::SERVICES
+        .into_iter()
+        .filter(|kind| app.reaches(*kind));
     json!({
         "host": app.host.as_str(),
         "services": configured.map(ChannelKind::as_str).collect::<Vec<_>>(),
+    })
+}
+
+/// A lane that stands still.
+pub(super) fn lane(name: &LaneName, state: &LaneState) -> Value {
+    let answer = &state.answer;
+    json!({
+        "app": name.app.as_str(),
+        "service": name.service.as_str(),
+        "lane": name.authority,
+        "status": state.fault.as_str(),
+        "since": time(state.since),
+        "nextAttemptDateTime": time(state.until),
+        "pushService": { "status": answer.status, "reason": answer.reason },
     })
 }
 

@@ -13,66 +13,82 @@ use crate::{
     push::web_push::VapidKey,
 };
 
+const GONE: Step = Step::Done(Verdict::Gone { since: None });
+const FIX: Step = Step::Done(Verdict::Rejected);
+const OPERATOR: Step = Step::Done(Verdict::Misconfigured);
+const CHANNEL: Step = later(None, Scope::Channel);
+const LANE: Step = later(None, Scope::Lane);
+
+const fn later(after: Option<Duration>, scope: Scope) -> Step {
+    Step::Done(Verdict::Retry { after, scope })
+}
+
+/// Every row of Apple's page, and what may come from in between.
+const ANSWERS: &[(u16, &str, Step)] = &[
+    (200, "", Step::Done(Verdict::Accepted)),
+    (301, "", FIX),
+    (400, "BadDeviceToken", GONE),
+    (400, "DeviceTokenNotForTopic", GONE),
+    (400, "BadTopic", OPERATOR),
+    (400, "MissingTopic", OPERATOR),
+    (400, "TopicDisallowed", OPERATOR),
+    (400, "BadCollapseId", FIX),
+    (400, "BadExpirationDate", FIX),
+    (400, "BadMessageId", FIX),
+    (400, "BadPriority", FIX),
+    (400, "InvalidPushType", FIX),
+    (400, "DuplicateHeaders", FIX),
+    (400, "PayloadEmpty", FIX),
+    (400, "MissingDeviceToken", FIX),
+    (400, "SomethingNew", FIX),
+    (400, "", FIX),
+    (400, "IdleTimeout", CHANNEL),
+    (
+        403,
+        "ExpiredProviderToken",
+        Step::Again(Again::NewCredential),
+    ),
+    (
+        403,
+        "UnrelatedKeyIdInToken",
+        Step::Again(Again::NewConnection),
+    ),
+    (403, "InvalidProviderToken", OPERATOR),
+    (403, "MissingProviderToken", OPERATOR),
+    (403, "BadEnvironmentKeyIdInToken", OPERATOR),
+    (403, "BadEnvironmentKeyInToken", OPERATOR),
+    (403, "BadCertificate", OPERATOR),
+    (403, "BadCertificateEnvironment", OPERATOR),
+    (403, "Forbidden", OPERATOR),
+    (403, "SomethingNew", OPERATOR),
+    (403, "", OPERATOR),
+    (404, "BadPath", FIX),
+    (405, "MethodNotAllowed", FIX),
+    (410, "Unregistered", GONE),
+    (410, "ExpiredToken", GONE),
+    (410, "", FIX),
+    (413, "PayloadTooLarge", FIX),
+    (429, "TooManyRequests", CHANNEL),
+    (429, "", CHANNEL),
+    (
+        429,
+        "TooManyProviderTokenUpdates",
+        later(Some(Duration::from_secs(60)), Scope::Lane),
+    ),
+    (500, "InternalServerError", CHANNEL),
+    (500, "<html>", CHANNEL),
+    (502, "<html>", LANE),
+    (503, "ServiceUnavailable", LANE),
+    (503, "Shutdown", LANE),
+    (503, "", LANE),
+    (504, "", LANE),
+];
+
 #[test]
 fn apples_answers() {
-    let gone = Step::Done(Verdict::Gone { since: None });
-    let fix = Step::Done(Verdict::Rejected);
-    let operator = Step::Done(Verdict::Misconfigured);
-    let channel = answer::retry(None, Scope::Channel);
-    let lane = answer::retry(None, Scope::Lane);
-    let check = |status: u16, reasons: &[&str], expected: Step| {
-        for reason in reasons {
-            assert_eq!(step(status, reason), expected, "{status} {reason}");
-        }
-    };
-    check(200, &[""], Step::Done(Verdict::Accepted));
-    check(400, &["BadDeviceToken", "DeviceTokenNotForTopic"], gone);
-    check(
-        400,
-        &["BadTopic", "MissingTopic", "TopicDisallowed"],
-        operator,
-    );
-    check(
-        400,
-        &[
-            "BadCollapseId",
-            "BadExpirationDate",
-            "BadMessageId",
-            "BadPriority",
-            "InvalidPushType",
-            "DuplicateHeaders",
-            "PayloadEmpty",
-            "MissingDeviceToken",
-            "SomethingNew",
-            "",
-        ],
-        fix,
-    );
-    check(400, &["IdleTimeout"], channel);
-    check(403, &["ExpiredProviderToken"], Step::NewCredential);
-    check(403, &["UnrelatedKeyIdInToken"], Step::NewConnection);
-    check(
-        403,
-        &[
-            "InvalidProviderToken",
-            "MissingProviderToken",
-            "BadEnvironmentKeyIdInToken",
-            "BadCertificate",
-            "Forbidden",
-        ],
-        operator,
-    );
-    check(404, &["BadPath"], fix);
-    check(405, &["MethodNotAllowed"], fix);
-    check(410, &["Unregistered", "ExpiredToken"], gone);
-    check(410, &[""], fix);
-    check(413, &["PayloadTooLarge"], fix);
-    check(429, &["TooManyRequests", ""], channel);
-    check(429, &["TooManyProviderTokenUpdates"], lane);
-    check(500, &["InternalServerError"], channel);
-    check(503, &["ServiceUnavailable", "Shutdown", ""], lane);
-    check(502, &["<html>"], lane);
-    check(301, &[""], fix);
+    for (status, reason, expected) in ANSWERS {
+        assert_eq!(step(*status, reason), *expected, "{status} {reason}");
+    }
 }
 
 /// The names in our table are Apple's own, as an independent client knows them.
@@ -216,6 +232,43 @@ async fn an_expired_token_is_replaced_once_and_so_is_its_connection() {
     assert_eq!(claims(&seen[0]), claims(&seen[1]));
     assert_ne!(claims(&seen[1]), claims(&seen[2]));
     assert_eq!((seen.len(), server.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_young_token_is_replaced_once_in_twenty_minutes_and_no_more() {
+    let server = Server::start(&["h2"], |_| {
+        reply(403, r#"{"reason":"ExpiredProviderToken"}"#)
+    })
+    .await;
+    let apns = adapter(&server);
+    let mut verdicts = Vec::new();
+    for mins in [0, 1, 2, 19] {
+        verdicts.push(send(&apns, None, at(mins)).await.verdict);
+    }
+    assert_eq!(verdicts, [Verdict::Misconfigured; 4]);
+    let mut tokens: Vec<_> = server
+        .seen()
+        .iter()
+        .map(|seen| claims(seen)["iat"].clone())
+        .collect();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1, "signed in the same second: {tokens:?}");
+    let bearers: std::collections::BTreeSet<String> = server
+        .seen()
+        .iter()
+        .map(|seen| seen.header("authorization").unwrap().to_owned())
+        .collect();
+    assert_eq!(bearers.len(), 2, "the first one, and the one in its place");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_a_little_costs_no_token() {
+    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    let apns = adapter(&server);
+    send(&apns, None, at(1)).await;
+    send(&apns, None, at(0)).await;
+    let seen = server.seen();
+    assert_eq!(claims(&seen[0]), claims(&seen[1]));
 }
 
 #[tokio::test]

@@ -59,7 +59,12 @@ fn refusals_of_the_push() {
         true,
         FIX,
     );
-    check(401, &bare("UNAUTHENTICATED"), true, Step::NewCredential);
+    check(
+        401,
+        &bare("UNAUTHENTICATED"),
+        true,
+        Step::Again(Again::NewCredential),
+    );
     check(
         401,
         &coded("UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
@@ -75,9 +80,12 @@ fn refusals_of_the_push() {
     check(403, &bare("PERMISSION_DENIED"), true, OPERATOR);
     check(404, &coded("NOT_FOUND", "UNREGISTERED"), false, GONE);
     check(404, &bare("NOT_FOUND"), false, OPERATOR);
+    check(404, &bare("NOT_FOUND"), true, GONE);
     check(404, "<html>", false, OPERATOR);
     check(404, "<html>", true, GONE);
+    check(413, "", true, FIX);
     check(418, "", true, FIX);
+    check(499, &coded("UNKNOWN", "UNSPECIFIED_ERROR"), true, FIX);
     check(302, "", true, FIX);
 }
 
@@ -111,6 +119,8 @@ fn demands_to_wait() {
     check(502, "<html>", true, lane);
     check(503, &coded("UNAVAILABLE", "UNAVAILABLE"), true, lane);
     check(504, "", true, lane);
+    check(599, &coded("UNKNOWN", "UNSPECIFIED_ERROR"), true, lane);
+    check(429, "<html>", true, answer::retry(minute, Scope::Lane));
 }
 
 /// What Google's own description of the interface makes of our bodies, it gives back unchanged.

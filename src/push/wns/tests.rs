@@ -19,11 +19,12 @@ fn microsofts_answers() {
     check(200, "dropped", "", true, Step::Done(Verdict::Dropped));
     check(200, "channelthrottled", "", true, wait(600, Scope::Channel));
     check(400, "", "bad header", true, Step::Done(Verdict::Rejected));
-    check(401, "", "", true, Step::NewCredential);
+    check(401, "", "", true, Step::Again(Again::NewCredential));
     check(403, "", "", true, gone);
     check(403, "", "", false, operator);
     check(404, "", "", false, gone);
     check(405, "", "", true, Step::Done(Verdict::Rejected));
+    check(408, "", "", true, answer::retry(None, Scope::Channel));
     check(406, "dropped", "", true, wait(300, Scope::Lane));
     check(410, "", "", false, gone);
     check(410, "dropped", "Domain Blocked", true, operator);
@@ -31,6 +32,7 @@ fn microsofts_answers() {
     check(413, "", "", true, Step::Done(Verdict::Rejected));
     check(429, "", "", true, wait(300, Scope::Lane));
     check(500, "", "", true, answer::retry(None, Scope::Channel));
+    check(502, "", "", true, answer::retry(None, Scope::Lane));
     check(503, "", "", true, answer::retry(None, Scope::Lane));
     check(302, "", "", true, Step::Done(Verdict::Rejected));
 }

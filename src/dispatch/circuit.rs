@@ -1,0 +1,240 @@
+//! When the service at the end of a lane may be asked: pure.
+//!
+//! Closed, everything passes. It opens for a wait that the service demanded of everyone, for settings that it refuses,
+//! and after [`TRIP`] failures in a row; what comes meanwhile is held. When the wait is over one push goes ahead as a
+//! probe, alone; the answer to it closes the circuit, or opens it for longer. What was held comes back spread over
+//! time, so that a service that returns meets a backlog at a bounded rate.
+
+use std::time::Duration;
+
+use crate::{
+    model::{ServiceAnswer, Timestamp},
+    push::outcome::{Outcome, Scope, Verdict},
+};
+
+/// How many failures in a row open it.
+const TRIP: u32 = 5;
+/// How long it stays open for settings that the service refused, unless they are read anew.
+pub(super) const STOPPED: Duration = Duration::from_secs(60);
+/// The longest wait between two probes of a service that fails.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long what comes during a probe is held.
+const PROBING: Duration = Duration::from_secs(1);
+/// The distance of two held taps: 500 a second.
+const SLOT: Duration = Duration::from_millis(2);
+
+/// Why it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The service demanded it of everyone.
+    Demanded,
+    /// It refuses the operator's settings, since then.
+    Stopped(Timestamp),
+    /// It fails, or does not answer.
+    Failing,
+}
+
+/// An open circuit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) why: Why,
+    pub(super) since: Timestamp,
+    pub(super) until: Timestamp,
+    /// What the service said last.
+    pub(super) answer: ServiceAnswer,
+    trips: u32,
+}
+
+/// A tap that does not leave now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// When it comes back.
+    pub(super) until: Timestamp,
+    /// Since when the settings are what stands in the way.
+    pub(super) stopped: Option<Timestamp>,
+    /// What the service said last, where it did.
+    pub(super) answer: Option<ServiceAnswer>,
+}
+
+/// What is to happen with a tap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It leaves.
+    Go,
+    /// It leaves, and decides whether others may.
+    Probe,
+    /// It waits.
+    Hold(Hold),
+}
+
+/// What an outcome says about the service as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// Nothing: the push did not reach it.
+    Nothing,
+    /// It answers, and took the push or not.
+    Alive { took: bool },
+    /// It failed.
+    Failing,
+    /// It wants to be left alone for so long.
+    Demanded(Duration),
+    /// It refuses the settings.
+    Refused,
+}
+
+/// The circuit of one service, or of one host where channels name their own.
+#[derive(Debug, Default)]
+pub(super) struct Circuit {
+    /// How many pushes are under way.
+    pub(super) under_way: usize,
+    failures: u32,
+    probing: bool,
+    standing: Option<Standing>,
+    next_slot: Timestamp,
+}
+
+impl Circuit {
+    /// What stands in the way, if anything does.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
+    }
+
+    /// Whether it says nothing that a new one would not.
+    pub(super) fn is_blank(&self, now: Timestamp) -> bool {
+        let idle = self.under_way == 0 && self.failures == 0 && self.standing.is_none();
+        idle && self.next_slot <= now
+    }
+
+    /// Asks for a push to leave; one that does is under way until [`Circuit::leave`].
+    pub(super) fn admit(&mut self, now: Timestamp) -> Admission {
+        let Some(standing) = &self.standing else {
+            self.under_way += 1;
+            return Admission::Go;
+        };
+        if standing.until > now || self.probing {
+            let until = standing.until.max(now.plus(PROBING));
+            return Admission::Hold(self.hold(until));
+        }
+        self.probing = true;
+        self.under_way += 1;
+        Admission::Probe
+    }
+
+    /// Holds one tap until `until` at the earliest: each comes back in a slot of its own.
+    pub(super) fn hold(&mut self, until: Timestamp) -> Hold {
+        let until = until.max(self.next_slot);
+        self.next_slot = until.plus(SLOT);
+        let standing = self.standing.as_ref();
+        Hold {
+            until,
+            stopped: standing.and_then(|standing| match standing.why {
+                Why::Stopped(since) => Some(since),
+                Why::Demanded | Why::Failing => None,
+            }),
+            answer: standing.map(|standing| standing.answer.clone()),
+        }
+    }
+
+    /// A push is under way no more, whatever came of it.
+    pub(super) fn leave(&mut self, was_probe: bool) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.probing &= !was_probe;
+    }
+
+    /// Learns from an outcome. `first` is the wait after the first trip, `random` from 0 to 1.
+    pub(super) fn learn(
+        &mut self,
+        outcome: &Outcome,
+        was_probe: bool,
+        (first, random): (Duration, f64),
+        now: Timestamp,
+    ) {
+        match signal(outcome) {
+            Signal::Nothing => {}
+            Signal::Alive { took } => self.hear(took, was_probe, now),
+            Signal::Failing => {
+                self.failures = self.failures.saturating_add(1);
+                // Those that were under way when it opened say nothing new.
+                let trips = match &self.standing {
+                    Some(standing) if was_probe => standing.trips + 1,
+                    Some(_) => return,
+                    None if self.failures >= TRIP => 1,
+                    None => return,
+                };
+                let wait = backoff(first, trips, random);
+                self.open(Why::Failing, now.plus(wait), outcome, now);
+                self.count(trips);
+            }
+            Signal::Demanded(after) => self.open(Why::Demanded, now.plus(after), outcome, now),
+            Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
+        }
+    }
+
+    /// It answers. A success ends what was only a guess; a wait that the service demanded is kept to its end.
+    fn hear(&mut self, took: bool, was_probe: bool, now: Timestamp) {
+        self.failures = 0;
+        let ends = self.standing.as_ref().is_some_and(|standing| {
+            let over = was_probe && standing.until <= now;
+            match standing.why {
+                Why::Demanded => over,
+                Why::Failing => took || over,
+                Why::Stopped(_) => took,
+            }
+        });
+        if ends {
+            self.standing = None;
+        }
+    }
+
+    /// A shorter wait never ends a longer one.
+    fn open(&mut self, why: Why, until: Timestamp, outcome: &Outcome, now: Timestamp) {
+        let old = self.standing.take();
+        let since = old.as_ref().map_or(now, |old| old.since);
+        let trips = old.as_ref().map_or(0, |old| old.trips);
+        self.standing = Some(match old {
+            Some(old) if old.until > until => old,
+            _ => Standing {
+                why,
+                since,
+                until,
+                answer: outcome.answer.clone(),
+                trips,
+            },
+        });
+    }
+
+    fn count(&mut self, trips: u32) {
+        if let Some(standing) = &mut self.standing {
+            standing.trips = trips;
+        }
+    }
+}
+
+fn signal(outcome: &Outcome) -> Signal {
+    let status = outcome.answer.status;
+    match outcome.verdict {
+        Verdict::Rejected if status == 0 => Signal::Nothing,
+        Verdict::Accepted | Verdict::Dropped => Signal::Alive { took: true },
+        Verdict::Gone { .. } | Verdict::Rejected => Signal::Alive { took: false },
+        Verdict::Misconfigured => Signal::Refused,
+        Verdict::Retry {
+            after: Some(after),
+            scope: Scope::Lane,
+        } => Signal::Demanded(after),
+        Verdict::Retry { scope, .. } if scope == Scope::Lane || status == 0 || status >= 500 => {
+            Signal::Failing
+        }
+        Verdict::Retry { .. } => Signal::Alive { took: false },
+    }
+}
+
+/// Doubling to a minute, the upper half of it by chance: a probe that comes too soon helps nobody.
+fn backoff(first: Duration, trips: u32, random: f64) -> Duration {
+    let doublings = trips.saturating_sub(1).min(16);
+    let ceiling = first.saturating_mul(1 << doublings).min(MAX_WAIT);
+    ceiling.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+#[path = "circuit_tests.rs"]
+mod tests;

@@ -1,0 +1,249 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const FIRST: Duration = Duration::from_secs(1);
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn outcome(verdict: Verdict, status: u16) -> Outcome {
+    Outcome::new(
+        verdict,
+        ServiceAnswer {
+            status,
+            reason: Some(format!("words {status}")),
+            id: None,
+        },
+    )
+}
+
+fn retry(after: Option<u64>, scope: Scope) -> Verdict {
+    Verdict::Retry {
+        after: after.map(Duration::from_secs),
+        scope,
+    }
+}
+
+/// Sends one push at `now`; says how it was admitted.
+fn push(circuit: &mut Circuit, outcome: &Outcome, now: Timestamp) -> Admission {
+    let admission = circuit.admit(now);
+    let was_probe = admission == Admission::Probe;
+    if !matches!(admission, Admission::Hold(_)) {
+        circuit.learn(outcome, was_probe, (FIRST, 1.0), now);
+        circuit.leave(was_probe);
+    }
+    admission
+}
+
+fn failing() -> Outcome {
+    outcome(retry(None, Scope::Lane), 503)
+}
+
+fn tripped(now: Timestamp) -> Circuit {
+    let mut circuit = Circuit::default();
+    for _ in 0..TRIP {
+        assert_eq!(push(&mut circuit, &failing(), now), Admission::Go);
+    }
+    circuit
+}
+
+#[test]
+fn every_outcome_says_something_about_the_service_or_nothing() {
+    let check = |verdict, status, expected| {
+        assert_eq!(
+            signal(&outcome(verdict, status)),
+            expected,
+            "{verdict:?} {status}"
+        );
+    };
+    let (channel, lane) = (Scope::Channel, Scope::Lane);
+    check(Verdict::Accepted, 200, Signal::Alive { took: true });
+    check(Verdict::Dropped, 200, Signal::Alive { took: true });
+    check(
+        Verdict::Gone { since: None },
+        410,
+        Signal::Alive { took: false },
+    );
+    check(Verdict::Rejected, 400, Signal::Alive { took: false });
+    check(Verdict::Rejected, 0, Signal::Nothing);
+    check(Verdict::Misconfigured, 403, Signal::Refused);
+    check(
+        retry(Some(60), lane),
+        429,
+        Signal::Demanded(Duration::from_secs(60)),
+    );
+    check(retry(Some(60), channel), 429, Signal::Alive { took: false });
+    check(retry(None, channel), 429, Signal::Alive { took: false });
+    check(retry(None, channel), 500, Signal::Failing);
+    check(retry(None, channel), 0, Signal::Failing);
+    check(retry(None, lane), 503, Signal::Failing);
+}
+
+#[test]
+fn failures_in_a_row_open_it_and_one_success_between_them_does_not() {
+    let mut circuit = Circuit::default();
+    for _ in 0..3 * TRIP {
+        for _ in 1..TRIP {
+            assert_eq!(push(&mut circuit, &failing(), at(0)), Admission::Go);
+        }
+        let alive = outcome(Verdict::Gone { since: None }, 410);
+        assert_eq!(push(&mut circuit, &alive, at(0)), Admission::Go);
+    }
+    let mut circuit = tripped(at(0));
+    let Admission::Hold(hold) = circuit.admit(at(0)) else {
+        panic!("it is open")
+    };
+    assert_eq!((hold.until, hold.stopped), (at(1000), None));
+    assert_eq!(hold.answer.unwrap().status, 503, "in the service's words");
+}
+
+#[test]
+fn one_probe_at_a_time_with_growing_waits_until_it_answers() {
+    let mut circuit = tripped(at(0));
+    assert!(matches!(circuit.admit(at(999)), Admission::Hold(_)));
+    let mut now = at(1000);
+    for wait in [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
+        assert_eq!(circuit.admit(now), Admission::Probe);
+        assert!(
+            matches!(circuit.admit(now), Admission::Hold(_)),
+            "a second one beside the probe"
+        );
+        circuit.learn(&failing(), true, (FIRST, 1.0), now);
+        circuit.leave(true);
+        let until = circuit.standing().unwrap().until;
+        assert_eq!(until.since(now), Duration::from_millis(wait));
+        now = until;
+    }
+    let taken = outcome(Verdict::Accepted, 200);
+    assert_eq!(push(&mut circuit, &taken, now), Admission::Probe);
+    assert_eq!(push(&mut circuit, &taken, now), Admission::Go);
+}
+
+#[test]
+fn a_probe_that_never_left_gives_its_place_to_another() {
+    let mut circuit = tripped(at(0));
+    assert_eq!(circuit.admit(at(5000)), Admission::Probe);
+    circuit.leave(true);
+    assert_eq!(circuit.admit(at(5000)), Admission::Probe);
+}
+
+#[test]
+fn what_is_held_comes_back_at_a_bounded_rate() {
+    let mut circuit = tripped(at(0));
+    let mut untils: Vec<Timestamp> = (0..1000)
+        .map(|_| match circuit.admit(at(0)) {
+            Admission::Hold(hold) => hold.until,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    untils.dedup();
+    assert_eq!(untils.len(), 1000, "each in a slot of its own");
+    assert_eq!(untils[999].since(untils[0]), SLOT * 999);
+    // The circuit closes; what comes anew does not queue up behind the backlog.
+    push(&mut circuit, &outcome(Verdict::Accepted, 200), at(1000));
+    assert_eq!(circuit.admit(at(1000)), Admission::Go);
+}
+
+#[test]
+fn a_demand_is_kept_to_its_end_whatever_was_under_way() {
+    let mut circuit = Circuit::default();
+    let demand = outcome(retry(Some(120), Scope::Lane), 429);
+    push(&mut circuit, &demand, at(0));
+    circuit.learn(
+        &outcome(Verdict::Accepted, 200),
+        false,
+        (FIRST, 1.0),
+        at(10),
+    );
+    circuit.learn(
+        &outcome(retry(Some(5), Scope::Lane), 429),
+        false,
+        (FIRST, 1.0),
+        at(20),
+    );
+    assert_eq!(circuit.standing().unwrap().until, at(120_000));
+    assert!(matches!(circuit.admit(at(119_999)), Admission::Hold(_)));
+    let taken = outcome(Verdict::Accepted, 200);
+    assert_eq!(push(&mut circuit, &taken, at(120_000)), Admission::Probe);
+    assert_eq!(circuit.admit(at(120_000)), Admission::Go);
+}
+
+#[test]
+fn refused_settings_stop_it_until_one_push_is_taken() {
+    let mut circuit = Circuit::default();
+    let refused = outcome(Verdict::Misconfigured, 403);
+    push(&mut circuit, &refused, at(0));
+    let Admission::Hold(hold) = circuit.admit(at(1)) else {
+        panic!("it is open")
+    };
+    assert_eq!((hold.until, hold.stopped), (at(60_000), Some(at(0))));
+    // A probe that the service calls dead proves nothing about the settings.
+    let gone = outcome(Verdict::Gone { since: None }, 410);
+    assert_eq!(push(&mut circuit, &gone, at(60_000)), Admission::Probe);
+    let taken = outcome(Verdict::Accepted, 200);
+    assert_eq!(push(&mut circuit, &taken, at(60_000)), Admission::Probe);
+    assert!(circuit.standing().is_none());
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Begin,
+    End(u8),
+    Wait(u16),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        3 => Just(Act::Begin),
+        3 => (0_u8..6).prop_map(Act::End),
+        1 => (0_u16..10_000).prop_map(Act::Wait),
+    ];
+    prop::collection::vec(act, 1..200)
+}
+
+proptest! {
+    /// Whatever happens: never two probes at once, nothing leaves before its time, and a held tap is always told
+    /// when to come back, in the future.
+    #[test]
+    fn at_most_one_probe_and_no_push_into_an_open_circuit(acts in acts()) {
+        let ends = [
+            outcome(Verdict::Accepted, 200),
+            failing(),
+            outcome(retry(Some(7), Scope::Lane), 429),
+            outcome(Verdict::Misconfigured, 403),
+            outcome(Verdict::Gone { since: None }, 410),
+            outcome(retry(None, Scope::Channel), 0),
+        ];
+        let (mut circuit, mut now) = (Circuit::default(), at(0));
+        let mut under_way: Vec<bool> = Vec::new();
+        for act in acts {
+            match act {
+                Act::Begin => {
+                    let until = circuit.standing().map(|standing| standing.until);
+                    match circuit.admit(now) {
+                        Admission::Hold(hold) => prop_assert!(hold.until > now),
+                        Admission::Go => {
+                            prop_assert!(until.is_none());
+                            under_way.push(false);
+                        }
+                        Admission::Probe => {
+                            prop_assert!(until.is_some_and(|until| until <= now));
+                            under_way.push(true);
+                        }
+                    }
+                }
+                Act::End(nth) if !under_way.is_empty() => {
+                    let was_probe = under_way.remove(usize::from(nth) % under_way.len());
+                    circuit.learn(&ends[usize::from(nth)], was_probe, (FIRST, 0.5), now);
+                    circuit.leave(was_probe);
+                }
+                Act::End(_) => {}
+                Act::Wait(millis) => now = now.plus(Duration::from_millis(millis.into())),
+            }
+            prop_assert_eq!(circuit.under_way, under_way.len());
+            prop_assert!(under_way.iter().filter(|probe| **probe).count() <= 1);
+        }
+    }
+}

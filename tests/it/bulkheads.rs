@@ -1,0 +1,271 @@
+//! Push services that are down, slow or refuse everything: they hold up no other, are asked gently until they return,
+//! and meet their backlog then.
+
+use std::time::{Duration, Instant};
+
+use beckon::{
+    clock::Clock,
+    doubles::{FaultKind, FaultSpec, Service},
+    hub::admin::Request,
+};
+use serde_json::Value;
+
+use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
+
+async fn people(hub: &TestHub, count: usize, service: Service) -> Vec<(String, TestDevice)> {
+    let mut people = Vec::new();
+    for nth in 0..count {
+        let user = format!("{service:?}-{nth}");
+        let device = hub.device(&user, service).await;
+        people.push((user, device));
+    }
+    people
+}
+
+/// The word of the ladder for each person's one device.
+async fn fates(hub: &TestHub, posts: &[(String, Value)]) -> Vec<String> {
+    let mut fates = Vec::new();
+    for (user, posted) in posts {
+        let id = posted["id"].as_str().unwrap();
+        let path = format!("/v1/users/{user}/notifications/{id}/deliveries");
+        let it = hub.app().get(&path).await.expect(200)["value"][0].clone();
+        fates.push(format!(
+            "{} {}",
+            it["status"].as_str().unwrap(),
+            it["reason"].as_str().unwrap_or_default()
+        ));
+    }
+    fates
+}
+
+async fn post_to_all(hub: &TestHub, people: &[(String, TestDevice)]) -> Vec<(String, Value)> {
+    let mut posts = Vec::new();
+    for (user, _) in people {
+        posts.push((user.clone(), hub.post(user, "Lunch?").await));
+    }
+    posts
+}
+
+async fn metrics(hub: &TestHub) -> String {
+    let answer = hub.client().get("/metrics").await;
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+async fn readiness(hub: &TestHub) -> Value {
+    hub.client().get("/readyz").await.expect(200)["status"].clone()
+}
+
+async fn lanes(hub: &TestHub) -> Vec<Value> {
+    let health = hub.running().hub.admin(Request::Health).await.unwrap();
+    health["lanes"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_fails_is_asked_gently_until_it_is_back_and_then_gets_all() {
+    const PEOPLE: usize = 40;
+    for service in Service::ALL {
+        let hub = TestHub::with(Clock::manual(Clock::system().now()), |config| {
+            config.delivery.concurrency = 4;
+        })
+        .await;
+        let mut people = people(&hub, PEOPLE, service).await;
+        hub.doubles()
+            .script(FaultSpec::always(service, FaultKind::HtmlError));
+        let posts = post_to_all(&hub, &people).await;
+        let waiting = |fates: &[String]| fates.iter().all(|fate| fate == "pending retry");
+        eventually("all wait", || async {
+            waiting(&fates(&hub, &posts).await).then_some(())
+        })
+        .await;
+        // Five in a row open the circuit; a few were under way beside them.
+        let asked = hub.doubles().counters(service).faulted;
+        assert!(
+            (5..=12).contains(&asked),
+            "{service:?} was asked {asked} times"
+        );
+        let at_rest = lanes(&hub).await;
+        assert_eq!(at_rest.len(), 1, "{at_rest:#?}");
+        assert_eq!(at_rest[0]["status"], "failing", "{at_rest:#?}");
+        assert_eq!(at_rest[0]["pushService"]["status"], 502, "{at_rest:#?}");
+        assert_eq!(
+            readiness(&hub).await,
+            "ready",
+            "it is no fault of the operator's"
+        );
+
+        is_asked_about_once_a_minute(&hub, service).await;
+        hub.doubles().clear_faults();
+        for (_, device) in &mut people {
+            eventually("the tap, once the service is back", || async {
+                hub.advance(Duration::from_secs(5));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                (device.unseen() > 0).then_some(())
+            })
+            .await;
+            let handed = device.next_push("the tap").await;
+            assert_eq!(beckon_of(&handed.push)["k"], "created");
+        }
+        assert_eq!(lanes(&hub).await.len(), 0, "{service:?} runs again");
+        hub.finish().await;
+    }
+}
+
+/// For half an hour, and not once a person.
+async fn is_asked_about_once_a_minute(hub: &TestHub, service: Service) {
+    let asked = hub.doubles().counters(service).faulted;
+    let began = hub.clock.now();
+    for _ in 0..60 {
+        hub.advance(Duration::from_secs(30));
+        eventually("all are held again", || async {
+            let depth = hub.running().hub.store().reader().outbox_depth().ok()?;
+            let now = hub.clock.now();
+            let waits = depth.oldest_due.is_none_or(|oldest| oldest > now);
+            // What found the lane full comes again in a moment.
+            hub.advance(Duration::from_secs(u64::from(!waits)));
+            waits.then_some(())
+        })
+        .await;
+    }
+    let asked = hub.doubles().counters(service).faulted - asked;
+    let minutes = hub.clock.now().since(began).as_secs() / 60;
+    assert!(
+        (5..=2 * minutes + 10).contains(&asked),
+        "{service:?} was asked {asked} times in {minutes} minutes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_settings_degrade_the_hub_are_tried_one_at_a_time_and_mend_with_a_reload() {
+    let hub = TestHub::with(Clock::manual(Clock::system().now()), |config| {
+        config.delivery.concurrency = 4;
+    })
+    .await;
+    let people = people(&hub, 30, Service::Apns).await;
+    hub.doubles().script(FaultSpec::always(
+        Service::Apns,
+        FaultKind::CredentialRefused,
+    ));
+    assert_eq!(readiness(&hub).await, "ready");
+    let posts = post_to_all(&hub, &people).await;
+    eventually("the lane stands still", || async {
+        let fates = fates(&hub, &posts).await;
+        let stopped = |fate: &String| fate == "pending serviceStopped";
+        fates.iter().all(stopped).then_some(())
+    })
+    .await;
+    assert_eq!(readiness(&hub).await, "degraded");
+    let figures = metrics(&hub).await;
+    let gauge = "beckon_lanes_at_rest{service=\"apns\",fault=\"stopped\"} 1";
+    assert!(figures.contains(gauge), "{figures}");
+    let counter = "beckon_pushes_total{service=\"apns\",outcome=\"misconfigured\"}";
+    assert!(figures.contains(counter), "{figures}");
+    let at_rest = lanes(&hub).await;
+    assert_eq!(at_rest[0]["lane"], "production", "{at_rest:#?}");
+    assert_eq!(
+        at_rest[0]["pushService"]["reason"], "InvalidProviderToken",
+        "{at_rest:#?}"
+    );
+
+    let asked = hub.doubles().counters(Service::Apns).faulted;
+    assert!(asked <= 8, "{asked} pushes into refused settings");
+    hub.advance(Duration::from_secs(65));
+    eventually("it is tried again", || async {
+        (hub.doubles().counters(Service::Apns).faulted > asked).then_some(())
+    })
+    .await;
+
+    hub.doubles().clear_faults();
+    hub.clock.advance(Duration::from_millis(1));
+    let running = hub.running();
+    let apps = running.hub.apps().all();
+    let anew = apps
+        .iter()
+        .map(|app| std::sync::Arc::new(beckon::config::apps::App::clone(app)));
+    running.reload(anew.collect()).await.unwrap();
+    assert_eq!(readiness(&hub).await, "ready", "until it is refused anew");
+    eventually("all are tapped", || async {
+        hub.advance(Duration::from_secs(1));
+        let fates = fates(&hub, &posts).await;
+        fates
+            .iter()
+            .all(|fate| fate.starts_with("tapped"))
+            .then_some(())
+    })
+    .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_taps_for_a_silent_service_leave_room_for_those_of_another() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        // Eight taps wait in a lane then, and 64 people are looked at at a time.
+        config.delivery.concurrency = 1;
+    })
+    .await;
+    let silent = people(&hub, 150, Service::Fcm).await;
+    let mut other = hub.device("ada", Service::WebPush).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::Silence));
+    post_to_all(&hub, &silent).await;
+    // By now the silent lane is full, and so would be the dispatcher if it kept all of them.
+    for _ in 0..3 {
+        let began = Instant::now();
+        hub.post("ada", "Lunch?").await;
+        other.next_push("the tap through another service").await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "it took {took:?}");
+        other.pull().await;
+    }
+    hub.doubles().clear_faults();
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_has_its_count() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        config.delivery.retry_base = Duration::from_millis(20);
+    })
+    .await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    hub.post("ada", "One").await;
+    phone.next_push("the first").await;
+    hub.doubles().revoke_access_tokens();
+    hub.post("ada", "Two").await;
+    phone.next_push("the second, by a new token").await;
+    hub.doubles()
+        .script(FaultSpec::once(Service::Fcm, FaultKind::ServerError));
+    hub.post("ada", "Three").await;
+    phone.next_push("the third, at the second attempt").await;
+    hub.doubles()
+        .script(FaultSpec::once(Service::Fcm, FaultKind::Redirect));
+    hub.post("ada", "Four").await;
+    eventually("what is wrong is counted", || async {
+        metrics(&hub)
+            .await
+            .contains("outcome=\"rejected\"} 1")
+            .then_some(())
+    })
+    .await;
+    hub.doubles()
+        .script(FaultSpec::once(Service::Fcm, FaultKind::Gone));
+    hub.post("ada", "Five").await;
+    eventually("what is gone is counted", || async {
+        metrics(&hub)
+            .await
+            .contains("outcome=\"gone\"} 1")
+            .then_some(())
+    })
+    .await;
+    let figures = metrics(&hub).await;
+    for (outcome, count) in [
+        ("accepted", 3),
+        ("refreshed", 1),
+        ("retry", 1),
+        ("rejected", 1),
+        ("gone", 1),
+    ] {
+        let line = format!("beckon_pushes_total{{service=\"fcm\",outcome=\"{outcome}\"}} {count}");
+        assert!(figures.contains(&line), "{line} is not in\n{figures}");
+    }
+    hub.finish().await;
+}

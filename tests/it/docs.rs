@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use beckon::doubles::{NewDevice, Service};
@@ -53,7 +53,7 @@ async fn pages(hub: &TestHub) -> BTreeMap<String, String> {
 async fn every_page_is_plain_and_every_link_leads_somewhere() {
     let hub = TestHub::start().await;
     let pages = pages(&hub).await;
-    assert_eq!(pages.len(), 6, "{:?}", pages.keys());
+    assert_eq!(pages.len(), 7, "{:?}", pages.keys());
     for (path, html) in &pages {
         for banned in [
             "<script", "style=\"", "<style", "onclick", "http://", "https://",
@@ -83,6 +83,16 @@ async fn every_page_is_plain_and_every_link_leads_somewhere() {
         assert_eq!(hub.client().get(nowhere).await.refused(404), "itemNotFound");
     }
     hub.finish().await;
+}
+
+/// The pages as written, the one on backups last: it asks to stop the hub.
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/docs");
+    let names = fs::read_dir(folder).unwrap();
+    let mut pages: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
+    pages.sort_by_key(|page| page.ends_with("backup.md"));
+    pages
 }
 
 /// The shell commands of a page, block by block.
@@ -115,6 +125,8 @@ async fn every_command_does_what_the_page_says() {
         .post("/v1/users/ada/notifications", body)
         .await
         .expect(201);
+    let body = json!({"audience": {"all": true}, "notification": {"payload": {"rawContent": "r"}}});
+    let job = app.post("/v1/notifications", body).await.expect(202);
     let address = format!("http://{}", me.addr);
     let key = hub.key.clone();
     let said = [
@@ -122,18 +134,13 @@ async fn every_command_does_what_the_page_says() {
         ("KEY", &key),
         ("TOKEN", token),
         ("ID", posted["id"].as_str().unwrap()),
+        ("JOB", job["id"].as_str().unwrap()),
         ("HOST", APP),
         ("ENDPOINT", "phone"),
         ("FILE", "monday.beckon"),
     ];
     let mut run = 0;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/docs");
-    let names = fs::read_dir(folder).unwrap();
-    let mut pages: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
-    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
-    // The one on backups last: it asks to stop the hub.
-    pages.sort_by_key(|page| page.ends_with("backup.md"));
-    for page in pages {
+    for page in files() {
         for block in blocks(&page) {
             if block.contains("store restore") {
                 hub.stop().await;

@@ -2,7 +2,7 @@
 //! answers all. Nothing else writes.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,18 +19,15 @@ use super::{
     engine::{Engine, Op},
     guard::{Head, HeadFile, Space},
     keys,
+    line::Line,
     records::Record,
     rows,
     shared::{self, Counts},
 };
 use crate::model::{Subject, User};
 
-/// How many units one group takes at most; more would make the first of them wait for too long.
-const GROUP_UNITS: usize = 512;
 /// How many units may wait; beyond, callers wait for room.
 const QUEUE_UNITS: usize = 4096;
-/// How many groups a patient batch lets go first at most.
-const PATIENCE: u32 = 4;
 
 /// What is to be committed.
 pub(super) enum Work {
@@ -112,7 +109,11 @@ impl Committer {
         let (simulated, mut waiting) = tokio::sync::mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut group = Vec::new();
-            while waiting.recv_many(&mut group, GROUP_UNITS).await > 0 {
+            while waiting
+                .recv_many(&mut group, super::line::GROUP_UNITS)
+                .await
+                > 0
+            {
                 tokio::time::sleep(disk()).await;
                 let committed = state.commit(std::mem::take(&mut group));
                 assert!(committed.is_ok(), "memory takes everything");
@@ -160,42 +161,6 @@ fn run(mut state: State, waiting: &mpsc::Receiver<Request>) {
                 state.progress.failure.notify_waiters();
                 return;
             }
-        }
-    }
-}
-
-/// Who is next: everyone in the order of their coming, but the patient.
-#[derive(Default)]
-struct Line {
-    patient: VecDeque<Request>,
-    passed: u32,
-}
-
-impl Line {
-    /// The next group; none, once nobody can come any more.
-    fn next_group(&mut self, waiting: &mpsc::Receiver<Request>) -> Option<Vec<Request>> {
-        let mut group = Vec::new();
-        if self.patient.is_empty() {
-            self.sort(waiting.recv().ok()?, &mut group);
-        }
-        while group.len() < GROUP_UNITS
-            && let Ok(next) = waiting.try_recv()
-        {
-            self.sort(next, &mut group);
-        }
-        if group.is_empty() || self.passed >= PATIENCE {
-            group.extend(self.patient.pop_front());
-            self.passed = 0;
-        } else if !self.patient.is_empty() {
-            self.passed += 1;
-        }
-        Some(group)
-    }
-
-    fn sort(&mut self, request: Request, group: &mut Vec<Request>) {
-        match &request.work {
-            Work::Batch(batch) if batch.patient => self.patient.push_back(request),
-            _ => group.push(request),
         }
     }
 }

@@ -20,6 +20,7 @@ mod fresh;
 mod guard;
 mod identity;
 mod keys;
+mod line;
 mod notifications;
 mod outbox;
 mod parts;

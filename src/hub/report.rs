@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::{
         Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, Notification, NotificationId,
-        Push, Reason, Receipt, Subject, TapKind, Timestamp,
+        Push, Reason, Receipt, ServiceAnswer, Subject, TapKind, Timestamp,
     },
     store::Reader,
 };
@@ -90,11 +90,21 @@ impl Case<'_> {
             last_fetched: Some(self.level.mark.at).filter(|at| *at > Timestamp::default()),
             gone: self.level.endpoint.gone,
             next_attempt: self.next_attempt(status, verdict),
-            // What it said of an earlier push is nothing about one that has not been tried.
             answer: last
                 .map(|push| push.answer.clone())
-                .or(state.answer.filter(|_| state.attempts > 0)),
+                .or_else(|| self.refusal(reason)),
         }
+    }
+
+    /// What the service said as it did not take a tap: of this endpoint's, or of another's for which all wait. What it
+    /// said as it took an earlier one is nothing about one that has not been tried.
+    fn refusal(&self, reason: Option<Reason>) -> Option<ServiceAnswer> {
+        let state = self.level.current_state();
+        let held = matches!(reason, Some(Reason::Retry | Reason::ServiceStopped));
+        let refused = |answer: &ServiceAnswer| !(200..300).contains(&answer.status);
+        state
+            .answer
+            .filter(|answer| state.attempts > 0 || (held && refused(answer)))
     }
 
     /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.

@@ -151,6 +151,31 @@ async fn what_waits_says_for_what_and_until_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_operator_is_told_what_the_service_said_of_another() {
+    let hub = TestHub::at_a_standstill().await;
+    let first = hub.device("ada", Service::Wns).await;
+    hub.doubles().script(FaultSpec::always(
+        Service::Wns,
+        FaultKind::CredentialRefused,
+    ));
+    let one = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let stands = async |id: &str, endpoint: &str| {
+        eventually("it stands still", || async {
+            let it = line(&hub, id, endpoint).await;
+            let said = it["explanation"].as_str().unwrap();
+            let told = ["until the operator acts", "WNS answered 401"];
+            told.iter().all(|part| said.contains(part)).then_some(())
+        })
+        .await;
+    };
+    stands(&one, &first.endpoint).await;
+    let second = hub.device("ada", Service::Wns).await;
+    let two = post(&hub, json!({"payload": {"visualContent": {"title": "u"}}})).await;
+    stands(&two, &second.endpoint).await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_covered_falls_back_or_waits_its_turn() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Apns).await;

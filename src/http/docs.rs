@@ -19,13 +19,14 @@ const KEPT: &str = "public, max-age=300";
 const INDEX: &str = "index";
 
 /// The pages in the order of reading: what their address is, and what the others call them.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("taking-back", "Taking back"),
     ("what-leaves", "What leaves the hub"),
     ("ladder", "Delivery ladder"),
     ("syncing", "Syncing a client"),
     ("many", "Posting to many"),
     ("backup", "Backup and restore"),
+    ("doubles", "Testing against doubles"),
 ];
 
 #[derive(RustEmbed)]

@@ -53,7 +53,7 @@ async fn pages(hub: &TestHub) -> BTreeMap<String, String> {
 async fn every_page_is_plain_and_every_link_leads_somewhere() {
     let hub = TestHub::start().await;
     let pages = pages(&hub).await;
-    assert_eq!(pages.len(), 7, "{:?}", pages.keys());
+    assert_eq!(pages.len(), 8, "{:?}", pages.keys());
     for (path, html) in &pages {
         for banned in [
             "<script", "style=\"", "<style", "onclick", "http://", "https://",
@@ -128,7 +128,7 @@ async fn every_command_does_what_the_page_says() {
     let body = json!({"audience": {"all": true}, "notification": {"payload": {"rawContent": "r"}}});
     let job = app.post("/v1/notifications", body).await.expect(202);
     let address = format!("http://{}", me.addr);
-    let key = hub.key.clone();
+    let (key, doubles) = (hub.key.clone(), hub.doubles().settings().api.clone());
     let said = [
         ("HUB", address.as_str()),
         ("KEY", &key),
@@ -138,6 +138,7 @@ async fn every_command_does_what_the_page_says() {
         ("HOST", APP),
         ("ENDPOINT", "phone"),
         ("FILE", "monday.beckon"),
+        ("DOUBLES", &doubles),
     ];
     let mut run = 0;
     for page in files() {

@@ -61,6 +61,14 @@ pub(super) fn turn(storm: &mut Storm) {
     script(storm, spec);
 }
 
+/// Whether a push can reach its device long after the hub has given it up.
+pub(super) fn holds(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Silence | FaultKind::Slow | FaultKind::HalfOpen
+    )
+}
+
 fn of_a_push(storm: &mut Storm, service: Service, kind: FaultKind) -> FaultSpec {
     let open = [
         FaultKind::Cut,

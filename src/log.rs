@@ -1,5 +1,6 @@
 //! Where log lines go, and which. Other crates are heard from `warn` on at most: some of them would write headers
-//! and bodies at lower levels, and no log of ours holds content.
+//! and bodies at lower levels, and no log of ours holds content. What actix says of a connection is left out: any stranger
+//! who sends what is no HTTP would fill the log.
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
@@ -37,5 +38,5 @@ fn filter(level: LogLevel) -> EnvFilter {
     } else {
         "warn"
     };
-    EnvFilter::new(format!("{others},beckon={}", level.as_str()))
+    EnvFilter::new(format!("{others},actix_http=off,beckon={}", level.as_str()))
 }

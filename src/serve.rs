@@ -162,7 +162,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         public_url: config.server.public_url.clone(),
         ready: ready.clone(),
         check_channel,
-        vapid: Arc::new(move |app| public_keys.public(app)),
+        vapid: Arc::new(move |app| public_keys.public_keys(app)),
         fetches,
         metrics_here: config.server.metrics_listen.is_none(),
         stop: stopping.clone(),

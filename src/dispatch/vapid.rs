@@ -66,9 +66,14 @@ impl VapidKeys {
 
     /// An app's public key, as browsers want it.
     pub fn public(&self, app: &AppHost) -> Option<String> {
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(app)
-            .map(|keys| keys.present.public_key_base64url())
+        self.public_keys(app).into_iter().next()
+    }
+
+    /// All public keys that subscriptions to an app may have been made with, the present one first.
+    pub fn public_keys(&self, app: &AppHost) -> Vec<String> {
+        let (present, older) = self.of(app).unzip();
+        let all = present.into_iter().chain(older.into_iter().flatten());
+        all.map(|key| key.public_key_base64url()).collect()
     }
 
     /// An app's keys: the present one, and older ones.

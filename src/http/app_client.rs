@@ -34,6 +34,7 @@ pub(super) async fn register(
     let rules = wire::RegistrationRules {
         app: &app,
         check_channel: context.check_channel,
+        vapid: (context.vapid)(&app.host),
         now: context.hub.now(),
     };
     let registration = wire::registration(id, &body.object, &rules)?;

@@ -7,11 +7,12 @@ use super::{
     Answer, Context, Error,
     auth::{AppServer, Send, Users},
     body::{Body, OptionalBody},
+    error::both,
     path, reading, wire,
 };
 use crate::{
     hub::{self, Hub, OnceKey, Posted},
-    model::{AppHost, Subject},
+    model::{AppHost, Draft, Subject},
 };
 
 /// Where the id of a notification or endpoint stands in `/v1/users/{user}/…/{id}`.
@@ -27,7 +28,8 @@ pub(super) async fn create(
     context: Data<Context>,
 ) -> Answer {
     let subject = caller.subject(path::user(&request)?);
-    let posted = post(&context, &request, subject, &body).await?;
+    let asked = asked(&context, &request, &subject.app, &body)?;
+    let posted = post(&context, subject, asked).await?;
     let mut answer = begin(&posted);
     let Some(it) = &posted.notification else {
         return Ok(answer.json(wire::Gone::of(posted.id)));
@@ -55,17 +57,24 @@ pub(super) fn begin(posted: &Posted) -> HttpResponseBuilder {
     }
 }
 
-/// Posts what a body says, once for an `Idempotency-Key`.
-pub(super) async fn post(
+/// What a request asks to be posted, once for an `Idempotency-Key`; all its faults at once.
+pub(super) fn asked(
     context: &Context,
     request: &HttpRequest,
-    subject: Subject,
+    app: &AppHost,
     body: &Body,
+) -> Result<(Option<OnceKey>, Draft), Error> {
+    let draft = wire::draft(&body.object, &rules(&context.hub, app));
+    both(once_key(request, body), draft)
+}
+
+/// Posts what was asked for.
+pub(super) async fn post(
+    context: &Context,
+    subject: Subject,
+    (once, draft): (Option<OnceKey>, Draft),
 ) -> Result<Posted, Error> {
-    let hub = &context.hub;
-    let once = once_key(request, body)?;
-    let draft = wire::draft(&body.object, &rules(hub, &subject.app))?;
-    let posted = hub.create(subject, draft, once).await?;
+    let posted = context.hub.create(subject, draft, once).await?;
     if posted.stored {
         context.metrics.created(1);
     }

@@ -133,6 +133,24 @@ impl Error {
     }
 }
 
+/// Both, or the faults of both.
+pub(super) fn both<A, B>(
+    first: Result<A, Error>,
+    second: Result<B, impl Into<Error>>,
+) -> Result<(A, B), Error> {
+    use hub::Error::Invalid;
+    match (first, second.map_err(Into::into)) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(Error::Hub(Invalid(mut faults))), Err(Error::Hub(Invalid(more)))) => {
+            faults.extend(more);
+            Err(Invalid(faults).into())
+        }
+        // What is no fault of a field says more than one that is.
+        (Err(Error::Hub(Invalid(_))), Err(other)) => Err(other),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
 /// The first fault in words, and how many more there are.
 fn summary(faults: &[Fault]) -> String {
     let first = faults

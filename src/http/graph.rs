@@ -6,6 +6,7 @@ use super::{
     Answer, Context, Error, app_server,
     auth::{AppServer, Send},
     body::Body,
+    error::both,
     links, wire,
 };
 use crate::{hub, model::Fault};
@@ -20,14 +21,16 @@ pub(super) async fn create(
     body: Body,
     context: Data<Context>,
 ) -> Answer {
-    let unsid = request.headers().get(SUBSCRIPTION);
-    let unsid =
-        unsid.ok_or_else(|| hub::Error::invalid(SUBSCRIPTION, "is missing; it names the user"))?;
+    let app = &caller.caller.app;
+    let missing = || hub::Error::invalid(SUBSCRIPTION, "is missing; it names the user");
+    let unsid = request.headers().get(SUBSCRIPTION).ok_or_else(missing);
+    let asked = app_server::asked(&context, &request, app, &body);
+    let (asked, unsid) = both(asked, unsid)?;
     let subject = context
         .hub
-        .subscriber(&caller.caller.app, unsid.to_str().unwrap_or_default())?;
+        .subscriber(app, unsid.to_str().unwrap_or_default())?;
     let user = links::escaped(&subject.user.as_str().replace('\'', "''"));
-    let posted = app_server::post(&context, &request, subject, &body).await?;
+    let posted = app_server::post(&context, subject, asked).await?;
     let mut answer = app_server::begin(&posted);
     let Some(it) = &posted.notification else {
         return Ok(answer.json(wire::Gone::of(posted.id)));

@@ -121,7 +121,7 @@ fn count_lanes(context: &Context) {
 pub(super) async fn web_push(request: HttpRequest, context: Data<Context>) -> Answer {
     let host = path::app(&request)?;
     let app = context.hub.app(&host).filter(|app| app.web_push.is_some());
-    let key = app.and_then(|app| (context.vapid)(&app.host));
+    let key = app.and_then(|app| (context.vapid)(&app.host).into_iter().next());
     let key = key.ok_or(hub::Error::NotFound("app with [app.webpush]"))?;
     // There is no caller here; the pages that may read this are those of the app that is asked about.
     request.extensions_mut().insert(CallerApp(host));

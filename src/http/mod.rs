@@ -69,7 +69,7 @@ pub struct Context {
     pub ready: Readiness,
     /// What an app's push service has against a channel.
     pub check_channel: fn(&Channel, &config::App) -> Vec<Fault>,
-    /// An app's VAPID public key in base64url.
+    /// An app's VAPID public keys in base64url, the present one first.
     pub vapid: Vapid,
     /// Where fetches are reported.
     pub fetches: Fetches,
@@ -81,8 +81,8 @@ pub struct Context {
     pub demo: Option<Backend>,
 }
 
-/// Asks for an app's VAPID public key.
-pub type Vapid = Arc<dyn Fn(&AppHost) -> Option<String> + Send + Sync>;
+/// Asks for an app's VAPID public keys.
+pub type Vapid = Arc<dyn Fn(&AppHost) -> Vec<String> + Send + Sync>;
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

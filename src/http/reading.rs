@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Context, Error, links, query::Query, wire};
+use super::{Context, Error, error::both, links, query::Query, wire};
 use crate::{
     hub::{DeltaPage, HistoryPage},
     model::Subject,
@@ -19,11 +19,10 @@ pub(super) async fn history(
     subject: &Subject,
 ) -> Result<(HistoryPage, HttpResponse), Error> {
     let query = Query::of(request)?;
-    let (top, filter) = (query.top()?, query.filter()?);
     let before = query.get(SKIP_TOKEN);
-    let before = before
-        .map(|token| context.hub.open_page_token(subject, token))
-        .transpose()?;
+    let before = before.map(|token| context.hub.open_page_token(subject, token));
+    let asked = both(query.top(), query.filter());
+    let ((top, filter), before) = both(asked, before.transpose())?;
     let page = context
         .hub
         .history(subject.clone(), filter, top, before)
@@ -47,12 +46,12 @@ pub(super) async fn delta(
     subject: &Subject,
 ) -> Result<(DeltaPage, HttpResponse), Error> {
     let query = Query::of(request)?;
-    let top = query.top()?;
+    let (top, digest) = both(query.top(), query.digest())?;
     let since = match query.get(DELTA_TOKEN) {
         Some(token) => Some(context.hub.open_since(subject, token).await?),
         None => None,
     };
-    let page = if query.digest()? {
+    let page = if digest {
         let subject = subject.clone();
         context.hub.delta_with_digest(subject, since, top).await?
     } else {

@@ -86,9 +86,12 @@ impl Hub {
     /// # Errors
     /// `CursorTooOld` where it is not of this feed, or is ahead of it, or reaches no longer; `Store`.
     pub async fn open_cursor(&self, subject: &Subject, text: &str) -> Result<FeedPosition, Error> {
+        // Who is still on the pages of a first delta holds the feed as far as these have told.
+        let paging = || self.seal.open_positions(Purpose::Sync, subject, text);
         let position = self
             .seal
             .open_position(Purpose::Cursor, subject, text)
+            .or_else(|| paging().map(|[position, _]| position))
             .ok_or(Error::CursorTooOld)?;
         let subject = subject.clone();
         self.store

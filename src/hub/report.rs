@@ -39,7 +39,11 @@ pub(super) fn deliveries(
             change: change.as_ref(),
             level,
             receipt: receipt.map(|(_, receipt)| *receipt).unwrap_or_default(),
-            pushes: reader.pushes_from(subject, &level.endpoint.id, number)?,
+            // A tap about something else is none of one that is not meant for the platform.
+            pushes: match it.draft.targets(level.endpoint.platform) {
+                true => reader.pushes_from(subject, &level.endpoint.id, number)?,
+                false => Vec::new(),
+            },
             now: rules.now,
         };
         found.push(case.report(&levels.decide(level, rules)));
@@ -65,11 +69,7 @@ impl Case<'_> {
         let own_accepted = self.pushes.iter().find(|push| own(push) && push.accepted);
         let last = own_accepted.or(accepted).or(self.pushes.last());
         let (status, reason) = self.status(&verdict.decision);
-        let fetched = self
-            .level
-            .mark
-            .passed(self.it.number)
-            .or(self.receipt.fetched);
+        let fetched = self.fetched();
         let state = self.level.current_state();
         Delivery {
             endpoint: self.level.endpoint.id.clone(),
@@ -85,6 +85,7 @@ impl Case<'_> {
             fell_back: self.fell_back(),
             attempts: match last {
                 Some(push) => push.attempts,
+                None if reason == Some(Reason::NotTargeted) => 0,
                 None => state.attempts,
             },
             last_fetched: Some(self.level.mark.at).filter(|at| *at > Timestamp::default()),
@@ -104,7 +105,16 @@ impl Case<'_> {
         let refused = |answer: &ServiceAnswer| !(200..300).contains(&answer.status);
         state
             .answer
+            .filter(|_| reason != Some(Reason::NotTargeted))
             .filter(|answer| state.attempts > 0 || (held && refused(answer)))
+    }
+
+    /// When the endpoint got it. A pull that came when it was gone already passed it, but did not bring it.
+    fn fetched(&self) -> Option<Timestamp> {
+        let gone = self.it.removed.map(|_| self.it.modified);
+        let passed = self.level.mark.passed(self.it.number);
+        let passed = passed.filter(|at| gone.is_none_or(|gone| *at <= gone));
+        passed.or(self.receipt.fetched)
     }
 
     /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.
@@ -125,11 +135,10 @@ impl Case<'_> {
 
     fn status(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
         let (below, reason) = self.status_of_taps(decision);
-        let fetched = self.level.mark.position >= self.it.number || self.receipt.fetched.is_some();
         let raised = [
             (self.receipt.acted.is_some(), DeliveryStatus::Acted),
             (self.receipt.shown.is_some(), DeliveryStatus::Shown),
-            (fetched, DeliveryStatus::Fetched),
+            (self.fetched().is_some(), DeliveryStatus::Fetched),
         ];
         match raised.iter().find(|(reached, _)| *reached) {
             Some((_, status)) => (*status, reason),

@@ -261,7 +261,7 @@ fn body<'a>(registration: &'a str, message: &'a FcmMessage) -> Body<'a> {
 
 fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) {
     let error = ErrorBody::read(&answer.body);
-    let (step, reason, id) = if answer.status == 200 {
+    let (step, reason, id) = if answer.status == 200 && error.name.is_some() {
         (Step::Done(Verdict::Accepted), None, error.name)
     } else {
         let step = match step(answer.status, &error, proven) {
@@ -297,6 +297,8 @@ fn step(status: u16, error: &ErrorBody, proven: bool) -> Step {
         (429, _) if error.spent_by_device => answer::retry(Some(QUOTA_WAIT), Scope::Channel),
         (429, _) => answer::retry(Some(QUOTA_WAIT), Scope::Lane),
         (408 | 500, _) => answer::retry(None, Scope::Channel),
+        // Google names each message that it takes: this is somebody else's page.
+        (200, _) => answer::retry(None, Scope::Lane),
         (501.., _) => answer::retry(None, Scope::Lane),
         _ => Step::Done(Verdict::Rejected),
     }

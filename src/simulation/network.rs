@@ -227,7 +227,14 @@ impl Network {
             connection: 1,
         };
         if garbled < weather.garbled {
-            answer.status = [200, 302, 500, 502, 503][sent.url.as_str().len() % 5];
+            // A page with a good status is believed, so one comes only where the push was taken.
+            let taken = (200..300).contains(&answer.status);
+            let pages: &[u16] = if taken {
+                &[200, 500, 502, 503]
+            } else {
+                &[500, 502, 503]
+            };
+            answer.status = pages[sent.url.as_str().len() % pages.len()];
             answer.body = bytes::Bytes::from_static(b"<html>\xff\x00");
             answer.headers.clear();
         }

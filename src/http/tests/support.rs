@@ -143,7 +143,7 @@ impl Door {
             public_url: None,
             ready: ready.clone(),
             check_channel: |_, _| Vec::new(),
-            vapid: Arc::new(|_| Some("V".repeat(87))),
+            vapid: Arc::new(|_| vec!["V".repeat(87)]),
             fetches,
             metrics_here: true,
             stop: stop.clone(),

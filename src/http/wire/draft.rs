@@ -53,7 +53,8 @@ pub(super) fn read(fields: &Fields<'_>, rules: &DraftRules<'_>) -> Result<Draft,
     let draft = Draft {
         app_id: owned(fields.filled_text("appNotificationId", ids)),
         group: owned(fields.text_within("groupName", ids)),
-        platforms: policy.and_then(|policy| platforms(&policy)),
+        platforms: policy
+            .and_then(|policy| platforms(&policy, "leave it out to mean all platforms")),
         raw,
         visual,
         display_ttl: display_ttl(fields),
@@ -81,25 +82,22 @@ fn owned(text: Option<&str>) -> Option<String> {
 }
 
 /// The platforms that `fields` names, each once.
-fn platforms(fields: &Fields<'_>) -> Option<Vec<Platform>> {
-    let names = fields.texts(PLATFORMS)?;
+/// The platforms that are named; `empty` says what to do about none.
+fn platforms(fields: &Fields<'_>, empty: &str) -> Option<Vec<Platform>> {
+    let names = fields.entries(PLATFORMS)?;
     if names.is_empty() {
-        fields.fault(PLATFORMS, "is empty; leave it out to mean all platforms");
+        fields.fault(PLATFORMS, format!("is empty; {empty}"));
     }
     let mut found = Vec::new();
-    let mut unknown = false;
-    for name in names {
-        match Platform::parse(name) {
+    for (at, name) in names.iter().enumerate() {
+        match name.as_str().and_then(Platform::parse) {
             Some(platform) if !found.contains(&platform) => found.push(platform),
             Some(_) => {}
-            None => unknown = true,
+            None => fields.fault(
+                &format!("{PLATFORMS}[{at}]"),
+                "is none of windows, iOS, android, webPush",
+            ),
         }
-    }
-    if unknown {
-        fields.fault(
-            PLATFORMS,
-            "names others than windows, iOS, android, webPush",
-        );
     }
     Some(found)
 }
@@ -183,7 +181,7 @@ fn fallback(fields: &Fields<'_>, draft: &Draft, rules: &DraftRules<'_>) -> Optio
 
 fn fallback_platforms(endpoint: &Fields<'_>, draft: &Draft) -> Vec<Platform> {
     endpoint.require(PLATFORMS);
-    let platforms = platforms(endpoint).unwrap_or_default();
+    let platforms = platforms(endpoint, "name those that fall back").unwrap_or_default();
     if platforms.iter().any(|platform| !draft.targets(*platform)) {
         endpoint.fault(PLATFORMS, "names a platform that targetPolicy does not");
     }

@@ -92,11 +92,11 @@ fn members() {
         ),
         (
             r#""targetPolicy":{"platformTypes":["phone"]}"#,
-            "targetPolicy.platformTypes",
+            "targetPolicy.platformTypes[0]",
         ),
         (
             r#""targetPolicy":{"platformTypes":[1]}"#,
-            "targetPolicy.platformTypes",
+            "targetPolicy.platformTypes[0]",
         ),
         (r#""targetPolicy":[]"#, "targetPolicy"),
         (

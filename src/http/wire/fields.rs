@@ -160,6 +160,12 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// An array, whatever its entries are.
+    pub(super) fn entries(&self, name: &str) -> Option<&'a [Value]> {
+        self.typed(name, "an array", Value::as_array)
+            .map(Vec::as_slice)
+    }
+
     /// An array of strings; none, where one entry is something else.
     pub(super) fn texts(&self, name: &str) -> Option<Vec<&'a str>> {
         let entries = self.typed(name, "an array", Value::as_array)?;

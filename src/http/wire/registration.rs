@@ -2,7 +2,9 @@
 
 use base64::{
     Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    engine::{
+        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD,
+    },
 };
 use serde_json::{Map, Value};
 use url::Url;
@@ -23,19 +25,27 @@ const LOCALE: (&str, usize) = ("the hub", 64);
 const TOKEN: (&str, usize) = ("the hub", 2048);
 const ADDRESS: (&str, usize) = ("the hub", 2048);
 
-/// Browsers write base64url without padding, some libraries with it.
+/// Browsers write base64url without padding, some libraries with it, or in the standard alphabet: see [`decode`].
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The bytes of base64 in either alphabet, padded or not.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let text = text.replace('+', "-").replace('/', "_");
+    BASE64URL.decode(text).ok()
+}
+
 /// What a registration is checked against.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct RegistrationRules<'a> {
     /// Whose it is.
     pub(in super::super) app: &'a App,
     /// Whether the app's push service would take the channel.
     pub(in super::super) check_channel: fn(&Channel, &App) -> Vec<Fault>,
+    /// The app's VAPID public keys in base64url, older ones too.
+    pub(in super::super) vapid: Vec<String>,
     /// The present moment.
     pub(in super::super) now: Timestamp,
 }
@@ -155,7 +165,7 @@ fn channel(fields: &Fields<'_>, rules: &RegistrationRules<'_>) -> Option<Channel
                 registration_token: Secret::new(token.to_owned()),
             })
         }
-        ChannelKind::WebPush => web_push(fields),
+        ChannelKind::WebPush => web_push(fields, &rules.vapid),
         ChannelKind::Wns => Some(Channel::Wns {
             channel_uri: address(fields, "channelUri")?,
         }),
@@ -181,12 +191,17 @@ fn apns(fields: &Fields<'_>) -> Option<Channel> {
 }
 
 /// A `PushSubscription.toJSON()` (Push API, section 8).
-fn web_push(fields: &Fields<'_>) -> Option<Channel> {
+fn web_push(fields: &Fields<'_>, known: &[String]) -> Option<Channel> {
     let endpoint = address(fields, "endpoint");
     fields.require("keys");
     let keys = fields.object("keys").and_then(|keys| web_push_keys(&keys));
     let what = "a P-256 public key: 65 bytes in base64url";
     let vapid = fields.word("vapidPublicKey", what, point);
+    if vapid.is_some_and(|key| !known.contains(&URL_SAFE_NO_PAD.encode(key))) {
+        let message =
+            "is no key of this app; subscribe with the one that GET /v1/apps/{host}/webpush gives";
+        fields.fault("vapidPublicKey", message);
+    }
     let expires = fields.typed("expirationTime", "a number of milliseconds", |value| {
         let millis = value.as_f64().filter(|millis| *millis >= 0.0)?;
         Some(Timestamp::from_millis(millis as u64))
@@ -204,7 +219,7 @@ fn web_push_keys(keys: &Fields<'_>) -> Option<WebPushKeys> {
     keys.require("auth");
     let p256dh = keys.word("p256dh", "a P-256 public key: 65 bytes in base64url", point);
     let auth = keys.word("auth", "16 bytes in base64url", |text| {
-        <[u8; 16]>::try_from(BASE64URL.decode(text).ok()?).ok()
+        <[u8; 16]>::try_from(decode(text)?).ok()
     });
     Some(WebPushKeys {
         p256dh: p256dh?,
@@ -214,7 +229,7 @@ fn web_push_keys(keys: &Fields<'_>) -> Option<WebPushKeys> {
 
 /// An uncompressed point begins with 4 (SEC 1, section 2.3.3).
 fn point(text: &str) -> Option<[u8; 65]> {
-    let bytes = <[u8; 65]>::try_from(BASE64URL.decode(text).ok()?).ok()?;
+    let bytes = <[u8; 65]>::try_from(decode(text)?).ok()?;
     (bytes[0] == 4).then_some(bytes)
 }
 

@@ -325,6 +325,8 @@ async fn what_the_retired_service_refused_is_refused() {
         assert_refused("br", &encoded, (415, "unsupportedMediaType"), &[]);
         let unnamed = hub.app().post(path, raw("r")).await;
         assert_refused("nobody", &unnamed, bad, &["X-UNS-ID"]);
+        let both = hub.app().post(path, json!({})).await;
+        assert_refused("nobody, nothing", &both, bad, &["X-UNS-ID", "payload"]);
         let unknown = hub.app().header("x-uns-id", "x").post(path, raw("r")).await;
         assert_refused("unknown", &unknown, (403, "accessDenied"), &[]);
         let typed = client

@@ -37,7 +37,7 @@ async fn all_faults_of_a_post_are_named_at_once() {
         "targetHostName",
         "appNotificationId",
         "groupName",
-        "targetPolicy.platformTypes",
+        "targetPolicy.platformTypes[1]",
         "payload.rawContent",
         "payload.visualContent.title",
         "payload.visualContent.body",
@@ -136,6 +136,11 @@ async fn all_faults_of_a_channel_are_named_at_once() {
         "channel.keys.auth",
     ];
     check(web, &faults).await;
+    let strangers = json!({
+        "type": "webPush", "endpoint": "https://updates.push.services.mozilla.com/x", "vapidPublicKey": P256DH,
+        "keys": {"p256dh": P256DH, "auth": AUTH},
+    });
+    check(strangers, &["channel.vapidPublicKey"]).await;
     let off_curve = format!("BA{}", "A".repeat(85));
     let web = json!({"type": "webPush", "endpoint": "https://localhost/", "keys": {"p256dh": off_curve, "auth": AUTH}});
     check(web, &["channel.endpoint", "channel.keys.p256dh"]).await;
@@ -204,7 +209,7 @@ async fn what_the_push_services_know_passes() {
     .into_iter()
     .enumerate()
     {
-        let web = json!({"type": "webPush", "endpoint": good, "keys": {"p256dh": P256DH, "auth": format!("{AUTH}==")}});
+        let web = json!({"type": "webPush", "endpoint": good, "keys": {"p256dh": P256DH, "auth": format!("{}==", AUTH.replace('_', "/"))}});
         let answer = ada
             .put(&format!("/v1/me/endpoints/e{nth}"), json!({"channel": web}))
             .await;
@@ -252,7 +257,7 @@ async fn platforms_and_channels_agree() {
             "symbian",
             &hub.app().post(path, body).await,
             BAD,
-            &["targetPolicy.platformTypes"],
+            &["targetPolicy.platformTypes[0]"],
         );
     }
     unharmed(hub, before).await;

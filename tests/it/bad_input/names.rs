@@ -305,6 +305,10 @@ async fn a_path_that_is_not_there_is_404() {
     assert_refused("a query that does not decode", &bad, BAD, &["query"]);
     let twice = "$top=1&readState=read&$top=2&readState=read&x=1&x=2";
     let twice = hub.app().get(&format!("{POST}?{twice}")).await;
+    let wrong = "$top=0&readState=x&userActionState=x&$skiptoken=x";
+    let wrong = hub.app().get(&format!("{POST}?{wrong}")).await;
+    let faults = ["$top", "readState", "userActionState", "$skiptoken"];
+    assert_refused("all at once", &wrong, BAD, &faults);
     assert_refused("repeats", &twice, BAD, &["$top", "readState"]);
     unharmed(hub, before).await;
 }

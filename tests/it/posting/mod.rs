@@ -6,6 +6,7 @@ mod create;
 mod endpoints;
 mod oauth;
 mod once;
+mod partly;
 mod reading;
 mod tokens;
 

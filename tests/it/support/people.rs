@@ -35,6 +35,18 @@ impl TestHub {
         self.person("settler", None).await;
     }
 
+    /// Waits until it is known that an endpoint of `ada` fetched a notification.
+    pub async fn fetch_is_known(&self, id: &str, endpoint: &str) {
+        let path = format!("/v1/users/ada/notifications/{id}/deliveries");
+        eventually("the fetch is written down", || async {
+            let report = self.app().get(&path).await.expect(200);
+            let lines = report["value"].as_array().unwrap();
+            let line = lines.iter().find(|line| line["endpointId"] == endpoint);
+            line.and_then(|line| line["fetchedDateTime"].as_str().map(drop))
+        })
+        .await;
+    }
+
     /// A client of a device of a user that has registered without a push channel.
     pub async fn registered(&self, user: &str, endpoint: &str) -> Client {
         let client = self.person(user, Some(endpoint)).await;

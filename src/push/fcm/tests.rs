@@ -322,7 +322,7 @@ async fn a_refused_token_is_replaced_once() {
     let unauthenticated = || reply(401, error("UNAUTHENTICATED", "m", json!([])));
     let first_refused = server(move |_, nth| match nth {
         0 => unauthenticated(),
-        _ => reply(200, "{}"),
+        _ => reply(200, r#"{"name":"n"}"#),
     })
     .await;
     let fcm = Fcm::new(Arc::new(settings(&first_refused))).unwrap();
@@ -352,7 +352,7 @@ async fn a_demand_to_wait_is_heard() {
 
 #[tokio::test]
 async fn bad_settings_are_named() {
-    let server = server(|_, _| reply(200, "{}")).await;
+    let server = server(|_, _| reply(200, r#"{"name":"n"}"#)).await;
     let check = |change: &dyn Fn(&mut apps::Fcm), expected: &str| {
         let mut settings = settings(&server);
         change(&mut settings);

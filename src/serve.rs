@@ -134,6 +134,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let apps = Apps::new(config.apps.clone());
     let rules = (config.delivery.clone(), config.server.limits);
     let hub = Hub::new(store, apps, rules, options.clock);
+    tell_time(&hub).await;
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;
     let metrics = Metrics::default();
@@ -186,6 +187,13 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         stopping,
         background,
     })
+}
+
+/// So that the next start sees whether the clock has leapt; a full disk is no reason not to start.
+async fn tell_time(hub: &Hub) {
+    if let Err(error) = hub.tell_time().await {
+        tracing::warn!(%error, "the store cannot be told the time");
+    }
 }
 
 fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -259,6 +267,9 @@ impl Running {
         );
         // The last answers report fetches, so the recorder outlives the doors.
         background.recorder.stop(PART_GRACE).await;
+        if let Err(error) = self.hub.tell_last_time().await {
+            tracing::warn!(%error, "the store cannot be told the time; the next start may think that the clock has leapt");
+        }
         let store = self.hub.store().clone();
         if tokio::task::spawn_blocking(move || store.close())
             .await

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{Hub, Step, Turns},
+    hub::{self, Hub, Step, Turns},
     metrics::Metrics,
     model::Timestamp,
 };
@@ -61,6 +61,9 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
                 rest
             }
         };
+        if let Err(error) = keep_time(&hub).await {
+            tracing::warn!(%error, "the time cannot be kept; trying again in a moment");
+        }
         if hub.store().stats().full
             && let Err(error) = hub.store().look_for_room().await
         {
@@ -71,6 +74,11 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
             () = hub.clock().sleep_until(next) => {}
         }
     }
+}
+
+async fn keep_time(hub: &Hub) -> Result<(), hub::Error> {
+    hub.catch_up_with_time().await?;
+    hub.tell_time().await
 }
 
 /// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood.

@@ -44,7 +44,10 @@ impl Way {
         let Some((message, _)) = compose::compose(due, &self.app, now) else {
             return Tested::unsent("the endpoint has no push channel; it streams or pulls");
         };
-        let outcome = self.send(due, &message, (Uuid::new_v4(), now), &pass).await;
+        let wall = self.hub.clock().wall();
+        let outcome = self
+            .send(due, &message, (Uuid::new_v4(), wall), &pass)
+            .await;
         let state = retry::tested(due, &outcome, self.hub.delivery(), self.hub.now());
         self.keep(due, state, None).await;
         told(outcome)

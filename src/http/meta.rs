@@ -42,7 +42,7 @@ impl Readiness {
         self.0.open.store(false, Ordering::SeqCst);
     }
 
-    /// Notes whether something is amiss that the store does not know of, such as a leap of the clock.
+    /// Notes whether something is amiss that the store does not know of, such as a lane that stands still.
     pub fn degrade(&self, degraded: bool) {
         self.0.degraded.store(degraded, Ordering::SeqCst);
     }
@@ -69,7 +69,10 @@ pub(super) async fn ready(context: Data<Context>) -> Answer {
     }
     context.hub.reads().await?;
     let hub = &context.hub;
-    let degraded = context.ready.is_degraded() || hub.store().stats().full || hub.is_stopped();
+    let degraded = context.ready.is_degraded()
+        || hub.store().stats().full
+        || hub.is_stopped()
+        || hub.doubted_until().is_some();
     let status = if degraded { "degraded" } else { "ready" };
     Ok(HttpResponse::Ok().json(json!({ "status": status })))
 }

@@ -138,8 +138,11 @@ pub enum Request {
     StoreVerify,
     /// Figures of the store.
     StoreStats,
-    /// Ends what is over; answers `{"ended"}`.
-    StoreExpire,
+    /// Ends what is over; answers `{"ended"}`, and until when nothing is, where the clock has leapt.
+    StoreExpire {
+        /// Even where the clock has leapt: the time is right.
+        now: bool,
+    },
     /// What `/readyz` keeps to itself: apps, their services, the outbox.
     Health,
 }
@@ -265,7 +268,7 @@ impl Hub {
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,
-            Request::StoreExpire => self.admin_expire().await,
+            Request::StoreExpire { now } => self.admin_expire(now).await,
             Request::Health => self.admin_health().await,
         }
     }

@@ -98,7 +98,7 @@ impl Hub {
         };
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let configured = self.configured.since();
+        let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
         self.store
             .ask(move |reader| {
                 let rules = Rules {
@@ -106,6 +106,7 @@ impl Hub {
                     delivery: &delivery,
                     now,
                     configured,
+                    longest_wait,
                 };
                 let who = Who {
                     busy: &busy,
@@ -234,7 +235,7 @@ impl Hub {
         let app = self.app(&subject.app).ok_or(Error::NotFound("app"))?;
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let configured = self.configured.since();
+        let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
         self.store
             .ask(move |reader| {
                 let rules = Rules {
@@ -242,6 +243,7 @@ impl Hub {
                     delivery: &delivery,
                     now,
                     configured,
+                    longest_wait,
                 };
                 report::deliveries(reader, &subject, id, (&listening, &rules))
             })

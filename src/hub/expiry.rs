@@ -30,11 +30,18 @@ pub struct Swept {
 }
 
 impl Hub {
-    /// Ends some of what is over: notifications, memories of removals, endpoints, tokens, used keys, broadcasts.
+    /// Ends some of what is over: notifications, memories of removals, endpoints, tokens, used keys, broadcasts. Nothing,
+    /// while the clock is doubted.
     ///
     /// # Errors
     /// `Store`; what was ended before stays ended.
     pub async fn sweep(&self) -> Result<Swept, Error> {
+        if self.clock.doubted_for().is_some() {
+            return Ok(Swept {
+                ended: 0,
+                next: None,
+            });
+        }
         let now = self.now();
         let over = self
             .store

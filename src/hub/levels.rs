@@ -1,6 +1,6 @@
 //! Where everyone stands: what a decision about a user's endpoints is made from, read in one go.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Error,
@@ -21,6 +21,8 @@ pub(super) struct Rules<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) now: Timestamp,
     pub(super) configured: Timestamp,
+    /// What waits for longer was put off by a clock that has leapt.
+    pub(super) longest_wait: Duration,
 }
 
 /// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
@@ -41,7 +43,7 @@ impl Levels {
         let user = reader.user(subject)?;
         let mut levels = Vec::new();
         for endpoint in reader.endpoints(subject)? {
-            levels.push(level(reader, subject, endpoint, listening)?);
+            levels.push(level(reader, subject, endpoint, (listening, rules))?);
         }
         let reachable = |level: &&Level| {
             level.endpoint.channel.identity().is_some() && level.endpoint.expires > rules.now
@@ -81,9 +83,10 @@ fn level(
     reader: &Reader,
     subject: &Subject,
     endpoint: Endpoint,
-    listening: &[EndpointId],
+    (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Level, Error> {
-    let state = reader.tap_state(subject, &endpoint.id)?;
+    let mut state = reader.tap_state(subject, &endpoint.id)?;
+    state.forget_what_is_to_come(rules.now, rules.longest_wait);
     let mark = reader.fetch_mark(subject, &endpoint.id)?;
     let mut fallbacks = Vec::new();
     for number in &state.fallbacks {

@@ -25,6 +25,7 @@ mod seal;
 mod state;
 mod streams;
 mod test_tap;
+mod time;
 
 use std::sync::Arc;
 
@@ -99,6 +100,7 @@ impl Hub {
         clock: Clock,
     ) -> Self {
         let seal = Seal::new(store.secret(), store.epoch());
+        time::go_on(&clock, &store);
         Self(Arc::new(Inner {
             store,
             apps,

@@ -24,7 +24,7 @@ impl Hub {
         };
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let configured = self.configured.since();
+        let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
         self.store
             .ask(move |reader| {
                 let rules = levels::Rules {
@@ -32,6 +32,7 @@ impl Hub {
                     delivery: &delivery,
                     now,
                     configured,
+                    longest_wait,
                 };
                 for _ in 0..VIEWS {
                     let before = reader.commits()?;

@@ -1,5 +1,7 @@
 //! Taps: pushes that say "pull from your cursor".
 
+use std::time::Duration;
+
 use super::{FeedPosition, NotificationId, Priority, ServiceAnswer, Subject, Timestamp};
 
 /// What a tap tells the client before it has pulled.
@@ -85,6 +87,23 @@ pub struct TapState {
     pub toast: bool,
     /// What the push service said last.
     pub answer: Option<ServiceAnswer>,
+}
+
+impl TapState {
+    /// Forgets what was noted in a time that has not come: the clock had leapt, and the leap was undone. Nobody is put
+    /// off for longer than `longest_wait`.
+    pub fn forget_what_is_to_come(&mut self, now: Timestamp, longest_wait: Duration) {
+        if self.last_push > now || self.not_before > now.plus(longest_wait) {
+            self.not_before = now;
+        }
+        // Not now: nothing is to be waited for anew with every look.
+        for at in [&mut self.last_push, &mut self.burst_at] {
+            if *at > now {
+                *at = Timestamp::default();
+            }
+        }
+        self.silent.retain(|at| *at <= now);
+    }
 }
 
 /// One push that a push service took or refused for good.

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Error, Reader, engine::Order, records::Record as _};
-use crate::model::User;
+use super::{Error, Reader, engine::Order, identity, records::Record as _};
+use crate::model::{Timestamp, User};
 
 /// How much of the hub's own is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +19,15 @@ pub struct Held {
 }
 
 impl Reader {
+    /// The time that the store was told last.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn last_time(&self) -> Result<Option<Timestamp>, Error> {
+        let millis = identity::number(&self.engine, "time")?;
+        Ok(millis.map(Timestamp::from_millis))
+    }
+
     /// Counts what is kept: one row a user, and one an endpoint.
     ///
     /// # Errors

@@ -41,6 +41,10 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
     match row {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
         AppRow::Vapid(app, pkcs8) => ops.push(Op::Put(keys::vapid(app), pkcs8.clone())),
+        AppRow::Time(time) => {
+            let millis = time.as_millis().to_be_bytes().to_vec();
+            ops.push(Op::Put(keys::meta("time"), millis));
+        }
         AppRow::Content(id, draft) => shared::put_content(*id, draft, ops)?,
         AppRow::Broadcast(it) => {
             ops.push(put(keys::broadcast(it.id), records::encode_broadcast(it))?);

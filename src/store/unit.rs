@@ -139,6 +139,8 @@ pub enum AppRow {
     Key(AppKey),
     /// An app's VAPID key (PKCS#8).
     Vapid(AppHost, Vec<u8>),
+    /// What time it is, so that a leap of the clock is seen through a stop.
+    Time(Timestamp),
     /// The content of a broadcast, which counts as the first that shares it.
     Content(BroadcastId, Box<Draft>),
     /// A broadcast, whose content stands by itself; with its expiry, and its place among the unfinished ones.

@@ -51,7 +51,11 @@ pub(super) enum StoreCommand {
     /// Copy the store's rows to a new, smaller file; only while no hub runs (or at a start: `serve --compact`).
     Compact,
     /// End what is over, as the hub does by itself.
-    Expire,
+    Expire {
+        /// Even where the clock has leapt: the time is right.
+        #[arg(long)]
+        now: bool,
+    },
 }
 
 /// Runs `beckon store …`.
@@ -69,7 +73,7 @@ pub(super) async fn run(
             new_secrets,
         } => restore::run(&file, (force, new_secrets), context).await?,
         StoreCommand::Compact => compact(context).await?,
-        StoreCommand::Expire => expire(context).await?,
+        StoreCommand::Expire { now } => expire(now, context).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,10 +138,17 @@ async fn compact(context: &CommandContext) -> anyhow::Result<()> {
     })
 }
 
-async fn expire(context: &CommandContext) -> anyhow::Result<()> {
-    let answer = context.ask(Request::StoreExpire).await?;
+async fn expire(now: bool, context: &CommandContext) -> anyhow::Result<()> {
+    let answer = context.ask(Request::StoreExpire { now }).await?;
     context.output.show(&answer, |answer| {
-        format!("{} ended", output::text(answer, "/ended"))
+        if answer["heldUntilDateTime"].is_null() {
+            return format!("{} ended", output::text(answer, "/ended"));
+        }
+        format!(
+            "nothing ended: the clock has leapt, and nothing is deleted for expiry before {}. If it is {} now, `beckon store expire --now` ends the wait; if not, set the clock",
+            output::text(answer, "/heldUntilDateTime"),
+            output::text(answer, "/nowDateTime")
+        )
     })
 }
 

@@ -20,6 +20,8 @@ impl Hub {
             .iter()
             .map(|(name, state)| show::lane(name, state))
             .collect();
+        health["clockDoubtedUntilDateTime"] =
+            self.doubted_until().map(|until| until.to_string()).into();
         health["storeFull"] = self.store().stats().full.into();
         health["streamsOpen"] = self.streams_open().into();
         Ok(health)

@@ -1,6 +1,7 @@
 //! The store's care, as an operator does it: backup, restore, compact; and what is said of damage.
 
 mod backup;
+mod clock;
 mod compact;
 mod damage;
 mod restore;

@@ -128,12 +128,10 @@ impl Hub {
 
     async fn post_to_some(&self, job: Broadcast, lock: OwnedMutexGuard<()>) -> Result<u64, Error> {
         let (asked, id) = (job.clone(), job.id);
-        let row = self
+        let (people, row_len) = self
             .store
-            .ask(move |reader| read_row(reader, &asked))
+            .ask(move |reader| next_people(reader, &asked))
             .await?;
-        let from = usize::try_from(job.next.at).unwrap_or(usize::MAX);
-        let people: Vec<Option<Subject>> = row.iter().skip(from).take(PEOPLE).cloned().collect();
         let mut whose: Vec<&Subject> = people.iter().flatten().collect();
         // In one order, so that no two who hold several wait for each other.
         whose.sort_unstable();
@@ -145,7 +143,6 @@ impl Hub {
             now: self.now(),
             max: self.limits().notifications_per_user,
         };
-        let row_len = row.len();
         let plan = self
             .store
             .ask(move |reader| plan(reader, job, (&people, row_len), rules))
@@ -160,13 +157,15 @@ impl Hub {
     }
 }
 
-/// Whom the row names that the job has come to; nobody, where they are gone since.
-fn read_row(reader: &Reader, job: &Broadcast) -> Result<Vec<Option<Subject>>, Error> {
+/// Who is next in the row that the job has come to, nobody for each who is gone since; and how many the row names.
+fn next_people(reader: &Reader, job: &Broadcast) -> Result<(Vec<Option<Subject>>, usize), Error> {
     let people = reader.listed(job.id, job.next.row)?.ok_or_else(|| {
         store::Error::Corrupt(format!("the list of the broadcast {} is not there", job.id))
     })?;
     let whom = |one: &Listed| reader.listed_subject(&job.app, one).map_err(Error::from);
-    people.iter().map(whom).collect()
+    let from = usize::try_from(job.next.at).unwrap_or(usize::MAX);
+    let next = people.iter().skip(from).take(PEOPLE);
+    Ok((next.map(whom).collect::<Result<_, _>>()?, people.len()))
 }
 
 /// Pure but for its reading: posts to `people`, who stand at the job's place in a row of `row_len`.

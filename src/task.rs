@@ -95,8 +95,8 @@ pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
             Ok(Step::Worked { stored }) => {
                 stuck = false;
                 metrics.created(stored);
-                // As long as it worked: broadcasts take no more than half of the committer.
-                began.elapsed().min(BROADCAST_PAUSE)
+                // Twice as long as it worked: broadcasts take no more than a third of the committer.
+                (began.elapsed() * 2).min(BROADCAST_PAUSE)
             }
             Ok(Step::Idle) => {
                 tokio::select! {

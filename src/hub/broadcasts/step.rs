@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// How many people one step posts to, and how many rows it may grow to before the rest is left for the next.
-const PEOPLE: usize = 16;
+const PEOPLE: usize = 8;
 const ROWS: usize = 250;
 /// With so many markers due, the taps are behind: a step waits for them, but never for longer than this.
-const CROWD: usize = 256;
+const CROWD: usize = 16;
 const CROWD_PATIENCE: Duration = Duration::from_millis(100);
 const CROWD_LOOK: Duration = Duration::from_millis(5);
 

@@ -242,10 +242,10 @@ async fn apps_take_turns_and_an_apps_oldest_job_is_first() {
     for _ in 0..4 {
         hub.step_broadcasts(&mut turns).await.unwrap();
     }
-    assert_eq!(state(&hub, first).await.2, 32);
+    assert_eq!(state(&hub, first).await.2, 16);
     assert_eq!(state(&hub, second).await.2, 0);
     let theirs = hub.broadcast_of(&other, theirs).await.unwrap();
-    assert_eq!(theirs.done, 32);
+    assert_eq!(theirs.done, 16);
     work_off(&hub).await;
     assert_eq!(state(&hub, second).await, ("completed", 64, 64, 0));
     agrees(&hub);
@@ -282,7 +282,7 @@ async fn a_cancelled_job_stops_where_it_is() {
     let id = post(&hub, named(40), draft("1")).await;
     hub.step_broadcasts(&mut Turns::default()).await.unwrap();
     hub.cancel_broadcast(&app(APP), id).await.unwrap();
-    assert_eq!(state(&hub, id).await, ("cancelled", 40, 16, 0));
+    assert_eq!(state(&hub, id).await, ("cancelled", 40, 8, 0));
     assert_eq!(work_off(&hub).await, 0);
     agrees(&hub);
     assert!(hub.store().reader().listed_rows(id, 1).unwrap().is_empty());

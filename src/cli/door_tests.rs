@@ -53,6 +53,10 @@ fn requests() -> Vec<Value> {
         about("userShow", json!({})),
         about("endpointList", json!({})),
         about("endpointRemove", json!({ "endpoint": "phone" })),
+        json!({ "op": "endpointRevive", "app": HOST }),
+        json!({ "op": "endpointRevive", "app": HOST, "since": "yesterday" }),
+        json!({ "op": "endpointRevive", "app": HOST, "since": "9999-01-01T00:00:00Z" }),
+        json!({ "op": "endpointRevive", "app": "other.example.com" }),
         json!({ "op": "storeVerify" }),
         json!({ "op": "health" }),
     ]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{CommandContext, door::Door, output};
 use crate::{
     hub::admin::Request,
-    model::{AppHost, EndpointId, UserId},
+    model::{AppHost, EndpointId, Timestamp, UserId},
 };
 
 const ENDPOINT_COLUMNS: [(&str, &str); 6] = [
@@ -54,6 +54,14 @@ pub(super) enum EndpointCommand {
         user: UserId,
         /// The endpoint's id, as `endpoint list` shows it.
         endpoint: EndpointId,
+    },
+    /// Give devices their push channels back that were dropped for a wrong setting; what they lack is tapped.
+    Revive {
+        /// The app.
+        host: AppHost,
+        /// Only channels dropped then or later, for instance 2026-11-24T08:00:00Z; all of them without it.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
     },
     /// Sign a device out: its tokens and streams end, and it is tapped no more.
     Remove {
@@ -164,6 +172,7 @@ pub(super) async fn endpoint(
             user,
             endpoint,
         } => return test(&host, &user, &endpoint, context).await,
+        EndpointCommand::Revive { host, since } => revive(&host, since, context).await?,
         EndpointCommand::Remove {
             host,
             user,
@@ -181,6 +190,44 @@ pub(super) async fn endpoint(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Revives step by step, so that no request is long.
+async fn revive(
+    host: &AppHost,
+    since: Option<Timestamp>,
+    context: &CommandContext,
+) -> anyhow::Result<()> {
+    let door = Door::open(&context.config()?).await?;
+    let (mut revived, mut after) = (0, None);
+    let done = loop {
+        let request = Request::EndpointRevive {
+            app: host.to_string(),
+            since: since.map(|since| since.to_string()),
+            after: after.take(),
+        };
+        match door.ask(request).await {
+            Ok(step) => {
+                revived += step["revived"].as_u64().unwrap_or_default();
+                after = step["next"].as_str().map(str::to_owned);
+                if after.is_none() {
+                    break Ok(());
+                }
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    let running = door.is_running();
+    door.close().await;
+    done?;
+    let answer = json!({ "app": host.as_str(), "revived": revived });
+    context.output.show(&answer, |_| match (revived, running) {
+        (0, _) => "no dropped channels to bring back".to_owned(),
+        (_, true) => format!("brought {revived} channels back; what they lack is tapped now"),
+        (_, false) => {
+            format!("brought {revived} channels back; what they lack is tapped when the hub runs")
+        }
+    })
 }
 
 /// Sends a test; fails where the push service did not take it.

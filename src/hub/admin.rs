@@ -129,6 +129,16 @@ pub enum Request {
         /// The endpoint.
         endpoint: String,
     },
+    /// Brings dropped channels back, of at most 500 users; answers `{"revived","next"?}`, `next` being the `after` of
+    /// the next step.
+    EndpointRevive {
+        /// The app.
+        app: String,
+        /// Those dropped then or later, RFC 3339; all without it.
+        since: Option<String>,
+        /// The last user of the step before.
+        after: Option<String>,
+    },
     /// What became of a notification on each device, and why.
     Explain {
         /// Its id.
@@ -265,6 +275,10 @@ impl Hub {
                 user,
                 endpoint,
             } => self.admin_test(self.subject(&app, &user)?, &endpoint).await,
+            Request::EndpointRevive { app, since, after } => {
+                self.admin_revive(&app, since.as_deref(), after.as_deref())
+                    .await
+            }
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,

@@ -51,6 +51,19 @@ fn people(hub: &ChildHub, user: &str) {
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(text.contains("Lunch?"), "{shown:?}");
     ask(&["endpoint", "list", "todo.example", user, "--json"]);
+    let revived = ask(&["endpoint", "revive", "todo.example", "--json"]);
+    assert_eq!(revived, json!({"app": "todo.example", "revived": 0}));
+    let future = [
+        "endpoint",
+        "revive",
+        "todo.example",
+        "--since",
+        "9999-01-01T00:00:00Z",
+    ];
+    let refused = hub.command(&future);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let unread = hub.command(&["endpoint", "revive", "todo.example", "--since", "yesterday"]);
+    assert_eq!(unread.status.code(), Some(2), "{unread:?}");
     let id = sent["id"].as_str().unwrap();
     assert_eq!(
         ask(&["explain", id, "--json"]),

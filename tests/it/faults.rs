@@ -125,6 +125,100 @@ async fn revives(hub: &TestHub, mut device: TestDevice) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dropped_channels_come_back_when_the_operator_says_so() {
+    use beckon::hub::admin::Request;
+    for service in Service::ALL {
+        let hub = TestHub::at_a_standstill().await;
+        let mut device = hub.device("ada", service).await;
+        hub.doubles()
+            .script(FaultSpec::once(service, FaultKind::Gone));
+        let posted = hub.post("ada", "Lunch?").await;
+        eventually("the channel is known to be dead", || async {
+            (delivery(&hub, &posted).await["status"] == "gone").then_some(())
+        })
+        .await;
+        let dropped = hub.clock.now();
+        hub.advance(std::time::Duration::from_secs(60));
+        let later = hub.post("ada", "Dinner?").await;
+        let it = delivery(&hub, &later).await;
+        assert_eq!(
+            (&it["status"], &it["reason"]),
+            (&json!("gone"), &json!("channelGone")),
+            "{it}"
+        );
+
+        let revive = async |since: Option<beckon::model::Timestamp>| {
+            let request = Request::EndpointRevive {
+                app: crate::support::hub::APP.into(),
+                since: since.map(|since| since.to_string()),
+                after: None,
+            };
+            hub.running().hub.admin(request).await
+        };
+        let second = std::time::Duration::from_secs(1);
+        let refused = revive(Some(hub.clock.now().plus(second)))
+            .await
+            .unwrap_err();
+        assert!(
+            refused.message.starts_with("--since lies in the future"),
+            "{refused}"
+        );
+        assert_eq!(
+            revive(Some(dropped.plus(second))).await.unwrap()["revived"],
+            0
+        );
+        assert_eq!(
+            revive(Some(dropped)).await.unwrap()["revived"],
+            1,
+            "{service:?}"
+        );
+        assert_eq!(
+            revive(None).await.unwrap()["revived"],
+            0,
+            "there is nothing left to revive"
+        );
+
+        let endpoint = endpoint_of(&hub).await;
+        assert_ne!(endpoint["channel"]["type"], "none", "{endpoint}");
+        device
+            .next_push("what was owed to the dropped channel")
+            .await;
+        eventually("both are told as tapped", || async {
+            hub.advance(second);
+            let (first, second) = (delivery(&hub, &posted).await, delivery(&hub, &later).await);
+            (first["status"] == "tapped" && second["status"] == "tapped").then_some(())
+        })
+        .await;
+        hub.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_channel_that_another_took_over_is_not_revived() {
+    let hub = TestHub::start().await;
+    let device = hub.device("ada", Service::Fcm).await;
+    hub.doubles()
+        .script(FaultSpec::once(Service::Fcm, FaultKind::Gone));
+    let posted = hub.post("ada", "Lunch?").await;
+    eventually("the channel is known to be dead", || async {
+        (delivery(&hub, &posted).await["status"] == "gone").then_some(())
+    })
+    .await;
+    let grace = hub
+        .app()
+        .post("/v1/users/grace/tokens", json!({"endpointId": "hers"}))
+        .await
+        .expect(201);
+    let client = hub.client().bearer(grace["token"].as_str().unwrap());
+    let body = json!({"channel": device.device.channel});
+    client.put("/v1/me/endpoints/hers", body).await.expect(201);
+    let app = beckon::model::AppHost::parse(crate::support::hub::APP).unwrap();
+    let revived = hub.running().hub.revive(&app, None, None).await.unwrap();
+    assert_eq!((revived.endpoints, revived.next), (0, None));
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_stops_the_lane_and_keeps_the_tap_due() {
     for service in Service::ALL {
         let hub = TestHub::start().await;

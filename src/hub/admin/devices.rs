@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{super::Hub, AdminError, endpoint_id, show};
+use super::{super::Hub, AdminError, endpoint_id, show, user_id};
 use crate::model::{NotificationId, Subject};
 
 impl Hub {
@@ -32,6 +32,25 @@ impl Hub {
         let id = endpoint_id(endpoint)?;
         let tested = self.test_endpoint(subject, id.clone()).await?;
         Ok(show::tested(&id, &tested))
+    }
+
+    /// Brings dropped channels back, of some users at a time.
+    pub(super) async fn admin_revive(
+        &self,
+        app: &str,
+        since: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<Value, AdminError> {
+        let app = self.known(app)?;
+        let since = since.map(str::parse).transpose();
+        let since = since.map_err(|why: String| AdminError::invalid("--since", why))?;
+        let after = after.map(user_id).transpose()?;
+        let revived = self.revive(&app, since, after).await?;
+        let mut answer = json!({ "app": app.as_str(), "revived": revived.endpoints });
+        if let Some(next) = revived.next {
+            answer["next"] = next.as_str().into();
+        }
+        Ok(answer)
     }
 
     /// The ladder of a notification, whoever it was posted to.

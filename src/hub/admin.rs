@@ -224,15 +224,7 @@ impl Hub {
     pub async fn admin(&self, request: Request) -> Result<Value, AdminError> {
         match request {
             Request::CreateKey { app, name, scope } => self.admin_key(&app, name, &scope).await,
-            Request::ListKeys { app } => {
-                let host = app.as_deref().map(host).transpose()?;
-                let keys = self.keys(host).await?;
-                if let Some(app) = app.filter(|_| keys.is_empty()) {
-                    // One that was taken out of the config may have keys; one that has neither is a slip.
-                    self.known(&app)?;
-                }
-                Ok(show::list(keys.iter().map(show::key)))
-            }
+            Request::ListKeys { app } => self.admin_keys(app).await,
             Request::RevokeKey { id, with_tokens } => {
                 self.revoke_key(&id, with_tokens).await?;
                 Ok(json!({ "id": id }))
@@ -285,6 +277,16 @@ impl Hub {
             Request::StoreExpire { now } => self.admin_expire(now).await,
             Request::Health => self.admin_health().await,
         }
+    }
+
+    async fn admin_keys(&self, app: Option<String>) -> Result<Value, AdminError> {
+        let host = app.as_deref().map(host).transpose()?;
+        let keys = self.keys(host).await?;
+        if let Some(app) = app.filter(|_| keys.is_empty()) {
+            // One that was taken out of the config may have keys; one that has neither is a slip.
+            self.known(&app)?;
+        }
+        Ok(show::list(keys.iter().map(show::key)))
     }
 
     fn known(&self, app: &str) -> Result<AppHost, AdminError> {

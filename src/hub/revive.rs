@@ -33,9 +33,7 @@ impl Hub {
     ) -> Result<Revived, Error> {
         let now = self.now();
         if since.is_some_and(|since| since > now) {
-            let message = format!(
-                "lies in the future; write a time before {now}, when the channels were dropped"
-            );
+            let message = "lies in the future; write when the channels were dropped";
             return Err(Error::invalid("--since", message));
         }
         let since = since.unwrap_or_default();

@@ -7,7 +7,7 @@ use std::{
 
 use url::Url;
 
-use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, VisualContent};
+use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, Timestamp, VisualContent};
 
 /// One app (a tenant).
 #[derive(Debug, Clone)]
@@ -132,15 +132,38 @@ impl Placeholder {
 /// Extra roots of trust for one service: the PEM text of a `ca_file`.
 pub type CaPem = Arc<Vec<u8>>;
 
-/// Apple Push Notification service, with token authentication.
+/// How the hub proves to Apple who it is.
+#[derive(Debug)]
+pub enum ApnsLogin {
+    /// By tokens that a key signs.
+    Token {
+        /// The `.p8` key: PEM, PKCS#8, EC P-256.
+        key: Secret<Vec<u8>>,
+        /// The key's id, ten characters.
+        key_id: String,
+        /// The team's id, ten characters.
+        team_id: String,
+    },
+    /// By a client certificate of TLS.
+    Certificate(ClientCertificate),
+}
+
+/// A client certificate of TLS.
+#[derive(Debug)]
+pub struct ClientCertificate {
+    /// The certificate and those that lead to its root: PEM.
+    pub chain: Vec<u8>,
+    /// Its private key: PEM.
+    pub key: Secret<Vec<u8>>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Apple Push Notification service.
 #[derive(Debug)]
 pub struct Apns {
-    /// The `.p8` key: PEM, PKCS#8, EC P-256.
-    pub key: Secret<Vec<u8>>,
-    /// The key's id, ten characters.
-    pub key_id: String,
-    /// The team's id, ten characters.
-    pub team_id: String,
+    /// How the hub proves who it is.
+    pub login: ApnsLogin,
     /// The bundle id that tokens belong to unless they say otherwise.
     pub topic: String,
     /// The sound of visible pushes.
@@ -191,12 +214,12 @@ pub struct WebPush {
     pub ca: Option<CaPem>,
 }
 
-/// Windows Push Notification Services, by Entra ID.
+/// Windows Push Notification Services, by Entra ID or by the older login of the Partner Center.
 #[derive(Debug)]
 pub struct Wns {
-    /// The Entra tenant.
-    pub tenant_id: String,
-    /// The application's id.
+    /// The Entra tenant; none, for the older login.
+    pub tenant_id: Option<String>,
+    /// The application's id; of the older login the package's SID, `ms-app://S-1-15-2-…`.
     pub client_id: String,
     /// Its secret.
     pub client_secret: Secret<String>,

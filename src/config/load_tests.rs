@@ -105,9 +105,11 @@ fn the_example_has_every_key() {
     let text = uncommented(EXAMPLE);
     let raw = shape(&source(&text), Vec::new()).unwrap();
     let shown = format!("{raw:#?}");
+    // A certificate does not go with the ids of a key that signs, so a sentence names it.
+    assert!(EXAMPLE.contains("certificate_file = "));
     let missing: Vec<&str> = shown
         .lines()
-        .filter(|line| line.contains(": None"))
+        .filter(|line| line.contains(": None") && !line.contains("certificate_file"))
         .collect();
     assert!(missing.is_empty() && !raw.app.is_empty(), "{missing:?}");
     // Outside of the apps a key without a default is the only one that may be commented out.
@@ -168,9 +170,9 @@ fn faults_name_line_key_and_remedy() {
         "config.toml:2: log.levl: is not a known key; known here: format, level",
     );
     check(
-        "[[app]]\nhost = \"a\"\n[app.apns]\ncertificate_file = \"a\"",
-        "config.toml:4: app.apns.certificate_file: is not a known key; known here: key_file, key_id, team_id, topic, \
-         sound, category, environment, endpoint, ca_file",
+        "[[app]]\nhost = \"a\"\n[app.apns]\ncert_file = \"a\"",
+        "config.toml:4: app.apns.cert_file: is not a known key; known here: key_file, key_id, team_id, \
+         certificate_file, topic, sound, category, environment, endpoint, ca_file",
     );
     check(
         "[server]\nlimits = 5",
@@ -253,7 +255,6 @@ fn all_faults_of_values_come_at_once() {
         "config.toml:2",
         "config.toml:6",
         "config.toml:7",
-        "config.toml:8",
         "config.toml:8",
         "config.toml:8",
     ];

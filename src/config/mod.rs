@@ -6,6 +6,7 @@
 //! This room never looks at the network and never changes a file.
 
 pub mod apps;
+mod certificate;
 mod error;
 mod files;
 pub mod init;

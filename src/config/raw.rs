@@ -83,7 +83,7 @@ section!(
 );
 section!(
     /// `[app.apns]`.
-    Apns: key_file key_id team_id topic sound category environment endpoint ca_file
+    Apns: key_file key_id team_id certificate_file topic sound category environment endpoint ca_file
 );
 section!(
     /// `[app.fcm]`.

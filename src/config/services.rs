@@ -4,13 +4,17 @@ use toml::{Spanned, Value};
 use url::Url;
 
 use super::{
-    apps::{Apns, Fcm, HostRule, WebPush, Wns},
+    apps::{Apns, ApnsLogin, ClientCertificate, Fcm, HostRule, WebPush, Wns},
+    certificate,
     files::{self, file},
     raw,
     reader::{Needed, Reader},
     value::{Shown, choice, flag, list, service_url, text},
 };
 use crate::model::ApnsEnvironment;
+
+/// How client ids of the Partner Center begin (Microsoft, "Windows Push Notification Services overview").
+const PACKAGE_SID: &str = "ms-app://";
 
 /// Reads `[app.apns]`; none where it has a fault, which has been noted.
 pub(super) fn apns(reader: &mut Reader<'_>, raw: Spanned<raw::Apns>) -> Option<Apns> {
@@ -19,23 +23,9 @@ pub(super) fn apns(reader: &mut Reader<'_>, raw: Spanned<raw::Apns>) -> Option<A
         ("sandbox", ApnsEnvironment::Sandbox),
     ];
     let need = needs(&raw);
-    let raw = raw.into_inner();
+    let mut raw = raw.into_inner();
     let folder = reader.folder();
-    let key = need(
-        "app.apns.key_file",
-        r#"the path of Apple's key, for instance "AuthKey_ABC123DEFG.p8""#,
-    );
-    let key = reader.required(key, raw.key_file, file(folder, files::p256_key));
-    let key_id = need(
-        "app.apns.key_id",
-        r#"the key's id as Apple shows it, for instance "ABC123DEFG""#,
-    );
-    let key_id = reader.required(key_id, raw.key_id, ten_characters);
-    let team_id = need(
-        "app.apns.team_id",
-        r#"your team's id as Apple shows it, for instance "DEF123GHIJ""#,
-    );
-    let team_id = reader.required(team_id, raw.team_id, ten_characters);
+    let login = login(reader, &mut raw, need("", "").section_at);
     let topic = need(
         "app.apns.topic",
         r#"the app's bundle id, for instance "com.example.todo""#,
@@ -51,9 +41,7 @@ pub(super) fn apns(reader: &mut Reader<'_>, raw: Spanned<raw::Apns>) -> Option<A
     let endpoint = reader.optional("app.apns.endpoint", raw.endpoint, service_url);
     let ca = reader.optional("app.apns.ca_file", raw.ca_file, file(folder, files::roots));
     Some(Apns {
-        key: key?,
-        key_id: key_id?,
-        team_id: team_id?,
+        login: login?,
         topic: topic?,
         sound,
         category,
@@ -61,6 +49,81 @@ pub(super) fn apns(reader: &mut Reader<'_>, raw: Spanned<raw::Apns>) -> Option<A
         endpoint,
         ca,
     })
+}
+
+/// How the hub proves to Apple who it is: by a token's key, or by a certificate.
+fn login(reader: &mut Reader<'_>, raw: &mut raw::Apns, section_at: usize) -> Option<ApnsLogin> {
+    let need = |key, write| Needed {
+        section_at,
+        key,
+        write,
+    };
+    if let Some(certificate) = raw.certificate_file.take() {
+        return by_certificate(reader, raw, certificate);
+    }
+    let folder = reader.folder();
+    let key = need(
+        "app.apns.key_file",
+        r#"the path of Apple's key, for instance "AuthKey_ABC123DEFG.p8", or certificate_file in its place"#,
+    );
+    let key = reader.required(key, raw.key_file.take(), file(folder, files::p256_key));
+    let key_id = need(
+        "app.apns.key_id",
+        r#"the key's id as Apple shows it, for instance "ABC123DEFG""#,
+    );
+    let key_id = reader.required(key_id, raw.key_id.take(), ten_characters);
+    let team_id = need(
+        "app.apns.team_id",
+        r#"your team's id as Apple shows it, for instance "DEF123GHIJ""#,
+    );
+    let team_id = reader.required(team_id, raw.team_id.take(), ten_characters);
+    Some(ApnsLogin::Token {
+        key: key?,
+        key_id: key_id?,
+        team_id: team_id?,
+    })
+}
+
+/// A certificate, with its key in the same file or in `key_file`.
+fn by_certificate(
+    reader: &mut Reader<'_>,
+    raw: &mut raw::Apns,
+    certificate: Spanned<Value>,
+) -> Option<ApnsLogin> {
+    let folder = reader.folder();
+    for (key, leaf) in [
+        ("app.apns.key_id", raw.key_id.take()),
+        ("app.apns.team_id", raw.team_id.take()),
+    ] {
+        if let Some(leaf) = leaf {
+            let reason = "belongs to a key that signs tokens; leave it out beside certificate_file, or leave certificate_file out";
+            reader.fault(leaf.span().start, key, reason);
+        }
+    }
+    let at = certificate.span().start;
+    let name = "app.apns.certificate_file";
+    let looked = file(folder, |pem| {
+        certificate::chain(&pem).map(|expires| (pem, expires))
+    });
+    let (pem, expires) = reader.optional(name, Some(certificate), looked)?;
+    let key = match raw.key_file.take() {
+        Some(leaf) => {
+            let look = file(folder, certificate::private_key);
+            reader.optional("app.apns.key_file", Some(leaf), look)?
+        }
+        None if certificate::has_key(&pem) => pem.clone(),
+        None => {
+            let reason =
+                "holds no private key; add the key to the file, or write its path as key_file";
+            reader.fault(at, name, reason);
+            return None;
+        }
+    };
+    Some(ApnsLogin::Certificate(ClientCertificate {
+        chain: pem.expose().clone(),
+        key,
+        expires,
+    }))
 }
 
 /// Reads `[app.fcm]`, likewise.
@@ -134,20 +197,32 @@ pub(super) fn web_push(reader: &mut Reader<'_>, raw: Spanned<raw::WebPush>) -> O
 
 /// Reads `[app.wns]`, likewise.
 pub(super) fn wns(reader: &mut Reader<'_>, raw: Spanned<raw::Wns>) -> Option<Wns> {
+    let section_at = raw.span().start;
     let need = needs(&raw);
     let raw = raw.into_inner();
     let folder = reader.folder();
-    let tenant_id = need(
-        "app.wns.tenant_id",
-        "the directory (tenant) id that the Entra admin center shows \
-         (a Partner Center secret without a tenant does not work yet)",
-    );
-    let tenant_id = reader.required(tenant_id, raw.tenant_id, path_segment);
+    let tenant_at = raw.tenant_id.as_ref().map(|leaf| leaf.span().start);
+    let tenant_id = reader.optional("app.wns.tenant_id", raw.tenant_id, path_segment);
     let client_id = need(
         "app.wns.client_id",
-        "the application (client) id that the Entra admin center shows",
+        "the application (client) id that the Entra admin center shows, or, without tenant_id, the Package SID that the Partner Center shows",
     );
+    let client_at = raw.client_id.as_ref().map(|leaf| leaf.span().start);
     let client_id = reader.required(client_id, raw.client_id, text);
+    let is_sid = client_id.as_deref().map(|id| id.starts_with(PACKAGE_SID));
+    match (tenant_at, client_at, is_sid) {
+        (Some(at), _, Some(true)) => reader.fault(
+            at,
+            "app.wns.tenant_id",
+            "does not go with a Package SID as client_id; leave it out, or write Entra's client id",
+        ),
+        (None, Some(_), Some(false)) => reader.fault(
+            section_at,
+            "app.wns.tenant_id",
+            "is missing; write the directory (tenant) id that the Entra admin center shows, or a Package SID (ms-app://S-1-15-2-…) as client_id for the Partner Center's older login",
+        ),
+        _ => {}
+    }
     let secret = need(
         "app.wns.client_secret_file",
         r#"the path of a file with the client secret, for instance "wns-secret.txt""#,
@@ -158,7 +233,7 @@ pub(super) fn wns(reader: &mut Reader<'_>, raw: Spanned<raw::Wns>) -> Option<Wns
     let toast = reader.optional("app.wns.placeholder_toast", raw.placeholder_toast, flag);
     let ca = reader.optional("app.wns.ca_file", raw.ca_file, file(folder, files::roots));
     Some(Wns {
-        tenant_id: tenant_id?,
+        tenant_id,
         client_id: client_id?,
         client_secret: secret?,
         token_endpoint,
@@ -230,7 +305,98 @@ fn host_rule(value: &Value) -> Result<HostRule, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::config::{self, App};
+
+    /// One app with this section, whose files are a certificate, its key, and both in one.
+    fn app(section: &str) -> Result<std::sync::Arc<App>, String> {
+        let folder = TempDir::new().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut wanted = rcgen::CertificateParams::default();
+        wanted.not_after = rcgen::date_time_ymd(2031, 1, 2);
+        let pem = wanted.self_signed(&key).unwrap().pem();
+        let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+        write("cert.pem", pem.clone());
+        write("key.pem", key.serialize_pem());
+        write("both.pem", format!("{}{pem}", key.serialize_pem()));
+        write("secret.txt", "s3cret".to_owned());
+        write("config.toml", format!("[[app]]\nhost = \"a\"\n{section}\n"));
+        let file = folder.path().join("config.toml");
+        let loaded = config::load(Some(&file), std::iter::empty());
+        loaded
+            .map(|config| config.apps[0].clone())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_certificate_in_the_place_of_a_key_that_signs() {
+        let apns = |settings: &str| app(&format!("[app.apns]\ntopic = \"t\"\n{settings}"));
+        for good in [
+            "certificate_file = \"both.pem\"",
+            "certificate_file = \"cert.pem\"\nkey_file = \"key.pem\"",
+        ] {
+            let app = apns(good).unwrap();
+            let ApnsLogin::Certificate(read) = &app.apns.as_ref().unwrap().login else {
+                panic!("{good}")
+            };
+            assert_eq!(read.expires.to_string(), "2031-01-02T00:00:00.000Z");
+        }
+        let check = |settings: &str, expected: &str| {
+            let reason = apns(settings).expect_err(settings);
+            assert!(reason.contains(expected), "{settings}: {reason}");
+        };
+        check(
+            "certificate_file = \"cert.pem\"",
+            "app.apns.certificate_file: holds no private key; add the key",
+        );
+        check(
+            "certificate_file = \"key.pem\"",
+            "is not a certificate in PEM",
+        );
+        check(
+            "certificate_file = \"gone.pem\"",
+            "gone.pem cannot be read (",
+        );
+        check(
+            "certificate_file = \"cert.pem\"\nkey_file = \"cert.pem\"",
+            "is not a private key in PEM",
+        );
+        check(
+            "certificate_file = \"both.pem\"\nkey_id = \"ABC123DEFG\"",
+            "app.apns.key_id: belongs to a key that signs tokens; leave it out",
+        );
+        check("", "or certificate_file in its place");
+    }
+
+    #[test]
+    fn entra_or_the_older_login() {
+        let wns = |settings: &str| {
+            app(&format!(
+                "[app.wns]\nclient_secret_file = \"secret.txt\"\n{settings}"
+            ))
+        };
+        let older = wns("client_id = \"ms-app://S-1-15-2-1\"").unwrap();
+        assert_eq!(older.wns.as_ref().unwrap().tenant_id, None);
+        let entra = wns("client_id = \"1\"\ntenant_id = \"t\"").unwrap();
+        assert_eq!(entra.wns.as_ref().unwrap().tenant_id.as_deref(), Some("t"));
+        let check = |settings: &str, expected: &str| {
+            let reason = wns(settings).expect_err(settings);
+            assert!(reason.contains(expected), "{settings}: {reason}");
+        };
+        check(
+            "client_id = \"1\"",
+            "app.wns.tenant_id: is missing; write the directory",
+        );
+        check(
+            "client_id = \"ms-app://S-1\"\ntenant_id = \"t\"",
+            "app.wns.tenant_id: does not go with a Package SID",
+        );
+        check("", "app.wns.client_id: is missing");
+    }
 
     #[test]
     fn subjects() {

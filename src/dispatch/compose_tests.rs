@@ -16,9 +16,11 @@ fn configured(privacy: Privacy) -> App {
     app.privacy = privacy;
     app.badge = Badge::Unread;
     app.apns = Some(Arc::new(Apns {
-        key: Secret::new(Vec::new()),
-        key_id: "ABC123DEFG".into(),
-        team_id: "DEF123GHIJ".into(),
+        login: crate::config::apps::ApnsLogin::Token {
+            key: Secret::new(Vec::new()),
+            key_id: "ABC123DEFG".into(),
+            team_id: "DEF123GHIJ".into(),
+        },
         topic: "com.example.todo".into(),
         sound: Some("default".into()),
         category: None,
@@ -38,7 +40,7 @@ fn configured(privacy: Privacy) -> App {
         ca: None,
     }));
     app.wns = Some(Arc::new(Wns {
-        tenant_id: "t".into(),
+        tenant_id: Some("t".into()),
         client_id: "c".into(),
         client_secret: Secret::new(String::new()),
         token_endpoint: None,

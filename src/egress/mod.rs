@@ -28,6 +28,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use crate::config::apps::ClientCertificate;
+
 use self::{
     authorities::Authorities,
     authority::{Authority, Lease},
@@ -143,8 +145,25 @@ impl Client {
     /// # Errors
     /// A sentence about `ca`, when it cannot be used.
     pub fn new(settings: Settings, ca: Option<&[u8]>) -> Result<Self, String> {
-        let tls = tls::config(settings.protocol, ca)?;
-        Ok(Self(Arc::new(Inner {
+        let tls = tls::config(settings.protocol, ca, None)?;
+        Ok(Self::with_tls(settings, tls))
+    }
+
+    /// The same, for a client that proves by a certificate who it is.
+    ///
+    /// # Errors
+    /// A sentence about `ca`, or about `certificate_file` and its key, when they cannot be used.
+    pub fn with_certificate(
+        settings: Settings,
+        ca: Option<&[u8]>,
+        certificate: &ClientCertificate,
+    ) -> Result<Self, String> {
+        let tls = tls::config(settings.protocol, ca, Some(certificate))?;
+        Ok(Self::with_tls(settings, tls))
+    }
+
+    fn with_tls(settings: Settings, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self(Arc::new(Inner {
             dialer: Dialer {
                 tls: TlsConnector::from(tls),
                 resolver: settings.resolver,
@@ -153,7 +172,7 @@ impl Client {
             },
             first_alone: settings.first_alone,
             authorities: Authorities::default(),
-        })))
+        }))
     }
 
     /// Sends `request` and waits for its answer, at most [`MAX_REQUEST`]. Redirects are answers like any other.

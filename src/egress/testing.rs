@@ -19,8 +19,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ServerConfig, crypto::aws_lc_rs};
-use rustls_pki_types::PrivateKeyDer;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -94,7 +98,30 @@ impl Server {
         alpn: &[&str],
         script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let (tls, ca) = identity(alpn);
+        Self::start_with(identity(alpn), script).await
+    }
+
+    /// The same for clients alone that hold the certificate `client` (PEM).
+    pub(crate) async fn start_for_certified(
+        alpn: &[&str],
+        client: &[u8],
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(client).unwrap())
+            .unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .unwrap();
+        Self::start_with(identity_for(alpn, verifier), script).await
+    }
+
+    async fn start_with(
+        (tls, ca): (TlsAcceptor, Vec<u8>),
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -134,12 +161,23 @@ impl Drop for Server {
 
 /// A server's side of TLS for 127.0.0.1 that offers `alpn`, and the certificate to trust.
 pub(crate) fn identity(alpn: &[&str]) -> (TlsAcceptor, Vec<u8>) {
+    identity_for(alpn, WebPkiClientVerifier::no_client_auth())
+}
+
+/// A certificate for a client, and its key: PEM both.
+pub(crate) fn client_certificate() -> (Vec<u8>, Vec<u8>) {
+    let issued = rcgen::generate_simple_self_signed([String::from("client")]).unwrap();
+    let key = issued.signing_key.serialize_pem();
+    (issued.cert.pem().into_bytes(), key.into_bytes())
+}
+
+fn identity_for(alpn: &[&str], clients: Arc<dyn ClientCertVerifier>) -> (TlsAcceptor, Vec<u8>) {
     let issued = rcgen::generate_simple_self_signed([String::from("127.0.0.1")]).unwrap();
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
     let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![issued.cert.der().clone()], key)
         .unwrap();
     tls.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();

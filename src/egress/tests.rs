@@ -186,7 +186,7 @@ fn dialer(resolver: Resolver, rules: &[&str]) -> Dialer {
         .map(|rule| HostRule::parse(rule).unwrap())
         .collect();
     Dialer {
-        tls: TlsConnector::from(tls::config(Protocol::Either, None).unwrap()),
+        tls: TlsConnector::from(tls::config(Protocol::Either, None, None).unwrap()),
         resolver,
         reach: Reach::Checked(Policy::new(&[], &rules)),
         http2_only: false,

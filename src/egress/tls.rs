@@ -3,33 +3,56 @@
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::Protocol;
+use crate::config::apps::ClientCertificate;
 
 /// Settings for TLS 1.2 and later that trust the public roots (Mozilla's list) and the certificates in `ca`, and that
 /// offer `protocol` by ALPN (RFC 7301).
 ///
 /// # Errors
-/// A sentence about `ca` when it is no PEM text with at least one certificate.
-pub(super) fn config(protocol: Protocol, ca: Option<&[u8]>) -> Result<Arc<ClientConfig>, String> {
+/// A sentence about `ca` when it is no PEM text with at least one certificate, or about the client's `certificate`.
+pub(super) fn config(
+    protocol: Protocol,
+    ca: Option<&[u8]>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
     if let Some(pem) = ca {
         add(&mut roots, pem)?;
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS cannot be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match certificate {
+        None => builder.with_no_client_auth(),
+        Some(certificate) => {
+            let (chain, key) = read(certificate)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|e| format!("certificate_file and its key do not go together: {e}"))?
+        }
+    };
     config.alpn_protocols = match protocol {
         Protocol::Http1 => vec![b"http/1.1".to_vec()],
         Protocol::Http2 => vec![b"h2".to_vec()],
         Protocol::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
     };
     Ok(Arc::new(config))
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn read(certificate: &ClientCertificate) -> Result<Identity, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate.chain).collect();
+    let chain = chain.map_err(|e| format!("certificate_file is not PEM: {e}"))?;
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.expose())
+        .map_err(|e| format!("certificate_file holds no private key, nor does key_file: {e}"))?;
+    Ok((chain, key))
 }
 
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), String> {
@@ -53,9 +76,9 @@ mod tests {
 
     #[test]
     fn a_ca_file_must_hold_a_certificate() {
-        assert!(config(Protocol::Either, None).is_ok());
+        assert!(config(Protocol::Either, None, None).is_ok());
         let check = |pem: &[u8], expected: &str| {
-            let fault = config(Protocol::Either, Some(pem)).unwrap_err();
+            let fault = config(Protocol::Either, Some(pem), None).unwrap_err();
             assert!(fault.contains(expected), "{fault}");
         };
         check(b"", "no certificate");

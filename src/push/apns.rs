@@ -1,4 +1,4 @@
-//! Apple Push Notification service: HTTP/2, with a signed token (Apple, "Sending notification requests to APNs",
+//! Apple Push Notification service: HTTP/2, with a signed token or a client certificate (Apple, "Sending notification requests to APNs",
 //! "Establishing a token-based connection to APNs", "Handling notification responses from APNs").
 //!
 //! The token is signed once and kept for 50 minutes: APNs refuses one older than an hour, and blocks a connection
@@ -22,10 +22,13 @@ use super::{
     outcome::{Again, Outcome, Scope, Verdict},
 };
 use crate::{
-    config::apps,
+    config::apps::{self, ApnsLogin},
     egress::{Answer, Client, Protocol, Reach, Request, Resolver, Settings},
     model::{ApnsEnvironment, DeviceToken, Secret, ServiceAnswer, Timestamp},
 };
+
+/// Seconds of a day.
+const DAY_SECS: u64 = 24 * 3600;
 
 /// How long a token is used.
 const TOKEN_LIFE: Duration = Duration::from_secs(50 * 60);
@@ -43,8 +46,16 @@ const TOKENS_WAIT: Duration = Duration::from_secs(60);
 pub struct Apns {
     settings: Arc<apps::Apns>,
     base: Url,
-    key: EncodingKey,
     client: Client,
+    /// None, with a certificate.
+    signer: Option<Signer>,
+}
+
+/// Signs tokens and keeps the one in use.
+struct Signer {
+    key: EncodingKey,
+    key_id: String,
+    team_id: String,
     tokens: Mutex<Tokens>,
 }
 
@@ -90,13 +101,9 @@ impl Apns {
     /// Prepares the adapter; opens no connection yet.
     ///
     /// # Errors
-    /// A sentence that begins with the setting at fault: `key_file` (no PKCS#8 PEM of a P-256 key),
+    /// A sentence that begins with the setting at fault: `key_file` (no PKCS#8 PEM of a P-256 key), `certificate_file`,
     /// `endpoint` (not https) or `ca_file`.
     pub fn new(settings: Arc<apps::Apns>, environment: ApnsEnvironment) -> Result<Self, String> {
-        let key = EncodingKey::from_ec_pem(settings.key.expose())
-            .map_err(|e| format!("key_file is not a .p8 key of Apple (PEM, PKCS#8, P-256): {e}"))?;
-        sign(&key, &settings, Timestamp::default())
-            .map_err(|e| format!("key_file holds a key that cannot sign ES256: {e}"))?;
         let host = match environment {
             ApnsEnvironment::Production => "https://api.push.apple.com",
             ApnsEnvironment::Sandbox => "https://api.sandbox.push.apple.com",
@@ -105,24 +112,15 @@ impl Apns {
             Some(endpoint) => endpoint.clone(),
             None => Url::parse(host).map_err(|e| e.to_string())?,
         };
-        let client = Client::new(
-            Settings {
-                protocol: Protocol::Http2,
-                reach: Reach::Trusted,
-                resolver: Resolver::System,
-                first_alone: true,
-            },
-            settings.ca.as_ref().map(|pem| pem.as_slice()),
-        )?;
+        let (client, signer) = connect(&settings)?;
         client
             .admits(&base)
             .map_err(|fault| format!("endpoint {fault}"))?;
         Ok(Self {
             settings,
             base,
-            key,
             client,
-            tokens: Mutex::default(),
+            signer,
         })
     }
 
@@ -158,6 +156,14 @@ impl Apns {
     /// # Errors
     /// What is wrong and what to do about it.
     pub async fn check(&self, now: Timestamp) -> Result<String, String> {
+        if let ApnsLogin::Certificate(certificate) = &self.settings.login
+            && certificate.expires <= now
+        {
+            return Err(format!(
+                "the certificate in certificate_file ended at {}; make a new one at developer.apple.com",
+                certificate.expires
+            ));
+        }
         let token = DeviceToken::parse(&"00".repeat(32)).ok_or("no device token to check with")?;
         let device = Device {
             token: &token,
@@ -173,7 +179,14 @@ impl Apns {
         let outcome = self.send(device, &message, Uuid::new_v4(), now).await;
         let host = self.base.host_str().unwrap_or_default();
         match outcome.answer.reason.as_deref() {
-            Some("BadDeviceToken") => Ok(format!("{host} took the key and the topic")),
+            Some("BadDeviceToken") => match &self.settings.login {
+                ApnsLogin::Token { .. } => Ok(format!("{host} took the key and the topic")),
+                ApnsLogin::Certificate(certificate) => Ok(format!(
+                    "{host} took the certificate and the topic; the certificate ends at {}, in {} days",
+                    certificate.expires,
+                    certificate.expires.since(now).as_secs() / DAY_SECS
+                )),
+            },
             _ => Err(answer::complaint(&outcome, remedy(&outcome))),
         }
     }
@@ -191,11 +204,14 @@ impl Apns {
     }
 
     async fn attempt(&self, request: &Request, now: Timestamp) -> Attempt {
-        let token = self.token(now);
+        let token = self.signer.as_ref().map(|signer| signer.token(now));
+        let token = token.transpose();
         let token = token.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
-        let request = request
-            .clone()
-            .header("authorization", token.bearer.expose());
+        let request = request.clone();
+        let request = match &token {
+            Some(token) => request.header("authorization", token.bearer.expose()),
+            None => request,
+        };
         let answer = self.client.send(&request).await;
         let answer = answer.map_err(|failure| unanswered(&failure, Scope::Lane))?;
         let (step, said) = read(&answer, now);
@@ -203,10 +219,58 @@ impl Apns {
             self.client.retire(request.url(), answer.connection);
         }
         // Called too old though it is young: the clock is wrong, and signing on and on would not mend it.
-        if step == Step::Again(Again::NewCredential) && !self.discard(&token, now) {
-            return Ok((Step::Done(Verdict::Misconfigured), said));
+        let renewed = match (&self.signer, &token) {
+            (Some(signer), Some(token)) if step == Step::Again(Again::NewCredential) => {
+                signer.discard(token, now)
+            }
+            _ => token.is_some() || step != Step::Again(Again::NewCredential),
+        };
+        if renewed {
+            Ok((step, said))
+        } else {
+            Ok((Step::Done(Verdict::Misconfigured), said))
         }
-        Ok((step, said))
+    }
+}
+
+/// The client, and who signs its tokens where it has no certificate.
+fn connect(settings: &apps::Apns) -> Result<(Client, Option<Signer>), String> {
+    let ca = settings.ca.as_ref().map(|pem| pem.as_slice());
+    let rules = |first_alone| Settings {
+        protocol: Protocol::Http2,
+        reach: Reach::Trusted,
+        resolver: Resolver::System,
+        first_alone,
+    };
+    match &settings.login {
+        ApnsLogin::Certificate(certificate) => {
+            let client = Client::with_certificate(rules(false), ca, certificate)?;
+            Ok((client, None))
+        }
+        ApnsLogin::Token {
+            key,
+            key_id,
+            team_id,
+        } => {
+            let signer = Signer::new(key, key_id, team_id)?;
+            Ok((Client::new(rules(true), ca)?, Some(signer)))
+        }
+    }
+}
+
+impl Signer {
+    fn new(key: &Secret<Vec<u8>>, key_id: &str, team_id: &str) -> Result<Self, String> {
+        let key = EncodingKey::from_ec_pem(key.expose())
+            .map_err(|e| format!("key_file is not a .p8 key of Apple (PEM, PKCS#8, P-256): {e}"))?;
+        let signer = Self {
+            key,
+            key_id: key_id.to_owned(),
+            team_id: team_id.to_owned(),
+            tokens: Mutex::default(),
+        };
+        let tried = signer.sign(Timestamp::default());
+        tried.map_err(|e| format!("key_file holds a key that cannot sign ES256: {e}"))?;
+        Ok(signer)
     }
 
     /// The token in use; signs one only when there is none or it is about to be too old.
@@ -218,7 +282,7 @@ impl Apns {
         {
             return Ok(signed.clone());
         }
-        let jwt = sign(&self.key, &self.settings, now)?;
+        let jwt = self.sign(now)?;
         let signed = Signed {
             bearer: Arc::new(Secret::new(format!("bearer {jwt}"))),
             at: now,
@@ -246,20 +310,20 @@ impl Apns {
         tokens.held = None;
         true
     }
-}
 
-/// ES256 with the raw 64-byte signature (RFC 7518, section 3.4) over `iss` and `iat`; no `exp`.
-fn sign(key: &EncodingKey, settings: &apps::Apns, now: Timestamp) -> Result<String, String> {
-    let header = Header {
-        typ: None,
-        kid: Some(settings.key_id.clone()),
-        ..Header::new(Algorithm::ES256)
-    };
-    let claims = Claims {
-        iss: &settings.team_id,
-        iat: now.as_secs(),
-    };
-    jsonwebtoken::encode(&header, &claims, key).map_err(|e| e.to_string())
+    /// ES256 with the raw 64-byte signature (RFC 7518, section 3.4) over `iss` and `iat`; no `exp`.
+    fn sign(&self, now: Timestamp) -> Result<String, String> {
+        let header = Header {
+            typ: None,
+            kid: Some(self.key_id.clone()),
+            ..Header::new(Algorithm::ES256)
+        };
+        let claims = Claims {
+            iss: &self.team_id,
+            iat: now.as_secs(),
+        };
+        jsonwebtoken::encode(&header, &claims, &self.key).map_err(|e| e.to_string())
+    }
 }
 
 fn read(answer: &Answer, now: Timestamp) -> (Step, ServiceAnswer) {
@@ -331,6 +395,9 @@ fn remedy(outcome: &Outcome) -> &'static str {
         }
         "BadEnvironmentKeyIdInToken" | "BadEnvironmentKeyInToken" => {
             "the key is for the other environment: use another key or set environment"
+        }
+        "BadCertificate" | "BadCertificateEnvironment" | "Forbidden" => {
+            "see that the certificate is for this topic and environment, and not revoked"
         }
         _ if outcome.answer.status == 0 => "see that this machine may connect to Apple at port 443",
         _ => "see Apple's page on handling notification responses",

@@ -1,5 +1,7 @@
-//! Windows Push Notification Services for apps of the Windows App SDK: HTTP/1.1 with a token of Entra ID (Microsoft,
-//! "Push notification service request and response headers", "Quickstart: push notifications in the Windows App SDK").
+//! Windows Push Notification Services: HTTP/1.1 with a token of Entra ID for apps of the Windows App SDK, of the older
+//! login for those whose credentials come from the Partner Center (Microsoft, "Push notification service request and
+//! response headers", "Quickstart: push notifications in the Windows App SDK", "Windows Push Notification Services
+//! overview"). The two are not interchangeable: channels of one kind of app take tokens of its own login alone.
 
 use std::{
     fmt,
@@ -30,8 +32,12 @@ use crate::{
 /// The only hosts that Microsoft's channels have. Whoever else got our access token could push to all our users.
 pub(super) const KNOWN_HOSTS: [&str; 1] = ["*.notify.windows.com"];
 
-/// What the token is for.
+/// What the token is for, at Entra and at the older login.
 const SCOPE: &str = "https://wns.windows.com/.default";
+const OLDER_SCOPE: &str = "notify.windows.com";
+
+/// Where the older login gives tokens.
+const OLDER_LOGIN: &str = "https://login.live.com/accesstoken.srf";
 
 /// The wait after `channelthrottled`, which names none.
 const CHANNEL_WAIT: Duration = Duration::from_secs(600);
@@ -45,6 +51,8 @@ pub struct Wns {
     tokens: Tokens,
     /// Whether a push was ever taken: then a 403 is about the channel and not about the app.
     proven: AtomicBool,
+    /// Whether the credentials are the Partner Center's.
+    older: bool,
 }
 
 impl Wns {
@@ -82,6 +90,7 @@ impl Wns {
             .map_err(|fault| format!("token_endpoint {fault}"))?;
         Ok(Self {
             client,
+            older: settings.tenant_id.is_none(),
             tokens: Tokens::new(login, ask(settings, url)),
             proven: AtomicBool::new(false),
         })
@@ -111,8 +120,17 @@ impl Wns {
     pub async fn check(&self, now: Timestamp) -> Result<String, String> {
         match self.tokens.check(now).await {
             Ok(life) => Ok(format!(
-                "Entra gave an access token for {} s",
+                "{} gave an access token for {} s",
+                if self.older {
+                    "Microsoft's older login"
+                } else {
+                    "Entra"
+                },
                 life.as_secs()
+            )),
+            Err(outcome) if self.older => Err(answer::complaint(
+                &outcome,
+                "compare client_id (the Package SID) and the secret with the Partner Center; an app of the Windows App SDK needs Entra's credentials and tenant_id",
             )),
             Err(outcome) => Err(answer::complaint(
                 &outcome,
@@ -143,7 +161,9 @@ fn token_url(settings: &apps::Wns) -> Result<Url, String> {
     if let Some(endpoint) = &settings.token_endpoint {
         return Ok(endpoint.clone());
     }
-    let tenant = &settings.tenant_id;
+    let Some(tenant) = &settings.tenant_id else {
+        return Url::parse(OLDER_LOGIN).map_err(|e| e.to_string());
+    };
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
     if tenant.is_empty() || !tenant.bytes().all(fits) {
         return Err(String::from("tenant_id is neither a GUID nor a domain"));
@@ -152,14 +172,18 @@ fn token_url(settings: &apps::Wns) -> Result<Url, String> {
     Url::parse(&url).map_err(|e| format!("tenant_id: {e}"))
 }
 
-/// Writes the token request (RFC 6749, section 4.4, in the dress of Entra ID).
+/// Writes the token request (RFC 6749, section 4.4, in the dress of Entra ID or of the older login).
 fn ask(settings: Arc<apps::Wns>, url: Url) -> Ask {
+    let scope = match settings.tenant_id {
+        Some(_) => SCOPE,
+        None => OLDER_SCOPE,
+    };
     Box::new(move |_| {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", &settings.client_id)
             .append_pair("client_secret", settings.client_secret.expose())
-            .append_pair("scope", SCOPE)
+            .append_pair("scope", scope)
             .finish();
         Ok(Request::post(url.clone(), Bytes::from(form))
             .header("content-type", "application/x-www-form-urlencoded"))

@@ -114,9 +114,11 @@ fn settings(server: &Server) -> apps::Apns {
         STANDARD.encode(key.expose())
     );
     apps::Apns {
-        key: Secret::new(pem.into_bytes()),
-        key_id: "KEY4567890".into(),
-        team_id: "TEAM567890".into(),
+        login: ApnsLogin::Token {
+            key: Secret::new(pem.into_bytes()),
+            key_id: "KEY4567890".into(),
+            team_id: "TEAM567890".into(),
+        },
         topic: "com.example.app".into(),
         sound: None,
         category: None,
@@ -349,11 +351,71 @@ async fn the_check_expects_a_bad_device_token() {
     );
 }
 
+/// A certificate of our own, and the login by it.
+fn certificate(expires: Timestamp) -> (Vec<u8>, ApnsLogin) {
+    let (pem, key) = crate::egress::testing::client_certificate();
+    let login = ApnsLogin::Certificate(apps::ClientCertificate {
+        chain: pem.clone(),
+        key: Secret::new(key),
+        expires,
+    });
+    (pem, login)
+}
+
+#[tokio::test]
+async fn a_certificate_stands_in_the_place_of_a_token() {
+    let (pem, login) = certificate(at(3 * 24 * 60));
+    let server = Server::start_for_certified(&["h2"], &pem, |_| {
+        reply(400, r#"{"reason":"BadDeviceToken"}"#)
+    })
+    .await;
+    let with = |login| {
+        let settings = apps::Apns {
+            login,
+            ..settings(&server)
+        };
+        Apns::new(Arc::new(settings), ApnsEnvironment::Production).unwrap()
+    };
+    let proved = with(login).check(at(0)).await.unwrap();
+    assert!(proved.ends_with("in 3 days"), "{proved}");
+    let seen = &server.seen()[0];
+    assert_eq!(seen.header("authorization"), None);
+    assert_eq!(seen.header("apns-topic"), Some("com.example.app"));
+
+    let (_, another) = certificate(at(3 * 24 * 60));
+    let refused = with(another).check(at(0)).await.unwrap_err();
+    assert!(refused.contains("connection"), "{refused}");
+    let (_, old) = certificate(at(0));
+    let ended = with(old).check(at(1)).await.unwrap_err();
+    assert!(ended.contains("ended at 2023-11-14"), "{ended}");
+}
+
+#[tokio::test]
+async fn a_certificate_needs_its_own_key() {
+    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    let (chain, _) = crate::egress::testing::client_certificate();
+    let (_, key) = crate::egress::testing::client_certificate();
+    let settings = apps::Apns {
+        login: ApnsLogin::Certificate(apps::ClientCertificate {
+            chain,
+            key: Secret::new(key),
+            expires: at(1),
+        }),
+        ..settings(&server)
+    };
+    let fault = Apns::new(Arc::new(settings), ApnsEnvironment::Production).unwrap_err();
+    assert!(fault.starts_with("certificate_file and its key"), "{fault}");
+}
+
 #[tokio::test]
 async fn bad_settings_are_named() {
     let server = Server::start(&["h2"], |_| reply(200, "")).await;
     let mut bad_key = settings(&server);
-    bad_key.key = Secret::new(b"no key".to_vec());
+    bad_key.login = ApnsLogin::Token {
+        key: Secret::new(b"no key".to_vec()),
+        key_id: "KEY4567890".into(),
+        team_id: "TEAM567890".into(),
+    };
     let fault = Apns::new(Arc::new(bad_key), ApnsEnvironment::Sandbox).unwrap_err();
     assert!(fault.starts_with("key_file"), "{fault}");
     let mut bad_ca = settings(&server);

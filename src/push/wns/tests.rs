@@ -39,7 +39,7 @@ fn microsofts_answers() {
 
 fn adapter(server: &Server, rules: &[&str]) -> Wns {
     let settings = apps::Wns {
-        tenant_id: "tenant".into(),
+        tenant_id: Some("tenant".into()),
         client_id: "client".into(),
         client_secret: Secret::new("s&cret".into()),
         token_endpoint: Some(server.at("token")),
@@ -155,6 +155,36 @@ async fn no_token_goes_to_an_unlisted_host() {
 }
 
 #[tokio::test]
+async fn the_older_login_has_its_own_words() {
+    let server = Server::start(&["h2", "http/1.1"], |_| {
+        reply(
+            200,
+            r#"{"access_token":"t","token_type":"bearer","expires_in":86400}"#,
+        )
+    })
+    .await;
+    let settings = apps::Wns {
+        tenant_id: None,
+        client_id: "ms-app://s-1-15-2-1".into(),
+        client_secret: Secret::new("s&cret".into()),
+        token_endpoint: Some(server.at("accesstoken.srf")),
+        allowed_hosts: Vec::new(),
+        placeholder_toast: true,
+        ca: Some(Arc::new(server.ca.clone())),
+    };
+    let proved = Wns::new(Arc::new(settings)).unwrap().check(now()).await;
+    assert_eq!(
+        proved.unwrap(),
+        "Microsoft's older login gave an access token for 86400 s"
+    );
+    let body = String::from_utf8(server.seen()[0].body.to_vec()).unwrap();
+    assert_eq!(
+        body,
+        "grant_type=client_credentials&client_id=ms-app%3A%2F%2Fs-1-15-2-1&client_secret=s%26cret&scope=notify.windows.com"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_token_is_replaced_once() {
     let server = server(|seen| {
         let old = seen.header("authorization") == Some("Bearer t0");
@@ -207,7 +237,7 @@ async fn the_check_fetches_a_token() {
 #[tokio::test]
 async fn bad_settings_are_named() {
     let settings = apps::Wns {
-        tenant_id: "a/b".into(),
+        tenant_id: Some("a/b".into()),
         client_id: "client".into(),
         client_secret: Secret::new("secret".into()),
         token_endpoint: None,

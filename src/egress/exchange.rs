@@ -83,7 +83,12 @@ async fn send_shared(
         }
         return Err(Broken::Failed(Failure::Timeout));
     };
-    let response = response.map_err(broken)?;
+    let response = response.map_err(|error| {
+        if !ends_stream_alone(error.error()) {
+            shared.retire();
+        }
+        broken(error)
+    })?;
     shared.hear();
     let (mut answer, _) = read(response, request.max_answer, deadline).await?;
     answer.connection = shared.number;
@@ -175,6 +180,13 @@ fn was_refused(error: &hyper::Error) -> bool {
     };
     let refused = h2.is_reset() && h2.reason() == Some(h2::Reason::REFUSED_STREAM);
     h2.is_remote() && (refused || h2.is_go_away())
+}
+
+/// Whether only the stream was reset, so that the connection serves on. One that says GOAWAY may look alive for a
+/// moment more, but takes nothing new (RFC 9113, section 6.8).
+fn ends_stream_alone(error: &hyper::Error) -> bool {
+    let h2 = error.source().and_then(|e| e.downcast_ref::<h2::Error>());
+    h2.is_some_and(h2::Error::is_reset)
 }
 
 fn words(error: &hyper::Error) -> String {

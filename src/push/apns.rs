@@ -1,18 +1,13 @@
-//! Apple Push Notification service: HTTP/2, with a signed token or a client certificate (Apple, "Sending notification requests to APNs",
-//! "Establishing a token-based connection to APNs", "Handling notification responses from APNs").
+//! Apple Push Notification service: HTTP/2, with a signed token or a client certificate (Apple, "Sending notification
+//! requests to APNs", "Establishing a token-based connection to APNs", "Handling notification responses from APNs").
 //!
 //! The token is signed once and kept for 50 minutes: APNs refuses one older than an hour, and blocks a connection
 //! that brings new ones more often than every 20 minutes. So an error never makes us sign anew, except the one that
 //! says that the token has expired.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
 
@@ -24,20 +19,15 @@ use super::{
 use crate::{
     config::apps::{self, ApnsLogin},
     egress::{Answer, Client, Protocol, Reach, Request, Resolver, Settings},
-    model::{ApnsEnvironment, DeviceToken, Secret, ServiceAnswer, Timestamp},
+    model::{ApnsEnvironment, DeviceToken, ServiceAnswer, Timestamp},
 };
+
+use signer::Signer;
+
+mod signer;
 
 /// Seconds of a day.
 const DAY_SECS: u64 = 24 * 3600;
-
-/// How long a token is used.
-const TOKEN_LIFE: Duration = Duration::from_secs(50 * 60);
-
-/// How long Apple wants a token to be used at least.
-const MIN_TOKEN_LIFE: Duration = Duration::from_secs(20 * 60);
-
-/// By how much the clock may be set back without a new token being signed.
-const CLOCK_STEP: Duration = Duration::from_secs(60);
 
 /// The wait after too many new tokens: those held are as good then, and none is signed meanwhile.
 const TOKENS_WAIT: Duration = Duration::from_secs(60);
@@ -51,14 +41,6 @@ pub struct Apns {
     signer: Option<Signer>,
 }
 
-/// Signs tokens and keeps the one in use.
-struct Signer {
-    key: EncodingKey,
-    key_id: String,
-    team_id: String,
-    tokens: Mutex<Tokens>,
-}
-
 /// Whom a push is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Device<'a> {
@@ -66,26 +48,6 @@ pub struct Device<'a> {
     pub token: &'a DeviceToken,
     /// The bundle id that the token belongs to, where it is not the app's own.
     pub topic: Option<&'a str>,
-}
-
-/// The token in use.
-#[derive(Default)]
-struct Tokens {
-    held: Option<Signed>,
-    /// When one that was not old was last replaced.
-    replaced_early: Option<Timestamp>,
-}
-
-#[derive(Clone)]
-struct Signed {
-    bearer: Arc<Secret<String>>,
-    at: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Claims<'a> {
-    iss: &'a str,
-    iat: u64,
 }
 
 /// The body of a refusal.
@@ -255,74 +217,6 @@ fn connect(settings: &apps::Apns) -> Result<(Client, Option<Signer>), String> {
             let signer = Signer::new(key, key_id, team_id)?;
             Ok((Client::new(rules(true), ca)?, Some(signer)))
         }
-    }
-}
-
-impl Signer {
-    fn new(key: &Secret<Vec<u8>>, key_id: &str, team_id: &str) -> Result<Self, String> {
-        let key = EncodingKey::from_ec_pem(key.expose())
-            .map_err(|e| format!("key_file is not a .p8 key of Apple (PEM, PKCS#8, P-256): {e}"))?;
-        let signer = Self {
-            key,
-            key_id: key_id.to_owned(),
-            team_id: team_id.to_owned(),
-            tokens: Mutex::default(),
-        };
-        let tried = signer.sign(Timestamp::default());
-        tried.map_err(|e| format!("key_file holds a key that cannot sign ES256: {e}"))?;
-        Ok(signer)
-    }
-
-    /// The token in use; signs one only when there is none or it is about to be too old.
-    fn token(&self, now: Timestamp) -> Result<Signed, String> {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signed) = &tokens.held
-            && signed.at <= now.plus(CLOCK_STEP)
-            && now.since(signed.at) < TOKEN_LIFE
-        {
-            return Ok(signed.clone());
-        }
-        let jwt = self.sign(now)?;
-        let signed = Signed {
-            bearer: Arc::new(Secret::new(format!("bearer {jwt}"))),
-            at: now,
-        };
-        tokens.held = Some(signed.clone());
-        Ok(signed)
-    }
-
-    /// Gives a token up that Apple calls too old; says whether a new one may be had: one that is younger than 20
-    /// minutes is replaced once in that time.
-    fn discard(&self, token: &Signed, now: Timestamp) -> bool {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_held = |held: &Signed| Arc::ptr_eq(&held.bearer, &token.bearer);
-        if !tokens.held.as_ref().is_some_and(is_held) {
-            // Another push was told so, too.
-            return true;
-        }
-        if now.since(token.at) < MIN_TOKEN_LIFE {
-            let recent = |at: &Timestamp| now.since(*at) < MIN_TOKEN_LIFE;
-            if tokens.replaced_early.as_ref().is_some_and(recent) {
-                return false;
-            }
-            tokens.replaced_early = Some(now);
-        }
-        tokens.held = None;
-        true
-    }
-
-    /// ES256 with the raw 64-byte signature (RFC 7518, section 3.4) over `iss` and `iat`; no `exp`.
-    fn sign(&self, now: Timestamp) -> Result<String, String> {
-        let header = Header {
-            typ: None,
-            kid: Some(self.key_id.clone()),
-            ..Header::new(Algorithm::ES256)
-        };
-        let claims = Claims {
-            iss: &self.team_id,
-            iat: now.as_secs(),
-        };
-        jsonwebtoken::encode(&header, &claims, &self.key).map_err(|e| e.to_string())
     }
 }
 

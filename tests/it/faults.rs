@@ -124,9 +124,20 @@ async fn revives(hub: &TestHub, mut device: TestDevice) {
     device.next_push("what was owed to the dead channel").await;
 }
 
+async fn revive(
+    hub: &TestHub,
+    since: Option<beckon::model::Timestamp>,
+) -> Result<Value, beckon::hub::admin::AdminError> {
+    let request = beckon::hub::admin::Request::EndpointRevive {
+        app: crate::support::hub::APP.into(),
+        since: since.map(|since| since.to_string()),
+        after: None,
+    };
+    hub.running().hub.admin(request).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_channels_come_back_when_the_operator_says_so() {
-    use beckon::hub::admin::Request;
     for service in Service::ALL {
         let hub = TestHub::at_a_standstill().await;
         let mut device = hub.device("ada", service).await;
@@ -147,16 +158,8 @@ async fn dropped_channels_come_back_when_the_operator_says_so() {
             "{it}"
         );
 
-        let revive = async |since: Option<beckon::model::Timestamp>| {
-            let request = Request::EndpointRevive {
-                app: crate::support::hub::APP.into(),
-                since: since.map(|since| since.to_string()),
-                after: None,
-            };
-            hub.running().hub.admin(request).await
-        };
         let second = std::time::Duration::from_secs(1);
-        let refused = revive(Some(hub.clock.now().plus(second)))
+        let refused = revive(&hub, Some(hub.clock.now().plus(second)))
             .await
             .unwrap_err();
         assert!(
@@ -164,16 +167,16 @@ async fn dropped_channels_come_back_when_the_operator_says_so() {
             "{refused}"
         );
         assert_eq!(
-            revive(Some(dropped.plus(second))).await.unwrap()["revived"],
+            revive(&hub, Some(dropped.plus(second))).await.unwrap()["revived"],
             0
         );
         assert_eq!(
-            revive(Some(dropped)).await.unwrap()["revived"],
+            revive(&hub, Some(dropped)).await.unwrap()["revived"],
             1,
             "{service:?}"
         );
         assert_eq!(
-            revive(None).await.unwrap()["revived"],
+            revive(&hub, None).await.unwrap()["revived"],
             0,
             "there is nothing left to revive"
         );

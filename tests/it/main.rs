@@ -18,6 +18,7 @@ mod bulkheads;
 mod care;
 mod chaos;
 mod cli;
+mod connections;
 mod converge;
 mod crash;
 mod digest;

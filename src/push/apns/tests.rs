@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::*;
+use crate::model::Secret;
 use crate::{
     egress::testing::{Seen, Server, reply},
     push::web_push::VapidKey,

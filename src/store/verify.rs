@@ -16,7 +16,8 @@ use super::{
     records::Record,
 };
 use crate::model::{
-    BroadcastId, Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal, User,
+    BroadcastId, Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal,
+    User, UserToken,
 };
 
 /// One disagreement. It names rows by their keys' own hashes, so it can be shown and sent to anyone.
@@ -79,6 +80,9 @@ impl Reader {
         check.rows(b'x', Check::expiry)?;
         check.rows(b'e', Check::endpoint)?;
         check.rows(b'm', Check::marker)?;
+        check.rows(b's', Check::subscription)?;
+        check.rows(b'o', Check::token)?;
+        check.rows(b'q', Check::token_of)?;
         check.rows(b'u', Check::user)?;
         let stray = self.engine.stray_files();
         if stray > 0 {
@@ -302,6 +306,37 @@ impl Check<'_> {
         self.expect(&user, &expiry, "an endpoint never expires")
     }
 
+    fn subscription(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(value, 0)?;
+        let row = [b"e", value].concat();
+        let endpoint: Option<Endpoint> = self.reader.record(&row)?;
+        let leads = endpoint.is_some_and(|it| keys::subscription(it.subscription) == key);
+        if !leads {
+            self.say(&user, "a subscription id leads to no endpoint of its own");
+        }
+        Ok(())
+    }
+
+    fn token(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let it = UserToken::decode(value)?;
+        let user = keys::user_key(&it.subject);
+        if keys::token(&it.hash) != key {
+            self.say(&user, "a token stands under another's hash");
+        }
+        let index = keys::token_of(&user, it.endpoint.as_ref(), &it.hash);
+        self.expect(&user, &index, "a token is not found by its user")?;
+        let expiry = keys::expiry(it.expires, ExpiryKind::Token, &[&it.hash]);
+        self.expect(&user, &expiry, "a token never expires")
+    }
+
+    fn token_of(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let hash = key
+            .last_chunk()
+            .ok_or_else(|| keys::broken("a token's hash"))?;
+        self.expect(&user, &keys::token(hash), "a user's token is not there")
+    }
+
     fn marker(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
         let (_, user, _) = keys::marker_parts(key)?;
         self.expect(&user, &keys::user(&user), "a marker is of nobody")
@@ -329,3 +364,7 @@ impl Check<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

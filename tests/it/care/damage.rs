@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+use hyper::Method;
+use serde_json::json;
+
 use super::{copy_folder, post};
 use crate::support::ChildHub;
 
@@ -94,5 +97,34 @@ async fn an_emptied_store_is_refused_and_a_backup_puts_it_right() {
     hub.begin().await;
     let list = hub.app().get("/v1/users/ada/notifications").await;
     assert_eq!(list.expect(200)["value"].as_array().unwrap().len(), 60);
+    hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_ends_the_hub_which_loses_nothing() {
+    let mut hub = rested().await;
+    let bytes = fs::metadata(hub.data().join("db")).unwrap().len();
+    hub.begin_cramped(bytes / 512 + 1024).await;
+    let body = json!({"payload": {"rawContent": "r".repeat(8_000)}});
+    let mut acknowledged = 60;
+    for nth in 0..2_000 {
+        let path = "/v1/users/ada/notifications";
+        let app = hub.app();
+        let posted = app.attempt(Method::POST, path, Some(body.clone()));
+        match posted.await {
+            Some(answer) if answer.status == 201 => acknowledged += 1,
+            _ => break,
+        }
+        assert!(nth < 1_999, "the file grew beyond its bound");
+    }
+    let ended = hub.ended().await;
+    assert_eq!(ended.code(), Some(1), "a supervisor starts it again");
+    assert!(hub.log().contains("stopping rather than going on in doubt"));
+    hub.begin().await;
+    let stats = hub.json(&["store", "stats"]);
+    assert!(
+        stats["notifications"].as_u64().unwrap() >= acknowledged,
+        "{acknowledged}: {stats}"
+    );
     hub.verify();
 }

@@ -77,9 +77,31 @@ impl ChildHub {
 
     /// The same with further arguments.
     pub async fn begin_with(&mut self, more: &[&str]) {
+        let mut command = self.binary(&["serve"]);
+        command.args(more);
+        self.launch(command).await;
+    }
+
+    /// The same where no file may grow beyond so many blocks of 512 bytes: a write that goes further fails.
+    pub async fn begin_cramped(&mut self, blocks: u64) {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!(
+                "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve --config \"$1\""
+            ))
+            .arg(env!("CARGO_BIN_EXE_beckon"))
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        self.launch(command).await;
+    }
+
+    async fn launch(&mut self, mut command: Command) {
         assert!(self.process.is_none(), "it is running");
         let began = Instant::now();
-        let mut process = self.binary(&["serve"]).args(more).spawn().unwrap();
+        let mut process = command.spawn().unwrap();
         let (said, line) = oneshot::channel();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || {

@@ -10,7 +10,7 @@ use url::Url;
 use super::{Answer, Failure, Request};
 
 /// A request that would have left.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,

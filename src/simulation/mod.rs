@@ -12,6 +12,7 @@
 
 mod device;
 mod network;
+mod promises;
 mod steps;
 mod world;
 
@@ -146,9 +147,10 @@ fn live(world: &mut World, life: u64, mut left: usize) -> usize {
         });
         let killed = killed.await.is_err();
         world.now = process.clock.now();
-        if killed {
-            world.note(world.now, "killed");
-        }
+        // The runtime ends with whatever is under way, also where all steps are done.
+        let now = world.now;
+        world.network.promises(|promises| promises.killed(now));
+        world.note(now, if killed { "killed" } else { "killed, all done" });
     });
     left
 }

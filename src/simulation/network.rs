@@ -11,6 +11,7 @@ use hyper::header::CONTENT_LENGTH;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
+use super::promises::Promises;
 use crate::{
     clock::Clock,
     doubles::{Entry, HandedOver, Handle, Service, inside::Inside},
@@ -43,8 +44,13 @@ impl Weather {
     };
 }
 
+/// What an answer that is none consists of.
+const GARBAGE: &[u8] = b"<html>\xff\x00";
+/// What Apple grants an endpoint in an hour (`delivery.silent_per_hour`, as it is if nobody says otherwise).
+const SILENT_PER_HOUR: usize = 3;
+
 /// How many answers of one service about one endpoint are remembered.
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 8;
 
 /// What a device's push came to, as the hub could see it: the status, 0 where no answer came.
 pub(super) type Seen = u16;
@@ -63,6 +69,7 @@ struct Inner {
     /// Until when what is pushed by this id may be pushed.
     expires: BTreeMap<String, Timestamp>,
     faults: Vec<String>,
+    promises: Promises,
     requests: u64,
 }
 
@@ -94,6 +101,7 @@ impl Network {
                 seen: BTreeMap::new(),
                 expires: BTreeMap::new(),
                 faults: Vec::new(),
+                promises: Promises::default(),
                 requests: 0,
             }),
         })
@@ -134,13 +142,18 @@ impl Network {
         });
     }
 
-    /// The statuses that the hub last saw of an endpoint's pushes, and of its service's token endpoint.
-    pub(super) fn seen(&self, service: Service, endpoint: &str) -> Vec<Seen> {
+    /// The statuses that the hub last saw of a service: of an endpoint's own pushes, of those of others that all wait
+    /// for, and of its token endpoint.
+    pub(super) fn seen(&self, service: Service) -> Vec<Seen> {
         self.with(|inner| {
-            let of = |whose: &str| inner.seen.get(&(service, whose.to_owned()));
-            let both = [of(endpoint), of("token")];
-            both.into_iter().flatten().flatten().copied().collect()
+            let of_it = inner.seen.iter().filter(|((of, _), _)| *of == service);
+            of_it.flat_map(|(_, seen)| seen).copied().collect()
         })
+    }
+
+    /// The account of what was taken.
+    pub(super) fn promises(&self, note: impl FnOnce(&mut Promises)) {
+        self.with(|inner| note(&mut inner.promises));
     }
 
     /// What went wrong that must not, and how many requests there were.
@@ -172,8 +185,20 @@ impl Network {
         let service = sent.url.port().and_then(Inside::service_at);
         let service = service.expect("all services are doubles");
         let device = self.device_of(&sent);
-        let answer = tokio::time::timeout(MAX_REQUEST, self.exchange(service, &device, sent)).await;
+        let exchange = self.exchange(service, &device, sent.clone());
+        let answer = tokio::time::timeout(MAX_REQUEST, exchange).await;
         let answer = answer.unwrap_or(Err(Failure::Timeout));
+        if let (Some(device), Ok(answer), Some(now)) = (&device, &answer, self.now()) {
+            let dropped = answer.header("x-wns-status") == Some("dropped");
+            if (200..300).contains(&answer.status) && !answer.body.starts_with(GARBAGE) && !dropped
+            {
+                self.with(|inner| {
+                    let who = (service, device.as_str());
+                    let fault = inner.promises.taken(who, &sent, (now, SILENT_PER_HOUR));
+                    inner.faults.extend(fault);
+                });
+            }
+        }
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         self.with(|inner| {
             let whose = device.unwrap_or_else(|| String::from("token"));
@@ -235,7 +260,7 @@ impl Network {
                 &[500, 502, 503]
             };
             answer.status = pages[sent.url.as_str().len() % pages.len()];
-            answer.body = bytes::Bytes::from_static(b"<html>\xff\x00");
+            answer.body = bytes::Bytes::from_static(GARBAGE);
             answer.headers.clear();
         }
         Ok(answer)

@@ -134,6 +134,8 @@ impl World {
             .and_then(|name| self.names.get(&(user, name.clone())))
         {
             self.network.expires(known.to_string(), expires);
+            self.network
+                .promises(|promises| promises.posted(&known.to_string()));
         }
         let posted = match hub.create(subject(user), draft, None).await {
             Ok(posted) => posted,
@@ -142,6 +144,8 @@ impl World {
         };
         let it = posted.notification.expect("it was just stored");
         self.network.expires(it.id.to_string(), it.expires);
+        self.network
+            .promises(|promises| promises.posted(&it.id.to_string()));
         let is = essence(&it);
         let kept = self.kept.get_mut(user).unwrap();
         kept.insert(it.id, is);
@@ -284,6 +288,8 @@ impl World {
     pub(super) async fn sign_in(&mut self, hub: &Hub, device: &Arc<Device>) {
         self.note(hub.now(), format!("{} registers", device.name()));
         let registration = self.registration(device);
+        self.network
+            .promises(|promises| promises.registered(device.name()));
         let registered = hub.register(device.subject.clone(), registration).await;
         registered.expect("a device can be registered");
         device.with(|memory| {

@@ -183,7 +183,7 @@ impl World {
                 };
                 let device = self.devices.iter().find(|it| it.endpoint == line.endpoint);
                 let device = device.expect("only devices of ours");
-                let seen = self.network.seen(device.service, line.endpoint.as_str());
+                let seen = self.network.seen(device.service);
                 assert!(
                     seen.contains(&answer.status),
                     "{}: {answer:?} was not seen, but {seen:?}",

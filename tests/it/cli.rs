@@ -141,6 +141,8 @@ async fn what_is_not_understood_or_not_there_is_told_by_the_exit_code() {
     check(&["key", "create", "nobody.example"], 1);
     check(&["key", "revoke", "nothing"], 1);
     check(&["key", "list", "nobody.example"], 1);
+    check(&["--data", "nowhere", "store", "verify"], 1);
+    check(&["--data", "nowhere", "store", "stats"], 1);
     check(&["endpoint", "remove", "todo.example", "ada", "nothing"], 1);
     check(&["send", "todo.example", "ada"], 2);
     check(&["explain", "nothing"], 2);

@@ -63,6 +63,10 @@ pub(super) async fn run(
     command: StoreCommand,
     context: &CommandContext,
 ) -> anyhow::Result<ExitCode> {
+    // All but restoring is about a store that is there: a mistyped folder must not be called sound.
+    if !matches!(command, StoreCommand::Restore { .. }) {
+        must_exist(&context.config()?.store.path)?;
+    }
     match command {
         StoreCommand::Stats => stats(context).await?,
         StoreCommand::Verify => return verify(context).await,
@@ -113,7 +117,6 @@ async fn verify(context: &CommandContext) -> anyhow::Result<ExitCode> {
 async fn compact(context: &CommandContext) -> anyhow::Result<()> {
     let config = context.config()?;
     Door::must_be_closed(&config, "compacted").await?;
-    must_exist(&config.store.path)?;
     let options = door::store_options(&config);
     let output = context.output;
     let work = move || {

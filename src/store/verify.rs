@@ -2,6 +2,7 @@
 //! syncs it.
 
 mod broadcasts;
+mod endpoints;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -79,6 +80,11 @@ impl Reader {
         check.contents_left();
         check.rows(b'x', Check::expiry)?;
         check.rows(b'e', Check::endpoint)?;
+        check.rows(b'c', Check::channel)?;
+        check.rows(b't', Check::tap_state)?;
+        check.rows(b'g', Check::fetch_mark)?;
+        check.rows(b'l', Check::push)?;
+        check.rows(b'r', Check::receipt)?;
         check.rows(b'm', Check::marker)?;
         check.rows(b's', Check::subscription)?;
         check.rows(b'o', Check::token)?;

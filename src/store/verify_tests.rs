@@ -3,8 +3,8 @@
 use super::super::engine::{Engine, Op};
 use super::*;
 use crate::{
-    model::{AppHost, Subject, Timestamp, UserId},
-    store::records::Record,
+    model::{AppHost, EndpointId, Owner, Subject, Timestamp, UserId},
+    store::records::{Record, encode_owners},
 };
 use std::sync::Arc;
 
@@ -69,6 +69,15 @@ fn what_leads_nowhere_and_what_is_counted_wrongly_is_named() {
     row.live = 3;
     let leads = [&user[..], &7u64.to_be_bytes()].concat();
     let number = FeedPosition(7);
+    let phone = EndpointId::parse("phone").unwrap();
+    let now = Timestamp::from_millis(5);
+    let owner = Owner {
+        subject: subject(),
+        endpoint: phone.clone(),
+        generation: 1,
+        shared: false,
+    };
+    let owners = encode_owners(&[owner]).unwrap();
     let cases = [
         (
             Op::Put(keys::user(&user), row.encode().unwrap()),
@@ -94,12 +103,28 @@ fn what_leads_nowhere_and_what_is_counted_wrongly_is_named() {
             "a subscription id leads to no endpoint",
         ),
         (
+            Op::Put([&b"t"[..], &user, b"phone"].concat(), Vec::new()),
+            "a tap state is of no endpoint",
+        ),
+        (
+            Op::Put([&b"g"[..], &user, b"phone"].concat(), Vec::new()),
+            "a fetch mark is of no endpoint",
+        ),
+        (
+            Op::Put(keys::receipt(&user, number, &phone), Vec::new()),
+            "a receipt of 7 is left over",
+        ),
+        (
+            Op::Put(keys::push(&user, &phone, number, now), Vec::new()),
+            "a push is to nobody's endpoint",
+        ),
+        (
+            Op::Put([&b"c"[..], &[1; 32]].concat(), owners),
+            "a channel is an endpoint's that does not have it",
+        ),
+        (
             Op::Put(
-                keys::expiry(
-                    Timestamp::from_millis(5),
-                    ExpiryKind::Removal,
-                    &[&user, &7u64.to_be_bytes()],
-                ),
+                keys::expiry(now, ExpiryKind::Removal, &[&user, &7u64.to_be_bytes()]),
                 Vec::new(),
             ),
             "an expiry of kind Removal is left over",

@@ -118,8 +118,8 @@ impl Hub {
             .await
     }
 
-    /// Whether a tap is still as it was planned, the channel the endpoint's, what it shows open: a lane asks right
-    /// before it sends.
+    /// Whether a tap is still as it was planned, the channel the endpoint's, what it shows open and not fetched there
+    /// meanwhile: a lane asks right before it sends.
     ///
     /// # Errors
     /// `Store`.
@@ -129,13 +129,14 @@ impl Hub {
         let reached = found.is_some_and(|found| {
             found.generation == planned.generation && found.channel.kind() == planned.channel.kind()
         });
-        let open = match &due.notification {
-            Some(shown) => reader
-                .notification(&due.subject, shown.number)?
-                .is_some_and(|it| it.is_open(self.now())),
-            None => true,
+        let Some(shown) = &due.notification else {
+            return Ok(reached);
         };
-        Ok(reached && open)
+        let open = reader
+            .notification(&due.subject, shown.number)?
+            .is_some_and(|it| it.is_open(self.now()));
+        let held = reader.fetch_mark(&due.subject, &planned.id)?.position;
+        Ok(reached && open && held < shown.number)
     }
 
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of

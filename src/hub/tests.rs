@@ -137,6 +137,49 @@ async fn who_makes_room_is_still_reported_on() {
 }
 
 #[tokio::test]
+async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
+    let hub = hub(10);
+    let registration = Registration {
+        id: crate::model::EndpointId::parse("phone").unwrap(),
+        platform: crate::model::Platform::Ios,
+        channel: testing::level(crate::model::Platform::Ios).endpoint.channel,
+        display_name: None,
+        locale: None,
+        state_sync: false,
+        shared: false,
+        expires: None,
+    };
+    let phone = registration.id.clone();
+    hub.register(ada(), registration).await.unwrap();
+    let urgent = Draft {
+        raw: Some(String::from("r")),
+        visual: None,
+        priority: Priority::High,
+        fallback: Some(crate::model::Fallback {
+            platforms: vec![crate::model::Platform::Ios],
+            delay: MINUTE,
+            visual: VisualContent {
+                title: String::from("Look"),
+                body: None,
+            },
+        }),
+        ..draft(None, "", None)
+    };
+    let posted = hub.create(ada(), urgent, None).await.unwrap();
+    let number = posted.notification.unwrap().number;
+    hub.clock().advance(MINUTE);
+    let look = async || hub.look(ada(), Vec::new(), Vec::new()).await.unwrap();
+    let due = look().await.taps.pop().expect("the fallback is due");
+    assert_eq!(due.tap.kind, crate::model::TapKind::Fallback);
+    assert!(hub.still_due(&due).unwrap());
+    let now = hub.now();
+    hub.fetched(ada(), phone, number, now).await.unwrap();
+    assert!(!hub.still_due(&due).unwrap(), "it has just been fetched");
+    assert!(look().await.taps.is_empty());
+    agrees(&hub);
+}
+
+#[tokio::test]
 async fn the_answer_to_an_idempotency_key_outlives_the_notification() {
     let hub = hub(10);
     let once = OnceKey {

@@ -62,7 +62,7 @@ pub(crate) fn judge(state: &State, link: &Link, request: &Request) -> Judged {
     };
     let device = match find(state, request, &wanted) {
         Ok(device) => device,
-        Err(refusal) => return Judged::Answered(refused(&id, refusal)),
+        Err(refusal) => return Judged::Unknown(refused(&id, refusal)),
     };
     if let Some(gone_at_ms) = device.gone_at_ms {
         let answer = unregistered(&id, gone_at_ms).because("the device was removed");

@@ -151,6 +151,9 @@ pub(crate) enum Judged {
     Answered(Answer),
     /// The same, for a device that is known: its id.
     AnsweredFor(String, Answer),
+    /// It is right in all but its device, which the service does not know: the answer says so, unless a fault strikes
+    /// first. What a service is ill with it is for a sender that asks after nobody, too.
+    Unknown(Answer),
     /// The push is taken.
     Accepted(Box<Accepted>),
     /// A request for an access token that is granted; the answer is ready.

@@ -152,6 +152,18 @@ pub(super) async fn exchange(state: &State, stream: &Stream, request: &Request) 
             },
             answer,
         ),
+        Judged::Unknown(answer) => {
+            let moment = Moment::Request(At::Push);
+            if let Some(struck) = state.faults.strike(link.service, moment, None) {
+                let way = (state, &**link, stream.id);
+                let lost = Some(answer.clone());
+                let suffered = suffer(way, &struck, (arrival.clone(), request, lost)).await;
+                if let Suffered::Ends(ending) = suffered {
+                    return ending;
+                }
+            }
+            refuse(state, arrival, answer)
+        }
         Judged::Token(answer) => grant(state, stream, arrival, answer).await,
         Judged::Accepted(accepted) => take(state, stream, request, (arrival, *accepted)).await,
     }

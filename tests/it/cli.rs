@@ -118,14 +118,18 @@ async fn check_asks_every_service_and_says_what_is_wrong() {
     );
     refused.at = beckon::doubles::At::Token;
     hub.doubles().script(refused);
+    hub.doubles().script(beckon::doubles::FaultSpec::always(
+        beckon::doubles::Service::Apns,
+        beckon::doubles::FaultKind::CredentialRefused,
+    ));
     let failed = hub.command(&["check"]);
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     let said = String::from_utf8_lossy(&failed.stdout);
-    assert!(
-        said.lines()
-            .any(|line| line.starts_with('✗') && line.contains("wns")),
-        "{said}"
-    );
+    let wrong: Vec<&str> = said.lines().filter(|line| line.starts_with('✗')).collect();
+    assert_eq!(wrong.len(), 2, "{said}");
+    for service in ["wns", "apns"] {
+        assert!(wrong.iter().any(|line| line.contains(service)), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,16 +116,21 @@ pub struct Placeholder {
 }
 
 impl Placeholder {
-    /// The text for `locale`: of the whole tag (`de-ch`), else of its language (`de`), else the default.
+    /// The text for `locale`: of the whole tag (`zh-hant-tw`), else of what is left when its last part goes (`zh-hant`,
+    /// `zh`; RFC 4647 section 3.4), else the default. Android's `_` is read as `-`.
     pub fn for_locale(&self, locale: Option<&str>) -> &VisualContent {
-        let Some(tag) = locale.map(str::to_ascii_lowercase) else {
-            return &self.default;
-        };
-        let language = tag.split(['-', '_']).next().unwrap_or_default();
-        self.by_locale
-            .get(&tag)
-            .or_else(|| self.by_locale.get(language))
-            .unwrap_or(&self.default)
+        let tag = locale.unwrap_or_default();
+        let tag = tag.to_ascii_lowercase().replace('_', "-");
+        let mut range = tag.as_str();
+        loop {
+            if let Some(text) = self.by_locale.get(range) {
+                return text;
+            }
+            match range.rsplit_once('-') {
+                Some((shorter, _)) => range = shorter,
+                None => return &self.default,
+            }
+        }
     }
 }
 
@@ -376,5 +381,8 @@ mod tests {
         check(Some("fr"), "New");
         check(Some("de-AT"), "Neu");
         check(Some("de-CH"), "Nöi");
+        check(Some("de_CH_1996"), "Nöi");
+        check(Some("de-Latn-CH"), "Neu");
+        check(Some(""), "New");
     }
 }

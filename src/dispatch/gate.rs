@@ -123,13 +123,22 @@ impl Gate {
         circuit.hold(until)
     }
 
-    /// Dead channels in a row without one success are rather a wrong setting than so many dead devices: beyond
-    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator.
-    pub(super) fn guarded(&self, mut outcome: Outcome) -> Outcome {
+    /// Dead channels in a row without one success are rather a wrong setting than so many dead devices: after
+    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator. Gives the outcome, and what the
+    /// lane is to learn from it.
+    pub(super) fn guarded(&self, mut outcome: Outcome) -> (Outcome, Outcome) {
+        let mut lesson = outcome.clone();
         match outcome.verdict {
             Verdict::Accepted => self.drops.store(0, Ordering::Relaxed),
-            Verdict::Gone { .. } if self.drops.fetch_add(1, Ordering::Relaxed) >= DROPS => {
-                outcome.verdict = Verdict::Misconfigured;
+            Verdict::Gone { .. } => {
+                let before = self.drops.fetch_add(1, Ordering::Relaxed);
+                if before + 1 < DROPS {
+                    return (outcome, lesson);
+                }
+                lesson.verdict = Verdict::Misconfigured;
+                if before >= DROPS {
+                    outcome.verdict = Verdict::Misconfigured;
+                }
                 tracing::error!(
                     app = %self.app.host,
                     service = self.service.as_str(),
@@ -138,7 +147,7 @@ impl Gate {
             }
             _ => {}
         }
-        outcome
+        (outcome, lesson)
     }
 
     fn authority(&self, channel: &Channel) -> String {
@@ -169,7 +178,7 @@ impl Gate {
         let fault = state.as_ref().map(|state| state.fault);
         let until = state.as_ref().map(|state| state.until.to_string());
         let until = until.unwrap_or_default();
-        let reason = now.and_then(|standing| standing.answer.reason.as_deref());
+        let reason = now.map(|standing| standing.answer.code());
         let reason = reason.unwrap_or_default();
         self.hub.note_lane(name, state);
         match fault {

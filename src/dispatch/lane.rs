@@ -234,11 +234,11 @@ impl Way {
         let began = Instant::now();
         let channel = &due.level.endpoint.channel;
         let outcome = self.adapter.send(channel, message, id, now).await;
-        let outcome = self.gate.guarded(outcome);
+        let (outcome, lesson) = self.gate.guarded(outcome);
         let took = began.elapsed();
         self.pace.answered(took);
         self.note(due, &outcome, took);
-        pass.learn(&outcome);
+        pass.learn(&lesson);
         outcome
     }
 
@@ -277,7 +277,7 @@ impl Way {
             took,
         );
         let answer = &outcome.answer;
-        let (status, reason) = (answer.status, answer.reason.as_deref().unwrap_or_default());
+        let (status, reason) = (answer.status, answer.code());
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match outcome.verdict {
             Verdict::Accepted => {

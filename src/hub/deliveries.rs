@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{
         Delivery, EndpointId, FeedPosition, Marker, Notification, NotificationId, Push, Subject,
-        Tap, TapState, Timestamp,
+        Tap, TapKind, TapState, Timestamp,
     },
     store::{Reader, Row, Unit},
 };
@@ -134,7 +134,10 @@ impl Hub {
         };
         let open = reader
             .notification(&due.subject, shown.number)?
-            .is_some_and(|it| it.is_open(self.now()));
+            .is_some_and(|it| match due.tap.kind {
+                TapKind::Fallback => it.may_fall_back(self.now()),
+                _ => it.is_open(self.now()),
+            });
         let held = reader.fetch_mark(&due.subject, &planned.id)?.position;
         Ok(reached && open && held < shown.number)
     }

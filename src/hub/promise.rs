@@ -1,6 +1,8 @@
 //! The promise that nobody is forgotten, as a check: an endpoint that lacks something has an unanswered tap, a due
 //! tap, or a recorded reason why not. What is due now, or will be by time alone, must have a marker.
 
+use std::time::Duration;
+
 use super::{Error, Hub, due::Decision, levels};
 use crate::{
     model::{EndpointId, Subject, Timestamp},
@@ -11,6 +13,11 @@ use crate::{
 const VIEWS: usize = 1000;
 /// How many waits in a row are followed until a tap leaves.
 const WAITS: usize = 16;
+
+/// How far ahead dispatch takes markers when it starts or the settings are read anew, and how long it may have those in
+/// hand. A tap that failed meanwhile may be due before them; if the hub dies, the next start takes them up as early.
+const AHEAD: Duration = Duration::from_secs(61);
+const IN_HAND: Duration = Duration::from_secs(180);
 
 impl Hub {
     /// The user's endpoints that are owed a tap, now or later, for which nothing in the outbox stands; none, ever.
@@ -53,6 +60,8 @@ fn forgotten(
     (listening, rules): (&[EndpointId], &levels::Rules<'_>),
 ) -> Result<Vec<EndpointId>, Error> {
     let first = reader.first_marker(subject)?;
+    let in_hand = rules.now < rules.configured.plus(IN_HAND);
+    let early = if in_hand { AHEAD } else { Duration::ZERO };
     let mut forgotten = Vec::new();
     for endpoint in reader.endpoints(subject)? {
         // One that has just registered pulls by itself, and one whose stream broke off may come back at once: until
@@ -71,6 +80,7 @@ fn forgotten(
             let waits = [grace, held_back.unwrap_or(due), stopped.unwrap_or(due)];
             waits.into_iter().fold(due, Timestamp::max)
         });
+        let by = by.map(|by| by.plus(early));
         if by.is_some_and(|by| first.is_none_or(|first| first > by)) {
             forgotten.push(endpoint.id);
         }

@@ -2,11 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use super::{Error, Hub, changes::Changes, notify};
+use super::{
+    Error, Hub,
+    changes::{self, Changes},
+    notify,
+};
 use crate::{
     model::{
-        EndpointId, FeedPosition, Notification, NotificationId, Receipt, StateChange, Subject,
-        Timestamp,
+        EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Receipt, StateChange,
+        Subject, Timestamp,
     },
     store::{Reader, Row, Unit},
 };
@@ -113,7 +117,7 @@ impl Hub {
         ids: Vec<NotificationId>,
     ) -> Result<(), Error> {
         let now = self.now();
-        self.note_receipts(subject, endpoint, ids, move |receipt, _| {
+        self.note_receipts((subject, endpoint), ids, now, move |receipt, _| {
             receipt.shown = receipt.shown.or(Some(now));
         })
         .await
@@ -130,7 +134,7 @@ impl Hub {
         ids: Vec<NotificationId>,
         at: Timestamp,
     ) -> Result<(), Error> {
-        self.note_receipts(subject, endpoint, ids, move |receipt, passed| {
+        self.note_receipts((subject, endpoint), ids, at, move |receipt, passed| {
             // What its mark has passed is known as fetched without a row of its own.
             if !passed {
                 receipt.fetched = receipt.fetched.or(Some(at));
@@ -141,14 +145,14 @@ impl Hub {
 
     async fn note_receipts(
         &self,
-        subject: Subject,
-        endpoint: EndpointId,
+        who: (Subject, EndpointId),
         ids: Vec<NotificationId>,
+        at: Timestamp,
         note: impl Fn(&mut Receipt, bool) + Clone + Send + 'static,
     ) -> Result<(), Error> {
         for part in ids.chunks(RECEIPTS) {
-            let who = (subject.clone(), endpoint.clone());
-            self.note_some(who, part.to_vec(), note.clone()).await?;
+            self.note_some(who.clone(), part.to_vec(), at, note.clone())
+                .await?;
         }
         Ok(())
     }
@@ -157,13 +161,15 @@ impl Hub {
         &self,
         (subject, endpoint): (Subject, EndpointId),
         ids: Vec<NotificationId>,
+        at: Timestamp,
         note: impl Fn(&mut Receipt, bool) + Send + 'static,
     ) -> Result<(), Error> {
+        let now = self.now();
         let lock = self.locks.lock(&subject).await;
         let unit = self
             .store
             .ask(move |reader| {
-                let held = reader.fetch_mark(&subject, &endpoint)?.position;
+                let mark = reader.fetch_mark(&subject, &endpoint)?;
                 let mut unit = Unit::of(subject);
                 for id in ids {
                     let Some(number) = reader.number_of(&unit.subject, id)? else {
@@ -171,10 +177,13 @@ impl Hub {
                     };
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
                     let mut receipt = old;
-                    note(&mut receipt, number <= held);
+                    note(&mut receipt, number <= mark.position);
                     if receipt != old {
                         unit.push(Row::Receipt(number, endpoint.clone(), receipt));
                     }
+                }
+                if !unit.is_empty() {
+                    heard(reader, &mut unit, (&endpoint, mark), (at, now))?;
                 }
                 Ok::<_, Error>(unit)
             })
@@ -184,6 +193,24 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// Notes that an endpoint was heard of, which moves no position: who lacks something may be tapped for it again.
+fn heard(
+    reader: &Reader,
+    unit: &mut Unit,
+    (endpoint, mut mark): (&EndpointId, FetchMark),
+    (at, now): (Timestamp, Timestamp),
+) -> Result<(), Error> {
+    if mark.position < reader.user(&unit.subject)?.head {
+        unit.push(Row::Marker(changes::marker(&unit.subject, now)));
+    }
+    let registered = reader.registered_endpoint(&unit.subject, endpoint)?;
+    if at > mark.at && registered.is_some() {
+        mark.at = at;
+        unit.push(Row::FetchMark(endpoint.clone(), mark));
+    }
+    Ok(())
 }
 
 /// Sets one, and notes the act with the endpoint that did it.

@@ -135,6 +135,27 @@ pub struct ServiceAnswer {
     pub id: Option<String>,
 }
 
+impl ServiceAnswer {
+    /// The reason as far as it may stand in a log: the service's code, or our own words about a connection. What else a
+    /// service says may quote what it was sent.
+    pub fn code(&self) -> &str {
+        let text = self.reason.as_deref().unwrap_or_default();
+        if self.status == 0 {
+            return text;
+        }
+        let code = text.split(':').next().unwrap_or_default();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if code.len() <= MAX_CODE_BYTES && code.bytes().all(fits) {
+            code
+        } else {
+            ""
+        }
+    }
+}
+
+/// Longer words are no code of any service.
+const MAX_CODE_BYTES: usize = 40;
+
 /// One line of a delivery report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {

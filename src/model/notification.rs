@@ -204,6 +204,15 @@ impl Notification {
             && self.action == ActionState::NoInteraction
     }
 
+    /// Whether its fallback may still be sent: who put it off has not dealt with it.
+    pub fn may_fall_back(&self, now: Timestamp) -> bool {
+        let put_off = matches!(
+            self.action,
+            ActionState::NoInteraction | ActionState::Snoozed
+        );
+        self.is_live(now) && self.read == ReadState::Unread && put_off
+    }
+
     /// Whether it is not any more what was first posted.
     pub fn was_replaced(&self) -> bool {
         self.created < self.posted

@@ -132,7 +132,7 @@ pub struct Push {
 pub struct FetchMark {
     /// The position that it holds.
     pub position: FeedPosition,
-    /// When it last moved.
+    /// When it last moved, or the endpoint read something without moving it.
     pub at: Timestamp,
     /// Where it stood after each of the last fetches, oldest first, at most [`FetchMark::KEPT`].
     pub recent: Vec<(FeedPosition, Timestamp)>,

@@ -11,6 +11,7 @@ pub mod encrypt;
 pub mod fcm;
 pub mod message;
 pub mod outcome;
+mod redact;
 mod token;
 mod vapid;
 pub mod web_push;
@@ -40,10 +41,23 @@ pub enum Adapter {
 }
 
 impl Adapter {
-    /// Sends one push and says what became of it; takes at most a minute (a token
+    /// Sends one push and says what became of it, in words that name no channel; takes at most a minute (a token
     /// and the push, twice, each with its own limit). `id` names the push
     /// in the service's logs and stays the same when it is sent again; `now` is when the push leaves.
     pub async fn send(
+        &self,
+        channel: &Channel,
+        message: &Message,
+        id: Uuid,
+        now: Timestamp,
+    ) -> Outcome {
+        let mut outcome = self.send_unread(channel, message, id, now).await;
+        let reason = outcome.answer.reason.take();
+        outcome.answer.reason = reason.map(|reason| redact::without(&reason, channel));
+        outcome
+    }
+
+    async fn send_unread(
         &self,
         channel: &Channel,
         message: &Message,

@@ -262,9 +262,28 @@ impl World {
 
     async fn open_an_app(&mut self, hub: &Hub) {
         if let Some(device) = self.caller() {
+            if self.chance(40) {
+                return self.read_one(hub, &device).await;
+            }
             self.note(hub.now(), format!("{} is opened", device.name()));
             device.pull(hub, 0).await;
         }
+    }
+
+    /// A device reads a single notification, whether it had it or not.
+    async fn read_one(&mut self, hub: &Hub, device: &Device) {
+        let there: Vec<_> = self.kept[Self::user_of(device)].keys().copied().collect();
+        let Some(id) = there.choose(&mut self.random).copied() else {
+            return;
+        };
+        self.note(hub.now(), format!("{} reads {id}", device.name()));
+        let Ok(it) = hub.notification(device.subject.clone(), id).await else {
+            return;
+        };
+        let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
+        let fetched = hub.fetched_one(subject, endpoint, vec![id], hub.now());
+        fetched.await.expect("a fetch can be written down");
+        device.acted(id, Some(essence(&it)));
     }
 
     /// A person signs in or out.

@@ -157,6 +157,12 @@ impl World {
     pub(super) async fn check(&self, hub: &Hub) {
         for user in PEOPLE {
             let forgotten = hub.forgotten(subject(user)).await.unwrap();
+            for id in &forgotten {
+                let device = self.devices.iter().find(|it| it.endpoint == *id);
+                device.expect("only devices of ours").explain(hub).await;
+                let reader = hub.store().reader();
+                eprintln!("first marker {:?}", reader.first_marker(&subject(user)));
+            }
             let names: Vec<&str> = forgotten.iter().map(EndpointId::as_str).collect();
             assert!(names.is_empty(), "{names:?} is forgotten at {}", hub.now());
         }

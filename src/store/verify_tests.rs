@@ -69,15 +69,7 @@ fn what_leads_nowhere_and_what_is_counted_wrongly_is_named() {
     row.live = 3;
     let leads = [&user[..], &7u64.to_be_bytes()].concat();
     let number = FeedPosition(7);
-    let phone = EndpointId::parse("phone").unwrap();
     let now = Timestamp::from_millis(5);
-    let owner = Owner {
-        subject: subject(),
-        endpoint: phone.clone(),
-        generation: 1,
-        shared: false,
-    };
-    let owners = encode_owners(&[owner]).unwrap();
     let cases = [
         (
             Op::Put(keys::user(&user), row.encode().unwrap()),
@@ -103,6 +95,31 @@ fn what_leads_nowhere_and_what_is_counted_wrongly_is_named() {
             "a subscription id leads to no endpoint",
         ),
         (
+            Op::Put(
+                keys::expiry(now, ExpiryKind::Removal, &[&user, &7u64.to_be_bytes()]),
+                Vec::new(),
+            ),
+            "an expiry of kind Removal is left over",
+        ),
+    ];
+    assert_each_named(cases);
+}
+
+#[test]
+fn what_outlived_its_endpoint_or_notification_is_named() {
+    let user = keys::user_key(&subject());
+    let number = FeedPosition(7);
+    let phone = EndpointId::parse("phone").unwrap();
+    let now = Timestamp::from_millis(5);
+    let owner = Owner {
+        subject: subject(),
+        endpoint: phone.clone(),
+        generation: 1,
+        shared: false,
+    };
+    let owners = encode_owners(&[owner]).unwrap();
+    assert_each_named([
+        (
             Op::Put([&b"t"[..], &user, b"phone"].concat(), Vec::new()),
             "a tap state is of no endpoint",
         ),
@@ -122,14 +139,11 @@ fn what_leads_nowhere_and_what_is_counted_wrongly_is_named() {
             Op::Put([&b"c"[..], &[1; 32]].concat(), owners),
             "a channel is an endpoint's that does not have it",
         ),
-        (
-            Op::Put(
-                keys::expiry(now, ExpiryKind::Removal, &[&user, &7u64.to_be_bytes()]),
-                Vec::new(),
-            ),
-            "an expiry of kind Removal is left over",
-        ),
-    ];
+    ]);
+}
+
+#[track_caller]
+fn assert_each_named<const MANY: usize>(cases: [(Op, &str); MANY]) {
     for (row, says) in cases {
         let said = said(vec![row]);
         assert!(

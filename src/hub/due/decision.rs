@@ -258,7 +258,9 @@ impl<'a> Due<'a> {
     }
 
     fn silent(&self, kind: TapKind, step: &Step, urgent: bool) -> Decision {
-        if !urgent && self.level.is_unanswered() {
+        // Who has read something since, singly or in the history, has answered, though its position stands where it was.
+        let heard = self.level.mark.at >= self.state.tapped_at;
+        if !urgent && self.level.is_unanswered() && !heard {
             let until = retap_at(self.state, self.delivery);
             if until > self.now {
                 return Decision::Wait(Reason::Unanswered, until);

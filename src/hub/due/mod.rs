@@ -181,7 +181,7 @@ impl Level {
                 .as_ref()
                 .is_some_and(|fallback| fallback.platforms.contains(&self.endpoint.platform));
             let waits = named
-                && it.is_open(now)
+                && it.may_fall_back(now)
                 && it.number > self.mark.position
                 && it.number > self.endpoint.registered_at
                 && !state.fell_back.contains(&it.number)

@@ -407,6 +407,13 @@ fn a_fallback_is_spared_where_it_was_fetched_or_dealt_with() {
     let mut fetched = phone.clone();
     fetched.mark.position = FeedPosition(1);
     assert_eq!(decide(&fetched, &[], at(60)).decision, Decision::Idle);
+    phone.fallbacks[0].action = ActionState::Snoozed;
+    let put_off = decide(&phone, &[], at(60));
+    assert_eq!(
+        tap_of(&put_off).map(|(kind, ..)| kind),
+        Some(TapKind::Fallback),
+        "put off is not dealt with"
+    );
     phone.fallbacks[0].action = ActionState::Dismissed;
     assert_eq!(decide(&phone, &[], at(60)).decision, Decision::Idle);
     let mut android = level(Platform::Android);

@@ -69,6 +69,7 @@ class Page {
 		if (at < 0) return;
 		if (kind === "push") this.devices[at].pushed(entry.push);
 		else this.wires[at].show(entry);
+		if (kind === "push" && entry.waited) this.wires[at].released();
 		if (entry.fate === "waiting") demoState().then((state) => this.#use(state), () => {});
 		this.ladder.touch();
 	}

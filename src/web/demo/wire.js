@@ -3,8 +3,9 @@ import { h, timeOf } from "./dom.js";
 import { bytesOf, textOf } from "./push.js";
 
 const FATES = {
-	handedOver: "handed over", overflowed: "all dropped",
+	handedOver: "handed over", handedOverLater: "handed over later", overflowed: "all dropped",
 };
+const ARRIVED = ["handedOver", "handedOverLater"];
 const SHORTEST = 3;
 
 /** What a push service saw of the newest push to one device, whole. */
@@ -32,6 +33,11 @@ export class Wire {
 		const parts = sealed ? sealedParts(arrival) : [bytes(pretty(arrival.body), "The body of the push")];
 		this.place.replaceChildren(summary(arrival), ...parts, this.#caption, whole(arrival));
 		this.search();
+	}
+
+	/** What waited for the device has left: it is there again. */
+	released() {
+		if (this.#arrival?.fate === "waiting") this.show({ ...this.#arrival, fate: "handedOverLater" });
 	}
 
 	/** Looks for all that the person has in all that the service got. */
@@ -69,7 +75,7 @@ function summary(arrival) {
 	return h("p", { class: "facts" },
 		h("time", { datetime: arrival.at, text: timeOf(arrival.at) }),
 		h("span", { text: `${type} · ${bytesOf(arrival.body).length} bytes` }),
-		fate && h("span", { class: arrival.fate === "handedOver" ? "" : "held", text: fate }));
+		fate && h("span", { class: ARRIVED.includes(arrival.fate) ? "" : "held", text: fate }));
 }
 
 function sealedParts(arrival) {

@@ -88,6 +88,24 @@ async fn who_read_it_without_pulling_is_told_what_became_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reading_what_was_tapped_answers_the_tap() {
+    let hub = TestHub::start().await;
+    let mut iphone = hub.device("ada", Service::Apns).await;
+    let android = hub.device("ada", Service::Fcm).await;
+    let id = posted(&hub, json!({"payload": {"rawContent": "r"}})).await;
+    iphone.next_push("the silent tap").await;
+    hub.settled().await;
+    iphone.client.get(&one(&id)).await.expect(200);
+    hub.fetch_is_known(&id, &iphone.endpoint).await;
+    android
+        .set(&id, json!({"userActionState": "dismissed"}))
+        .await;
+    // Else it would wait for the 15 minutes after which an unanswered tap is repeated.
+    iphone.next_push("the dismissal").await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_fetched_what_was_gone_before() {
     let hub = TestHub::start().await;
     let gone = posted(&hub, raw("gone")).await;

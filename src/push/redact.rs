@@ -1,0 +1,120 @@
+//! What a service says of a push may quote where it was sent: many servers answer "Cannot POST /path". A channel is a
+//! secret, so it is taken out before anyone keeps or shows the words.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::model::Channel;
+
+/// Shorter parts of an address are words, not secrets.
+const MIN_SECRET_BYTES: usize = 8;
+const TAKEN_OUT: &str = "…";
+
+/// The text without the channel and the parts of it.
+pub(super) fn without(text: &str, channel: &Channel) -> String {
+    let mut secrets = secrets(channel);
+    // The longest first, so that a part does not break up the whole.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let mut text = text.to_owned();
+    for secret in secrets {
+        text = take_out(&text, &secret);
+    }
+    text
+}
+
+/// Takes out every occurrence, in any case; ASCII alone changes case, so places stay.
+fn take_out(text: &str, secret: &str) -> String {
+    let (lower, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let mut left = String::new();
+    let mut from = 0;
+    for (at, found) in lower.match_indices(&secret) {
+        left.push_str(&text[from..at]);
+        left.push_str(TAKEN_OUT);
+        from = at + found.len();
+    }
+    left.push_str(&text[from..]);
+    left
+}
+
+fn secrets(channel: &Channel) -> Vec<String> {
+    match channel {
+        Channel::Apns { device_token, .. } => vec![device_token.as_hex().to_owned()],
+        Channel::Fcm { registration_token } => {
+            let token = registration_token.expose();
+            let parts = token.split(':').map(str::to_owned);
+            long(parts.chain([token.clone()]))
+        }
+        Channel::WebPush { endpoint, .. } => parts_of(endpoint.expose()),
+        Channel::Wns { channel_uri } => parts_of(channel_uri.expose()),
+        Channel::None => Vec::new(),
+    }
+}
+
+/// An address, its path, and what stands in both, as it was sent and decoded.
+fn parts_of(address: &str) -> Vec<String> {
+    let Ok(url) = Url::parse(address) else {
+        return vec![address.to_owned()];
+    };
+    let path = url.path();
+    let segments = path.split('/');
+    let values = url.query().unwrap_or_default().split(['&', '=']);
+    let parts: Vec<&str> = segments.chain(values).chain([path, address]).collect();
+    let decoded = parts
+        .iter()
+        .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned());
+    long(parts.iter().map(|part| (*part).to_owned()).chain(decoded))
+}
+
+fn long(parts: impl Iterator<Item = String>) -> Vec<String> {
+    parts
+        .filter(|part| part.len() >= MIN_SECRET_BYTES)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeviceToken, Secret};
+
+    fn wns(uri: &str) -> Channel {
+        Channel::Wns {
+            channel_uri: Secret::new(uri.into()),
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_channel_is_left() {
+        let uri = "https://host.example/w/gone/Chan-Secret?token=To%2FkenSecret&v=1";
+        for said in [
+            "Cannot POST /w/gone/Chan-Secret",
+            "no channel chan-secret here",
+            "no https://host.example/w/gone/Chan-Secret?token=To%2FkenSecret&v=1",
+            "token To/kenSecret is over, To%2FkenSecret",
+        ] {
+            let left = without(said, &wns(uri)).to_lowercase();
+            for secret in ["chan-secret", "kensecret"] {
+                assert!(!left.contains(secret), "{left}");
+            }
+        }
+        let apns = Channel::Apns {
+            device_token: DeviceToken::parse("00aaFF00aaFF").unwrap(),
+            topic: None,
+            environment: None,
+        };
+        let left = without("no /3/device/00AAff00aaff", &apns);
+        assert_eq!(left, "no /3/device/…");
+        let fcm = Channel::Fcm {
+            registration_token: Secret::new("instance1:secret-secret".into()),
+        };
+        assert_eq!(without("instance1:secret-secret", &fcm), "…");
+        assert_eq!(without("no secret-secret: ü", &fcm), "no …: ü");
+    }
+
+    #[test]
+    fn a_services_own_words_stay() {
+        let uri = "https://host.example/w/?token=abcdefghijkl";
+        for said in ["BadDeviceToken", "410: no such subscription", ""] {
+            assert_eq!(without(said, &wns(uri)), said);
+        }
+    }
+}

@@ -16,7 +16,13 @@ mod promises;
 mod steps;
 mod world;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
@@ -342,14 +348,29 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn simulated_runs_keep_every_promise() {
-    let keys = keys();
-    let (mut lives, mut requests) = (0, 0);
-    for seed in seeds() {
-        let outcome = run(seed, &keys);
-        lives += outcome.lives;
-        requests += outcome.requests;
-    }
-    println!("{:?}: {lives} lives, {requests} requests", seeds());
+    let (keys, seeds) = (keys(), seeds());
+    let next = AtomicU64::new(seeds.start);
+    let (lives, requests) = (AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let outcome = run(seed, &keys);
+            lives.fetch_add(outcome.lives, Ordering::Relaxed);
+            requests.fetch_add(outcome.requests, Ordering::Relaxed);
+        }
+    };
+    // Each thread has a network, dice and time of its own.
+    std::thread::scope(|scope| {
+        let many = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..many {
+            scope.spawn(work);
+        }
+    });
+    let (lives, requests) = (lives.into_inner(), requests.into_inner());
+    println!("{seeds:?}: {lives} lives, {requests} requests");
     assert!(requests > 0, "nothing was pushed");
 }
 

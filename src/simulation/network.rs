@@ -185,6 +185,7 @@ impl Network {
         let service = sent.url.port().and_then(Inside::service_at);
         let service = service.expect("all services are doubles");
         let device = self.device_of(&sent);
+        let left = self.now().unwrap_or_default();
         let exchange = self.exchange(service, &device, sent.clone());
         let answer = tokio::time::timeout(MAX_REQUEST, exchange).await;
         let answer = answer.unwrap_or(Err(Failure::Timeout));
@@ -194,7 +195,9 @@ impl Network {
             {
                 self.with(|inner| {
                     let who = (service, device.as_str());
-                    let fault = inner.promises.taken(who, &sent, (now, SILENT_PER_HOUR));
+                    let fault = inner
+                        .promises
+                        .taken(who, (&sent, left), (now, SILENT_PER_HOUR));
                     inner.faults.extend(fault);
                 });
             }

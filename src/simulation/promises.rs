@@ -16,6 +16,8 @@ pub(super) struct Promises {
     kills: Vec<Timestamp>,
     /// When an endpoint was shown a notification, by kind, since it registered last.
     shown: BTreeMap<(String, String, &'static str), Vec<Timestamp>>,
+    /// When an endpoint registered last.
+    registered: BTreeMap<String, Timestamp>,
     /// When an endpoint got silent pushes from Apple, since it registered last.
     silent: BTreeMap<String, Vec<Timestamp>>,
 }
@@ -30,18 +32,24 @@ impl Promises {
     }
 
     /// An endpoint begins anew.
-    pub(super) fn registered(&mut self, endpoint: &str) {
+    pub(super) fn registered(&mut self, endpoint: &str, now: Timestamp) {
+        self.registered.insert(endpoint.to_owned(), now);
         self.shown.retain(|(whose, ..), _| whose != endpoint);
         self.silent.remove(endpoint);
     }
 
-    /// Takes in a push that was taken; says what is wrong with it. `granted` is how many silent ones an hour has.
+    /// Takes in a push that left at `left` and was taken; says what is wrong with it. `granted` is how many silent ones
+    /// an hour has.
     pub(super) fn taken(
         &mut self,
         (service, endpoint): (Service, &str),
-        sent: &Sent,
+        (sent, left): (&Sent, Timestamp),
         (now, granted): (Timestamp, usize),
     ) -> Option<String> {
+        // What was on its way to the channel before says nothing of this one.
+        if self.registered.get(endpoint).is_some_and(|at| left < *at) {
+            return None;
+        }
         let body = String::from_utf8_lossy(&sent.body);
         let push_type = sent.headers.get("apns-push-type");
         if service == Service::Apns && push_type.is_some_and(|it| it == "background") {

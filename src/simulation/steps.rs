@@ -307,10 +307,11 @@ impl World {
     pub(super) async fn sign_in(&mut self, hub: &Hub, device: &Arc<Device>) {
         self.note(hub.now(), format!("{} registers", device.name()));
         let registration = self.registration(device);
-        self.network
-            .promises(|promises| promises.registered(device.name()));
         let registered = hub.register(device.subject.clone(), registration).await;
         registered.expect("a device can be registered");
+        let now = hub.now();
+        self.network
+            .promises(|promises| promises.registered(device.name(), now));
         device.with(|memory| {
             memory.signed_in = true;
             memory.told = memory.double.id.clone();

@@ -98,6 +98,7 @@ pub struct Request {
     headers: HeaderMap,
     body: Bytes,
     max_answer: usize,
+    leaves_by: Option<Instant>,
     fault: Option<String>,
 }
 
@@ -134,6 +135,9 @@ pub enum Failure {
     /// The connection broke; the request may or may not have been processed.
     #[error("connection: {0}")]
     Lost(String),
+    /// What it is about was over before it could leave; nothing was sent.
+    #[error("its time was over before it could leave")]
+    Late,
     /// Time was over; the request may or may not have been processed.
     #[error("timeout")]
     Timeout,
@@ -185,6 +189,10 @@ impl Client {
         }
         self.admits(&request.url).map_err(Failure::Forbidden)?;
         #[cfg(test)]
+        if request.is_late() {
+            return Err(Failure::Late);
+        }
+        #[cfg(test)]
         if let Some(answering) = in_process::answer(request) {
             return answering.await;
         }
@@ -230,6 +238,9 @@ impl Client {
     ) -> Result<Answer, Broken> {
         let lease = timeout_at(deadline, authority.lease(&self.0.dialer)).await;
         let lease = lease.unwrap_or(Err(Failure::Timeout));
+        if request.is_late() {
+            return Err(Broken::Failed(Failure::Late));
+        }
         let answer = match lease.map_err(Broken::Failed)? {
             Lease::Shared(shared) => {
                 exchange::on_shared(&shared, request, self.0.first_alone, deadline).await?
@@ -253,6 +264,7 @@ impl Request {
             headers: HeaderMap::new(),
             body,
             max_answer: MAX_ANSWER_BYTES,
+            leaves_by: None,
             fault: None,
         }
     }
@@ -267,6 +279,17 @@ impl Request {
             Err(_) => self.fault = Some(format!("{name} holds a character that no header may")),
         }
         self
+    }
+
+    /// Leaves within `span` of now or not at all: a credential or a connection may have to be waited for.
+    #[must_use]
+    pub fn within(mut self, span: Duration) -> Self {
+        self.leaves_by = Instant::now().checked_add(span);
+        self
+    }
+
+    fn is_late(&self) -> bool {
+        self.leaves_by.is_some_and(|by| Instant::now() > by)
     }
 
     /// Reads up to `bytes` of the answer instead of [`MAX_ANSWER_BYTES`].

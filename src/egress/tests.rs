@@ -369,3 +369,15 @@ async fn what_may_have_been_processed_is_not() {
     assert!(matches!(failure, Failure::Lost(_)), "{failure}");
     assert_eq!(streams.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn what_is_over_before_it_can_leave_does_not_leave() {
+    let server = Server::start(&["h2", "http/1.1"], |_| reply(200, "ok")).await;
+    let client = trusted(Protocol::Either, false, &server.ca);
+    let soon = post(server.at("soon")).within(MAX_REQUEST);
+    assert_eq!(client.send(&soon).await.unwrap().status, 200);
+    let over = post(server.at("over")).within(Duration::ZERO);
+    let late = client.send(&over).await;
+    assert!(matches!(late, Err(Failure::Late)), "{late:?}");
+    assert_eq!(server.seen().len(), 1, "nothing was sent");
+}

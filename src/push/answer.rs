@@ -95,7 +95,7 @@ pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
         Verdict::Rejected
     } else {
         // One push that took too long says nothing about the others.
-        let alone = matches!(failure, Failure::Timeout);
+        let alone = matches!(failure, Failure::Timeout | Failure::Late);
         Verdict::Retry {
             after: None,
             scope: if alone { Scope::Channel } else { scope },

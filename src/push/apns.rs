@@ -98,6 +98,11 @@ impl Apns {
         let request = self
             .request(device.token, topic, message)
             .header("apns-id", id.to_string());
+        // An expiration of 0 means "now or never", which is no time that is over.
+        let request = match message.expires.since(now) {
+            left if left.is_zero() => request,
+            left => request.within(left),
+        };
         let first = self.attempt(&request, now).await;
         let again = async |_| self.attempt(&request, now).await;
         let mut outcome = answer::twice(first, again).await;

@@ -137,8 +137,9 @@ impl Fcm {
             Ok(body) => Bytes::from(body),
             Err(e) => return unsent(Verdict::Rejected, &e.to_string()),
         };
-        let request =
-            Request::post(self.url.clone(), body).header("content-type", "application/json");
+        let request = Request::post(self.url.clone(), body)
+            .header("content-type", "application/json")
+            .within(message.ttl);
         let first = self.attempt(&request, now).await;
         answer::twice(first, async |_| self.attempt(&request, now).await).await
     }

@@ -200,6 +200,7 @@ fn request(to: Subscription<'_>, message: &WebPushMessage) -> Result<Request, St
     let url = Url::parse(to.endpoint).map_err(|e| format!("the subscription's endpoint: {e}"))?;
     let body = encrypt(to.keys, &message.plaintext)?;
     Ok(Request::post(url, body)
+        .within(message.ttl)
         .header("ttl", message.ttl.as_secs().to_string())
         .header("urgency", message.urgency.as_str())
         .header("content-encoding", "aes128gcm")

@@ -192,6 +192,7 @@ fn ask(settings: Arc<apps::Wns>, url: Url) -> Ask {
 
 fn request(url: Url, message: &WnsMessage) -> Request {
     let request = Request::post(url, message.body.clone())
+        .within(message.ttl)
         .header("x-wns-priority", message.priority.to_string())
         .header("x-wns-ttl", message.ttl.as_secs().to_string())
         .header("x-wns-requestforstatus", "true");

@@ -138,7 +138,7 @@ fn message() -> ApnsMessage {
         push_type: ApnsPushType::Alert,
         priority: 10,
         collapse_id: "n-1".into(),
-        expires: Timestamp::from_millis(1_700_000_000_999),
+        expires: Timestamp::from_millis(1_700_003_600_999),
         payload: Bytes::from_static(b"{\"aps\":{}}"),
     }
 }
@@ -187,7 +187,7 @@ async fn a_push_as_apple_wants_it() {
         ("apns-topic", "com.example.app"),
         ("apns-push-type", "alert"),
         ("apns-priority", "10"),
-        ("apns-expiration", "1700000000"),
+        ("apns-expiration", "1700003600"),
         ("apns-collapse-id", "n-1"),
         ("apns-id", "00000000-0000-0000-0000-000000000000"),
     ] {

@@ -119,7 +119,7 @@ pub(super) fn tested(
 
 fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestamp) {
     let tap = &due.tap;
-    let unanswered = due.level.is_unanswered() && state.tapped_silently && !tap.visible;
+    let unanswered = due.level.is_unanswered() && !tap.visible;
     // Only what comes after the wait is a repetition; what is urgent does not make the wait longer.
     state.repeats = match unanswered {
         true if retap_at(state, delivery) <= now => state.repeats + 1,

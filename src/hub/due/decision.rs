@@ -146,10 +146,9 @@ impl<'a> Due<'a> {
         true
     }
 
-    /// What an unanswered silent tap was about, where it may be repeated and something of it is still wanted.
+    /// What an unanswered tap was about, where it may be repeated and something of it is still wanted.
     fn repeat(&self) -> Option<(TapKind, &'a Step)> {
-        let unanswered = self.level.is_unanswered() && self.state.tapped_silently;
-        if !unanswered || retap_at(self.state, self.delivery) > self.now {
+        if !self.level.is_unanswered() || retap_at(self.state, self.delivery) > self.now {
             return None;
         }
         let lacks = self.needs(self.level.mark.position);

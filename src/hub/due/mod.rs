@@ -99,7 +99,7 @@ impl Level {
     /// the endpoint has fetched.
     pub fn wants_from(&self, delivery: &Delivery, now: Timestamp) -> FeedPosition {
         let state = self.current_state();
-        if self.is_unanswered() && state.tapped_silently && retap_at(&state, delivery) <= now {
+        if self.is_unanswered() && retap_at(&state, delivery) <= now {
             self.mark.position
         } else {
             self.base()
@@ -154,7 +154,7 @@ impl Level {
         }
     }
 
-    /// When an unanswered silent tap comes up for repetition.
+    /// When an unanswered tap comes up for repetition.
     fn repeat_look(
         &self,
         state: &TapState,
@@ -162,7 +162,7 @@ impl Level {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let due = retap_at(state, delivery);
-        (self.is_unanswered() && state.tapped_silently && due > now).then_some(due)
+        (self.is_unanswered() && due > now).then_some(due)
     }
 
     /// What still waits for its fallback here: those known, and those that the steps bring.
@@ -194,13 +194,14 @@ impl Level {
         open
     }
 
-    /// Whether what a change is about has ever reached the endpoint, or a tap for it has.
+    /// Whether what a change is about has ever reached the endpoint, or a tap for it has. Of what has left the store
+    /// nobody knows whom it was meant for; its time is over, which needs no tap.
     fn saw(&self, state: &TapState, step: &Step) -> bool {
         let number = step.change.number;
         let targeted = step
             .notification
             .as_ref()
-            .is_none_or(|it| it.draft.targets(self.endpoint.platform));
+            .is_some_and(|it| it.draft.targets(self.endpoint.platform));
         self.mark.position >= number
             || (state.covered >= number && targeted)
             || self.read_singly.contains(&number)
@@ -217,7 +218,8 @@ impl Level {
     }
 }
 
-/// When a silent tap that is not answered may be repeated.
+/// When a tap that is not answered may be repeated. One that was seen is repeated by a silent one: it may have been lost
+/// with what its service keeps no longer, and it spoke for changes that nobody sees.
 pub fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
     let wait = delivery
         .retap_after

@@ -368,6 +368,25 @@ fn with_fallback(number: u64) -> Step {
 }
 
 #[test]
+fn what_was_seen_and_never_answered_is_repeated_by_a_silent_tap() {
+    let mut phone = level(Platform::Ios);
+    phone.state.covered = FeedPosition(1);
+    phone.state.tapped = FeedPosition(1);
+    phone.state.tapped_at = at(0);
+    let steps = [visual(1)];
+    let waits = decide(&phone, &steps, at(899));
+    assert_eq!(
+        (&waits.decision, waits.look),
+        (&Decision::Idle, Some(at(900)))
+    );
+    let Decision::Push(tap) = decide(&phone, &steps, at(900)).decision else {
+        panic!("it is not repeated");
+    };
+    assert!(!tap.visible, "nobody is disturbed twice");
+    assert_eq!(tap.covers, FeedPosition(1));
+}
+
+#[test]
 fn a_fallback_is_shown_once_where_the_raw_one_was_not_fetched_in_time() {
     let mut phone = level(Platform::Ios);
     let steps = [with_fallback(1)];
@@ -431,6 +450,7 @@ fn a_channel_registered_anew_is_owed_what_the_old_one_was_tapped_for() {
     let mut phone = level(Platform::Ios);
     phone.state.covered = FeedPosition(1);
     phone.state.tapped = FeedPosition(1);
+    phone.state.tapped_at = at(0);
     assert_eq!(decide(&phone, &[visual(1)], at(0)).decision, Decision::Idle);
     phone.endpoint.generation = 2;
     assert!(tap_of(&decide(&phone, &[visual(1)], at(0))).is_some());

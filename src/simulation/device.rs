@@ -206,7 +206,9 @@ impl Device {
         };
         let mut feed = hub.watch(&self.subject);
         while self.can_call() {
+            let broken = PullsAgain(&self);
             self.pull(&hub, 0).await;
+            std::mem::forget(broken);
             feed.moved().await;
             self.take(50).await;
         }
@@ -308,6 +310,18 @@ impl Device {
         let mut held = self.with(|memory| memory.held.clone());
         held.retain(|_, it| it.expires > now);
         held
+    }
+}
+
+/// A pull over a stream that breaks meanwhile: what the hub has seen leave may not have come, so it pulls again.
+struct PullsAgain<'a>(&'a Device);
+
+impl Drop for PullsAgain<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut memory) = self.0.memory.lock() {
+            memory.wants_to_pull = true;
+            self.0.inbox.bell.notify_one();
+        }
     }
 }
 

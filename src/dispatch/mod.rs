@@ -101,64 +101,49 @@ impl Dispatcher {
     /// Works until `stop`; then finishes what is under way, at most for `grace`.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
         self.begin_anew().await;
-        loop {
-            let may_claim = self.jobs.len() < self.max_jobs;
-            let due = self.next_due.filter(|_| may_claim);
-            let wake = self
-                .timers
-                .first()
-                .map(|(at, _)| *at)
-                .into_iter()
-                .chain(due)
-                .min();
-            let clock = self.hub.clock().clone();
-            let (hub, bells) = (self.hub.clone(), self.hub.store().bells().clone());
-            // In this order, so that what is under way ends before more is begun, and a run can be repeated.
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
-                    Ok(stepped) => self.stepped(stepped),
-                    Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
-                },
-                Some(freed) = self.freed.recv() => self.free(freed),
-                Some(request) = next_test(&mut self.tests) => self.test(request),
-                () = hub.reconfigured() => self.begin_anew().await,
-                () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
-                    self.ring_timers();
-                    if may_claim {
-                        self.claim(Duration::ZERO).await;
-                    }
-                }
-                () = bells.outbox(), if may_claim => self.claim(Duration::ZERO).await,
-            }
-        }
-        let deadline = tokio::time::Instant::now() + grace;
-        self.lanes.finish(deadline).await;
-        self.steps.shutdown().await;
+        while self.wait_and_step(&stop).await {}
+        self.finish(grace).await;
     }
 
     /// Sends the tests that the hub is asked for, and nothing else, until `stop`: for a hub that does not run.
     pub async fn run_tests(mut self, stop: CancellationToken, grace: Duration) {
         self.tests_alone = true;
-        loop {
-            let wake = self.timers.first().map(|(at, _)| *at);
-            let clock = self.hub.clock().clone();
-            // In this order, so that what is under way ends before more is begun, and a run can be repeated.
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
-                    Ok(stepped) => self.stepped(stepped),
-                    Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
-                },
-                Some(freed) = self.freed.recv() => self.free(freed),
-                Some(request) = next_test(&mut self.tests) => self.test(request),
-                () = clock.sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => self.ring_timers(),
-            }
-        }
+        while self.wait_and_step(&stop).await {}
+        self.finish(grace).await;
+    }
+
+    async fn finish(mut self, grace: Duration) {
         self.lanes.finish(tokio::time::Instant::now() + grace).await;
         self.steps.shutdown().await;
+    }
+
+    /// Waits for what comes first and does it; says whether to go on.
+    async fn wait_and_step(&mut self, stop: &CancellationToken) -> bool {
+        let may_claim = self.jobs.len() < self.max_jobs && !self.tests_alone;
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let due = self.next_due.filter(|_| may_claim);
+        let wake = timer.into_iter().chain(due).min();
+        let hub = self.hub.clone();
+        // In this order, so that what is under way ends before more is begun, and a run can be repeated.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            Some(stepped) = self.steps.join_next(), if !self.steps.is_empty() => match stepped {
+                Ok(stepped) => self.stepped(stepped),
+                Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
+            },
+            Some(freed) = self.freed.recv() => self.free(freed),
+            Some(request) = next_test(&mut self.tests) => self.test(request),
+            () = hub.reconfigured(), if !self.tests_alone => self.begin_anew().await,
+            () = hub.clock().sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
+                self.ring_timers();
+                if may_claim {
+                    self.claim(Duration::ZERO).await;
+                }
+            }
+            () = hub.store().bells().outbox(), if may_claim => self.claim(Duration::ZERO).await,
+        }
+        true
     }
 
     /// What stood still for wrong settings is tried with the present ones: those who wait in the outbox, and those

@@ -12,7 +12,7 @@ use actix_web::{
     web::{Bytes, BytesMut},
 };
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt};
 use serde_json::{Map, Value};
 
 use super::{Context, Error};
@@ -76,11 +76,7 @@ impl FromRequest for Body {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let hub = &Context::of(&request)?.hub;
-            whole(&request, payload, hub, Limit::common(hub)).await
-        })
+        Box::pin(whole(request.clone(), payload.take(), Limit::common))
     }
 }
 
@@ -89,22 +85,17 @@ impl FromRequest for AudienceBody {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let hub = &Context::of(&request)?.hub;
-            let limit = Limit::of_audience(hub);
-            whole(&request, payload, hub, limit).await.map(Self)
-        })
+        Box::pin(whole(request.clone(), payload.take(), Limit::of_audience).map_ok(Self))
     }
 }
 
 async fn whole(
-    request: &HttpRequest,
+    request: HttpRequest,
     payload: Payload,
-    hub: &Hub,
-    limit: Limit,
+    limit: fn(&Hub) -> Limit,
 ) -> Result<Body, Error> {
-    let bytes = read_within(request, payload, hub, limit).await?;
+    let hub = &Context::of(&request)?.hub;
+    let bytes = read_within(&request, payload, hub, limit(hub)).await?;
     if bytes.is_empty() {
         return Err(bad("is empty; send a JSON object"));
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beckon::doubles::{NewDevice, Service};
+use beckon::doubles::Service;
 use serde_json::json;
 
 use crate::support::{ChildHub, TestHub, hub::APP};
@@ -107,19 +107,8 @@ fn blocks(page: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_does_what_the_page_says() {
     let mut hub = ChildHub::start().await;
-    let device = hub
-        .doubles()
-        .add_device(NewDevice::of(Service::Fcm))
-        .unwrap();
-    let app = hub.client().bearer(&hub.key);
-    let minted = app
-        .post("/v1/users/ada/tokens", json!({"endpointId": "phone"}))
-        .await
-        .expect(201);
-    let token = minted["token"].as_str().unwrap();
-    let me = hub.client().bearer(token);
-    let body = json!({"channel": device.channel});
-    me.put("/v1/me/endpoints/phone", body).await.expect(201);
+    let (_, token) = hub.phone(Service::Fcm).await;
+    let app = hub.app();
     let body = json!({"payload": {"visualContent": {"title": "Tea time"}}});
     let posted = app
         .post("/v1/users/ada/notifications", body)
@@ -127,12 +116,12 @@ async fn every_command_does_what_the_page_says() {
         .expect(201);
     let body = json!({"audience": {"all": true}, "notification": {"payload": {"rawContent": "r"}}});
     let job = app.post("/v1/notifications", body).await.expect(202);
-    let address = format!("http://{}", me.addr);
+    let address = format!("http://{}", app.addr);
     let (key, doubles) = (hub.key.clone(), hub.doubles().settings().api.clone());
     let said = [
         ("HUB", address.as_str()),
         ("KEY", &key),
-        ("TOKEN", token),
+        ("TOKEN", &token),
         ("ID", posted["id"].as_str().unwrap()),
         ("JOB", job["id"].as_str().unwrap()),
         ("HOST", APP),

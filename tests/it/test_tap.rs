@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beckon::doubles::{FaultKind, FaultSpec, NewDevice, Service};
+use beckon::doubles::{FaultKind, FaultSpec, Service};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, ChildHub, TestHub, device::beckon_of, hub::APP};
@@ -187,18 +187,7 @@ async fn what_cannot_be_tested_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_tests_with_the_hub_running_and_stopped() {
     let mut hub = ChildHub::start().await;
-    let device = hub
-        .doubles()
-        .add_device(NewDevice::of(Service::Apns))
-        .unwrap();
-    let app = hub.client().bearer(&hub.key);
-    let minted = app
-        .post("/v1/users/ada/tokens", json!({"endpointId": "phone"}))
-        .await
-        .expect(201);
-    let me = hub.client().bearer(minted["token"].as_str().unwrap());
-    let body = json!({"channel": device.channel});
-    me.put("/v1/me/endpoints/phone", body).await.expect(201);
+    let (device, _) = hub.phone(Service::Apns).await;
     tells(&hub, "accepted", 0);
     hub.terminate();
     assert!(hub.ended().await.success());

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beckon::doubles::{self, Doubles, Handle};
+use beckon::doubles::{self, Device, Doubles, Handle, NewDevice, Service};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -243,6 +243,18 @@ impl ChildHub {
     /// A caller without a credential.
     pub fn client(&self) -> Client {
         Client::new(self.addr())
+    }
+
+    /// Ada's phone, registered with a device of that service's double; gives what it calls with.
+    pub async fn phone(&self, service: Service) -> (Device, String) {
+        let device = self.doubles().add_device(NewDevice::of(service)).unwrap();
+        let body = json!({"endpointId": "phone"});
+        let minted = self.app().post("/v1/users/ada/tokens", body).await;
+        let token = minted.expect(201)["token"].as_str().unwrap().to_owned();
+        let body = json!({"channel": device.channel});
+        let me = self.client().bearer(&token);
+        me.put("/v1/me/endpoints/phone", body).await.expect(201);
+        (device, token)
     }
 
     /// The app's server.

@@ -13,8 +13,12 @@ use bytes::Bytes;
 use quick_xml::escape::escape;
 use serde_json::{Map, Value, json};
 
+use super::retry;
 use crate::{
-    config::apps::{App, Badge, Privacy},
+    config::{
+        Delivery,
+        apps::{App, Badge, Privacy},
+    },
     hub::DueTap,
     model::{Channel, ChannelKind, Priority, TapKind, Timestamp, VisualContent},
     push::message::{
@@ -34,14 +38,25 @@ const WEB_PUSH_BYTES: usize = 3993;
 /// do.
 const FCM_LIFE: Duration = Duration::from_secs(28 * 24 * 3600);
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-const WEB_PUSH_MIN_LIFE: Duration = Duration::from_secs(60);
+const MIN_LIFE: Duration = Duration::from_secs(60);
 
 /// Hosts where a `Topic` becomes a collapse key that is throttled.
 const NO_TOPIC_HOSTS: [&str; 2] = ["fcm.googleapis.com:443", "jmt17.google.com:443"];
 
 /// The message for a tap, and how many bytes of payload it has; nothing, for an endpoint without a channel.
-pub(super) fn compose(due: &DueTap, app: &App, now: Timestamp) -> Option<(Message, usize)> {
-    let parts = Parts { due, app, now };
+pub(super) fn compose(
+    due: &DueTap,
+    app: &App,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Option<(Message, usize)> {
+    let repeated = retry::until_repeated(due, delivery, now);
+    let parts = Parts {
+        due,
+        app,
+        now,
+        repeated,
+    };
     Some(match due.level.endpoint.channel.kind() {
         ChannelKind::Apns => parts.apns(),
         ChannelKind::Fcm => parts.fcm(),
@@ -55,6 +70,8 @@ struct Parts<'a> {
     due: &'a DueTap,
     app: &'a App,
     now: Timestamp,
+    /// When it will be repeated, where it is.
+    repeated: Option<Duration>,
 }
 
 impl Parts<'_> {
@@ -104,6 +121,13 @@ impl Parts<'_> {
     /// How long it is still of use.
     fn life(&self, at_most: Duration) -> Duration {
         self.due.tap.expires.since(self.now).min(at_most)
+    }
+
+    /// The same at a service that keeps each push for a device that is away: no longer than until it is repeated, so
+    /// that there is one when the device comes back.
+    fn life_of_one(&self, at_most: Duration) -> Duration {
+        let repeated = self.repeated.unwrap_or(Duration::MAX).max(MIN_LIFE);
+        self.life(at_most).min(repeated)
     }
 
     /// The id that a device replaces and removes what is shown by.
@@ -209,7 +233,7 @@ impl Parts<'_> {
         };
         let message = FcmMessage {
             high: high || tap.kind == TapKind::Fallback,
-            ttl: self.life(FCM_LIFE),
+            ttl: self.life_of_one(FCM_LIFE),
             data,
             notification,
         };
@@ -234,7 +258,7 @@ impl Parts<'_> {
         let message = WebPushMessage {
             urgency: self.urgency(),
             topic: self.topic(),
-            ttl: self.life(LIFE).max(WEB_PUSH_MIN_LIFE),
+            ttl: self.life_of_one(LIFE).max(MIN_LIFE),
             plaintext: Bytes::from(plaintext),
         };
         (Message::WebPush(message), size)

@@ -11,6 +11,10 @@ use crate::{
 
 const TAP_ID: &str = "00000000-0000-0000-0000-000000000000";
 
+fn compose(due: &DueTap, app: &App, now: Timestamp) -> Option<(Message, usize)> {
+    super::compose(due, app, &Delivery::default(), now)
+}
+
 fn configured(privacy: Privacy) -> App {
     let mut app = app();
     app.privacy = privacy;
@@ -439,5 +443,34 @@ fn what_is_too_long_is_cut_at_a_character() {
                 "{platform:?} was cut to {size} of {limit}"
             );
         }
+    }
+}
+
+/// FCM, and Web Push by topic, keep each one for a device that is away; APNs and WNS keep the newest alone.
+#[test]
+fn where_each_silent_tap_is_kept_one_lives_until_it_is_repeated() {
+    let app = configured(Privacy::Tap);
+    let ttl = |due: &DueTap, now| match compose(due, &app, now).unwrap().0 {
+        Message::Fcm(it) => it.ttl,
+        Message::WebPush(it) => it.ttl,
+        Message::Wns(it) => it.ttl,
+        Message::Apns(it) => it.expires.since(now),
+    };
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let (expires, later) = (minutes(7 * 24 * 60), at(3600));
+    for platform in [Platform::Android, Platform::WebPush] {
+        let mut tap = due(platform, TapKind::Created, false, Priority::None);
+        assert_eq!(ttl(&tap, at(0)), minutes(15), "{platform:?}");
+        tap.level.state.tapped = FeedPosition(5);
+        tap.state.tapped = FeedPosition(5);
+        assert_eq!(ttl(&tap, later), minutes(30), "repeated for the first time");
+        tap.state.repeats = 9;
+        assert_eq!(ttl(&tap, later), minutes(24 * 60), "at last daily");
+        let visual = due(platform, TapKind::Created, true, Priority::None);
+        assert_eq!(ttl(&visual, at(0)), expires, "what is seen is not repeated");
+    }
+    for platform in [Platform::Ios, Platform::Windows] {
+        let tap = due(platform, TapKind::Created, false, Priority::None);
+        assert_eq!(ttl(&tap, at(0)), expires, "{platform:?}");
     }
 }

@@ -208,7 +208,9 @@ impl Way {
                 return false;
             }
         }
-        let Some((message, size_bytes)) = compose::compose(due, &self.app, now) else {
+        let Some((message, size_bytes)) =
+            compose::compose(due, &self.app, self.hub.delivery(), now)
+        else {
             return true;
         };
         // The service checks credentials by a clock of its own.

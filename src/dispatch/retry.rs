@@ -7,7 +7,7 @@ use crate::{
     config::Delivery,
     hub::{
         DueTap,
-        due::{burst_left, retap_at},
+        due::{burst_left, retap_at, retap_wait},
     },
     model::{ChannelKind, Push, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
@@ -119,13 +119,7 @@ pub(super) fn tested(
 
 fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestamp) {
     let tap = &due.tap;
-    let unanswered = due.level.is_unanswered() && !tap.visible;
-    // Only what comes after the wait is a repetition; what is urgent does not make the wait longer.
-    state.repeats = match unanswered {
-        true if retap_at(state, delivery) <= now => state.repeats + 1,
-        true => state.repeats,
-        false => 0,
-    };
+    state.repeats = repeats(due, delivery, now);
     state.tapped = state.tapped.max(tap.covers);
     state.covered = state.covered.max(tap.covers);
     state.tapped_at = now;
@@ -144,6 +138,28 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
     if tap.kind == TapKind::Fallback {
         note_fallback(state, due);
     }
+}
+
+/// How often it will have been repeated, when it is accepted now. Only what comes after the wait is a repetition; what
+/// is urgent does not make the wait longer.
+fn repeats(due: &DueTap, delivery: &Delivery, now: Timestamp) -> u32 {
+    let state = &due.state;
+    match due.level.is_unanswered() && !due.tap.visible {
+        true if retap_at(state, delivery) <= now => state.repeats + 1,
+        true => state.repeats,
+        false => 0,
+    }
+}
+
+/// How long a silent tap that leaves now is of use to a service that keeps several for a device that is away: until it
+/// is repeated, so that the device finds one when it comes back. What is seen, and a test, has no such end.
+pub(super) fn until_repeated(
+    due: &DueTap,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Option<Duration> {
+    let silent = !due.tap.visible && due.tap.kind != TapKind::Test;
+    silent.then(|| retap_wait(repeats(due, delivery, now), delivery))
 }
 
 fn note_silent(state: &mut TapState, delivery: &Delivery, now: Timestamp) {

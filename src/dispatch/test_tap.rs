@@ -41,7 +41,7 @@ impl Way {
                 return Tested::unsent("the hub's store cannot be read; see its log");
             }
         }
-        let Some((message, _)) = compose::compose(due, &self.app, now) else {
+        let Some((message, _)) = compose::compose(due, &self.app, self.hub.delivery(), now) else {
             return Tested::unsent("the endpoint has no push channel; it streams or pulls");
         };
         let wall = self.hub.clock().wall();

@@ -221,11 +221,15 @@ impl Level {
 /// When a tap that is not answered may be repeated. One that was seen is repeated by a silent one: it may have been lost
 /// with what its service keeps no longer, and it spoke for changes that nobody sees.
 pub fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
-    let wait = delivery
+    state.tapped_at.plus(retap_wait(state.repeats, delivery))
+}
+
+/// How long a tap that was repeated so often waits for its answer.
+pub fn retap_wait(repeats: u32, delivery: &Delivery) -> Duration {
+    delivery
         .retap_after
-        .saturating_mul(1 << state.repeats.min(16))
-        .min(RETAP_MAX.max(delivery.retap_after));
-    state.tapped_at.plus(wait)
+        .saturating_mul(1 << repeats.min(16))
+        .min(RETAP_MAX.max(delivery.retap_after))
 }
 
 /// Until when a push that the platform does not itself show has to keep its distance from the last one.

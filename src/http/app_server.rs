@@ -28,7 +28,7 @@ pub(super) async fn create(
     context: Data<Context>,
 ) -> Answer {
     let subject = caller.subject(path::user(&request)?);
-    let asked = asked(&context, &request, &subject.app, &body)?;
+    let asked = Asked::of(&context, &request, &subject.app, &body);
     let posted = post(&context, subject, asked).await?;
     let mut answer = begin(&posted);
     let Some(it) = &posted.notification else {
@@ -57,23 +57,40 @@ pub(super) fn begin(posted: &Posted) -> HttpResponseBuilder {
     }
 }
 
-/// What a request asks to be posted, once for an `Idempotency-Key`; all its faults at once.
-pub(super) fn asked(
-    context: &Context,
-    request: &HttpRequest,
-    app: &AppHost,
-    body: &Body,
-) -> Result<(Option<OnceKey>, Draft), Error> {
-    let draft = wire::draft(&body.object, &rules(&context.hub, app));
-    both(once_key(request, body), draft)
+/// What a request asks to be posted, once for an `Idempotency-Key`; right or wrong.
+pub(super) struct Asked {
+    once: Result<Option<OnceKey>, Error>,
+    draft: Result<Draft, hub::Error>,
 }
 
-/// Posts what was asked for.
+impl Asked {
+    /// Reads a request.
+    pub(super) fn of(context: &Context, request: &HttpRequest, app: &AppHost, body: &Body) -> Self {
+        Self {
+            once: once_key(request, body),
+            draft: wire::draft(&body.object, &rules(&context.hub, app)),
+        }
+    }
+
+    /// All its faults at once.
+    pub(super) fn checked(self) -> Result<(Option<OnceKey>, Draft), Error> {
+        both(self.once, self.draft)
+    }
+}
+
+/// Posts what was asked for. What its `Idempotency-Key` was used for before comes before its faults: what was good
+/// then may be too late by now.
 pub(super) async fn post(
     context: &Context,
     subject: Subject,
-    (once, draft): (Option<OnceKey>, Draft),
+    asked: Asked,
 ) -> Result<Posted, Error> {
+    if let Ok(Some(once)) = asked.once
+        && let Some(known) = context.hub.posted_before(&subject, once).await?
+    {
+        return Ok(known);
+    }
+    let (once, draft) = asked.checked()?;
     let posted = context.hub.create(subject, draft, once).await?;
     if posted.stored {
         context.metrics.created(1);

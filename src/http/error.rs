@@ -138,16 +138,23 @@ pub(super) fn both<A, B>(
     first: Result<A, Error>,
     second: Result<B, impl Into<Error>>,
 ) -> Result<(A, B), Error> {
+    match second {
+        Ok(second) => Ok((first?, second)),
+        Err(error) => Err(joined(first, error.into())),
+    }
+}
+
+/// The faults of `first`, if it has some, and those of `second`.
+pub(super) fn joined<A>(first: Result<A, Error>, second: Error) -> Error {
     use hub::Error::Invalid;
-    match (first, second.map_err(Into::into)) {
-        (Ok(first), Ok(second)) => Ok((first, second)),
-        (Err(Error::Hub(Invalid(mut faults))), Err(Error::Hub(Invalid(more)))) => {
+    match (first.err(), second) {
+        (Some(Error::Hub(Invalid(mut faults))), Error::Hub(Invalid(more))) => {
             faults.extend(more);
-            Err(Invalid(faults).into())
+            Invalid(faults).into()
         }
         // What is no fault of a field says more than one that is.
-        (Err(Error::Hub(Invalid(_))), Err(other)) => Err(other),
-        (Err(error), _) | (_, Err(error)) => Err(error),
+        (None | Some(Error::Hub(Invalid(_))), second) => second,
+        (Some(first), _) => first,
     }
 }
 

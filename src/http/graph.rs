@@ -3,10 +3,11 @@
 use actix_web::{HttpRequest, http::header, web::Data};
 
 use super::{
-    Answer, Context, Error, app_server,
+    Answer, Context, Error,
+    app_server::{self, Asked},
     auth::{AppServer, Send},
     body::Body,
-    error::both,
+    error::joined,
     links, wire,
 };
 use crate::{hub, model::Fault};
@@ -22,10 +23,11 @@ pub(super) async fn create(
     context: Data<Context>,
 ) -> Answer {
     let app = &caller.caller.app;
-    let missing = || hub::Error::invalid(SUBSCRIPTION, "is missing; it names the user");
-    let unsid = request.headers().get(SUBSCRIPTION).ok_or_else(missing);
-    let asked = app_server::asked(&context, &request, app, &body);
-    let (asked, unsid) = both(asked, unsid)?;
+    let asked = Asked::of(&context, &request, app, &body);
+    let Some(unsid) = request.headers().get(SUBSCRIPTION) else {
+        let missing = hub::Error::invalid(SUBSCRIPTION, "is missing; it names the user");
+        return Err(joined(asked.checked(), missing.into()));
+    };
     let subject = context
         .hub
         .subscriber(app, unsid.to_str().unwrap_or_default())?;

@@ -72,6 +72,23 @@ impl Hub {
         .await
     }
 
+    /// What a post to this person with this `Idempotency-Key` was answered with before. Asked before the post is
+    /// checked.
+    ///
+    /// # Errors
+    /// `Conflict` where the key was used for another request, or its first one still runs; `Store`.
+    pub async fn posted_before(
+        &self,
+        subject: &Subject,
+        once: OnceKey,
+    ) -> Result<Option<Posted>, Error> {
+        self.running.nobody(&subject.app, once)?;
+        let (subject, now) = (subject.clone(), self.now());
+        self.store
+            .ask(move |reader| answered_before(reader, &subject, once, now))
+            .await
+    }
+
     /// Takes a notification back: gone from every list, and off the screens.
     ///
     /// # Errors
@@ -111,7 +128,9 @@ fn plan(
     rules: Rules,
 ) -> Result<(Unit, Posted), Error> {
     let subject = changes.user().subject.clone();
-    if let Some(posted) = answered_before(reader, &subject, once, rules.now)? {
+    if let Some(once) = once
+        && let Some(posted) = answered_before(reader, &subject, once, rules.now)?
+    {
         return Ok((changes.into_nothing(), posted));
     }
     let expires = draft
@@ -248,12 +267,9 @@ pub(super) fn make_room_for_removal(
 fn answered_before(
     reader: &Reader,
     subject: &Subject,
-    once: Option<OnceKey>,
+    once: OnceKey,
     now: Timestamp,
 ) -> Result<Option<Posted>, Error> {
-    let Some(once) = once else {
-        return Ok(None);
-    };
     let Some(known) = once::used_before(reader, &subject.app, once)? else {
         return Ok(None);
     };

@@ -59,7 +59,20 @@ pub(super) struct RunningGuard {
     entry: Entry,
 }
 
+const STILL_RUNNING: Error = Error::Conflict(
+    "the first request with this Idempotency-Key is still running; try again in a moment",
+);
+
 impl Running {
+    /// Sees that no request with this key is running.
+    pub(super) fn nobody(&self, app: &AppHost, once: OnceKey) -> Result<(), Error> {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.contains(&(app.clone(), once.key)) {
+            return Err(STILL_RUNNING);
+        }
+        Ok(())
+    }
+
     pub(super) fn begin(&self, app: &AppHost, once: OnceKey) -> Result<RunningGuard, Error> {
         let entry = (app.clone(), once.key);
         if self
@@ -73,9 +86,7 @@ impl Running {
                 entry,
             })
         } else {
-            Err(Error::Conflict(
-                "the first request with this Idempotency-Key is still running; try again in a moment",
-            ))
+            Err(STILL_RUNNING)
         }
     }
 }

@@ -53,6 +53,22 @@ async fn post(hub: &Hub, draft: Draft) -> NotificationId {
     hub.create(ada(), draft, None).await.unwrap().id
 }
 
+#[tokio::test]
+async fn while_the_first_request_runs_its_key_is_taken() {
+    let hub = hub(10);
+    let once = OnceKey {
+        key: [1; 32],
+        request: [2; 32],
+    };
+    let running = hub.running.begin(&ada().app, once).unwrap();
+    let taken = |answer: Result<(), Error>| assert!(matches!(answer, Err(Error::Conflict(_))));
+    taken(hub.posted_before(&ada(), once).await.map(drop));
+    taken(hub.accepted_before(&ada().app, once).await.map(drop));
+    drop(running);
+    assert_eq!(hub.posted_before(&ada(), once).await.unwrap(), None);
+    assert_eq!(hub.accepted_before(&ada().app, once).await.unwrap(), None);
+}
+
 #[track_caller]
 fn agrees(hub: &Hub) {
     let findings = hub.store().reader().verify().unwrap();

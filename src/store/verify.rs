@@ -3,6 +3,7 @@
 
 mod broadcasts;
 mod endpoints;
+mod used_keys;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -89,6 +90,7 @@ impl Reader {
         check.rows(b's', Check::subscription)?;
         check.rows(b'o', Check::token)?;
         check.rows(b'q', Check::token_of)?;
+        check.rows(b'd', Check::used_key)?;
         check.rows(b'u', Check::user)?;
         let stray = self.engine.stray_files();
         if stray > 0 {
@@ -268,7 +270,9 @@ impl Check<'_> {
         let of_nobody = match kind {
             ExpiryKind::Token => Some(b'o'),
             ExpiryKind::Broadcast => Some(b'b'),
-            ExpiryKind::AppOnce => Some(b'd'),
+            ExpiryKind::AppOnce => {
+                return self.used_key_expiry(key, (kind, what), &[0; keys::USER]);
+            }
             _ => None,
         };
         if let Some(prefix) = of_nobody {
@@ -287,7 +291,7 @@ impl Check<'_> {
             ExpiryKind::Removal => keys::change(&user, FeedPosition(keys::u64_at(rest, 0)?)),
             ExpiryKind::Endpoint => keys::endpoint(&user, &keys::endpoint_text(rest)?),
             ExpiryKind::Once | ExpiryKind::Token | ExpiryKind::Broadcast | ExpiryKind::AppOnce => {
-                [b"d", rest].concat()
+                return self.used_key_expiry(key, (kind, rest), &user);
             }
         };
         self.expect(

@@ -3,8 +3,10 @@
 use super::super::engine::{Engine, Op};
 use super::*;
 use crate::{
-    model::{AppHost, EndpointId, Owner, Subject, Timestamp, UserId},
-    store::records::{Record, encode_owners},
+    model::{
+        AppHost, EndpointId, NotificationId, Once, OnceAnswer, Owner, Subject, Timestamp, UserId,
+    },
+    store::records::{Record, encode_once, encode_owners},
 };
 use std::sync::Arc;
 
@@ -59,6 +61,106 @@ fn each_row_of_a_token_is_missed_by_the_others() {
         let mut rows = rows_of_a_token();
         rows.remove(nth);
         assert_eq!(said(rows), *missed, "without row {nth}");
+    }
+}
+
+/// What an `Idempotency-Key` was used for, its expiry, and, for a post to a person, the person.
+fn rows_of_a_used_key(answer: OnceAnswer) -> Vec<Op> {
+    let (app, user) = (subject().app, keys::user_key(&subject()));
+    let it = Once {
+        app: app.clone(),
+        key: [3; 32],
+        request: [4; 32],
+        answer,
+        expires: Timestamp::from_millis(86_400_000),
+    };
+    let place = (keys::app_hash(&app), [3; 32]);
+    let expires = |kind, of: &[&[u8]]| {
+        let what = [of, &[&place.0[..], &place.1]].concat();
+        Op::Put(keys::expiry(it.expires, kind, &what), Vec::new())
+    };
+    let row = Op::Put(keys::once(&app, &it.key), encode_once(&it).unwrap());
+    match &it.answer {
+        OnceAnswer::Posted { .. } => {
+            let person = User::new(subject()).encode().unwrap();
+            let person = Op::Put(keys::user(&user), person);
+            vec![row, expires(ExpiryKind::Once, &[&user]), person]
+        }
+        OnceAnswer::Accepted { .. } => vec![row, expires(ExpiryKind::AppOnce, &[])],
+    }
+}
+
+fn posted_to(user: &str) -> OnceAnswer {
+    let user = UserId::parse(user).unwrap();
+    OnceAnswer::Posted {
+        subject: Subject { user, ..subject() },
+        created: true,
+        notification: NotificationId::from_bytes([5; 16]),
+    }
+}
+
+fn accepted() -> OnceAnswer {
+    OnceAnswer::Accepted {
+        broadcast: BroadcastId::from_bytes([6; 16]),
+        accepted: 2,
+    }
+}
+
+#[test]
+fn each_row_of_a_used_key_is_missed_by_the_others() {
+    let missed_by_single = [
+        "an expiry of kind Once is left over",
+        "an Idempotency-Key never expires",
+        "an Idempotency-Key is nobody's",
+    ];
+    let missed_by_many = [
+        "an expiry of kind AppOnce is left over",
+        "an Idempotency-Key never expires",
+    ];
+    for (answer, missed) in [
+        (posted_to("ada"), &missed_by_single[..]),
+        (accepted(), &missed_by_many),
+    ] {
+        let whole = rows_of_a_used_key(answer);
+        assert_eq!(said(whole.clone()), [""; 0]);
+        assert_eq!(whole.len(), missed.len());
+        for (nth, missed) in missed.iter().enumerate() {
+            let mut rows = whole.clone();
+            rows.remove(nth);
+            assert_eq!(said(rows), [*missed], "without row {nth}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_used_key_and_an_expiry_that_is_not_its_own_are_named() {
+    for (answer, kind) in [(posted_to("ada"), "Once"), (accepted(), "AppOnce")] {
+        let mut damaged = rows_of_a_used_key(answer.clone());
+        let Op::Put(_, value) = &mut damaged[0] else {
+            panic!("{damaged:?}");
+        };
+        value.truncate(value.len() / 2);
+        let found = said(damaged);
+        assert!(
+            found.len() == 1 && found[0].starts_with("an Idempotency-Key's row: "),
+            "{found:?}"
+        );
+        let mut moved = rows_of_a_used_key(answer.clone());
+        let Op::Put(key, _) = &mut moved[0] else {
+            panic!("{moved:?}");
+        };
+        key[1] ^= 1;
+        let left = format!("an expiry of kind {kind} is left over");
+        let stands = "an Idempotency-Key stands under another's hash";
+        assert_eq!(said(moved), [left.as_str(), stands]);
+        let mut twice = rows_of_a_used_key(answer);
+        let Op::Put(expiry, _) = &twice[1] else {
+            panic!("{twice:?}");
+        };
+        let mut earlier = expiry.clone();
+        earlier[8] ^= 1;
+        twice.push(Op::Put(earlier, Vec::new()));
+        assert_eq!(said(twice), [left], "a second expiry, at another time");
     }
 }
 

@@ -99,7 +99,7 @@ impl Hub {
             .transpose()?;
         let lock = self.broadcasts.lock(&app).await;
         if let Some(once) = once
-            && let Some(accepted) = self.accepted_before(&app, once).await?
+            && let Some(accepted) = self.accepted_for(&app, once).await?
         {
             return Ok(accepted);
         }
@@ -129,12 +129,17 @@ impl Hub {
     /// then may be too late by now.
     ///
     /// # Errors
-    /// `Conflict` where the key was used for another request; `Store`.
+    /// `Conflict` where the key was used for another request, or its first one still runs; `Store`.
     pub async fn accepted_before(
         &self,
         app: &AppHost,
         once: OnceKey,
     ) -> Result<Option<Accepted>, Error> {
+        self.running.nobody(app, once)?;
+        self.accepted_for(app, once).await
+    }
+
+    async fn accepted_for(&self, app: &AppHost, once: OnceKey) -> Result<Option<Accepted>, Error> {
         let app = app.clone();
         let known = self
             .store

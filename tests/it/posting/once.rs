@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use beckon::doubles::Service;
 use serde_json::{Value, json};
 
 use super::{DAY, POST, commits, contents, named, raw, text};
@@ -97,6 +98,32 @@ async fn a_key_is_kept_for_a_day() {
     .await;
     let history = hub.app().get(POST).await.expect(200);
     assert_eq!(contents(&history), ["one", "one"], "{second}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_outlives_what_it_posted() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Apns).await;
+    let unsid = text(&phone.registered["userNotificationSubscriptionId"]);
+    let graph = "/beta/me/notifications/";
+    for (path, key) in [(POST, "k1"), (graph, "k2")] {
+        let ends = hub.clock.now().plus(Duration::from_secs(60)).to_string();
+        let body = json!({"payload": {"rawContent": "one"}, "expirationDateTime": ends});
+        let once = hub.app().header("X-UNS-ID", &unsid);
+        let once = once.header("Idempotency-Key", key);
+        let first = once.post(path, body.clone()).await.expect(201);
+        hub.advance(Duration::from_secs(60));
+        let again = once.post(path, body.clone()).await;
+        assert_eq!(again.expect(201)["id"], first["id"], "{path}: {again:?}");
+        let mut other = body.clone();
+        other["groupName"] = json!("g");
+        let refused = once.post(path, other).await;
+        assert_eq!(refused.refused(409), "conflict", "{path}: {refused:?}");
+        let anew = hub.app().header("X-UNS-ID", &unsid);
+        let late = anew.post(path, body).await;
+        assert_eq!(late.faults(), ["expirationDateTime"], "{path}");
+    }
     hub.finish().await;
 }
 

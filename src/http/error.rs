@@ -47,6 +47,11 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the body did not arrive within 30 s")]
     Slow,
+    /// The hub is asked whether it is ready, and cannot read a part of its store.
+    #[error(
+        "the hub is unable to read a part of its store; its operator finds in the log what to do"
+    )]
+    Unreadable,
     /// The hub starts or stops.
     #[error("the hub is starting or stopping; try again in a moment")]
     Unavailable,
@@ -86,7 +91,8 @@ impl Error {
                 None,
             ),
             Self::Hub(H::Limit { .. }) => (StatusCode::TOO_MANY_REQUESTS, "limitReached", None),
-            Self::Hub(H::Store(store::Error::Full)) => (
+            Self::Hub(H::Store(store::Error::Full | store::Error::Corrupt(_)))
+            | Self::Unreadable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "serviceUnavailable",
                 Some(LATER_SECS),
@@ -105,6 +111,9 @@ impl Error {
             Self::Hub(hub::Error::Invalid(faults)) => summary(faults),
             Self::Hub(hub::Error::Store(store::Error::Full)) => String::from(
                 "the hub's disk is nearly full; nothing new is stored until there is room",
+            ),
+            Self::Hub(hub::Error::Store(store::Error::Corrupt(_))) => String::from(
+                "the hub cannot read this in its store until its operator has mended it",
             ),
             Self::Hub(hub::Error::Store(_)) => {
                 String::from("the hub cannot reach its store; try again in a moment")

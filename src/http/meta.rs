@@ -67,8 +67,11 @@ pub(super) async fn ready(context: Data<Context>) -> Answer {
     if !context.ready.is_open() {
         return Err(Error::Unavailable);
     }
-    context.hub.reads().await?;
     let hub = &context.hub;
+    if hub.store().is_damaged() {
+        return Err(Error::Unreadable);
+    }
+    hub.reads().await?;
     let degraded = context.ready.is_degraded()
         || hub.store().stats().full
         || hub.is_stopped()

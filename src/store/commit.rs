@@ -58,6 +58,14 @@ pub(super) struct Progress {
     pub(super) failure: Notify,
 }
 
+impl Progress {
+    /// From now on nothing is written any more.
+    fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.failure.notify_waiters();
+    }
+}
+
 /// The way to the committer.
 #[derive(Debug, Clone)]
 pub(super) struct Committer {
@@ -149,7 +157,20 @@ impl Committer {
     }
 }
 
+/// Tells of a committer that ends by a panic, as of one that cannot write.
+struct Alarm(Arc<Progress>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("the committer ended badly; stopping rather than going on in doubt");
+            self.0.fail();
+        }
+    }
+}
+
 fn run(mut state: State, waiting: &mpsc::Receiver<Request>) {
+    let _alarm = Alarm(Arc::clone(&state.progress));
     let mut line = Line::default();
     while let Some(group) = line.next_group(waiting) {
         match state.commit(group) {
@@ -157,8 +178,7 @@ fn run(mut state: State, waiting: &mpsc::Receiver<Request>) {
             Ok(Next::Stop) => return,
             Err(error) => {
                 tracing::error!(%error, "the store cannot be written; stopping rather than going on in doubt");
-                state.progress.failed.store(true, Ordering::SeqCst);
-                state.progress.failure.notify_waiters();
+                state.progress.fail();
                 return;
             }
         }
@@ -329,5 +349,24 @@ impl State {
             }
         }
         let _asker_may_be_gone = request.answer.send(Ok(()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_committer_that_panics_is_told_of_as_one_that_cannot_write() {
+        for (panics, told) in [(false, false), (true, true)] {
+            let progress = Arc::new(Progress::default());
+            let alarm = Alarm(Arc::clone(&progress));
+            let ended = thread::spawn(move || {
+                let _alarm = alarm;
+                assert!(!panics, "as a test wants it");
+            });
+            assert_eq!(ended.join().is_err(), panics);
+            assert_eq!(progress.failed.load(Ordering::SeqCst), told);
+        }
     }
 }

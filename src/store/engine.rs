@@ -7,15 +7,18 @@ use std::{
     collections::BTreeMap,
     fs::File,
     ops::{Bound, ControlFlow},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::fs::FlockOperation;
 
 use super::{
     Error,
+    caught::caught,
     guard::{self, FolderLock},
 };
 
@@ -60,6 +63,8 @@ pub(super) struct Sled {
     tree: sled::Db,
     file: File,
     folder: PathBuf,
+    /// Whether something could not be read.
+    damaged: AtomicBool,
     /// Let go of after the tree.
     _lock: FolderLock,
 }
@@ -76,7 +81,7 @@ impl Engine {
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
         // A damaged file makes sled panic as often as it answers an error.
-        let tree = catch_unwind(AssertUnwindSafe(|| config.open()))
+        let tree = caught(|| config.open())
             .map_err(|_| damaged(folder))?
             .map_err(|error| open_error(error, folder))?;
         let db = folder.join("db");
@@ -87,17 +92,17 @@ impl Engine {
             tree,
             file,
             folder: folder.to_owned(),
+            damaged: AtomicBool::new(false),
             _lock: lock,
         })))
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self {
-            Self::Sled(sled) => Ok(sled
-                .tree
-                .get(key)
-                .map_err(read_error)?
-                .map(|value| value.to_vec())),
+            Self::Sled(sled) => {
+                let value = sled.read(|| sled.tree.get(key))?;
+                Ok(value.map(|value| value.to_vec()))
+            }
             Self::Memory(map) => Ok(map
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -120,11 +125,11 @@ impl Engine {
         match self {
             Self::Sled(sled) => {
                 let mut rows = sled.tree.range::<Vec<u8>, _>((from, to));
-                while let Some(row) = match order {
-                    Order::Ascending => rows.next(),
-                    Order::Descending => rows.next_back(),
-                } {
-                    let (key, value) = row.map_err(read_error)?;
+                let mut next = || match order {
+                    Order::Ascending => rows.next().transpose(),
+                    Order::Descending => rows.next_back().transpose(),
+                };
+                while let Some((key, value)) = sled.read(&mut next)? {
                     if visit(&key, &value)?.is_break() {
                         break;
                     }
@@ -177,6 +182,14 @@ impl Engine {
         }
     }
 
+    /// Whether something could not be read since the store was opened.
+    pub(super) fn is_damaged(&self) -> bool {
+        match self {
+            Self::Sled(sled) => sled.damaged.load(Ordering::Relaxed),
+            Self::Memory(_) => false,
+        }
+    }
+
     /// How many bytes the store takes on disk.
     pub(super) fn size_bytes(&self) -> u64 {
         match self {
@@ -202,6 +215,24 @@ impl Engine {
 }
 
 impl Sled {
+    /// Reads. What cannot be read is told once in the log; what lies elsewhere can be read as before.
+    fn read<T>(&self, read: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+        let error = match caught(read) {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(sled::Error::Io(source))) => Error::io("cannot read the store")(source),
+            Ok(Err(error)) => unreadable(&self.folder, &error.to_string()),
+            Err(said) => unreadable(&self.folder, &said),
+        };
+        if !self.damaged.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                %error,
+                "a part of the store cannot be read: what needs it is refused, the rest goes on, and /readyz answers 503 until the hub is started again. `beckon store verify` says whether the store can be read once more"
+            );
+        }
+        Err(error)
+    }
+
+    /// Writes. A panic is as final as an error: how far the group got is not known.
     fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
         for op in ops {
@@ -210,8 +241,18 @@ impl Sled {
                 Op::Remove(key) => batch.remove(key),
             }
         }
-        self.tree.apply_batch(batch).map_err(write_error)?;
-        self.tree.flush().map_err(write_error)?;
+        let written = caught(|| {
+            self.tree.apply_batch(batch)?;
+            self.tree.flush()
+        });
+        match written {
+            Ok(Ok(_bytes)) => {}
+            Ok(Err(sled::Error::Io(source))) => {
+                return Err(Error::io("cannot write the store")(source));
+            }
+            Ok(Err(error)) => return Err(unreadable(&self.folder, &error.to_string())),
+            Err(said) => return Err(unreadable(&self.folder, &said)),
+        }
         self.file
             .sync_data()
             .map_err(Error::io("cannot sync the store to disk"))
@@ -301,22 +342,9 @@ fn open_error(error: sled::Error, folder: &Path) -> Error {
     }
 }
 
-fn read_error(error: sled::Error) -> Error {
-    match error {
-        sled::Error::Io(source) => Error::Io {
-            context: String::from("cannot read the store"),
-            source,
-        },
-        other => Error::Corrupt(other.to_string()),
-    }
-}
-
-fn write_error(error: sled::Error) -> Error {
-    match error {
-        sled::Error::Io(source) => Error::Io {
-            context: String::from("cannot write the store"),
-            source,
-        },
-        other => Error::Corrupt(other.to_string()),
-    }
+fn unreadable(folder: &Path, said: &str) -> Error {
+    Error::Corrupt(format!(
+        "a part of the file `db` in {} cannot be read ({said}); stop the hub and put back the last backup with `beckon store restore FILE --force`, which keeps this folder's files aside",
+        folder.display()
+    ))
 }

@@ -6,6 +6,7 @@
 pub mod backup;
 mod bells;
 mod broadcasts;
+mod caught;
 mod codec;
 mod commit;
 mod compact;
@@ -280,6 +281,11 @@ impl Store {
             units: self.progress.units.load(Ordering::Relaxed),
             full: self.progress.full.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether something could not be read since the store was opened.
+    pub fn is_damaged(&self) -> bool {
+        self.reader.engine.is_damaged()
     }
 
     /// Waits until a write fails, which is final: the process should end and be started again.

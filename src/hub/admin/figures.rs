@@ -23,6 +23,7 @@ impl Hub {
         health["clockDoubtedUntilDateTime"] =
             self.doubted_until().map(|until| until.to_string()).into();
         health["storeFull"] = self.store().stats().full.into();
+        health["storeDamaged"] = self.store().is_damaged().into();
         health["streamsOpen"] = self.streams_open().into();
         Ok(health)
     }

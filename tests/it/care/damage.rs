@@ -1,6 +1,6 @@
 //! A store that was damaged behind the hub's back is refused with what to do, and never with a panic on the screen.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
 use hyper::Method;
 use serde_json::json;
@@ -70,6 +70,108 @@ async fn flipped_bytes_and_cut_tails_are_refused_with_what_to_do() {
         }
     }
     assert!(refusals > PLACES, "{refusals}");
+}
+
+/// Damages every row of the store that holds `text`, under the running hub.
+fn damage(hub: &ChildHub, text: &str) {
+    let path = hub.data().join("db");
+    let sound = fs::read(&path).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let found = sound.windows(text.len()).enumerate();
+    let places = found.filter(|(_, bytes)| *bytes == text.as_bytes());
+    let mut damaged = 0;
+    for (at, bytes) in places {
+        file.write_all_at(&[bytes[0] ^ 0x10], at as u64).unwrap();
+        damaged += 1;
+    }
+    assert!(damaged > 0, "{text} is nowhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_any_more_is_refused_with_what_to_do_and_the_rest_goes_on() {
+    let mut hub = rested().await;
+    let file = hub.folder.path().join("backup");
+    let path = file.to_string_lossy().into_owned();
+    hub.begin().await;
+    hub.json(&["store", "backup", &path]);
+    let (adas, bobs) = ("/v1/users/ada/notifications", "/v1/users/bob/notifications");
+    let raw = json!({"payload": {"rawContent": "r"}});
+    hub.app().post(bobs, raw.clone()).await.expect(201);
+    hub.stop().await;
+    hub.begin().await;
+    let ready = hub.client().get("/readyz").await.expect(200);
+    assert_eq!(ready["status"], "ready");
+    hub.app().get(bobs).await.expect(200);
+
+    damage(&hub, "title ");
+    for _ in 0..2 {
+        let refused = hub.app().get(adas).await;
+        assert_eq!(refused.refused(503), "serviceUnavailable");
+        let ready = hub.client().get("/readyz").await;
+        assert_eq!(ready.refused(503), "serviceUnavailable");
+    }
+    hub.app().get(bobs).await.expect(200);
+    hub.app().post(bobs, raw).await.expect(201);
+    hub.client().get("/healthz").await.expect(200);
+    let log = hub.log();
+    assert!(!log.contains("panicked"), "{log}");
+    let advice = "beckon store verify";
+    assert_eq!(log.matches(advice).count(), 1, "said once: {log}");
+    assert!(log.contains("beckon store restore"), "{log}");
+    let said = hub.refused(&["store", "verify"]);
+    assert!(said.contains("beckon store restore"), "{said}");
+
+    hub.stop().await;
+    hub.json(&["store", "restore", &path, "--force"]);
+    hub.begin().await;
+    let ready = hub.client().get("/readyz").await.expect(200);
+    assert_eq!(ready["status"], "ready");
+    let list = hub.app().get(adas).await.expect(200);
+    assert_eq!(list["value"].as_array().unwrap().len(), 60);
+    hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_meets_damage_ends_the_hub_and_a_backup_puts_it_right() {
+    let mut hub = rested().await;
+    let file = hub.folder.path().join("backup");
+    let path = file.to_string_lossy().into_owned();
+    hub.begin().await;
+    // What one of them has lies between what others have: nothing else brings it into memory.
+    let users: Vec<String> = (0..6)
+        .map(|nth| format!("/v1/users/{nth}/notifications"))
+        .collect();
+    let long = json!({"payload": {"rawContent": "title ".repeat(200)}});
+    for user in users.iter().flat_map(|user| [user; 20]) {
+        hub.app().post(user, long.clone()).await.expect(201);
+    }
+    hub.stop().await;
+    hub.json(&["store", "backup", &path]);
+    hub.begin().await;
+    let app = hub.app();
+    for user in &users {
+        // So that the person is in memory, and a post gets as far as its write.
+        let nothing = format!("{user}/0190a1b2-0000-7000-8000-000000000001");
+        app.delete(&nothing).await.refused(404);
+    }
+    damage(&hub, "title ");
+    let mut refused = 0;
+    for user in &users {
+        let posted = app.attempt(Method::POST, user, Some(long.clone()));
+        refused += usize::from(posted.await.is_none_or(|answer| answer.status == 503));
+    }
+    assert!(refused > 0, "what is in doubt was acknowledged");
+    let ended = hub.ended().await;
+    assert_eq!(ended.code(), Some(1), "{}", hub.log());
+    let log = hub.log();
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(log.contains("stopping rather than going on in doubt"));
+    assert!(log.contains("beckon store restore"), "{log}");
+    hub.json(&["store", "restore", &path, "--force"]);
+    hub.begin().await;
+    let list = hub.app().get("/v1/users/ada/notifications").await;
+    assert_eq!(list.expect(200)["value"].as_array().unwrap().len(), 60);
+    hub.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]

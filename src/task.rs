@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{self, Hub, Step, Turns},
+    hub::{self, Hub, Step, Swept, Turns},
     metrics::Metrics,
     model::Timestamp,
 };
@@ -55,7 +55,7 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let rest = hub.now().plus(SWEEP_EVERY);
         let next = match hub.sweep().await {
-            Ok(swept) => swept.next.map_or(rest, |next: Timestamp| next.min(rest)),
+            Ok(swept) => next_sweep(swept, hub.now(), rest),
             Err(error) => {
                 tracing::error!(%error, "what is over cannot be ended; trying again in a moment");
                 rest
@@ -76,6 +76,12 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
     }
 }
 
+/// When to sweep again: at once where more is over, but for where none of it could be ended, which was said.
+fn next_sweep(swept: Swept, now: Timestamp, rest: Timestamp) -> Timestamp {
+    let next = swept.next.filter(|next| swept.ended > 0 || *next > now);
+    next.map_or(rest, |next| next.min(rest))
+}
+
 async fn keep_time(hub: &Hub) -> Result<(), hub::Error> {
     hub.catch_up_with_time().await?;
     hub.tell_time().await
@@ -93,7 +99,9 @@ pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
         };
         let rest = match stepped {
             Ok(Step::Worked { stored }) => {
-                stuck = false;
+                if std::mem::take(&mut stuck) {
+                    tracing::info!("broadcasts go on");
+                }
                 metrics.created(stored);
                 // Twice as long as it worked: broadcasts take no more than a third of the committer.
                 (began.elapsed() * 2).min(BROADCAST_PAUSE)
@@ -116,5 +124,25 @@ pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(rest) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_follows_at_once_only_where_it_gets_on() {
+        let at = Timestamp::from_millis;
+        let check = |ended, next: Option<u64>, expected| {
+            let next = next.map(at);
+            let found = next_sweep(Swept { ended, next }, at(100), at(120));
+            assert_eq!(found, at(expected), "{ended} {next:?}");
+        };
+        check(3, Some(90), 90);
+        check(0, Some(90), 120);
+        check(0, Some(110), 110);
+        check(3, Some(500), 120);
+        check(0, None, 120);
     }
 }

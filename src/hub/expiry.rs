@@ -47,6 +47,7 @@ impl Hub {
             .store
             .ask(move |reader| Ok::<_, Error>(reader.expired(now, STEP)?))
             .await?;
+        let found = over.of_users.len() + over.of_apps.len();
         let mut by_user: BTreeMap<Subject, Vec<Expired>> = BTreeMap::new();
         for it in over.of_users {
             by_user.entry(it.subject.clone()).or_default().push(it);
@@ -73,10 +74,10 @@ impl Hub {
                 Err(error) => tracing::error!(%error, "what is over for an app cannot be ended"),
             }
         }
-        Ok(Swept {
-            ended: ended.into_inner(),
-            next: over.next,
-        })
+        let ended = ended.into_inner();
+        // A unit that grew too big leaves the rest for the next step.
+        let next = if ended < found { Some(now) } else { over.next };
+        Ok(Swept { ended, next })
     }
 
     async fn sweep_app(&self, expired: AppExpired) -> Result<(), Error> {

@@ -34,6 +34,7 @@ mod posting;
 mod spine;
 mod streams;
 mod support;
+mod sweep;
 mod test_tap;
 mod tidy;
 mod waking;

@@ -3,7 +3,7 @@
     full-disk.py guarded|unguarded BINARY PLACE
 
 guarded:   with store.min_free_bytes = 4 MiB the answer is 503 before the disk is full; reads go on; writing resumes by
-           itself when there is room.
+           itself when there is room, and so does a broadcast, which skips nobody and repeats nobody.
 unguarded: with 0 the disk fills under the store. No request may hang: each is answered or cut within 20 s, and the
            process either goes on answering 503 or ends with an error. With room again everything acknowledged is there.
 """
@@ -21,6 +21,8 @@ BALLAST = 8 << 20
 RAW = "r" * (30 << 10)
 PATIENCE = 20
 POSTS = "/v1/users/ada/notifications"
+MANY = "/v1/notifications"
+PEOPLE = [f"person-{nth}" for nth in range(1500)]
 
 
 class Hub:
@@ -71,6 +73,15 @@ class Hub:
     def post(self):
         return self.ask("POST", POSTS, {"payload": {"rawContent": RAW}})
 
+    def post_to_all(self):
+        body = {"audience": {"users": PEOPLE}, "notification": {"payload": {"rawContent": "r"}}}
+        return self.ask("POST", MANY, body)
+
+    def job(self, id):
+        status, _, job = self.ask("GET", f"{MANY}/{id}")
+        self.expect(status == 200, f"the job was answered {status}")
+        return job
+
     def held(self):
         """The ids of what there is, and whether each has its content."""
         answer = self.ask("GET", POSTS + "?$top=1000")
@@ -80,6 +91,10 @@ class Hub:
         for it in page["value"]:
             self.expect(it["payload"]["rawContent"] == RAW, f"{it['id']} lost its content")
         return {it["id"] for it in page["value"]}
+
+    def said(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read()
 
     def is_sound(self):
         findings = json.loads(self.command("store", "verify", "--json").stdout)
@@ -116,6 +131,8 @@ def guarded(binary, place):
     heavy = ballast(place)
     hub = Hub(binary, place, 4 << 20)
     hub.start()
+    status, _, accepted = hub.post_to_all()
+    hub.expect(status == 202, f"an audience was answered {status}")
     kept = set()
     while True:
         status, headers, body = hub.post()
@@ -130,6 +147,10 @@ def guarded(binary, place):
     hub.expect(hub.held() == kept, "what a full hub reads is not what it acknowledged")
     status, _, ready = hub.ask("GET", "/readyz")
     hub.expect((status, ready) == (200, {"status": "degraded"}), f"/readyz says {status} {ready}")
+    hub.expect(hub.post_to_all()[0] == 503, "a full disk takes another audience")
+    until(hub, "the log says that a broadcast cannot go on", lambda: "a broadcast cannot go on" in hub.said())
+    paused = hub.job(accepted["id"])
+    hub.expect(paused["status"] == "running" and paused["done"] < len(PEOPLE), f"the job says {paused}")
     gone = sorted(kept)[0]
     status, _, _ = hub.ask("DELETE", f"{POSTS}/{gone}")
     hub.expect(status == 204, f"deleting, which makes room, was answered {status}")
@@ -143,13 +164,22 @@ def guarded(binary, place):
         return status == 201
 
     until(hub, "writing resumes by itself", posted)
+    until(hub, "the broadcast goes on by itself", lambda: hub.job(accepted["id"])["status"] == "completed")
+    done = hub.job(accepted["id"])
+    hub.expect((done["done"], done["failed"]) == (len(PEOPLE), 0), f"the job says {done}")
+    for person in PEOPLE:
+        _, _, page = hub.ask("GET", f"/v1/users/{person}/notifications")
+        hub.expect(len(page["value"]) == 1, f"{person} has {len(page['value'])}")
     hub.expect(hub.ask("GET", "/readyz")[2] == {"status": "ready"}, "/readyz stays degraded")
     hub.kill()
     hub.is_sound()
     hub.start()
     hub.expect(hub.held() == kept, "something acknowledged is lost")
     hub.kill()
-    print(f"full-disk: guarded: 503 after {len(kept)} posts, nothing lost, resumed by itself")
+    print(
+        f"full-disk: guarded: 503 after {len(kept)} posts, nothing lost, resumed by itself; "
+        f"a broadcast waited at {paused['done']} of {len(PEOPLE)} people and reached each once"
+    )
 
 
 def unguarded(binary, place):

@@ -86,6 +86,9 @@ pub(super) struct Space {
     folder: Option<PathBuf>,
     min_free_bytes: u64,
     free: u64,
+    /// What a test says is free.
+    #[cfg(test)]
+    told: Option<std::sync::Arc<std::sync::atomic::AtomicU64>>,
 }
 
 impl Space {
@@ -94,11 +97,29 @@ impl Space {
             folder,
             min_free_bytes,
             free: u64::MAX,
+            #[cfg(test)]
+            told: None,
+        }
+    }
+
+    /// A disk of which a test says how much is free.
+    #[cfg(test)]
+    pub(super) fn told(
+        free: std::sync::Arc<std::sync::atomic::AtomicU64>,
+        min_free_bytes: u64,
+    ) -> Self {
+        Self {
+            told: Some(free),
+            ..Self::new(None, min_free_bytes)
         }
     }
 
     /// Asks the system; before each group, since a fast hub fills in a second what was free a second ago.
     pub(super) fn look(&mut self) {
+        #[cfg(test)]
+        if let Some(told) = &self.told {
+            self.free = told.load(std::sync::atomic::Ordering::SeqCst);
+        }
         if let Some(folder) = &self.folder {
             // Where the system does not say, the write itself will.
             self.free = rustix::fs::statvfs(folder)

@@ -1,6 +1,10 @@
 //! A store for simulations: it runs on the simulation's own runtime and clock, over rows that outlive it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use super::{Error, Store, commit::Committer, engine::Engine, guard::Space, parts};
 
@@ -26,6 +30,15 @@ impl Rows {
 }
 
 impl Store {
+    /// A store in memory on a disk of which the test says how much is free, and which must not have less than a number
+    /// of bytes.
+    ///
+    /// # Errors
+    /// As [`Store::in_memory`].
+    pub(crate) fn in_memory_beside(free: Arc<AtomicU64>, min_free: u64) -> Result<Self, Error> {
+        Self::start(Engine::memory(), None, Space::told(free, min_free))
+    }
+
     /// A store over `rows`; `disk` says how long the next sync takes. What waits to be written is gone with the runtime
     /// that it was opened on.
     ///

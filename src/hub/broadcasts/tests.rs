@@ -1,14 +1,23 @@
 //! Broadcasts on a store in memory and a clock that the test moves, step by step.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
     clock::Clock,
     config::{Apps, Delivery, Limits},
     hub::{Filter, due::testing},
+    metrics::Metrics,
     model::{NotificationId, Priority, Subject, UserId},
     store::{Row, Store, Unit},
 };
@@ -16,9 +25,12 @@ use crate::{
 const APP: &str = "todo.example";
 
 fn hub_with(limits: Limits) -> Hub {
+    hub_on(Store::in_memory().unwrap(), limits)
+}
+
+fn hub_on(store: Store, limits: Limits) -> Hub {
     let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
     let apps = Apps::new(vec![Arc::new(testing::app())]);
-    let store = Store::in_memory().unwrap();
     Hub::new(store, apps, (Delivery::default(), limits), clock)
 }
 
@@ -66,6 +78,46 @@ fn under(name: &str, raw: &str) -> Draft {
 async fn post(hub: &Hub, audience: Audience, draft: Draft) -> BroadcastId {
     let accepted = hub.broadcast(app(APP), audience, draft, None).await;
     accepted.unwrap().id
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_for_room_and_goes_on_by_itself() {
+    const MARK: u64 = 1 << 20;
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let store = Store::in_memory_beside(Arc::clone(&free), MARK).unwrap();
+    let hub = hub_on(store, Limits::default());
+    let id = post(&hub, named(40), draft("r")).await;
+    let mut turns = Turns::default();
+    hub.step_broadcasts(&mut turns).await.unwrap();
+    free.store(MARK - 1, Ordering::SeqCst);
+    let before = hub.broadcast_of(&app(APP), id).await.unwrap();
+    assert!((1..40).contains(&before.done), "{before:?}");
+    let full = |error: Error| matches!(error, Error::Store(store::Error::Full));
+    assert!(full(hub.step_broadcasts(&mut turns).await.unwrap_err()));
+    let another = hub.broadcast(app(APP), named(1), draft("another"), None);
+    assert!(full(another.await.unwrap_err()));
+
+    let stop = CancellationToken::new();
+    let working = crate::task::broadcasts(hub.clone(), Metrics::default(), stop.clone());
+    let working = tokio::spawn(working);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let waiting = hub.broadcast_of(&app(APP), id).await.unwrap();
+    assert_eq!(
+        waiting, before,
+        "nobody is posted to, and the job is running"
+    );
+    free.store(MARK, Ordering::SeqCst);
+    while hub.broadcast_of(&app(APP), id).await.unwrap().status == BroadcastStatus::Running {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let done = hub.broadcast_of(&app(APP), id).await.unwrap();
+    assert_eq!((done.done, done.failed), (40, 0));
+    for nth in 0..40 {
+        let held = history(&hub, &format!("u{nth}")).await;
+        assert_eq!(held.len(), 1, "u{nth}: {held:?}");
+    }
+    stop.cancel();
+    working.await.unwrap();
 }
 
 /// Steps until nothing runs; says how many notifications were stored.

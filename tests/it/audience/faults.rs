@@ -1,9 +1,12 @@
 //! What is refused, with what is wrong and what to do; nothing is stored then.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use beckon::{clock::Clock, config::Config};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{MANY, begun, job, people, raw, reached, to_all, to_users};
+use super::{MANY, begun, copies, job, people, raw, reached, to_all, to_users};
 use crate::support::TestHub;
 
 /// Bodies, and the fields that are wrong in each.
@@ -158,6 +161,45 @@ async fn as_many_jobs_run_as_may_and_a_cancelled_one_makes_room() {
         .await
         .expect(202);
     reached(&app, &job(&second), "completed").await;
+    hub.finish().await;
+}
+
+/// What the store of the next test wants to have free.
+static WANTED_FREE: AtomicU64 = AtomicU64::new(0);
+
+fn wants_free(config: &mut Config) {
+    config.store.min_free_bytes = WANTED_FREE.load(Ordering::SeqCst);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_stands_still_while_the_disk_is_full_and_new_ones_are_refused() {
+    let mut hub = TestHub::with(Clock::system(), wants_free).await;
+    let users = people(400);
+    let accepted = hub.app().post(MANY, to_users(&users, raw("r"))).await;
+    let accepted = accepted.expect(202);
+    begun(&hub.app(), &job(&accepted)).await;
+    WANTED_FREE.store(u64::MAX - 1, Ordering::SeqCst);
+    hub.restart().await;
+    let app = hub.app();
+    let before = app.get(&job(&accepted)).await.expect(200);
+    assert_eq!(before["status"], "running");
+    let refused = app.post(MANY, to_users(&people(1), raw("another"))).await;
+    assert_eq!(refused.refused(503), "serviceUnavailable");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let units = hub.running().hub.store().stats().units;
+    for _ in 0..50 {
+        let now = app.get(&job(&accepted)).await.expect(200);
+        assert_eq!(now, before, "nobody is posted to");
+    }
+    let after = hub.running().hub.store().stats();
+    assert!(after.full && after.units == units, "{after:?}");
+    WANTED_FREE.store(0, Ordering::SeqCst);
+    hub.restart().await;
+    let app = hub.app();
+    let done = reached(&app, &job(&accepted), "completed").await;
+    assert_eq!((&done["done"], &done["failed"]), (&json!(400), &json!(0)));
+    let found = copies(&app, &users, "r").await;
+    assert!(found.values().all(|count| *count == 1), "{found:?}");
     hub.finish().await;
 }
 

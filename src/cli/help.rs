@@ -19,6 +19,7 @@ Examples:
   beckon init todo.example.com                         write config.toml, make the first key
   beckon serve                                         run the hub on it
   beckon send todo.example.com ada --title 'Tea time'  tap all of Ada's devices
+  beckon send todo.example.com --all --title Hello     post to everyone whom the app has
   beckon explain NOTIFICATION                          see what became of it on each device, and why
   beckon user show todo.example.com ada                see what she has
   beckon check                                         ask each push service about the credentials

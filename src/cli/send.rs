@@ -1,8 +1,10 @@
-//! `send`: a notification from the command line.
+//! `send`: a notification from the command line, to a person or to many.
 
-use std::{process::ExitCode, time::Duration};
+mod many;
 
-use clap::{Args, builder::PossibleValuesParser};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{ArgGroup, Args, builder::PossibleValuesParser};
 
 use super::{CommandContext, access::span, door::Door, output};
 use crate::{
@@ -11,11 +13,18 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("to").required(true).args(["user", "all", "users"])))]
 pub(super) struct SendArgs {
     /// The app.
     host: AppHost,
     /// The user, by the app's own id.
-    user: UserId,
+    user: Option<UserId>,
+    /// To everyone whom the app has now, in place of USER.
+    #[arg(long)]
+    all: bool,
+    /// To those whom a file names, one user id a line, in place of USER; - reads them from stdin.
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
     /// What people see first.
     #[arg(long, value_name = "TEXT", required_unless_present = "raw")]
     title: Option<String>,
@@ -47,21 +56,39 @@ pub(super) struct SendArgs {
 
 /// Runs `beckon send`.
 pub(super) async fn run(args: SendArgs, context: &CommandContext) -> anyhow::Result<ExitCode> {
-    let user = args.user.as_str().to_owned();
+    let post = Box::new(Post {
+        title: args.title,
+        body: args.body,
+        raw: args.raw,
+        priority: args.priority,
+        group: args.group,
+        app_notification_id: args.id,
+        platforms: args.platform,
+        expires_secs: args.expires.map(|span| span.as_secs()),
+        display_ttl_secs: args.display_ttl.map(|span| span.as_secs()),
+    });
+    match (args.user, args.users) {
+        (Some(user), _) => send(args.host, user, post, context).await,
+        (None, Some(file)) => {
+            let users = Some(many::users_of(&file)?);
+            many::send(args.host, users, post, context).await
+        }
+        // One of the three is there.
+        (None, None) => many::send(args.host, None, post, context).await,
+    }
+}
+
+async fn send(
+    host: AppHost,
+    user: UserId,
+    post: Box<Post>,
+    context: &CommandContext,
+) -> anyhow::Result<ExitCode> {
+    let user = user.as_str().to_owned();
     let request = Request::Send {
-        app: args.host.to_string(),
+        app: host.to_string(),
         user: user.clone(),
-        post: Box::new(Post {
-            title: args.title,
-            body: args.body,
-            raw: args.raw,
-            priority: args.priority,
-            group: args.group,
-            app_notification_id: args.id,
-            platforms: args.platform,
-            expires_secs: args.expires.map(|span| span.as_secs()),
-            display_ttl_secs: args.display_ttl.map(|span| span.as_secs()),
-        }),
+        post,
     };
     let door = Door::open(&context.config()?).await?;
     let waits = !door.is_running();

@@ -40,6 +40,7 @@ use crate::{
 
 /// The longest path that every system takes for a socket.
 const MAX_PATH_BYTES: usize = 100;
+/// The longest request, but for what may name as many people as `server.limits.audience_body` allows.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How many requests run at the same time.
 const MAX_VISITORS: usize = 16;
@@ -227,7 +228,8 @@ async fn answer(
             Err(error) => refuse(StatusCode::BAD_REQUEST, &AdminError::from(error)),
         };
     }
-    let answered = match read(request).await {
+    let longest = hub.limits().audience_body.max(MAX_BODY_BYTES);
+    let answered = match read(request, longest).await {
         Ok(request) => hub
             .admin(request)
             .await
@@ -257,7 +259,7 @@ fn refuse(status: StatusCode, error: &AdminError) -> Response {
     respond(status, &json!({ "error": error }))
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Result<Request, Refusal> {
+async fn read(request: hyper::Request<Incoming>, longest: usize) -> Result<Request, Refusal> {
     if request.uri().path() != "/admin" {
         let error = AdminError::new("itemNotFound", "this socket answers POST /admin");
         return Err((StatusCode::NOT_FOUND, error));
@@ -266,11 +268,13 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Refusal> {
         let error = AdminError::new("methodNotAllowed", "this socket answers POST /admin");
         return Err((StatusCode::METHOD_NOT_ALLOWED, error));
     }
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let body = Limited::new(request.into_body(), longest).collect();
     let body = match tokio::time::timeout(PATIENCE, body).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("the request is larger than {MAX_BODY_BYTES} bytes");
+            let message = format!(
+                "the request is larger than {longest} bytes (server.limits.audience_body); name fewer people at a time"
+            );
             let error = AdminError::new("payloadTooLarge", message);
             return Err((StatusCode::PAYLOAD_TOO_LARGE, error));
         }

@@ -8,6 +8,8 @@ mod care;
 mod devices;
 mod draft;
 mod figures;
+mod many;
+mod request;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use crate::{
 };
 
 pub use draft::Post;
+pub use request::Request;
 
 /// The socket's file in the data folder.
 pub const SOCKET_FILE: &str = "admin.sock";
@@ -39,123 +42,6 @@ const MAX_TOKEN_SECS: u64 = 365 * 24 * 3600;
 const MAX_USERS: usize = 1000;
 /// How many notifications are shown of a user.
 const SHOWN: usize = 20;
-
-/// One request of an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "op",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
-pub enum Request {
-    /// Makes an app key; answers `{"id","app","key"}`.
-    CreateKey {
-        /// The app.
-        app: String,
-        /// What the operator calls the key.
-        name: Option<String>,
-        /// `send`, `users` or `all`.
-        scope: String,
-    },
-    /// Lists the keys of all apps, or of one, revoked ones too.
-    ListKeys {
-        /// The app.
-        app: Option<String>,
-    },
-    /// Ends a key.
-    RevokeKey {
-        /// Its id.
-        id: String,
-        /// Whether the user tokens that it minted end too.
-        with_tokens: bool,
-    },
-    /// Mints a user token; answers `{"token","expiresDateTime","endpointId"?}`.
-    MintToken {
-        /// The app.
-        app: String,
-        /// The user.
-        user: String,
-        /// The endpoint that it is bound to.
-        endpoint: Option<String>,
-        /// How long it lives; 1 to 31 536 000.
-        expires_secs: Option<u64>,
-    },
-    /// Posts a notification; answers it as stored.
-    Send {
-        /// The app.
-        app: String,
-        /// The user.
-        user: String,
-        /// What to post.
-        post: Box<Post>,
-    },
-    /// Lists users, at most 1000; `next` in the answer is the `after` of the next page.
-    UserList {
-        /// The app.
-        app: String,
-        /// The last user of the page before.
-        after: Option<String>,
-    },
-    /// Shows a user: counts, endpoints, the newest notifications.
-    UserShow {
-        /// The app.
-        app: String,
-        /// The user.
-        user: String,
-    },
-    /// Lists a user's endpoints.
-    EndpointList {
-        /// The app.
-        app: String,
-        /// The user.
-        user: String,
-    },
-    /// Signs a device out.
-    EndpointRemove {
-        /// The app.
-        app: String,
-        /// The user.
-        user: String,
-        /// The endpoint.
-        endpoint: String,
-    },
-    /// Sends a test tap to a device; answers what the push service said.
-    EndpointTest {
-        /// The app.
-        app: String,
-        /// The user.
-        user: String,
-        /// The endpoint.
-        endpoint: String,
-    },
-    /// Brings dropped channels back, of at most 500 users; answers `{"revived","next"?}`, `next` being the `after` of
-    /// the next step.
-    EndpointRevive {
-        /// The app.
-        app: String,
-        /// Those dropped then or later, RFC 3339; all without it.
-        since: Option<String>,
-        /// The last user of the step before.
-        after: Option<String>,
-    },
-    /// What became of a notification on each device, and why.
-    Explain {
-        /// Its id.
-        notification: String,
-    },
-    /// Walks every row of the store and lists what disagrees.
-    StoreVerify,
-    /// Figures of the store.
-    StoreStats,
-    /// Ends what is over; answers `{"ended"}`, and until when nothing is, where the clock has leapt.
-    StoreExpire {
-        /// Even where the clock has leapt: the time is right.
-        now: bool,
-    },
-    /// What `/readyz` keeps to itself: apps, their services, the outbox.
-    Health,
-}
 
 /// Why a request was refused: a code of the API, and one line for each fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -242,10 +128,11 @@ impl Hub {
                 let subject = self.subject(&app, &user)?;
                 self.admin_send(subject, *post).await
             }
-            Request::UserList { app, after } => {
-                let app = self.known(&app)?;
-                self.admin_users(app, after.as_deref()).await
+            Request::SendMany { app, users, post } => {
+                self.admin_send_many(&app, users, *post).await
             }
+            Request::Broadcast { app, id } => self.admin_broadcast(&app, &id).await,
+            Request::UserList { app, after } => self.admin_users(&app, after.as_deref()).await,
             Request::UserShow { app, user } => {
                 let subject = self.subject(&app, &user)?;
                 self.admin_user(subject).await
@@ -344,7 +231,8 @@ impl Hub {
         Ok(it.map_or(Value::Null, show::notification))
     }
 
-    async fn admin_users(&self, app: AppHost, after: Option<&str>) -> Result<Value, AdminError> {
+    async fn admin_users(&self, app: &str, after: Option<&str>) -> Result<Value, AdminError> {
+        let app = self.known(app)?;
         let after = after.map(user_id).transpose()?.map(|user| Subject {
             app: app.clone(),
             user,

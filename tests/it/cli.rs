@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::ChildHub;
+use crate::support::{ChildHub, eventually};
 
 #[track_caller]
 fn answer(output: &Output) -> Value {
@@ -93,6 +93,140 @@ fn keys(hub: &ChildHub) {
     );
 }
 
+/// How many notifications of this content a person has.
+async fn copies(hub: &ChildHub, user: &str, content: &str) -> usize {
+    let path = format!("/v1/users/{user}/notifications");
+    let page = hub.app().get(&path).await.expect(200);
+    let items = page["value"].as_array().unwrap();
+    let same = |it: &&Value| it["payload"]["rawContent"] == content;
+    items.iter().filter(same).count()
+}
+
+/// What the hub knows of a job.
+async fn job(hub: &ChildHub, id: &str) -> Value {
+    let answer = hub.app().get(&format!("/v1/notifications/{id}")).await;
+    answer.expect(200)
+}
+
+/// `beckon send` to an app's people.
+fn send<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["send", "todo.example"], more].concat()
+}
+
+/// A file that names users.
+fn file_of(hub: &ChildHub, text: &str) -> String {
+    let file = hub.folder.path().join("users");
+    std::fs::write(&file, text).unwrap();
+    file.to_string_lossy().into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_sent_to_by_name_from_a_pipe_and_all() {
+    let hub = ChildHub::start().await;
+    let file = file_of(&hub, "ada\nbob\n\nada\n");
+    let named = hub.json(&send(&["--users", &file, "--raw", "named"]));
+    assert_eq!(
+        (&named["status"], &named["accepted"], &named["done"]),
+        (&json!("completed"), &json!(2), &json!(2)),
+        "{named}"
+    );
+    let kept = job(&hub, named["id"].as_str().unwrap()).await;
+    assert_eq!(kept, named, "the job in its own shape");
+    let script = "printf 'ada\\ncarol\\n' | beckon send todo.example --users - --raw piped";
+    let told = hub.shell(script, &[]);
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        said.starts_with("posted to 2 people, as the job "),
+        "{told:?}"
+    );
+    hub.json(&send(&["--all", "--raw", "all"]));
+    for (user, content, count) in [
+        ("ada", "named", 1),
+        ("bob", "named", 1),
+        ("ada", "piped", 1),
+        ("bob", "piped", 0),
+        ("carol", "piped", 1),
+        ("carol", "all", 1),
+    ] {
+        assert_eq!(copies(&hub, user, content).await, count, "{user} {content}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_people_with_a_fault_is_refused_and_nobody_is_posted_to() {
+    let mut hub = ChildHub::start().await;
+    for life in ["running", "stopped"] {
+        let many: Vec<String> = (0..10_001).map(|nth| format!("{nth:0>200}")).collect();
+        for (text, says) in [
+            ("ada\n..\n", "--users has \"..\", which may not be"),
+            ("\n", "--users names nobody"),
+            ("", "--users names nobody"),
+            (&many.join("\n"), "server.limits.audience allows 10000"),
+        ] {
+            let file = file_of(&hub, text);
+            let refused = hub.refused(&send(&["--users", &file, "--raw", "r"]));
+            assert!(refused.contains(says), "{life}: {refused}");
+        }
+        let users = hub.json(&["user", "list", "todo.example"]);
+        assert_eq!(users, json!({"value": []}), "{life}");
+        if life == "running" {
+            hub.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_sent_to_by_a_stopped_hub_once_it_runs() {
+    let mut hub = ChildHub::start().await;
+    hub.stop().await;
+    let file = file_of(&hub, "ada\nbob\n");
+    let stored = hub.command(&send(&["--users", &file, "--raw", "later"]));
+    let said = String::from_utf8_lossy(&stored.stdout).into_owned();
+    let first = said.strip_prefix("stored the job ");
+    let first = first.unwrap_or_else(|| panic!("{stored:?}"));
+    let first = first.split(' ').next().unwrap();
+    let note = String::from_utf8_lossy(&stored.stderr).into_owned();
+    assert!(note.contains("begins once `beckon serve` runs"), "{note}");
+    let second = hub.json(&send(&["--users", &file, "--raw", "later still"]));
+    assert_eq!(second["status"], "running", "{second}");
+    hub.begin().await;
+    for id in [first, second["id"].as_str().unwrap()] {
+        eventually("the job is done", || async {
+            (job(&hub, id).await["status"] == "completed").then_some(())
+        })
+        .await;
+    }
+    assert_eq!(copies(&hub, "bob", "later").await, 1);
+    assert_eq!(copies(&hub, "ada", "later still").await, 1);
+    hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_that_names_a_service_without_credentials_is_refused() {
+    let hub = ChildHub::start().await;
+    let file = hub.folder.path().join("incomplete.toml");
+    let path = file.to_string_lossy().into_owned();
+    for (section, names) in [
+        ("[app.apns]\ntopic = \"t\"", "app.apns.key_file"),
+        ("[app.fcm]", "app.fcm.service_account_file"),
+        ("[app.wns]", "app.wns.client_"),
+        ("[app.webpush]", "app.webpush.subject"),
+    ] {
+        let text = format!("[store]\npath = \"new\"\n[[app]]\nhost = \"a\"\n{section}\n");
+        std::fs::write(&file, text).unwrap();
+        for command in ["check", "serve", "key create a"] {
+            let script = format!("beckon {command}");
+            let output = hub.shell(&script, &[("BECKON_CONFIG", &path)]);
+            let told = [output.stdout, output.stderr].concat();
+            let told = String::from_utf8_lossy(&told).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command}: {told}");
+            assert!(told.contains(names), "{command} {section}: {told}");
+        }
+        let made = hub.folder.path().join("new");
+        assert!(!made.exists(), "{section}: a store was made");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn check_asks_every_service_and_says_what_is_wrong() {
     let hub = ChildHub::start().await;
@@ -149,6 +283,14 @@ async fn what_is_not_understood_or_not_there_is_told_by_the_exit_code() {
     check(&["--data", "nowhere", "store", "stats"], 1);
     check(&["endpoint", "remove", "todo.example", "ada", "nothing"], 1);
     check(&["send", "todo.example", "ada"], 2);
+    let raw = ["--raw", "r"];
+    let send = |to: &[&str], code| check(&[&["send", "todo.example"], to, &raw[..]].concat(), code);
+    send(&[], 2);
+    send(&["ada", "--all"], 2);
+    send(&["ada", "--users", "-"], 2);
+    send(&["--all", "--users", "-"], 2);
+    send(&["--users", "/nowhere/at all"], 1);
+    check(&["send", "nobody.example", "--all", "--raw", "r"], 1);
     check(&["explain", "nothing"], 2);
     check(&["explain", "00000000-0000-7000-8000-000000000000"], 1);
 }

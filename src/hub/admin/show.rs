@@ -6,8 +6,8 @@ use super::super::{LaneName, LaneState, Minted, Tested, explanation};
 use crate::{
     config::apps::App,
     model::{
-        AppKey, ChannelKind, Delivery, Endpoint, EndpointId, Notification, Platform, Reason,
-        ServiceAnswer, Timestamp, User, UserToken, VisualContent,
+        AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, Platform,
+        Reason, ServiceAnswer, Timestamp, User, UserToken, VisualContent,
     },
     store::{Depth, Finding, Held, Stats},
 };
@@ -45,6 +45,19 @@ pub(super) fn new_token(minted: &Minted<UserToken>) -> Value {
         ("token", json!(minted.secret.expose())),
         ("expiresDateTime", time(minted.kept.expires)),
         ("endpointId", json!(endpoint)),
+    ])
+}
+
+/// How far a post to many is.
+pub(super) fn broadcast(it: &Broadcast) -> Value {
+    present([
+        ("id", json!(it.id.to_string())),
+        ("status", json!(it.status.as_str())),
+        ("accepted", json!(it.accepted)),
+        ("done", json!(it.done)),
+        ("failed", json!(it.failed)),
+        ("createdDateTime", time(it.created)),
+        ("completedDateTime", maybe(it.completed)),
     ])
 }
 

@@ -331,7 +331,7 @@ async fn an_endpoint_that_is_not_seen_for_90_days_is_gone() {
 async fn a_channel_of_a_service_that_is_not_configured_is_refused() {
     let hub = TestHub::with(Clock::system(), |config| {
         let app = Arc::make_mut(&mut config.apps[0]);
-        (app.apns, app.fcm, app.wns) = (None, None, None);
+        (app.apns, app.fcm, app.wns, app.web_push) = (None, None, None, None);
     })
     .await;
     let ada = hub.person("ada", None).await;
@@ -339,6 +339,8 @@ async fn a_channel_of_a_service_that_is_not_configured_is_refused() {
         json!({"type": "apns", "deviceToken": "ab".repeat(32)}),
         json!({"type": "fcm", "registrationToken": "x"}),
         json!({"type": "wns", "channelUri": "https://db3.notify.windows.com/?token=x"}),
+        json!({"type": "webPush", "endpoint": "https://updates.push.services.mozilla.com/x",
+            "keys": {"p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4", "auth": "BTBZMqHH6r4Tts7J_aSIgg"}}),
     ] {
         let answer = ada.put(&path("e"), json!({"channel": channel})).await;
         assert_eq!(answer.faults(), ["channel.type"], "{channel}");

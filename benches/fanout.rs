@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
+#[allow(dead_code, reason = "each bench uses some of it")]
 mod support;
 
 use std::{

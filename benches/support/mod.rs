@@ -1,5 +1,12 @@
 //! What the benches share: a hub on the doubles, which run as a process of their own with their checks off.
 
+pub(crate) mod backlog;
+pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod process;
+pub(crate) mod report;
+pub(crate) mod rows;
+
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
@@ -85,6 +92,22 @@ pub(crate) async fn start_hub(folder: &Path) -> Running {
         clock: Clock::system(),
         accept_loss: false,
         workers: 1,
+        demo: None,
+    };
+    serve::start(options).await.unwrap()
+}
+
+/// A hub without push services, on as many threads as the command line would give it.
+pub(crate) async fn start_plain_hub(folder: &Path) -> Running {
+    fs::create_dir_all(folder).unwrap();
+    process::write_config(folder, None);
+    let file = folder.join("config.toml");
+    let config = config::load(Some(&file), std::iter::empty()).unwrap();
+    let options = serve::Options {
+        config,
+        clock: Clock::system(),
+        accept_loss: false,
+        workers: cores(),
         demo: None,
     };
     serve::start(options).await.unwrap()

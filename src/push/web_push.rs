@@ -104,24 +104,35 @@ impl WebPush {
         message: &WebPushMessage,
         now: Timestamp,
     ) -> Outcome {
-        let Some(key) = self.key_of(to) else {
-            // For this subscription's life there is no other key that its service would take.
-            return unsent(
-                Verdict::Rejected,
-                "the subscription's VAPID key is none of this app's",
-            );
+        let (key, request) = match self.seal(to, message) {
+            Ok(sealed) => sealed,
+            Err(outcome) => return outcome,
         };
-        let request = match request(to, message) {
-            Ok(request) => request,
-            Err(fault) => return unsent(Verdict::Rejected, &fault),
-        };
-        let (request, topic) = (request, message.topic.as_deref());
+        let topic = message.topic.as_deref();
         let first = self.attempt(key, &with_topic(&request, topic), now).await;
         let second = async |again| {
             let topic = topic.filter(|_| again != Again::WithoutTopic);
             self.attempt(key, &with_topic(&request, topic), now).await
         };
         answer::twice(first, second).await
+    }
+
+    /// All that [`WebPush::send`] does before a push leaves: the request, encrypted and signed. So that a bench can
+    /// measure it without a network.
+    ///
+    /// # Errors
+    /// What becomes of a push that cannot leave.
+    pub fn prepare(
+        &self,
+        to: Subscription<'_>,
+        message: &WebPushMessage,
+        now: Timestamp,
+    ) -> Result<Request, Outcome> {
+        let (key, request) = self.seal(to, message)?;
+        let request = with_topic(&request, message.topic.as_deref());
+        let origin = origin(request.url());
+        let (request, _) = self.sign((key, &origin), &request, now)?;
+        Ok(request)
     }
 
     /// Signs a VAPID token; sends nothing, since without a subscription there is nobody to ask. Gives a line that
@@ -147,21 +158,48 @@ impl WebPush {
         keys.find(|key| key.public_key() == public)
     }
 
-    async fn attempt(&self, key: &VapidKey, request: &Request, now: Timestamp) -> Attempt {
-        let origin = origin(request.url());
-        let credential = self.credentials.get(key, &origin, &self.subject, now);
-        let credential: Credential =
-            credential.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
+    /// All of a request but topic and credential, and the key that its credential is signed with.
+    fn seal(
+        &self,
+        to: Subscription<'_>,
+        message: &WebPushMessage,
+    ) -> Result<(&VapidKey, Request), Outcome> {
+        let key = self.key_of(to).ok_or_else(|| {
+            // For this subscription's life there is no other key that its service would take.
+            unsent(
+                Verdict::Rejected,
+                "the subscription's VAPID key is none of this app's",
+            )
+        })?;
+        let request = request(to, message).map_err(|fault| unsent(Verdict::Rejected, &fault))?;
+        Ok((key, request))
+    }
+
+    /// Adds the credential.
+    fn sign(
+        &self,
+        (key, origin): (&VapidKey, &str),
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<(Request, Credential), Outcome> {
+        let credential = self.credentials.get(key, origin, &self.subject, now);
+        let credential = credential.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
         let request = request
             .clone()
             .header("authorization", credential.header.expose());
+        Ok((request, credential))
+    }
+
+    async fn attempt(&self, key: &VapidKey, request: &Request, now: Timestamp) -> Attempt {
+        let origin = origin(request.url());
+        let (request, credential) = self.sign((key, &origin), request, now)?;
         // A host that came from outside: what it does concerns its own channels alone.
         let answer = self.client.send(&request).await;
         let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
         let (step, said) = read(&answer, credential.proven, now);
         match step {
             Step::Again(Again::NewCredential) => {
-                self.credentials.discard(key, &origin, &credential)
+                self.credentials.discard(key, &origin, &credential);
             }
             Step::Done(Verdict::Accepted) => self.credentials.prove(key, &origin),
             _ => {}

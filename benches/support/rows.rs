@@ -1,0 +1,216 @@
+//! Units as the hub's operations write them, made without the hub: to fill a store, and to see what the store does
+//! with them by itself. [`check`] holds them against what the hub writes.
+
+use std::{collections::VecDeque, path::Path, time::Duration};
+
+use beckon::{
+    clock::Clock,
+    config::Apps,
+    hub::{Hub, Registration},
+    model::{
+        ActionState, Change, ChangeKind, Endpoint, FeedPosition, Marker, Notification,
+        NotificationId, Owner, ReadState, Subject, SubscriptionId, TapId, Timestamp, User,
+    },
+    store::{Expiring, Options, Row, Store, Unit, backup},
+};
+use uuid::Uuid;
+
+use super::{draft, subject};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How many units are under way at a time where a store is filled.
+const UNDER_WAY: usize = 512;
+
+pub(crate) fn open_store(folder: &Path) -> Store {
+    Store::open(&Options {
+        folder: folder.to_owned(),
+        min_free_bytes: 0,
+        cache_bytes: 64 << 20,
+        accept_loss: false,
+    })
+    .unwrap()
+}
+
+/// A hub on a store, without doors: for the time, and to do what it does to the store.
+pub(crate) fn hub_of(store: &Store) -> Hub {
+    let rules = Default::default();
+    Hub::new(store.clone(), Apps::default(), rules, Clock::system())
+}
+
+/// Someone as they are written to the store; what is not written yet waits.
+pub(crate) struct Person {
+    user: User,
+    rows: Vec<Row>,
+}
+
+impl Person {
+    pub(crate) fn new(subject: Subject) -> Self {
+        Self {
+            user: User::new(subject),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Registers a device, as `PUT /v1/me/endpoints/…` does.
+    pub(crate) fn register(&mut self, registration: Registration, now: Timestamp) {
+        let endpoint = endpoint(registration, self.user.head, now);
+        let owner = Owner {
+            subject: self.user.subject.clone(),
+            endpoint: endpoint.id.clone(),
+            generation: endpoint.generation,
+            shared: false,
+        };
+        let identity = endpoint.channel.identity();
+        self.rows.extend([
+            Row::Subscription(endpoint.subscription, endpoint.id.clone()),
+            Row::Expiry(endpoint.expires, Expiring::Endpoint(endpoint.id.clone())),
+            Row::Endpoint(Box::new(endpoint)),
+        ]);
+        self.rows
+            .extend(identity.map(|identity| Row::Owners(identity, vec![owner])));
+    }
+
+    /// Posts a notification, as `POST /v1/users/…/notifications` does, but for the marker.
+    pub(crate) fn post(&mut self, now: Timestamp) {
+        self.user.head = self.user.head.next();
+        self.user.live += 1;
+        self.user.unread += 1;
+        let it = notification(self.user.head, now);
+        let change = Change {
+            position: it.number,
+            number: it.number,
+            notification: it.id,
+            kind: ChangeKind::Created,
+            replaced: false,
+            at: now,
+            by: None,
+        };
+        self.rows.extend([
+            Row::Notification(Box::new(it.clone())),
+            Row::Content(Box::new(it.clone())),
+            Row::Id(it.id, it.number),
+            Row::Expiry(it.expires, Expiring::Notification(it.number)),
+            Row::Change(change),
+        ]);
+    }
+
+    /// Has dispatch look, as a post does.
+    pub(crate) fn mark(&mut self, now: Timestamp) {
+        self.rows.push(Row::Marker(Marker {
+            due: now,
+            subject: self.user.subject.clone(),
+            tag: rand::random(),
+        }));
+    }
+
+    /// All that waits, as one unit with the person's row in it.
+    pub(crate) fn unit(&mut self) -> Unit {
+        let mut unit = Unit::of(self.user.subject.clone());
+        unit.rows = std::mem::take(&mut self.rows);
+        unit.push(Row::User(self.user.clone()));
+        unit
+    }
+}
+
+fn endpoint(asked: Registration, head: FeedPosition, now: Timestamp) -> Endpoint {
+    let random = || Uuid::new_v4().into_bytes();
+    Endpoint {
+        id: asked.id,
+        platform: asked.platform,
+        channel: asked.channel,
+        generation: now.as_millis(),
+        tap_id: TapId::from_bytes(random()),
+        subscription: SubscriptionId::from_bytes(random()),
+        display_name: None,
+        locale: None,
+        state_sync: false,
+        shared: false,
+        created: now,
+        registered: now,
+        last_seen: now,
+        expires: now.plus(WEEK),
+        gone: None,
+        registered_at: head,
+    }
+}
+
+fn notification(number: FeedPosition, now: Timestamp) -> Notification {
+    Notification {
+        id: NotificationId::from_bytes(Uuid::now_v7().into_bytes()),
+        number,
+        changed_at: number,
+        version: 1,
+        draft: draft(),
+        created: now,
+        posted: now,
+        modified: now,
+        expires: now.plus(WEEK),
+        read: ReadState::Unread,
+        action: ActionState::NoInteraction,
+        removed: None,
+        broadcast: None,
+    }
+}
+
+/// Writes units, many a group, and returns once all are on disk.
+pub(crate) async fn write_all(store: &Store, units: impl Iterator<Item = Unit>) {
+    let mut under_way = VecDeque::new();
+    for unit in units {
+        if under_way.len() >= UNDER_WAY {
+            written(under_way.pop_front()).await;
+        }
+        under_way.push_back(store.submit(unit).await.unwrap());
+    }
+    while !under_way.is_empty() {
+        written(under_way.pop_front()).await;
+    }
+}
+
+async fn written(submitted: Option<beckon::store::Submitted>) {
+    submitted.unwrap().written().await.unwrap();
+}
+
+/// Ends the bench where a post to the hub, or a registration, writes other rows than are made here: as many, and as
+/// many bytes but for a few that times take more or less.
+pub(crate) async fn check(registration: Registration) {
+    let folder = tempfile::tempdir().unwrap();
+    let someone = subject("someone");
+
+    let store = open_store(&folder.path().join("hub"));
+    let hub = hub_of(&store);
+    hub.register(someone.clone(), registration.clone())
+        .await
+        .unwrap();
+    hub.create(someone.clone(), draft(), None).await.unwrap();
+    let by_hub = contents(&store, &folder.path().join("by-hub")).await;
+
+    let store = open_store(&folder.path().join("rows"));
+    let now = hub_of(&store).now();
+    let mut person = Person::new(someone);
+    person.register(registration, now);
+    person.post(now);
+    person.mark(now);
+    store.commit(person.unit()).await.unwrap();
+    let by_rows = contents(&store, &folder.path().join("by-rows")).await;
+    assert_eq!(
+        by_hub.rows, by_rows.rows,
+        "the bench's rows are not the hub's"
+    );
+    let apart = by_hub.bytes.abs_diff(by_rows.bytes);
+    assert!(
+        apart <= 16,
+        "the bench's rows are not as large: {by_hub:?} {by_rows:?}"
+    );
+}
+
+/// What a backup of the store holds.
+async fn contents(store: &Store, file: &Path) -> backup::Contents {
+    let mut backup = store.backup(Timestamp::default()).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = backup.next().await {
+        bytes.extend(piece);
+    }
+    store.close();
+    std::fs::write(file, bytes).unwrap();
+    backup::check(file, &mut |_| {}).unwrap()
+}

@@ -348,3 +348,27 @@ fn unreadable(folder: &Path, said: &str) -> Error {
         folder.display()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_read_is_an_answer_and_what_lies_elsewhere_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let engine = Engine::open(folder.path(), 8 << 20, lock).unwrap();
+        let row = Op::Put(b"key".to_vec(), b"value".to_vec());
+        engine.commit(vec![row]).unwrap();
+        let Engine::Sled(sled) = &engine else {
+            panic!("{engine:?}");
+        };
+        assert!(!engine.is_damaged());
+        let read = sled.read(|| -> sled::Result<()> { panic!("expected pid 7") });
+        let said = read.unwrap_err().to_string();
+        assert!(said.contains("expected pid 7"), "{said}");
+        assert!(said.contains("beckon store restore"), "{said}");
+        assert!(engine.is_damaged());
+        assert_eq!(engine.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+}

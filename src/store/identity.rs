@@ -82,3 +82,35 @@ pub(super) fn rows(head: Head, secret: &[u8; 32]) -> Vec<Op> {
         put("secret", secret),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Store;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_later_format_is_refused_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            folder: folder.path().to_owned(),
+            min_free_bytes: 0,
+            cache_bytes: 8 << 20,
+            accept_loss: false,
+        };
+        let store = Store::open(&options).unwrap();
+        let later = u64::from(FORMAT + 1).to_be_bytes().to_vec();
+        let put = Op::Put(keys::meta("format"), later);
+        store.reader().engine.commit(vec![put]).unwrap();
+        store.close();
+        drop(store);
+        for _ in 0..2 {
+            let error = Store::open(&options).unwrap_err();
+            assert!(
+                matches!(error, Error::TooNew { found, known } if (found, known) == (FORMAT + 1, FORMAT)),
+                "{error}"
+            );
+            assert!(error.to_string().contains("use a later beckon"));
+        }
+    }
+}

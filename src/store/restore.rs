@@ -80,7 +80,7 @@ enum Old {
 ///
 /// # Errors
 /// `InUse` while a hub runs; `NotEmpty` where there is a store and no force; `Backup` where the file is cut off, damaged
-/// or of a later version; `TooNew` and `Corrupt` where its rows are; `Full`, `Io`.
+/// or of a later version, or its store is; `Corrupt` where its rows are; `Full`, `Io`.
 pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
     // All of it is looked at before anything is touched.
     let contents = backup::check(&asked.file, &mut |_| {})?;
@@ -153,13 +153,7 @@ impl Old {
 /// First all rows, then all changes.
 fn fill(file: &Path, fresh: &mut Fresh, written: &mut dyn FnMut(u64)) -> Result<(), Error> {
     for wants_changes in [false, true] {
-        let (header, mut decoder) = backup::decoder(file)?;
-        if header.format > identity::FORMAT {
-            return Err(Error::TooNew {
-                found: header.format,
-                known: identity::FORMAT,
-            });
-        }
+        let (_, mut decoder) = backup::decoder(file)?;
         let mut group = Vec::new();
         loop {
             let ops = match decoder

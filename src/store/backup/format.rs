@@ -55,6 +55,8 @@ pub(in crate::store) enum Fault {
     Foreign,
     #[error("is a backup of version {0}, this version knows {VERSION}; use a later beckon")]
     TooNew(u32),
+    #[error("is of a store of format {found}, this version knows {known}; use a later beckon")]
+    StoreTooNew { found: u32, known: u32 },
     #[error("is cut off")]
     Cut,
     #[error("is damaged {0} bytes from its start")]

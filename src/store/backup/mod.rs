@@ -17,7 +17,7 @@ pub(super) use changes::ChangeLog;
 pub use copy::Backup;
 pub(super) use format::{Decoder, Fault, Frame, Header};
 
-use super::Error;
+use super::{Error, identity::FORMAT};
 use crate::model::Timestamp;
 
 /// What a backup holds.
@@ -36,12 +36,11 @@ pub struct Contents {
 /// Reads a backup from its first byte to its last and says what it holds; `progress` hears how many rows were read.
 ///
 /// # Errors
-/// `Backup` where it is none, cut off, damaged or of a later version; `Io` where it cannot be opened.
+/// `Backup` where it is none, cut off, damaged or of a later version, or its store is; `Io` where it cannot be opened.
 pub fn check(file: &Path, progress: &mut dyn FnMut(u64)) -> Result<Contents, Error> {
-    let opened = open(file)?;
-    let bytes = opened.metadata().map_or(0, |it| it.len());
+    let bytes = open(file)?.metadata().map_or(0, |it| it.len());
     let faulty = |fault| broken(file, &fault);
-    let (header, mut decoder) = Decoder::begin(BufReader::new(opened)).map_err(faulty)?;
+    let (header, mut decoder) = decoder(file)?;
     let mut read = 0;
     loop {
         match decoder.next().map_err(faulty)? {
@@ -70,7 +69,15 @@ pub(super) fn open(file: &Path) -> Result<File, Error> {
 }
 
 pub(super) fn decoder(file: &Path) -> Result<(Header, Decoder<impl Read>), Error> {
-    Decoder::begin(BufReader::new(open(file)?)).map_err(|fault| broken(file, &fault))
+    let faulty = |fault| broken(file, &fault);
+    let (header, decoder) = Decoder::begin(BufReader::new(open(file)?)).map_err(faulty)?;
+    if header.format > FORMAT {
+        return Err(faulty(Fault::StoreTooNew {
+            found: header.format,
+            known: FORMAT,
+        }));
+    }
+    Ok((header, decoder))
 }
 
 pub(super) fn broken(file: &Path, fault: &Fault) -> Error {

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
 
 use super::{phone, post, pull, pulled_from};
@@ -125,15 +126,27 @@ async fn what_is_no_good_backup_is_refused_and_nothing_is_changed() {
     let whole = fs::read(&path).unwrap();
     let mut later = whole.clone();
     later[14..18].copy_from_slice(&2u32.to_be_bytes());
+    // The store's format stands behind the backup's version, and all of the header is summed up.
+    let mut later_store = whole.clone();
+    later_store[18..22].copy_from_slice(&2u32.to_be_bytes());
+    let sum = digest(&SHA256, &later_store[..46]);
+    later_store[46..54].copy_from_slice(&sum.as_ref()[..8]);
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
     let longer = [&whole[..], b"more"].concat();
-    let cases: [(&[u8], &str); 7] = [
+    let cases: [(&[u8], &str); 8] = [
         (&whole[..whole.len() / 2], "is cut off"),
         (&whole[..whole.len() - 1], "is cut off"),
         (&flipped, "is damaged"),
         (&longer, "is damaged"),
-        (&later, "use a later beckon"),
+        (
+            &later,
+            "of version 2, this version knows 1; use a later beckon",
+        ),
+        (
+            &later_store,
+            "of a store of format 2, this version knows 1; use a later beckon",
+        ),
         (b"something else", "is no backup"),
         (b"", "is no backup"),
     ];

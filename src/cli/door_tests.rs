@@ -239,7 +239,11 @@ async fn the_socket_says_what_it_does_not_take() {
     };
     check(b"{".to_vec(), 400, "invalidRequest").await;
     check(br#"{"op":"dance"}"#.to_vec(), 400, "invalidRequest").await;
-    check(vec![b' '; 65 * 1024], 413, "payloadTooLarge").await;
+    let longest = config.server.limits.audience_body;
+    check(vec![b' '; longest], 400, "invalidRequest").await;
+    for bytes in [longest + 1, 4 * longest] {
+        check(vec![b' '; bytes], 413, "payloadTooLarge").await;
+    }
     stop(hub).await;
 }
 

@@ -5,24 +5,23 @@ use std::{sync::Arc, time::Duration};
 use super::{due::testing, *};
 use crate::{
     config::{Delivery, Limits},
-    model::{Draft, NotificationId, Priority, VisualContent},
+    model::{Draft, FeedPosition, NotificationId, Priority, ReadState, StateChange, VisualContent},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn hub(limit: usize) -> Hub {
+    hub_over(Store::in_memory().unwrap(), limit)
+}
+
+fn hub_over(store: Store, limit: usize) -> Hub {
     let limits = Limits {
         notifications_per_user: limit,
         ..Limits::default()
     };
     let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
     let apps = Apps::new(vec![Arc::new(testing::app())]);
-    Hub::new(
-        Store::in_memory().unwrap(),
-        apps,
-        (Delivery::default(), limits),
-        clock,
-    )
+    Hub::new(store, apps, (Delivery::default(), limits), clock)
 }
 
 fn ada() -> Subject {
@@ -214,4 +213,62 @@ async fn the_answer_to_an_idempotency_key_outlives_the_notification() {
     assert_eq!((again.id, again.created), (first.id, true));
     assert_eq!((again.notification, again.stored), (None, false));
     agrees(&hub);
+}
+
+#[tokio::test]
+async fn a_post_costs_five_rows_and_its_first_change_a_row_of_the_feed() {
+    let rows = crate::store::Rows::none();
+    let store = Store::simulated(&rows, || Duration::ZERO).unwrap();
+    let hub = hub_over(store, 100);
+    let before = rows.count();
+    let id = post(&hub, draft(None, "one", None)).await;
+    let mut added = rows.count();
+    for (kind, count) in before {
+        *added.get_mut(&kind).unwrap() -= count;
+    }
+    added.retain(|_, count| *count > 0);
+    let one_each = ['i', 'm', 'n', 'u', 'x'].map(|kind| (kind, 1));
+    assert_eq!(added, one_each.into());
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    hub.set(ada(), id, read, (None, None)).await.unwrap();
+    assert_eq!(rows.count().get(&'f'), Some(&1));
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn a_feed_reads_the_same_by_pages_of_any_size_from_anywhere() {
+    let hub = hub(100);
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(post(&hub, draft(Some(&format!("order-{number}")), "one", None)).await);
+    }
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    for at in [1, 2, 5, 11] {
+        hub.set(ada(), ids[at], read, (None, None)).await.unwrap();
+    }
+    post(&hub, draft(Some("order-5"), "two", None)).await;
+    post(&hub, draft(Some("order-6"), "two", None)).await;
+    hub.delete(ada(), ids[0], None).await.unwrap();
+    hub.delete(ada(), ids[2], None).await.unwrap();
+    agrees(&hub);
+    let reader = hub.store().reader();
+    let all = reader.changes(&ada(), FeedPosition::START, 100).unwrap();
+    assert_eq!(all.len(), 12, "one each");
+    let last: Vec<u64> = all.iter().map(|change| change.position.0).collect();
+    assert_eq!(last, [4, 5, 8, 9, 10, 11, 13, 16, 17, 18, 19, 20]);
+    for after in 0..=20 {
+        for most in 0..=13 {
+            let page = reader.changes(&ada(), FeedPosition(after), most).unwrap();
+            let mut expected = all.clone();
+            expected.retain(|change| change.position.0 > after);
+            expected.truncate(most);
+            assert_eq!(page, expected, "{most} after {after}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! | `p` | user, number, part (2) | what of a notification did not fit its row |
 //! | `i` | notification id (16) | user, number |
 //! | `a` | user, hash of `appNotificationId` (16) | number |
-//! | `f` | user, position | a change |
+//! | `f` | user, position | a change, but for a posting that nothing came after |
 //! | `x` | time, kind (1), what expires | – |
 //! | `m` | due time, user, tag (8) | – |
 //! | `t` | user, endpoint | tap state |

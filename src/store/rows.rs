@@ -7,7 +7,7 @@ use super::{
     records::{self, Record},
     shared,
 };
-use crate::model::{AppHost, Broadcast, Notification, Timestamp};
+use crate::model::{AppHost, Broadcast, Change, ChangeKind, Notification, Timestamp};
 
 /// The operations that a unit stands for.
 pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
@@ -15,6 +15,7 @@ pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
     let mut ops = Vec::with_capacity(unit.rows.len());
     for row in &unit.rows {
         match row {
+            Row::Change(it) if is_posting(it) => {}
             Row::Content(it) => put_parts(&user, it, &mut ops)?,
             Row::DropNotification(it) => drop_notification(&user, it, &mut ops)?,
             Row::Token(it) => {
@@ -34,6 +35,11 @@ pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
         }
     }
     Ok(ops)
+}
+
+/// Whether it is what the notification's own row says as well, until something changes.
+fn is_posting(change: &Change) -> bool {
+    change.kind == ChangeKind::Created && change.position == change.number && change.by.is_none()
 }
 
 /// The operations that a row of no user stands for.

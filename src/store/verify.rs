@@ -148,6 +148,7 @@ impl Check<'_> {
             *self.sharers.entry(id).or_default() += 1;
         }
         let counted = self.counted.entry(user).or_default();
+        counted.last = counted.last.max(it.changed_at);
         if it.removed.is_none() {
             counted.live += 1;
             counted.unread += u64::from(it.read == ReadState::Unread);
@@ -179,7 +180,7 @@ impl Check<'_> {
                 }
             }
             Some(_) => self.say(user, format!("the change of {number} is another's")),
-            None if it.removed.is_some() => {}
+            None if it.removed.is_some() || it.changed_at == it.number => {}
             None => self.say(user, format!("{number} has no change in the feed")),
         }
         if let (None, Some(app_id)) = (it.removed, &it.draft.app_id) {

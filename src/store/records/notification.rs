@@ -10,8 +10,8 @@ use super::{
     millis, platform_code, platforms_of, removal, removal_code, time, times,
 };
 use crate::model::{
-    ActionState, BroadcastId, Draft, Fallback, FeedPosition, Notification, NotificationId,
-    Platform, Priority, ReadState, Timestamp, Ttl, VisualContent,
+    ActionState, BroadcastId, Change, ChangeKind, Draft, Fallback, FeedPosition, Notification,
+    NotificationId, Platform, Priority, ReadState, Timestamp, Ttl, VisualContent,
 };
 
 /// Texts of a notification, apart from its state: `raw`, visual title and body, fallback title and body.
@@ -78,22 +78,46 @@ pub(in crate::store) struct StoredNotification {
 pub struct Standing {
     /// Which notification.
     pub id: NotificationId,
+    /// Where in the feed it was posted, or posted anew.
+    pub number: FeedPosition,
     /// Which state of it.
     pub version: u64,
     /// Where in the feed its latest change stands.
     pub changed_at: FeedPosition,
+    /// When it was first posted.
+    pub created: Timestamp,
+    /// When it was posted as it is.
+    pub posted: Timestamp,
     /// When it leaves the store.
     pub expires: Timestamp,
     /// Whether it was deleted before its time.
     pub removed: bool,
 }
 
+impl Standing {
+    /// The change that its posting was, where nothing came after it.
+    pub(in crate::store) fn posting(self) -> Option<Change> {
+        (self.changed_at == self.number).then_some(Change {
+            position: self.number,
+            number: self.number,
+            notification: self.id,
+            kind: ChangeKind::Created,
+            replaced: self.created < self.posted,
+            at: self.posted,
+            by: None,
+        })
+    }
+}
+
 impl StoredNotification {
     pub(in crate::store) fn standing(&self) -> Standing {
         Standing {
             id: NotificationId::from_bytes(self.state.id),
+            number: FeedPosition(self.state.number),
             version: self.version,
             changed_at: FeedPosition(self.state.changed_at),
+            created: time(self.state.created),
+            posted: time(self.state.posted),
             expires: time(self.state.expires),
             removed: self.state.removed.is_some(),
         }

@@ -97,7 +97,7 @@ fn due(platform: Platform, kind: TapKind, visible: bool, priority: Priority) -> 
             expires: it.expires,
             since: it.posted,
         },
-        notification: Some(it),
+        notification: Some(Arc::new(it)),
         unread: 3,
     }
 }
@@ -409,14 +409,8 @@ fn what_is_too_long_is_cut_at_a_character() {
         for platform in Platform::ALL {
             let mut due = due(platform, TapKind::Created, true, Priority::High);
             due.displayed = platform != Platform::WebPush;
-            let visual = due
-                .notification
-                .as_mut()
-                .unwrap()
-                .draft
-                .visual
-                .as_mut()
-                .unwrap();
+            let it = Arc::make_mut(due.notification.as_mut().unwrap());
+            let visual = it.draft.visual.as_mut().unwrap();
             visual.body = Some(text.clone());
             let (message, size) = compose(&due, &app, at(0)).unwrap();
             let (limit, seen) = match &message {

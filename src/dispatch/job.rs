@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     hub::Tested,
-    model::{EndpointId, Marker, Timestamp},
+    model::{EndpointId, FeedPosition, Marker, TapState, Timestamp},
 };
 
 /// The state of a user's job. One look or one close at a time; what comes meanwhile has it look again.
@@ -22,6 +22,27 @@ pub(super) struct Job {
     pub(super) wake: Option<Timestamp>,
     stepping: bool,
     again: bool,
+    /// What the last look left to be kept when all its taps are settled; nothing, where another has to come first.
+    found: Option<Found>,
+}
+
+/// What a look leaves, beside its taps.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where the feed stood.
+    pub(super) head: FeedPosition,
+    /// When to look again at the latest.
+    pub(super) next: Option<Timestamp>,
+    /// What became known about endpoints that get no tap now.
+    pub(super) states: Vec<(EndpointId, TapState)>,
+}
+
+/// What is settled by a close.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) taken: Vec<Marker>,
+    pub(super) next: Option<Timestamp>,
+    pub(super) states: Vec<(EndpointId, TapState)>,
 }
 
 impl Job {
@@ -36,13 +57,37 @@ impl Job {
     }
 
     /// Begins a look, with the endpoints to leave out; none, while another step runs.
-    pub(super) fn begin_look(&mut self) -> Option<Vec<EndpointId>> {
+    pub(super) fn begin_look(&mut self) -> Option<HashSet<EndpointId>> {
         if self.stepping {
             self.again = true;
             return None;
         }
         self.stepping = true;
-        Some(self.busy.iter().cloned().collect())
+        self.found = None;
+        Some(self.busy.clone())
+    }
+
+    /// Notes that a tap is settled that left nothing to its endpoint of the feed up to `covers`, and what it may be
+    /// due at `repeat`. Says whether that spares a look: none is under way, and the last one saw no more.
+    pub(super) fn spares_look(&mut self, covers: FeedPosition, repeat: Timestamp) -> bool {
+        let found = self.found.as_mut().filter(|found| found.head <= covers);
+        match found {
+            Some(found) if !self.stepping => {
+                found.next = found.next.into_iter().chain([repeat]).min();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Keeps what the last look left until its taps are settled.
+    pub(super) fn keep(&mut self, found: Found) {
+        self.found = Some(found);
+    }
+
+    /// Whether nothing is under way for it any more.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.busy.is_empty() && self.tests.is_empty() && self.found.is_some()
     }
 
     /// The endpoints whose test may leave now. One that nobody waits for any more is none.
@@ -66,11 +111,17 @@ impl Job {
         std::mem::take(&mut self.again)
     }
 
-    /// Begins to close: gives the markers that are settled by it.
-    pub(super) fn begin_close(&mut self) -> Vec<Marker> {
+    /// Begins to close, with what the last look left.
+    pub(super) fn begin_close(&mut self) -> Closing {
         self.stepping = true;
         self.closing = std::mem::take(&mut self.taken);
-        self.closing.clone()
+        let found = self.found.take();
+        let (next, states) = found.map_or((None, Vec::new()), |it| (it.next, it.states));
+        Closing {
+            taken: self.closing.clone(),
+            next,
+            states,
+        }
     }
 
     /// Ends a close, with the markers that it could not settle; says whether the job is done.

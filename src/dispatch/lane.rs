@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     config::apps::App,
-    hub::{self, DueTap, Hub, Tested},
+    hub::{self, DueTap, Hub, Tested, due},
     metrics::{Metrics, PushLabels},
-    model::{EndpointId, Push, Subject, TapKind, TapState, Timestamp},
+    model::{EndpointId, FeedPosition, Push, Subject, TapKind, TapState, Timestamp},
     push::{
         Adapter,
         message::Message,
@@ -43,10 +43,25 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Freed {
     pub(super) subject: Subject,
     pub(super) endpoint: EndpointId,
-    /// Whether what became of the tap is on disk.
-    pub(super) kept: bool,
-    /// What came of it, where it was a test.
-    pub(super) tested: Option<Tested>,
+    /// What it left to be done.
+    pub(super) left: Left,
+}
+
+/// What a tap leaves to be done for its endpoint.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// What became of it is not on disk: it is due again in a moment.
+    Unkept,
+    /// The endpoint is to be looked at.
+    Unknown,
+    /// It was a test, and this came of it.
+    Tested(Tested),
+    /// It was taken, and the endpoint lacks nothing of the feed up to `covers` that was not told; at `repeat` it may be
+    /// due again.
+    Nothing {
+        covers: FeedPosition,
+        repeat: Timestamp,
+    },
 }
 
 /// What all pushes of a lane share.
@@ -156,24 +171,28 @@ fn log_ended(ended: Option<Result<(), JoinError>>) {
 
 async fn push(way: Arc<Way>, due: DueTap) {
     let is_test = due.tap.kind == TapKind::Test;
+    let failed = if is_test {
+        Left::Tested(Tested::unsent(
+            "the test failed by a fault of ours; see the hub's log",
+        ))
+    } else {
+        Left::Unkept
+    };
     let mut freeing = Freeing {
         to: way.freed.clone(),
         freed: Some(Freed {
             subject: due.subject.clone(),
             endpoint: due.level.endpoint.id.clone(),
-            kept: false,
-            tested: is_test
-                .then(|| Tested::unsent("the test failed by a fault of ours; see the hub's log")),
+            left: failed,
         }),
     };
-    let (kept, tested) = if is_test {
-        (true, Some(way.test(&due).await))
+    let left = if is_test {
+        Left::Tested(way.test(&due).await)
     } else {
-        (way.push(&due).await, None)
+        way.push(&due).await
     };
     if let Some(freed) = &mut freeing.freed {
-        freed.kept = kept;
-        freed.tested = tested;
+        freed.left = left;
     }
 }
 
@@ -193,8 +212,8 @@ impl Drop for Freeing {
 }
 
 impl Way {
-    /// Sends one tap and keeps what became of it; says whether that is on disk.
-    async fn push(&self, due: &DueTap) -> bool {
+    /// Sends one tap and keeps what became of it; says what it leaves to be done.
+    async fn push(&self, due: &DueTap) -> Left {
         let now = self.hub.now();
         let pass = match self.gate.admit(&due.level.endpoint.channel, now) {
             Ok(pass) => pass,
@@ -202,16 +221,16 @@ impl Way {
         };
         match self.hub.still_due(due) {
             Ok(true) => {}
-            Ok(false) => return true,
+            Ok(false) => return Left::Unknown,
             Err(error) => {
                 tracing::error!(%error, "a tap cannot be looked at again before it leaves");
-                return false;
+                return Left::Unkept;
             }
         }
         let Some((message, size_bytes)) =
             compose::compose(due, &self.app, self.hub.delivery(), now)
         else {
-            return true;
+            return Left::Unknown;
         };
         // The service checks credentials by a clock of its own.
         let wall = self.hub.clock().wall();
@@ -244,19 +263,26 @@ impl Way {
         outcome
     }
 
-    /// Keeps what became of a tap. Where the disk is full it waits for room, with the endpoint held: what was shown
-    /// once must not be shown again only because that cannot be written down.
-    pub(super) async fn keep(&self, due: &DueTap, state: TapState, push: Option<Push>) -> bool {
+    /// Keeps what became of a tap, and says what it leaves to be done. Where the disk is full it waits for room, with
+    /// the endpoint held: what was shown once must not be shown again only because that cannot be written down.
+    pub(super) async fn keep(&self, due: &DueTap, state: TapState, push: Option<Push>) -> Left {
+        let accepted = push.as_ref().is_some_and(|push| push.accepted);
         loop {
             match self.hub.settle(due, state.clone(), push.clone()).await {
-                Ok(()) => return true,
+                Ok(true) if accepted => {
+                    return Left::Nothing {
+                        covers: due.tap.covers,
+                        repeat: due::retap_at(&state, self.hub.delivery()),
+                    };
+                }
+                Ok(_) => return Left::Unknown,
                 Err(hub::Error::Store(store_error)) if store_error.is_full() => {
                     tracing::warn!("what became of a push waits for room on the disk");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
                 Err(error) => {
                     tracing::error!(%error, "what became of a push cannot be kept; it stays due");
-                    return false;
+                    return Left::Unkept;
                 }
             }
         }

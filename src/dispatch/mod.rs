@@ -27,8 +27,8 @@ pub use lanes::adapter;
 pub use vapid::VapidKeys;
 
 use circuit::Hold;
-use job::Job;
-use lane::Freed;
+use job::{Closing, Found, Job};
+use lane::{Freed, Left};
 use lanes::{Handed, Lanes};
 
 use crate::{
@@ -247,23 +247,44 @@ impl Dispatcher {
             // The job stays, so that waiting for the lane writes nothing.
             look.next = look.next.into_iter().chain([now.plus(PAUSE)]).min();
         }
-        let done = job.busy.is_empty() && job.tests.is_empty() && !full;
+        let next = look.next;
+        if !full {
+            job.keep(Found {
+                head: look.head,
+                next,
+                states: look.states,
+            });
+        }
+        let at_rest = job.is_at_rest();
         if again {
             self.look(&subject);
-        } else if done && self.tests_alone {
-            self.jobs.remove(&subject);
-        } else if done {
-            let taken = job.begin_close();
-            let (hub, next, states) = (self.hub.clone(), look.next, look.states);
-            self.steps.spawn(async move {
-                let closed = hub
-                    .close_look(subject.clone(), taken.clone(), next, states)
-                    .await;
-                Stepped::Closed(subject, closed, taken)
-            });
-        } else if let Some(at) = look.next {
+        } else if at_rest {
+            self.close(subject);
+        } else if let Some(at) = next {
             self.wake_at(subject, at);
         }
+    }
+
+    fn close(&mut self, subject: Subject) {
+        if self.tests_alone {
+            self.jobs.remove(&subject);
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&subject) else {
+            return;
+        };
+        let Closing {
+            taken,
+            next,
+            states,
+        } = job.begin_close();
+        let hub = self.hub.clone();
+        self.steps.spawn(async move {
+            let closed = hub
+                .close_look(subject.clone(), taken.clone(), next, states)
+                .await;
+            Stepped::Closed(subject, closed, taken)
+        });
     }
 
     fn closed(&mut self, subject: Subject, closed: Result<(), Error>, taken: Vec<Marker>) {
@@ -284,16 +305,22 @@ impl Dispatcher {
     }
 
     fn free(&mut self, freed: Freed) {
-        if let Some(job) = self.jobs.get_mut(&freed.subject) {
-            job.busy.remove(&freed.endpoint);
-            if let Some(tested) = freed.tested {
-                job.answer(&freed.endpoint, tested);
+        let Some(job) = self.jobs.get_mut(&freed.subject) else {
+            return;
+        };
+        job.busy.remove(&freed.endpoint);
+        match freed.left {
+            Left::Unkept => self.wake_at(freed.subject, self.hub.now().plus(PAUSE)),
+            Left::Nothing { covers, repeat } if job.spares_look(covers, repeat) => {
+                if job.is_at_rest() {
+                    self.close(freed.subject);
+                }
             }
-        }
-        if freed.kept {
-            self.look(&freed.subject);
-        } else {
-            self.wake_at(freed.subject, self.hub.now().plus(PAUSE));
+            Left::Tested(tested) => {
+                job.answer(&freed.endpoint, tested);
+                self.look(&freed.subject);
+            }
+            Left::Unknown | Left::Nothing { .. } => self.look(&freed.subject),
         }
     }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     hub::due::testing::{app, at, level, notification},
@@ -25,7 +27,7 @@ fn due(platform: Platform, visible: bool) -> DueTap {
             since: it.posted,
         },
         level,
-        notification: Some(it),
+        notification: Some(Arc::new(it)),
         unread: 1,
     }
 }

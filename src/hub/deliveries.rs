@@ -1,6 +1,10 @@
 //! Dispatch's counter: hands out the taps that are due, takes back what became of them. And the report of both.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Error, Hub, Tested,
@@ -36,8 +40,8 @@ pub struct DueTap {
     pub level: Level,
     /// The tap.
     pub tap: Tap,
-    /// What it shows.
-    pub notification: Option<Notification>,
+    /// What it shows; the endpoints of one person share it.
+    pub notification: Option<Arc<Notification>>,
     /// How many unread ones the person has.
     pub unread: u64,
     /// Whether the platform shows it by itself.
@@ -51,6 +55,8 @@ pub struct DueTap {
 pub struct Look {
     /// What is to be sent now.
     pub taps: Vec<DueTap>,
+    /// Where the feed stood.
+    pub head: FeedPosition,
     /// When to look again at the latest.
     pub next: Option<Timestamp>,
     /// What became known about endpoints that get no tap now.
@@ -83,7 +89,7 @@ impl Hub {
     pub async fn look(
         &self,
         subject: Subject,
-        busy: Vec<EndpointId>,
+        busy: HashSet<EndpointId>,
         tests: Vec<EndpointId>,
     ) -> Result<Look, Error> {
         let now = self.now();
@@ -91,6 +97,7 @@ impl Hub {
             // Taken out of the config, perhaps by mistake: what is owed waits for the app's return.
             return Ok(Look {
                 taps: Vec::new(),
+                head: FeedPosition::START,
                 next: Some(now.plus(NO_APP)),
                 states: Vec::new(),
                 tested: Vec::new(),
@@ -143,7 +150,7 @@ impl Hub {
     }
 
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of
-    /// an endpoint that was removed or registered anew meanwhile.
+    /// an endpoint that was removed or registered anew meanwhile; says whether it is as it was.
     ///
     /// # Errors
     /// `Store`; the tap stays due then.
@@ -152,7 +159,7 @@ impl Hub {
         due: &DueTap,
         state: TapState,
         push: Option<Push>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let planned = &due.level.endpoint;
         let lock = self.locks.lock(&due.subject).await;
         let stored = self
@@ -160,10 +167,11 @@ impl Hub {
             .reader()
             .registered_endpoint(&due.subject, &planned.id)?;
         let Some(stored) = stored.filter(|stored| stored.generation == state.generation) else {
-            return Ok(());
+            return Ok(false);
         };
         let mut state = state;
-        if stored.registered > planned.registered {
+        let as_it_was = stored.registered == planned.registered;
+        if !as_it_was {
             state.gone = None;
         }
         let mut unit = Unit::of(due.subject.clone());
@@ -174,7 +182,8 @@ impl Hub {
         // until the disk has answered, and the many taps of one person share a sync.
         let submitted = self.store.submit(unit).await?;
         drop(lock);
-        Ok(submitted.written().await?)
+        submitted.written().await?;
+        Ok(as_it_was)
     }
 
     /// Closes a look at a user: takes its markers away, and leaves one for the next look.
@@ -257,7 +266,7 @@ impl Hub {
 
 /// Which endpoints are in a state of their own: busy with a tap, to be tested, listening on a stream.
 struct Who<'a> {
-    busy: &'a [EndpointId],
+    busy: &'a HashSet<EndpointId>,
     tests: &'a [EndpointId],
     listening: &'a [EndpointId],
 }
@@ -271,10 +280,12 @@ fn look(
     let levels = Levels::read(reader, subject, who.listening, rules)?;
     let mut found = Look {
         taps: Vec::new(),
+        head: levels.head,
         next: None,
         states: Vec::new(),
         tested: Vec::new(),
     };
+    let mut shown = Shown::default();
     found.note_signed_out(&levels, who.tests);
     for level in levels
         .levels
@@ -291,10 +302,7 @@ fn look(
         let state = kept(level, &verdict);
         match verdict.decision {
             Decision::Push(tap) => {
-                let notification = match tap.shows {
-                    Some(id) => shown(reader, subject, id)?,
-                    None => None,
-                };
+                let notification = shown.find(reader, subject, tap.shows)?;
                 found.taps.push(DueTap {
                     subject: subject.clone(),
                     displayed: due::is_displayed(level, &tap, rules.app),
@@ -353,15 +361,31 @@ fn keep_newest(numbers: &mut Vec<FeedPosition>) {
     numbers.drain(..over);
 }
 
-fn shown(
-    reader: &Reader,
-    subject: &Subject,
-    id: NotificationId,
-) -> Result<Option<Notification>, Error> {
-    let Some(number) = reader.number_of(subject, id)? else {
-        return Ok(None);
-    };
-    Ok(reader.notification(subject, number)?)
+/// What the taps of one look show: read once, however many devices show it.
+#[derive(Default)]
+struct Shown(HashMap<NotificationId, Option<Arc<Notification>>>);
+
+impl Shown {
+    fn find(
+        &mut self,
+        reader: &Reader,
+        subject: &Subject,
+        id: Option<NotificationId>,
+    ) -> Result<Option<Arc<Notification>>, Error> {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        if let Some(known) = self.0.get(&id) {
+            return Ok(known.clone());
+        }
+        let found = match reader.number_of(subject, id)? {
+            Some(number) => reader.notification(subject, number)?,
+            None => None,
+        };
+        let found = found.map(Arc::new);
+        self.0.insert(id, found.clone());
+        Ok(found)
+    }
 }
 
 /// Where nothing is owed and the feed has moved on far, the base moves with it; and a fallback that came to be

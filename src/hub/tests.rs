@@ -1,6 +1,6 @@
 //! Rules that time and limits make delicate, on a store in memory and a clock that the test moves.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{due::testing, *};
 use crate::{
@@ -183,7 +183,7 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
     let posted = hub.create(ada(), urgent, None).await.unwrap();
     let number = posted.notification.unwrap().number;
     hub.clock().advance(MINUTE);
-    let look = async || hub.look(ada(), Vec::new(), Vec::new()).await.unwrap();
+    let look = async || hub.look(ada(), HashSet::new(), Vec::new()).await.unwrap();
     let due = look().await.taps.pop().expect("the fallback is due");
     assert_eq!(due.tap.kind, crate::model::TapKind::Fallback);
     assert!(hub.still_due(&due).unwrap());

@@ -85,14 +85,21 @@ impl Level {
         }
     }
 
+    /// The same where there is something of the present registration.
+    fn known(&self) -> Option<&TapState> {
+        (self.state.generation == self.endpoint.generation).then_some(&self.state)
+    }
+
     /// Everything up to here is settled for the endpoint: fetched, tapped for, or found not to concern it.
     pub fn base(&self) -> FeedPosition {
-        self.mark.position.max(self.current_state().covered)
+        let covered = self.known().map(|state| state.covered);
+        self.mark.position.max(covered.unwrap_or_default())
     }
 
     /// Whether a push service took a tap that the endpoint has not answered by a fetch.
     pub fn is_unanswered(&self) -> bool {
-        self.current_state().tapped > self.mark.position
+        let tapped = self.known().map(|state| state.tapped);
+        tapped.unwrap_or_default() > self.mark.position
     }
 
     /// From where on the feed is wanted to decide: the base, or, where an unanswered tap may be repeated, what

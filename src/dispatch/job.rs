@@ -133,3 +133,47 @@ impl Job {
         self.taken.is_empty() && !again && self.busy.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn looked(head: u64, next: Option<Timestamp>) -> Job {
+        let mut job = Job::default();
+        job.begin_look().unwrap();
+        assert!(!job.end_look());
+        job.keep(Found {
+            head: FeedPosition(head),
+            next,
+            states: Vec::new(),
+        });
+        job
+    }
+
+    #[test]
+    fn a_tap_that_left_nothing_spares_a_look_and_brings_its_repetition() {
+        let mut job = looked(7, Some(at(60)));
+        assert!(job.spares_look(FeedPosition(7), at(900)));
+        assert!(job.spares_look(FeedPosition(7), at(30)));
+        assert!(job.is_at_rest());
+        assert_eq!(job.begin_close().next, Some(at(30)));
+    }
+
+    #[test]
+    fn a_look_is_not_spared_where_the_last_one_saw_more_or_another_runs() {
+        let mut job = looked(8, None);
+        assert!(!job.spares_look(FeedPosition(7), at(900)), "it saw more");
+        job.begin_look().unwrap();
+        assert!(!job.spares_look(FeedPosition(9), at(900)), "one runs");
+        job.end_look();
+        assert!(
+            !job.spares_look(FeedPosition(9), at(900)),
+            "a lane was full"
+        );
+        assert!(!job.is_at_rest());
+    }
+}

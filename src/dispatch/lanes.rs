@@ -7,16 +7,18 @@ use tokio::sync::mpsc;
 
 use super::{
     VapidKeys,
-    circuit::Hold,
+    circuit::{Hold, STOPPED},
     compose,
     gate::Gate,
+    job::Job,
     lane::{Freed, Lane, Pace, Way},
+    retry,
 };
 use crate::{
     config::apps::App,
-    hub::{DueTap, Hub},
+    hub::{DueTap, Hub, Look, Tested},
     metrics::Metrics,
-    model::{ApnsEnvironment, AppHost, Channel, ChannelKind},
+    model::{ApnsEnvironment, AppHost, Channel, ChannelKind, TapKind, Timestamp},
     push::{Adapter, apns, fcm, web_push, wns},
 };
 
@@ -218,4 +220,47 @@ pub fn adapter(
         ChannelKind::Wns => wns::Wns::new(app.wns.clone().ok_or_else(missing)?).map(Adapter::Wns),
         ChannelKind::None => Err(missing()),
     }
+}
+
+/// Hands what a look found to the lanes; says whether one of them is full.
+pub(super) fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: Timestamp) -> bool {
+    let mut full = false;
+    for (endpoint, tested) in std::mem::take(&mut look.tested) {
+        job.answer(&endpoint, tested);
+    }
+    for due in std::mem::take(&mut look.taps) {
+        let endpoint = due.level.endpoint.id.clone();
+        match lanes.hand_over(due) {
+            Handed::Taken => {
+                job.busy.insert(endpoint);
+            }
+            Handed::Full => full = true,
+            Handed::Held(due, hold) if due.tap.kind == TapKind::Test => {
+                let text = format!(
+                    "the push service is slow, and many taps wait for it; the next leaves at {}",
+                    hold.until
+                );
+                job.answer(&endpoint, Tested::unsent(text));
+            }
+            Handed::Held(due, hold) => {
+                look.next = look.next.into_iter().chain([hold.until]).min();
+                look.states.push((endpoint, retry::held(&due, hold)));
+            }
+            Handed::NoLane(due) if due.tap.kind == TapKind::Test => {
+                let text = "there is no way to the push service with the present settings; `beckon check` says more";
+                job.answer(&endpoint, Tested::unsent(text));
+            }
+            Handed::NoLane(due) => {
+                let hold = Hold {
+                    until: now.plus(STOPPED),
+                    stopped: Some(now),
+                    answer: None,
+                };
+                let state = retry::held(&due, hold);
+                look.next = look.next.into_iter().chain([state.not_before]).min();
+                look.states.push((endpoint, state));
+            }
+        }
+    }
+    full
 }

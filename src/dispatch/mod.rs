@@ -26,13 +26,12 @@ use tokio_util::sync::CancellationToken;
 pub use lanes::adapter;
 pub use vapid::VapidKeys;
 
-use circuit::Hold;
 use job::{Closing, Found, Job};
 use lane::{Freed, Left};
-use lanes::{Handed, Lanes};
+use lanes::Lanes;
 
 use crate::{
-    hub::{Error, Hub, Look, TestRequest, Tested},
+    hub::{Error, Hub, Look, TestRequest},
     metrics::Metrics,
     model::{Marker, Subject, TapKind, Timestamp},
 };
@@ -242,7 +241,7 @@ impl Dispatcher {
         if self.tests_alone {
             look.taps.retain(|due| due.tap.kind == TapKind::Test);
         }
-        let full = hand_over(&mut self.lanes, job, &mut look, now);
+        let full = lanes::hand_over(&mut self.lanes, job, &mut look, now);
         if full {
             // The job stays, so that waiting for the lane writes nothing.
             look.next = look.next.into_iter().chain([now.plus(PAUSE)]).min();
@@ -358,47 +357,4 @@ async fn next_test(tests: &mut Option<mpsc::Receiver<TestRequest>>) -> Option<Te
         Some(tests) => tests.recv().await,
         None => None,
     }
-}
-
-/// Hands what a look found to the lanes; says whether one of them is full.
-fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: Timestamp) -> bool {
-    let mut full = false;
-    for (endpoint, tested) in std::mem::take(&mut look.tested) {
-        job.answer(&endpoint, tested);
-    }
-    for due in std::mem::take(&mut look.taps) {
-        let endpoint = due.level.endpoint.id.clone();
-        match lanes.hand_over(due) {
-            Handed::Taken => {
-                job.busy.insert(endpoint);
-            }
-            Handed::Full => full = true,
-            Handed::Held(due, hold) if due.tap.kind == TapKind::Test => {
-                let text = format!(
-                    "the push service is slow, and many taps wait for it; the next leaves at {}",
-                    hold.until
-                );
-                job.answer(&endpoint, Tested::unsent(text));
-            }
-            Handed::Held(due, hold) => {
-                look.next = look.next.into_iter().chain([hold.until]).min();
-                look.states.push((endpoint, retry::held(&due, hold)));
-            }
-            Handed::NoLane(due) if due.tap.kind == TapKind::Test => {
-                let text = "there is no way to the push service with the present settings; `beckon check` says more";
-                job.answer(&endpoint, Tested::unsent(text));
-            }
-            Handed::NoLane(due) => {
-                let hold = Hold {
-                    until: now.plus(circuit::STOPPED),
-                    stopped: Some(now),
-                    answer: None,
-                };
-                let state = retry::held(&due, hold);
-                look.next = look.next.into_iter().chain([state.not_before]).min();
-                look.states.push((endpoint, state));
-            }
-        }
-    }
-    full
 }

@@ -1,15 +1,11 @@
 //! Dispatch's counter: hands out the taps that are due, takes back what became of them. And the report of both.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     Error, Hub, Tested,
     due::{self, Decision, Level, Verdict},
-    levels::{Levels, Rules},
+    levels::{Levels, Rules, Shown},
     report,
     test_tap::{self, Plan},
 };
@@ -346,6 +342,7 @@ impl Look {
 fn kept(level: &Level, verdict: &Verdict) -> TapState {
     let mut state = level.current_state();
     state.fallbacks.clone_from(&verdict.fallbacks);
+    state.fell_back.extend(&verdict.passed);
     state
         .fell_back
         .retain(|number| *number > level.mark.position);
@@ -359,33 +356,6 @@ fn keep_newest(numbers: &mut Vec<FeedPosition>) {
     numbers.sort();
     let over = numbers.len().saturating_sub(FALLBACKS);
     numbers.drain(..over);
-}
-
-/// What the taps of one look show: read once, however many devices show it.
-#[derive(Default)]
-struct Shown(HashMap<NotificationId, Option<Arc<Notification>>>);
-
-impl Shown {
-    fn find(
-        &mut self,
-        reader: &Reader,
-        subject: &Subject,
-        id: Option<NotificationId>,
-    ) -> Result<Option<Arc<Notification>>, Error> {
-        let Some(id) = id else {
-            return Ok(None);
-        };
-        if let Some(known) = self.0.get(&id) {
-            return Ok(known.clone());
-        }
-        let found = match reader.number_of(subject, id)? {
-            Some(number) => reader.notification(subject, number)?,
-            None => None,
-        };
-        let found = found.map(Arc::new);
-        self.0.insert(id, found.clone());
-        Ok(found)
-    }
 }
 
 /// Where nothing is owed and the feed has moved on far, the base moves with it; and a fallback that came to be

@@ -1,6 +1,10 @@
 //! Where everyone stands: what a decision about a user's endpoints is made from, read in one go.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Error,
@@ -8,7 +12,10 @@ use super::{
 };
 use crate::{
     config::{Delivery, apps::App},
-    model::{Change, Endpoint, EndpointId, FeedPosition, Subject, Timestamp},
+    model::{
+        Change, Endpoint, EndpointId, FeedPosition, Notification, NotificationId, Subject,
+        Timestamp,
+    },
     store::Reader,
 };
 
@@ -160,4 +167,31 @@ fn steps(
         })
     };
     changes.into_iter().map(with_notification).collect()
+}
+
+/// What the taps of one look show: read once, however many devices show it.
+#[derive(Default)]
+pub(super) struct Shown(HashMap<NotificationId, Option<Arc<Notification>>>);
+
+impl Shown {
+    pub(super) fn find(
+        &mut self,
+        reader: &Reader,
+        subject: &Subject,
+        id: Option<NotificationId>,
+    ) -> Result<Option<Arc<Notification>>, Error> {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        if let Some(known) = self.0.get(&id) {
+            return Ok(known.clone());
+        }
+        let found = match reader.number_of(subject, id)? {
+            Some(number) => reader.notification(subject, number)?,
+            None => None,
+        };
+        let found = found.map(Arc::new);
+        self.0.insert(id, found.clone());
+        Ok(found)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decision, Level, Step, burst_left, gap_until, retap_at};
+use super::{Decision, Level, Step, burst_left, gap_until, retap_at, shows::Shows};
 use crate::{
     config::{
         Delivery,
@@ -16,8 +16,6 @@ use crate::{
 
 /// How many pushes that the platform shows may leave at once, before it is one a second.
 const BURST: u32 = 5;
-/// Of more visible notifications than these waiting, the newest leave; a later tap covers the rest.
-const VISIBLE_WAITING: usize = 10;
 /// What an endpoint lacks.
 #[derive(Debug, Default)]
 struct Needs<'a> {
@@ -50,28 +48,29 @@ pub(super) struct Due<'a> {
 }
 
 impl<'a> Due<'a> {
-    pub(super) fn decide(&self, fallbacks: &[&Notification]) -> Decision {
+    /// Decides; `shows` are the fallbacks that are due, and learns which of them are passed over.
+    pub(super) fn decide(&self, shows: &mut Shows<'_>) -> Decision {
         let needs = self.needs(self.level.base());
-        let fallback = fallbacks
-            .iter()
-            .filter(|it| it.fallback_due().is_some_and(|due| due <= self.now))
-            .max_by_key(|it| it.number);
         let repeat = self.repeat();
         let owed = !needs.visible.is_empty() || needs.silent.is_some() || repeat.is_some();
-        if !owed && fallback.is_none() {
+        if !owed && shows.is_empty() {
             return Decision::Idle;
         }
         if let Some(wait) = self.held_back() {
             return wait;
         }
-        if let Some(it) = fallback {
+        let grace = self.stream_grace(&needs).or_else(|| self.paging(&needs));
+        let ready: &[&Step] = if grace.is_some() { &[] } else { &needs.visible };
+        let one_by_one = self.is_displayed(TapKind::Created);
+        let skipped = shows.bound(if one_by_one { ready } else { &[] });
+        if let Some(it) = shows.turn(ready.get(skipped).copied()) {
             return self.show(TapKind::Fallback, it, self.after_fallback(&needs));
         }
-        if let Some(wait) = self.stream_grace(&needs).or_else(|| self.paging(&needs)) {
+        if let Some(wait) = grace {
             return wait;
         }
         if !needs.visible.is_empty() {
-            return self.visible(&needs);
+            return self.visible(&needs, skipped);
         }
         match (needs.silent, repeat) {
             (Some((kind, step)), _) => self.silent(kind, step, needs.urgent),
@@ -187,7 +186,9 @@ impl<'a> Due<'a> {
         }
     }
 
-    fn visible(&self, needs: &Needs<'_>) -> Decision {
+    /// Announces what is visible: the newest where the app shows it by itself, else one after another, but for the
+    /// first `skipped`.
+    fn visible(&self, needs: &Needs<'_>, skipped: usize) -> Decision {
         if !self.is_displayed(TapKind::Created) {
             return match needs
                 .visible
@@ -199,13 +200,12 @@ impl<'a> Due<'a> {
             };
         }
         let waiting = &needs.visible;
-        let first = waiting.len().saturating_sub(VISIBLE_WAITING);
-        let covers = match waiting.get(first + 1) {
+        let covers = match waiting.get(skipped + 1) {
             None => self.head,
             Some(next) => FeedPosition(next.change.position.0 - 1),
         };
         match waiting
-            .get(first)
+            .get(skipped)
             .and_then(|step| step.notification.as_ref())
         {
             Some(it) => self.show(TapKind::Created, it, covers),

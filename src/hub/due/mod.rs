@@ -3,6 +3,7 @@
 //! repair.
 
 mod decision;
+mod shows;
 
 use std::time::Duration;
 
@@ -66,9 +67,12 @@ pub struct Verdict {
     pub look: Option<Timestamp>,
     /// The fallbacks that are still open at this endpoint.
     pub fallbacks: Vec<FeedPosition>,
+    /// The fallbacks that are passed over with this decision.
+    pub passed: Vec<FeedPosition>,
 }
 
 use decision::Due;
+use shows::Shows;
 
 impl Level {
     /// What dispatch knows of the present registration; nothing, of an earlier one.
@@ -124,12 +128,12 @@ impl Level {
     ) -> Verdict {
         let state = self.current_state();
         let fallbacks = self.open_fallbacks(steps, &state, now);
-        let numbers = fallbacks.iter().map(|it| it.number).collect();
         let next_fallback = fallbacks
             .iter()
             .filter_map(|it| it.fallback_due())
             .filter(|due| *due > now)
             .min();
+        let mut passed = Vec::new();
         let decision =
             if self.endpoint.channel.kind() == ChannelKind::None || self.endpoint.expires <= now {
                 Decision::Idle
@@ -144,20 +148,25 @@ impl Level {
                     now,
                     configured,
                 };
-                due.decide(&fallbacks)
+                let mut come = Shows::of(&fallbacks, now);
+                let decision = due.decide(&mut come);
+                passed = come.passed;
+                decision
             };
         let look = match &decision {
             Decision::Wait(_, until) => Some(next_fallback.map_or(*until, |due| due.min(*until))),
-            Decision::Push(_) => None,
+            Decision::Push(_) => next_fallback,
             Decision::Idle => next_fallback
                 .into_iter()
                 .chain(self.repeat_look(&state, delivery, now))
                 .min(),
         };
+        let waiting = fallbacks.iter().map(|it| it.number);
         Verdict {
             decision,
             look,
-            fallbacks: numbers,
+            fallbacks: waiting.filter(|it| !passed.contains(it)).collect(),
+            passed,
         }
     }
 

@@ -1,10 +1,12 @@
+mod fallback;
+
 use super::{
     testing::{app, at, id, level, notification},
     *,
 };
 use crate::model::{
-    ActionState, ChangeKind, Channel, EndpointId, Fallback, NotificationId, Platform, Priority,
-    ReadState, Removal, TapKind, VisualContent,
+    ChangeKind, Channel, EndpointId, NotificationId, Platform, Priority, ReadState, Removal,
+    TapKind,
 };
 
 fn posted(it: Notification) -> Step {
@@ -354,19 +356,6 @@ fn two_pushes_that_nothing_shows_are_a_second_apart() {
     assert!(tap_of(&decide(&phone, &[raw(2)], at(11))).is_some());
 }
 
-fn with_fallback(number: u64) -> Step {
-    let mut it = notification(number, false, Priority::High);
-    it.draft.fallback = Some(Fallback {
-        platforms: vec![Platform::Ios],
-        delay: Duration::from_secs(60),
-        visual: VisualContent {
-            title: "Look".into(),
-            body: None,
-        },
-    });
-    posted(it)
-}
-
 #[test]
 fn what_was_seen_and_never_answered_is_repeated_by_a_silent_tap() {
     let mut phone = level(Platform::Ios);
@@ -384,65 +373,6 @@ fn what_was_seen_and_never_answered_is_repeated_by_a_silent_tap() {
     };
     assert!(!tap.visible, "nobody is disturbed twice");
     assert_eq!(tap.covers, FeedPosition(1));
-}
-
-#[test]
-fn a_fallback_is_shown_once_where_the_raw_one_was_not_fetched_in_time() {
-    let mut phone = level(Platform::Ios);
-    let steps = [with_fallback(1)];
-    let verdict = decide(&phone, &steps, at(0));
-    assert_eq!(
-        tap_of(&verdict),
-        Some((TapKind::Created, None, 1)),
-        "the raw one first"
-    );
-    assert_eq!(verdict.fallbacks, [FeedPosition(1)]);
-
-    // The raw tap was taken; what is left of it is the fallback, which the state remembers.
-    phone.state.covered = FeedPosition(1);
-    phone.state.tapped = FeedPosition(1);
-    phone.state.tapped_at = at(0);
-    phone.state.tapped_silently = true;
-    phone.fallbacks = vec![steps[0].notification.clone().unwrap()];
-    let verdict = decide(&phone, &[], at(59));
-    assert_eq!(
-        (&verdict.decision, verdict.look),
-        (&Decision::Idle, Some(at(60)))
-    );
-    let verdict = decide(&phone, &[], at(60));
-    assert_eq!(tap_of(&verdict), Some((TapKind::Fallback, Some(id(1)), 1)));
-
-    phone.state.fell_back = vec![FeedPosition(1)];
-    assert_eq!(tap_of(&decide(&phone, &[], at(61))), None, "once");
-}
-
-#[test]
-fn a_fallback_is_spared_where_it_was_fetched_or_dealt_with() {
-    let mut phone = level(Platform::Ios);
-    phone.state.covered = FeedPosition(1);
-    phone.state.tapped = FeedPosition(1);
-    phone.state.tapped_at = at(0);
-    phone.fallbacks = vec![with_fallback(1).notification.unwrap()];
-    let mut fetched = phone.clone();
-    fetched.mark.position = FeedPosition(1);
-    assert_eq!(decide(&fetched, &[], at(60)).decision, Decision::Idle);
-    phone.fallbacks[0].action = ActionState::Snoozed;
-    let put_off = decide(&phone, &[], at(60));
-    assert_eq!(
-        tap_of(&put_off).map(|(kind, ..)| kind),
-        Some(TapKind::Fallback),
-        "put off is not dealt with"
-    );
-    phone.fallbacks[0].action = ActionState::Dismissed;
-    assert_eq!(decide(&phone, &[], at(60)).decision, Decision::Idle);
-    let mut android = level(Platform::Android);
-    android.state.covered = FeedPosition(1);
-    android.fallbacks = vec![with_fallback(1).notification.unwrap()];
-    assert_eq!(
-        decide(&android, &[], at(60)).decision,
-        Decision::Idle,
-        "not named"
-    );
 }
 
 #[test]
@@ -464,24 +394,6 @@ fn what_is_older_than_the_registration_comes_without_a_sound() {
     assert_eq!(
         tap_of(&decide(&phone, &steps, at(0))),
         Some((TapKind::Created, None, 3))
-    );
-}
-
-#[test]
-fn a_fallback_is_spared_where_it_was_read_singly_and_not_sent_twice_to_a_new_channel() {
-    let mut phone = level(Platform::Ios);
-    phone.fallbacks = vec![with_fallback(1).notification.unwrap()];
-    phone.state.covered = FeedPosition(1);
-    phone.read_singly = vec![FeedPosition(1)];
-    assert_eq!(decide(&phone, &[], at(60)).decision, Decision::Idle);
-
-    let mut renewed = level(Platform::Ios);
-    renewed.state.fell_back = vec![FeedPosition(1)];
-    renewed.endpoint.generation = 2;
-    let verdict = decide(&renewed, &[with_fallback(1)], at(60));
-    assert_ne!(
-        tap_of(&verdict).map(|(kind, ..)| kind),
-        Some(TapKind::Fallback)
     );
 }
 

@@ -44,6 +44,8 @@ pub struct Options {
     pub workers: usize,
     /// What the demo's page asks for, under `--demo`.
     pub demo: Option<http::Backend>,
+    /// Who looks up the names of push services.
+    pub resolver: push::Resolver,
 }
 
 /// A running hub.
@@ -131,9 +133,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let listener = bind(config.server.listen)?;
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
-    let apps = Apps::new(config.apps.clone());
     let rules = (config.delivery.clone(), config.server.limits);
-    let hub = Hub::new(store, apps, rules, options.clock);
+    let hub = Hub::new(store, Apps::new(config.apps.clone()), rules, options.clock);
     tell_time(&hub).await;
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;
@@ -142,7 +143,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let ready = Readiness::default();
 
     let (fetches, recorder) = http::fetches(hub.clone());
-    let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), vapid.clone());
+    let ways = (vapid.clone(), options.resolver);
+    let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), ways);
     let socket = http::admin::bind(&config.store.path)?;
     let background = Background {
         recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),

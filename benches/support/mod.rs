@@ -93,6 +93,7 @@ pub(crate) async fn start_hub(folder: &Path) -> Running {
         accept_loss: false,
         workers: 1,
         demo: None,
+        resolver: Default::default(),
     };
     serve::start(options).await.unwrap()
 }
@@ -109,6 +110,7 @@ pub(crate) async fn start_plain_hub(folder: &Path) -> Running {
         accept_loss: false,
         workers: cores(),
         demo: None,
+        resolver: Default::default(),
     };
     serve::start(options).await.unwrap()
 }

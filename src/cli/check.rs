@@ -174,7 +174,7 @@ async fn service(app: &Arc<App>, kind: ChannelKind) -> Result<String, String> {
         .as_ref()
         .map_or(ApnsEnvironment::Production, |apns| apns.environment);
     let vapid = vapid(app).await.map_err(|error| format!("{error:#}"))?;
-    let adapter = dispatch::adapter(app, kind, environment, &vapid)?;
+    let adapter = dispatch::adapter(app, (kind, environment), &vapid, Default::default())?;
     let proved = adapter.check(Clock::system().now()).await?;
     Ok(match &app.web_push {
         Some(web_push) if kind == ChannelKind::WebPush && web_push.key.is_none() => format!(

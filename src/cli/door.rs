@@ -171,7 +171,8 @@ impl Door {
         };
         let vapid = VapidKeys::default();
         vapid.load(hub, &hub.apps().all()).await?;
-        let dispatcher = Dispatcher::new(hub.clone(), Metrics::default(), vapid);
+        let dispatcher =
+            Dispatcher::new(hub.clone(), Metrics::default(), (vapid, Default::default()));
         let stop = CancellationToken::new();
         let asked = async {
             let answer = hub.admin(request).await;

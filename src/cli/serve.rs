@@ -118,6 +118,7 @@ fn options(args: &ServeArgs, context: &CommandContext) -> anyhow::Result<serve::
         accept_loss: args.accept_loss,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         demo: None,
+        resolver: Default::default(),
     })
 }
 

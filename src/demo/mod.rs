@@ -80,6 +80,7 @@ pub async fn start(options: Options) -> anyhow::Result<Demo> {
         accept_loss: false,
         workers: 2,
         demo: Some(backend(doubles.handle().clone(), Arc::clone(&stage))),
+        resolver: Default::default(),
     })
     .await?;
     let cast = people::assemble(&running, doubles.handle(), &folder).await?;

@@ -19,7 +19,7 @@ use crate::{
     hub::{DueTap, Hub, Look, Tested},
     metrics::Metrics,
     model::{ApnsEnvironment, AppHost, Channel, ChannelKind, TapKind, Timestamp},
-    push::{Adapter, apns, fcm, web_push, wns},
+    push::{Adapter, Resolver, apns, fcm, web_push, wns},
 };
 
 /// How many authorities of one app and service have a lane of their own.
@@ -61,6 +61,7 @@ pub(super) struct Lanes {
     hub: Hub,
     metrics: Metrics,
     vapid: VapidKeys,
+    resolver: Resolver,
     freed: mpsc::UnboundedSender<Freed>,
     lanes: HashMap<LaneKey, Lane>,
     adapters: HashMap<AdapterKey, (Arc<App>, Arc<Adapter>)>,
@@ -70,13 +71,14 @@ impl Lanes {
     pub(super) fn new(
         hub: Hub,
         metrics: Metrics,
-        vapid: VapidKeys,
+        (vapid, resolver): (VapidKeys, Resolver),
         freed: mpsc::UnboundedSender<Freed>,
     ) -> Self {
         Self {
             hub,
             metrics,
             vapid,
+            resolver,
             freed,
             lanes: HashMap::new(),
             adapters: HashMap::new(),
@@ -173,7 +175,9 @@ impl Lanes {
         {
             return Ok(Arc::clone(adapter));
         }
-        let made = Arc::new(adapter(app, channel.kind(), environment, &self.vapid)?);
+        let service = (channel.kind(), environment);
+        let made = adapter(app, service, &self.vapid, self.resolver.clone())?;
+        let made = Arc::new(made);
         self.adapters
             .insert(key, (Arc::clone(app), Arc::clone(&made)));
         Ok(made)
@@ -195,29 +199,36 @@ fn environment_of(app: &App, channel: Option<ApnsEnvironment>) -> ApnsEnvironmen
     channel.unwrap_or(usual)
 }
 
-/// The adapter for a service of an app.
+/// The adapter for a service of an app, in an environment if it is Apple's.
 ///
 /// # Errors
 /// A sentence that names the setting at fault.
 pub fn adapter(
     app: &App,
-    kind: ChannelKind,
-    environment: ApnsEnvironment,
+    (kind, environment): (ChannelKind, ApnsEnvironment),
     vapid: &VapidKeys,
+    resolver: Resolver,
 ) -> Result<Adapter, String> {
     let missing = || format!("the app has no settings for {}", kind.as_str());
     match kind {
         ChannelKind::Apns => {
             let settings = app.apns.clone().ok_or_else(missing)?;
-            apns::Apns::new(settings, environment).map(Adapter::Apns)
+            apns::Apns::with_resolver(settings, environment, resolver).map(Adapter::Apns)
         }
-        ChannelKind::Fcm => fcm::Fcm::new(app.fcm.clone().ok_or_else(missing)?).map(Adapter::Fcm),
+        ChannelKind::Fcm => {
+            let settings = app.fcm.clone().ok_or_else(missing)?;
+            fcm::Fcm::with_resolver(settings, resolver).map(Adapter::Fcm)
+        }
         ChannelKind::WebPush => {
             let settings = app.web_push.clone().ok_or_else(missing)?;
             let (present, older) = vapid.of(&app.host).ok_or_else(missing)?;
-            web_push::WebPush::new(settings, present, older).map(Adapter::WebPush)
+            web_push::WebPush::with_resolver(settings, present, older, resolver)
+                .map(Adapter::WebPush)
         }
-        ChannelKind::Wns => wns::Wns::new(app.wns.clone().ok_or_else(missing)?).map(Adapter::Wns),
+        ChannelKind::Wns => {
+            let settings = app.wns.clone().ok_or_else(missing)?;
+            wns::Wns::with_resolver(settings, resolver).map(Adapter::Wns)
+        }
         ChannelKind::None => Err(missing()),
     }
 }

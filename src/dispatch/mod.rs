@@ -34,6 +34,7 @@ use crate::{
     hub::{Error, Hub, Look, TestRequest},
     metrics::Metrics,
     model::{Marker, Subject, TapKind, Timestamp},
+    push::Resolver,
 };
 
 /// How many users are looked at at the same time, for each push that a lane may have under way; the rest wait in the
@@ -74,8 +75,9 @@ enum Stepped {
 }
 
 impl Dispatcher {
-    /// A dispatcher; it does nothing until it is run.
-    pub fn new(hub: Hub, metrics: Metrics, vapid: VapidKeys) -> Self {
+    /// A dispatcher; it does nothing until it is run. `ways` is what its ways to the push services share: the apps' Web Push
+    /// keys, and who looks up the services' names.
+    pub fn new(hub: Hub, metrics: Metrics, ways: (VapidKeys, Resolver)) -> Self {
         let (free, freed) = mpsc::unbounded_channel();
         let max_jobs = hub
             .delivery()
@@ -83,7 +85,7 @@ impl Dispatcher {
             .saturating_mul(JOBS)
             .min(MAX_JOBS);
         Self {
-            lanes: Lanes::new(hub.clone(), metrics, vapid, free),
+            lanes: Lanes::new(hub.clone(), metrics, ways, free),
             tests: hub.take_tests(),
             tests_alone: false,
             hub,

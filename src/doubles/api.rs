@@ -5,7 +5,7 @@
 //! | `GET /v1/settings` | how a sender reaches the doubles; secrets as files only | 200 [`Settings`](super::Settings) |
 //! | `GET /v1/app.toml` | the same as the service sections of a hub's `[[app]]` | 200, TOML |
 //! | `GET /v1/devices` | the devices that were not removed | 200 `{"value":[Device]}` |
-//! | `POST /v1/devices` `{"service":"webPush","name":"Ada's browser","vapidPublicKey":"B…"}` | makes a device; only `service` is needed (`apns`, `fcm`, `webPush`, `wns`) | 201 [`Device`](super::Device); its `channel` is what the app registers at the hub |
+//! | `POST /v1/devices` `{"service":"webPush","name":"Ada's browser","vapidPublicKey":"B…"}` | makes a device; only `service` is needed (`apns`, `fcm`, `webPush`, `wns`); `"partnerCenter":true` makes one of WNS whose app uses the older login | 201 [`Device`](super::Device); its `channel` is what the app registers at the hub |
 //! | `GET /v1/devices/{id}` | one device | 200 `Device` |
 //! | `PATCH /v1/devices/{id}` `{"online":false,"lowPower":true,"doze":true,"tabClosed":true,"name":"…"}` | moves its switches; what waited and can now be had is handed over | 200 `Device` |
 //! | `DELETE /v1/devices/{id}` | uninstalls: the channel is gone (410, `UNREGISTERED`) | 204 |
@@ -18,6 +18,8 @@
 //! | `GET /v1/faults/known` | the names of all faults, by service and door | 200 `{"apns":{"push":[…],"token":[]},…}` |
 //! | `GET /v1/behaviour` | the page of all rules and faults: what is documented, observed, assumed, with the sources | 200, Markdown |
 //! | `DELETE /v1/access-tokens` | voids all access tokens of FCM and WNS | 204 |
+//! | `POST /v1/certificates` `{"topics":["com.example.todo"],"sandbox":false,"endsAtSecs":1800000000}` | makes a client certificate for APNs; only `topics` is needed | 201 `{"file"}`: PEM, with its key |
+//! | `DELETE /v1/certificates` | revokes all of them | 204 |
 //! | `GET /v1/clock`, `PUT /v1/clock` `{"offsetSeconds":3600}` | how far the doubles are ahead of the system's clock | 200 |
 //! | `GET /v1/counters` | by service: connections, requests, accepted, refused, faulted, token requests, distinct credentials | 200 |
 //!
@@ -47,6 +49,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use super::apns::certificate::NewCertificate;
 use super::behaviour::behaviour;
 use super::device::{DevicePatch, NewDevice, Service};
 use super::error::Error;
@@ -176,6 +179,11 @@ async fn route(handle: &Handle, request: hyper::Request<Incoming>) -> Result<Res
                 .map_err(refused)?;
             Ok(json_response(StatusCode::OK, &device))
         }
+        ("POST", ["certificates"]) => {
+            let wanted = body::<NewCertificate>(request).await?;
+            let issued = handle.issue_certificate(&wanted).map_err(refused)?;
+            Ok(json_response(StatusCode::CREATED, &issued))
+        }
         ("POST", ["faults"]) => {
             let fault = handle.state.faults.add(body::<FaultSpec>(request).await?);
             Ok(json_response(StatusCode::CREATED, &fault))
@@ -246,6 +254,7 @@ fn remove(handle: &Handle, rest: &[&str], path: &str) -> Result<Response, Refusa
         ["faults"] => handle.clear_faults(),
         ["faults", id] if id.parse().is_ok_and(|id| handle.clear_fault(id)) => {}
         ["access-tokens"] => handle.revoke_access_tokens(),
+        ["certificates"] => handle.revoke_certificates().map_err(refused)?,
         _ => return Err(not_found(path)),
     }
     Ok(respond(
@@ -311,7 +320,9 @@ fn not_found(path: &str) -> Refusal {
 fn refused(error: Error) -> Refusal {
     let (status, code) = match error {
         Error::NoSuchDevice(_) => (StatusCode::NOT_FOUND, "notFound"),
-        Error::VapidPublicKey | Error::NameTooLong(_) => (StatusCode::BAD_REQUEST, "badRequest"),
+        Error::VapidPublicKey | Error::NameTooLong(_) | Error::Topics => {
+            (StatusCode::BAD_REQUEST, "badRequest")
+        }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
     };
     (status, code, error.to_string())

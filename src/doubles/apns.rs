@@ -2,6 +2,7 @@
 //!
 #![doc = include_str!("behaviour/apns.md")]
 
+pub(crate) mod certificate;
 mod provider_token;
 
 use std::sync::atomic::Ordering;
@@ -16,6 +17,8 @@ use super::fault::{FaultKind, Struck};
 use super::registry::Record;
 use super::retention::Waiting;
 use super::state::State;
+
+use certificate::Issued;
 
 /// The `kid` of the doubles' signing key.
 pub(crate) const KEY_ID: &str = "DOUBLEKEY1";
@@ -48,9 +51,10 @@ const PUSH_TYPES: [(&str, &str, usize); 11] = [
 /// A refusal: status, Apple's reason, and the double's own words for the journal.
 type Refusal = (u16, &'static str, String);
 
-/// Whether the connection has not yet carried an accepted request with a valid token.
+/// Whether the connection has not yet carried an accepted request with a valid token, and needs to.
 pub(crate) fn is_unproven(link: &Link) -> bool {
-    link.service == Service::Apns && !link.proven.load(Ordering::Acquire)
+    let by_token = link.service == Service::Apns && link.certificate.is_none();
+    by_token && !link.proven.load(Ordering::Acquire)
 }
 
 /// Holds a request to Apple's rules.
@@ -139,6 +143,20 @@ fn check_request(state: &State, link: &Link, request: &Request) -> Result<Wanted
         ));
     }
     check_duplicates(request)?;
+    let certificate = match &link.certificate {
+        // Beside a certificate `authorization` is ignored.
+        Some(shown) => Some(certificate::check(state, shown)?),
+        None => {
+            check_token(state, link, request)?;
+            None
+        }
+    };
+    let wanted = check_headers(request, certificate.as_ref())?;
+    check_body(request, wanted.push_type)?;
+    Ok(wanted)
+}
+
+fn check_token(state: &State, link: &Link, request: &Request) -> Result<(), Refusal> {
     let token =
         request
             .bearer()
@@ -150,9 +168,7 @@ fn check_request(state: &State, link: &Link, request: &Request) -> Result<Wanted
     }
     state.tally.credential(Service::Apns, token);
     link.proven.store(true, Ordering::Release);
-    let wanted = check_headers(request)?;
-    check_body(request, wanted.push_type)?;
-    Ok(wanted)
+    Ok(())
 }
 
 fn check_duplicates(request: &Request) -> Result<(), Refusal> {
@@ -170,7 +186,7 @@ fn check_duplicates(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn check_headers(request: &Request) -> Result<Wanted, Refusal> {
+fn check_headers(request: &Request, certificate: Option<&Issued>) -> Result<Wanted, Refusal> {
     let bad = |reason: &'static str, why: &str| (400, reason, why.to_owned());
     if request.has("apns-id") && given_id(request).is_none() {
         return Err(bad("BadMessageId", "apns-id is no UUID in lower case"));
@@ -209,7 +225,10 @@ fn check_headers(request: &Request) -> Result<Wanted, Refusal> {
     if push_type == "background" && priority != 5 {
         return Err(bad("BadPriority", "a background push must have priority 5"));
     }
-    check_topic(request, suffix)?;
+    if push_type == "location" && certificate.is_some() {
+        return Err(bad("InvalidPushType", "a location push needs a token"));
+    }
+    check_topic(request, suffix, certificate)?;
     Ok(Wanted {
         push_type,
         suffix,
@@ -218,21 +237,32 @@ fn check_headers(request: &Request) -> Result<Wanted, Refusal> {
     })
 }
 
-fn check_topic(request: &Request, suffix: &str) -> Result<(), Refusal> {
-    let topic = request.header("apns-topic").unwrap_or_default();
+fn check_topic(
+    request: &Request,
+    suffix: &str,
+    certificate: Option<&Issued>,
+) -> Result<(), Refusal> {
+    let bad = |reason: &'static str, why: &str| Err((400, reason, why.to_owned()));
+    let topics = certificate.map(|issued| issued.topics.as_slice());
+    let topic = match (request.header("apns-topic").unwrap_or_default(), topics) {
+        // The certificate says it.
+        ("", Some([only])) => only,
+        ("", _) => return bad("MissingTopic", "apns-topic is absent"),
+        (named, Some(topics)) if topics.iter().all(|topic| topic != named) => {
+            return bad("TopicDisallowed", "the certificate is not for this topic");
+        }
+        (named, _) => named,
+    };
     match topic.strip_prefix(TOPIC) {
-        _ if topic.is_empty() => Err((400, "MissingTopic", "apns-topic is absent".to_owned())),
         Some(rest) if rest == suffix => Ok(()),
-        Some(rest) if PUSH_TYPES.iter().any(|(_, known, _)| *known == rest) => Err((
-            400,
-            "BadTopic",
-            "apns-topic is not that of the push type".to_owned(),
-        )),
-        _ => Err((
-            400,
-            "TopicDisallowed",
-            "the key is not for this topic".to_owned(),
-        )),
+        Some(rest) if PUSH_TYPES.iter().any(|(_, known, _)| *known == rest) => {
+            bad("BadTopic", "apns-topic is not that of the push type")
+        }
+        _ if certificate.is_some() => bad(
+            "DeviceTokenNotForTopic",
+            "the certificate is another app's, and so is no token here",
+        ),
+        _ => bad("TopicDisallowed", "the key is not for this topic"),
     }
 }
 

@@ -47,6 +47,10 @@ pub struct NewDevice {
     /// The subscription is bound to it for life (RFC 8292, section 4). Absent: a keyless subscription, which takes any sender.
     #[serde(default)]
     pub vapid_public_key: Option<String>,
+    /// WNS: whether its app is the Partner Center's, so that its channel takes tokens of the older login alone; else it takes
+    /// Entra's alone.
+    #[serde(default)]
+    pub partner_center: bool,
 }
 
 impl NewDevice {
@@ -57,6 +61,7 @@ impl NewDevice {
             service,
             name: None,
             vapid_public_key: None,
+            partner_center: false,
         }
     }
 
@@ -67,6 +72,16 @@ impl NewDevice {
             service: Service::WebPush,
             name: None,
             vapid_public_key: Some(vapid_public_key.into()),
+            partner_center: false,
+        }
+    }
+
+    /// A Windows device whose app is the Partner Center's.
+    #[must_use]
+    pub fn of_partner_center() -> Self {
+        Self {
+            partner_center: true,
+            ..Self::of(Service::Wns)
         }
     }
 

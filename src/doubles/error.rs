@@ -47,6 +47,9 @@ pub enum Error {
         "vapidPublicKey must be 65 bytes of an uncompressed P-256 point in base64url without padding"
     )]
     VapidPublicKey,
+    /// A client certificate was asked for without a topic.
+    #[error("topics is empty; name what the certificate is for, the base topic first")]
+    Topics,
     /// There is no such device, or it was removed.
     #[error("there is no device {0}")]
     NoSuchDevice(String),

@@ -180,6 +180,8 @@ pub(crate) struct Link {
     pub(crate) streams: AtomicUsize,
     /// How many at once it takes since a fault said so.
     pub(crate) stream_limit: AtomicU32,
+    /// APNs: the certificate that its sender showed, by its fingerprint.
+    pub(crate) certificate: Option<String>,
     /// APNs: whether a request with a valid token was accepted.
     pub(crate) proven: AtomicBool,
     /// What goes out below HTTP.
@@ -199,6 +201,7 @@ impl Link {
             stream_limit: AtomicU32::new(u32::MAX),
             orders: Orders::default(),
             processed: Mutex::default(),
+            certificate: None,
             proven: AtomicBool::new(false),
             tokens: Mutex::new(Vec::new()),
         }

@@ -64,6 +64,10 @@ pub enum FaultKind {
     Redirect,
     /// New connections are shown the certificate of a stranger.
     WrongCertificate,
+    /// New connections are shown a certificate that ended long ago.
+    ExpiredCertificate,
+    /// New connections are shown a certificate for another name.
+    MisnamedCertificate,
     /// The TLS handshake of new connections is never answered.
     HandshakeSilence,
     /// New connections are closed in place of a TLS handshake.
@@ -97,7 +101,7 @@ pub enum At {
 }
 
 /// The kinds that are not one service's own, by name.
-const SHARED: [(&str, FaultKind); 27] = [
+const SHARED: [(&str, FaultKind); 29] = [
     ("gone", FaultKind::Gone),
     ("throttled", FaultKind::Throttled),
     ("serverError", FaultKind::ServerError),
@@ -121,6 +125,8 @@ const SHARED: [(&str, FaultKind); 27] = [
     ("endless", FaultKind::Endless),
     ("redirect", FaultKind::Redirect),
     ("wrongCertificate", FaultKind::WrongCertificate),
+    ("expiredCertificate", FaultKind::ExpiredCertificate),
+    ("misnamedCertificate", FaultKind::MisnamedCertificate),
     ("handshakeSilence", FaultKind::HandshakeSilence),
     ("handshakeCut", FaultKind::HandshakeCut),
     ("handshakeGarbage", FaultKind::HandshakeGarbage),
@@ -197,6 +203,8 @@ impl FaultKind {
     pub(crate) fn moment(self, at: At) -> Moment {
         match self {
             Self::WrongCertificate
+            | Self::ExpiredCertificate
+            | Self::MisnamedCertificate
             | Self::HandshakeSilence
             | Self::HandshakeCut
             | Self::HandshakeGarbage => Moment::Handshake,

@@ -1,7 +1,7 @@
 //! The doubles' folder: keys, secrets and devices, made if absent and found again after a kill.
 //!
 //! A file is written beside its place and renamed into it, so that a kill leaves the old one or the new one. The folder is for its
-//! owner alone. The authority's private key is thrown away after the one certificate is signed: nothing else can ever be signed by it.
+//! owner alone. The authority's private key is thrown away after their certificates are signed: nothing else can ever be signed by it.
 
 use std::fs;
 use std::io::Write as _;
@@ -23,6 +23,12 @@ use super::error::Error;
 /// The token address in every service account file of Google's, and the `aud` of every assertion.
 pub(crate) const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
+/// The certificates that a fault shows in place of the doubles' own.
+const EXPIRED: &str = "server-expired.pem";
+const MISNAMED: &str = "server-misnamed.pem";
+/// A name that the authority may vouch for and that nobody asks for.
+const ANOTHER_NAME: &str = "elsewhere.localhost";
+
 /// What lies in the folder, read.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -30,14 +36,20 @@ pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     /// The doubles' certificate.
     pub(crate) certificate: CertificateDer<'static>,
-    /// Its key.
+    /// The same, which ended long ago.
+    pub(crate) expired_certificate: CertificateDer<'static>,
+    /// The same for another name.
+    pub(crate) misnamed_certificate: CertificateDer<'static>,
+    /// The key of all three.
     pub(crate) key: PrivateKeyDer<'static>,
     /// The public half of the APNs signing key, 65 bytes.
     pub(crate) apns_public_key: Vec<u8>,
     /// The FCM account.
     pub(crate) service_account: ServiceAccount,
-    /// The WNS client secret.
+    /// The client secret of the Entra application, for WNS.
     pub(crate) wns_secret: String,
+    /// That of the Partner Center's app.
+    pub(crate) wns_package_secret: String,
 }
 
 /// The parts of a service account file that the token endpoint checks an assertion against.
@@ -64,8 +76,8 @@ impl Folder {
         builder.recursive(true).mode(0o700);
         builder.create(path).map_err(Error::file(path))?;
         let file = |name: &str| path.join(name);
-        if !(file("ca.pem").exists() && file("server.pem").exists() && file("server.key").exists())
-        {
+        let made = [EXPIRED, MISNAMED, "server.pem", "server.key", "ca.pem"];
+        if !made.iter().all(|name| file(name).exists()) {
             make_certificates(path)?;
         }
         if !file("AuthKey.p8").exists() {
@@ -74,23 +86,29 @@ impl Folder {
         if !file("service-account.json").exists() {
             write(&file("service-account.json"), service_account()?.as_bytes())?;
         }
-        if !file("wns-client-secret").exists() {
-            write(
-                &file("wns-client-secret"),
-                super::random::token(30)?.as_bytes(),
-            )?;
+        for secret in ["wns-client-secret", "wns-package-secret"] {
+            if !file(secret).exists() {
+                write(&file(secret), super::random::token(30)?.as_bytes())?;
+            }
         }
+        let secret = |name: &str| read(&file(name)).map(|text| text.trim().to_owned());
         let pem = |name: &str| fs::read(file(name)).map_err(Error::file(file(name)));
+        let certificate = |name: &str| {
+            CertificateDer::from_pem_slice(&pem(name)?)
+                .map_err(|error| Error::damaged(file(name), error))
+        };
         Ok(Self {
             path: path.to_owned(),
-            certificate: CertificateDer::from_pem_slice(&pem("server.pem")?)
-                .map_err(|error| Error::damaged(file("server.pem"), error))?,
+            certificate: certificate("server.pem")?,
+            expired_certificate: certificate(EXPIRED)?,
+            misnamed_certificate: certificate(MISNAMED)?,
             key: PrivateKeyDer::from_pem_slice(&pem("server.key")?)
                 .map_err(|error| Error::damaged(file("server.key"), error))?,
             apns_public_key: public_key(&read(&file("AuthKey.p8"))?)
                 .map_err(|error| Error::damaged(file("AuthKey.p8"), error))?,
             service_account: ServiceAccount::read(&file("service-account.json"))?,
-            wns_secret: read(&file("wns-client-secret"))?.trim().to_owned(),
+            wns_secret: secret("wns-client-secret")?,
+            wns_package_secret: secret("wns-package-secret")?,
         })
     }
 }
@@ -179,13 +197,12 @@ fn service_account() -> Result<String, Error> {
     Ok(format!("{account:#}\n"))
 }
 
-/// Makes the authority and the certificate signed by it. `ca.pem` is written last: where it is, the others are.
+/// Makes the authority and the certificates signed by it. `ca.pem` is written last: where it is, the others are.
 fn make_certificates(folder: &Path) -> Result<(), Error> {
-    let made = Error::key("the doubles' certificate");
-    let (ca, certificate, key) = sign_certificate().map_err(made)?;
-    write(&folder.join("server.key"), key.as_bytes())?;
-    write(&folder.join("server.pem"), certificate.as_bytes())?;
-    write(&folder.join("ca.pem"), ca.as_bytes())
+    for (name, pem) in sign_certificates().map_err(Error::key("the doubles' certificate"))? {
+        write(&folder.join(name), pem.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// A certificate for the same names that nobody vouches for, and its key.
@@ -205,13 +222,30 @@ pub(crate) fn strange_certificate()
     Ok((certificate.der().clone(), key))
 }
 
-fn sign_certificate() -> Result<(String, String, String), rcgen::Error> {
+/// The files and what stands in them, in the order of writing.
+fn sign_certificates() -> Result<[(&'static str, String); 5], rcgen::Error> {
     let authority_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let authority = authority()?;
     let ca = authority.self_signed(&authority_key)?.pem();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let good = server(&["localhost", "127.0.0.1", "::1"])?;
+    let mut expired = good.clone();
+    expired.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let misnamed = server(&[ANOTHER_NAME])?;
+    let signed = |params: CertificateParams| Ok(params.signed_by(&key, &issuer)?.pem());
+    Ok([
+        ("server.key", key.serialize_pem()),
+        ("server.pem", signed(good)?),
+        (EXPIRED, signed(expired)?),
+        (MISNAMED, signed(misnamed)?),
+        ("ca.pem", ca),
+    ])
+}
+
+fn server(names: &[&str]) -> Result<CertificateParams, rcgen::Error> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names)?;
     params
         .distinguished_name
@@ -219,8 +253,7 @@ fn sign_certificate() -> Result<(String, String, String), rcgen::Error> {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
-    let certificate = params.signed_by(&key, &issuer)?;
-    Ok((ca, certificate.pem(), key.serialize_pem()))
+    Ok(params)
 }
 
 /// An authority that may vouch for loopback names and nothing else, so that trusting it costs nothing.

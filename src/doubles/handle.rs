@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apns::certificate::{Certificate, NewCertificate};
 use super::device::{Device, DevicePatch, NewDevice, Push, Service};
 use super::error::Error;
 use super::fault::{Fault, FaultSpec};
@@ -149,6 +150,22 @@ impl Handle {
         .await
     }
 
+    /// Makes a client certificate, as Apple's developer site does.
+    ///
+    /// # Errors
+    /// [`Error::Topics`], [`Error::Key`] or [`Error::File`].
+    pub fn issue_certificate(&self, wanted: &NewCertificate) -> Result<Certificate, Error> {
+        self.state.certificates.issue(wanted)
+    }
+
+    /// Revokes all client certificates made so far: APNs refuses them from the next push on.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn revoke_certificates(&self) -> Result<(), Error> {
+        self.state.certificates.revoke()
+    }
+
     /// Scripts a fault; it strikes after those scripted before. Gives its number.
     pub fn script(&self, spec: FaultSpec) -> u64 {
         self.state.faults.add(spec).id
@@ -185,6 +202,7 @@ impl Handle {
     pub fn revoke_access_tokens(&self) {
         self.state.fcm_tokens.revoke();
         self.state.wns_tokens.revoke();
+        self.state.wns_older_tokens.revoke();
     }
 
     /// What a service has seen since the start.

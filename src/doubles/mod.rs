@@ -70,6 +70,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use apns::certificate::{self, Certificates};
 use clock::Clock;
 use door::Door;
 use folder::Folder;
@@ -77,6 +78,7 @@ use journal::Journal;
 use registry::Registry;
 use state::State;
 
+pub use apns::certificate::{Certificate, NewCertificate};
 pub use behaviour::behaviour;
 pub use device::{Body, Channel, Device, DevicePatch, Keys, NewDevice, Push, Service, Switches};
 pub use error::Error;
@@ -166,11 +168,13 @@ fn state_of(folder: Folder, ports: Ports) -> Result<State, Error> {
     Ok(State {
         settings: settings(ports, &folder),
         devices: Registry::open(folder.path.join("devices.json"))?,
+        certificates: Certificates::open(folder.path.clone())?,
         journal: Journal::starting_after(u64::try_from(clock.now_ms()).unwrap_or_default()),
         faults: fault::Faults::default(),
         tally: tally::Tally::default(),
         fcm_tokens: state::AccessTokens::default(),
         wns_tokens: state::AccessTokens::default(),
+        wns_older_tokens: state::AccessTokens::default(),
         strict: true,
         stopping: CancellationToken::new(),
         clock,
@@ -259,6 +263,7 @@ fn settings(ports: Ports, folder: &Folder) -> Settings {
             key_file: file("AuthKey.p8"),
             key_id: apns::KEY_ID.to_owned(),
             team_id: apns::TEAM_ID.to_owned(),
+            certificate_file: file(certificate::FILE),
             topic: apns::TOPIC.to_owned(),
         },
         fcm: FcmSettings {
@@ -274,6 +279,9 @@ fn settings(ports: Ports, folder: &Folder) -> Settings {
             tenant_id: wns::TENANT_ID.to_owned(),
             client_id: wns::CLIENT_ID.to_owned(),
             client_secret_file: file("wns-client-secret"),
+            older_token_endpoint: https(ports.wns) + wns::OLDER_TOKEN_PATH,
+            package_sid: wns::PACKAGE_SID.to_owned(),
+            package_secret_file: file("wns-package-secret"),
             host: format!("127.0.0.1:{}", ports.wns),
         },
     }

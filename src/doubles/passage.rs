@@ -309,7 +309,7 @@ fn wave_through(state: &State, link: &Link, request: &Request) -> Answer {
     if is_token_request(link.service, request) {
         state.tally.count(link.service, Event::TokenRequest);
         return match link.service {
-            Service::Wns => wns::grant(state),
+            Service::Wns => wns::Login::at(request.uri.path()).grant(state),
             _ => fcm::grant(state),
         };
     }

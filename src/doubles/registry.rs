@@ -14,6 +14,7 @@ use super::error::Error;
 use super::folder;
 use super::retention::{self, Fate, Waiting};
 use super::settings::Settings;
+use super::wns::Login;
 
 const MAX_NAME_CHARACTERS: usize = 100;
 
@@ -35,6 +36,9 @@ pub(crate) struct Record {
     pub(crate) browser: Option<BrowserKeys>,
     /// Web Push: the key that its subscription is bound to, base64url.
     pub(crate) vapid_public_key: Option<String>,
+    /// WNS: whether its app is the Partner Center's.
+    #[serde(default)]
+    pub(crate) partner_center: bool,
     /// When it was removed, in milliseconds since 1970: its channel stays known as one that is gone.
     pub(crate) gone_at_ms: Option<i64>,
     /// What waits for it.
@@ -239,9 +243,19 @@ impl Record {
                 .then(BrowserKeys::generate)
                 .transpose()?,
             vapid_public_key,
+            partner_center: wanted.partner_center,
             gone_at_ms: None,
             waiting: Vec::new(),
         })
+    }
+
+    /// WNS: whose tokens its channel takes.
+    pub(crate) fn login(&self) -> Login {
+        if self.partner_center {
+            Login::PartnerCenter
+        } else {
+            Login::Entra
+        }
     }
 
     fn view(&self, settings: &Settings) -> Device {

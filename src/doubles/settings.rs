@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+/// Comments of the sections, each with the first key of what may stand in place of the keys above.
+const CERTIFICATE: &str = "# or, in place of key_file, key_id and team_id:\n#certificate_file";
+const OLDER_LOGIN: &str =
+    "# or, in place of these four, the Partner Center's older login:\n#client_id";
+
 /// Ports of the five listeners on 127.0.0.1. 0 is the port of the last start in the same folder if it is free, else any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -53,6 +58,8 @@ pub struct ApnsSettings {
     pub key_id: String,
     /// Goes into the provider token's `iss`; 10 characters.
     pub team_id: String,
+    /// PEM file of a client certificate for the topic and its key, in place of the signing key.
+    pub certificate_file: PathBuf,
     /// The app's bundle id.
     pub topic: String,
 }
@@ -89,6 +96,12 @@ pub struct WnsSettings {
     pub client_id: String,
     /// File with the client secret, without a line end.
     pub client_secret_file: PathBuf,
+    /// The older login, in place of the Entra application: where client credentials are exchanged.
+    pub older_token_endpoint: String,
+    /// The Package SID of the Partner Center's app, which is its client id.
+    pub package_sid: String,
+    /// File with its client secret, without a line end.
+    pub package_secret_file: PathBuf,
     /// `127.0.0.1:PORT`, to be allowed by the sender.
     pub host: String,
 }
@@ -96,7 +109,8 @@ pub struct WnsSettings {
 impl Settings {
     /// The service sections of one `[[app]]` of a hub's configuration, ready to be appended after the app's own keys.
     ///
-    /// TOML text of the sections `[app.apns]`, `[app.fcm]`, `[app.webpush]` and `[app.wns]`.
+    /// TOML text of the sections `[app.apns]`, `[app.fcm]`, `[app.webpush]` and `[app.wns]`. The other ways to log in to APNs
+    /// and WNS stand there as comments.
     #[must_use]
     pub fn app_toml(&self) -> String {
         let Self {
@@ -112,6 +126,7 @@ impl Settings {
             row("key_file", &path(&apns.key_file));
             row("key_id", &apns.key_id);
             row("team_id", &apns.team_id);
+            row(CERTIFICATE, &path(&apns.certificate_file));
             row("topic", &apns.topic);
             row("environment", "production");
             row("endpoint", &apns.endpoint);
@@ -130,6 +145,9 @@ impl Settings {
             row("client_id", &wns.client_id);
             row("client_secret_file", &path(&wns.client_secret_file));
             row("token_endpoint", &wns.token_endpoint);
+            row(OLDER_LOGIN, &wns.package_sid);
+            row("#client_secret_file", &path(&wns.package_secret_file));
+            row("#token_endpoint", &wns.older_token_endpoint);
         });
         hosts(&mut text, &wns.host);
         text

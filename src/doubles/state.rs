@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use super::apns::certificate::Certificates;
 use super::clock::Clock;
 use super::device::{Push, Service};
 use super::error::Error;
@@ -25,8 +26,10 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) tally: Tally,
+    pub(crate) certificates: Certificates,
     pub(crate) fcm_tokens: AccessTokens,
     pub(crate) wns_tokens: AccessTokens,
+    pub(crate) wns_older_tokens: AccessTokens,
     pub(crate) strict: bool,
     pub(crate) stopping: CancellationToken,
 }

@@ -64,11 +64,11 @@ pub(crate) async fn suffer_at_token(
         let shaped = shapeless(state, link.service, struck);
         let said = match kind {
             FaultKind::Says(saying) => Some(saying.answer(None)),
-            FaultKind::ShortLife => Some(short_life(state, link.service, struck)),
+            FaultKind::ShortLife => Some(short_life(state, &arrival, struck)),
             _ => shaped,
         };
         let said = said.unwrap_or_else(|| match link.service {
-            Service::Wns => wns::token_fault(kind),
+            Service::Wns => wns::Login::at(&arrival.path).fault(kind),
             _ => fcm::token_fault(kind),
         });
         waiting(state, struck, said)
@@ -260,10 +260,10 @@ fn origin(state: &State, service: Service) -> String {
     }
 }
 
-fn short_life(state: &State, service: Service, struck: &Struck) -> Answer {
+fn short_life(state: &State, arrival: &Arrival, struck: &Struck) -> Answer {
     let seconds = struck.spec.life_seconds.unwrap_or(5);
-    match service {
-        Service::Wns => wns::grant_for(state, seconds),
+    match arrival.service {
+        Service::Wns => wns::Login::at(&arrival.path).grant_for(state, seconds),
         _ => fcm::grant_for(state, seconds),
     }
 }

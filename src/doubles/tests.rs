@@ -2,6 +2,7 @@
 
 mod api;
 mod apns;
+mod certificates;
 mod drafts;
 mod faults;
 mod fcm;

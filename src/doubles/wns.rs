@@ -1,10 +1,10 @@
-//! The WNS double, with the token endpoint of Entra ID (Windows App SDK).
+//! The WNS double, with the token endpoints of Entra ID (Windows App SDK) and of the older login (Partner Center).
 //!
 #![doc = include_str!("behaviour/wns.md")]
 
+mod login;
+
 use hyper::{Method, StatusCode};
-use serde_json::json;
-use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::device::{Body, Push, Service, Switches};
@@ -14,20 +14,25 @@ use super::registry::Record;
 use super::retention::{Fate, Waiting};
 use super::state::State;
 use super::tally::Event;
-use super::{token, xml};
+use super::xml;
+
+pub(crate) use login::Login;
 
 /// The Entra tenant of the doubles.
 pub(crate) const TENANT_ID: &str = "5d0b1e50-0000-4000-8000-000000000001";
 /// The app registration.
 pub(crate) const CLIENT_ID: &str = "5d0b1e50-0000-4000-8000-000000000002";
 
-const SCOPE: &str = "https://wns.windows.com/.default";
-const TOKEN_LIFE_SECS: i64 = 86_399;
+/// The app of the Partner Center: its Package SID, which is the client's id at the older login.
+pub(crate) const PACKAGE_SID: &str = "ms-app://S-1-15-2-1000000001-1000000002-1000000003-1000000004-1000000005-1000000006-1000000007";
+/// Where the older login gives out access tokens.
+pub(crate) const OLDER_TOKEN_PATH: &str = "/accesstoken.srf";
+
 const MAX_BODY_BYTES: usize = 5000;
 const MAX_TAG_CHARACTERS: usize = 16;
 const MAX_MESSAGE_ID_CHARACTERS: usize = 16;
 
-/// Where access tokens are asked for.
+/// Where Entra gives out access tokens.
 pub(crate) fn token_path() -> String {
     format!("/{TENANT_ID}/oauth2/v2.0/token")
 }
@@ -36,22 +41,21 @@ pub(crate) fn token_path() -> String {
 pub(crate) fn judge(state: &State, request: &Request) -> Judged {
     if super::passage::is_token_request(Service::Wns, request) {
         state.tally.count(Service::Wns, Event::TokenRequest);
-        return match check_token_request(state, request) {
+        let login = Login::at(request.uri.path());
+        return match login.refusal(state, request) {
             Some(refusal) => Judged::Answered(refusal),
-            None => Judged::Token(grant(state)),
+            None => Judged::Token(login.grant(state)),
         };
     }
     let refuse =
         |status: StatusCode, why: &str| dressed(request, Answer::empty(status)).because(why);
-    if !request
-        .bearer()
-        .is_some_and(|token| state.wns_tokens.holds(token, state.clock.now_secs()))
-    {
+    let token = request.bearer().unwrap_or_default();
+    let Some(login) = Login::that_gave(state, token) else {
         return Judged::Answered(refuse(
             StatusCode::UNAUTHORIZED,
             "the access token was not given out here or is expired",
         ));
-    }
+    };
     if request.method != Method::POST {
         return Judged::Answered(refuse(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -61,6 +65,11 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
     let Some(device) = find(state, request) else {
         return Judged::Answered(refuse(StatusCode::NOT_FOUND, "no device has this channel"));
     };
+    if device.login() != login {
+        let answer = refuse(StatusCode::FORBIDDEN, "the token is of another app")
+            .with("x-wns-error-description", "The token is of another app");
+        return Judged::AnsweredFor(device.id, answer);
+    }
     if device.gone_at_ms.is_some() {
         return Judged::AnsweredFor(
             device.id,
@@ -75,29 +84,6 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
             Judged::AnsweredFor(device.id, answer)
         }
         Ok(kind) => Judged::Accepted(Box::new(accept(state, request, device, kind))),
-    }
-}
-
-/// A new access token in Entra's dress, its numbers as strings.
-pub(crate) fn grant(state: &State) -> Answer {
-    grant_for(state, TOKEN_LIFE_SECS)
-}
-
-/// The same with a life of so many seconds.
-pub(crate) fn grant_for(state: &State, life_secs: i64) -> Answer {
-    let until = state.clock.now_secs().saturating_add(life_secs);
-    match state.wns_tokens.issue(until) {
-        Ok(token) => Answer::json(
-            StatusCode::OK,
-            &json!({
-                "token_type": "Bearer",
-                "expires_in": life_secs.to_string(),
-                "ext_expires_in": life_secs.to_string(),
-                "expires_on": until.to_string(),
-                "access_token": token,
-            }),
-        ),
-        Err(error) => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR).because(error.to_string()),
     }
 }
 
@@ -142,73 +128,6 @@ pub(crate) fn fault(request: &Request, kind: FaultKind) -> Answer {
         _ => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     };
     dressed(request, answer)
-}
-
-/// A scripted fault of the token endpoint.
-pub(crate) fn token_fault(kind: FaultKind) -> Answer {
-    let refuse = |status, error: &str| token::refusal(status, error, "scripted fault");
-    match kind {
-        FaultKind::Gone => refuse(StatusCode::BAD_REQUEST, "unauthorized_client"),
-        FaultKind::Throttled => refuse(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
-        FaultKind::CredentialRefused => refuse(StatusCode::UNAUTHORIZED, "invalid_client"),
-        _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
-    }
-}
-
-fn check_token_request(state: &State, request: &Request) -> Option<Answer> {
-    let path = request.uri.path();
-    if !path.ends_with("/oauth2/v2.0/token") {
-        return Some(
-            Answer::empty(StatusCode::NOT_FOUND)
-                .because("the path is neither a channel's nor the token endpoint's"),
-        );
-    }
-    if let Some(refusal) = token::check_form(request) {
-        return Some(refusal);
-    }
-    let form = request.form();
-    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
-    let secret_fits = bool::from(
-        field("client_secret")
-            .as_bytes()
-            .ct_eq(state.folder.wns_secret.as_bytes()),
-    );
-    let (status, error, code, text) = if path != token_path() {
-        (400, "invalid_request", 90_002, "the tenant is unknown")
-    } else if field("grant_type") != "client_credentials" {
-        (
-            400,
-            "unsupported_grant_type",
-            70_003,
-            "grant_type must be client_credentials",
-        )
-    } else if field("client_id") != CLIENT_ID {
-        (
-            400,
-            "unauthorized_client",
-            700_016,
-            "the application is not in this tenant",
-        )
-    } else if !secret_fits {
-        (
-            401,
-            "invalid_client",
-            7_000_215,
-            "the client secret is wrong",
-        )
-    } else if field("scope") != SCOPE {
-        (
-            400,
-            "invalid_scope",
-            1_002_012,
-            "scope must be https://wns.windows.com/.default",
-        )
-    } else {
-        return None;
-    };
-    let body = json!({ "error": error, "error_description": format!("AADSTS{code}: {text}"), "error_codes": [code] });
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    Some(Answer::json(status, &body).because(format!("{error}: {text}")))
 }
 
 fn find(state: &State, request: &Request) -> Option<Record> {

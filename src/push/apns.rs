@@ -66,6 +66,18 @@ impl Apns {
     /// A sentence that begins with the setting at fault: `key_file` (no PKCS#8 PEM of a P-256 key), `certificate_file`,
     /// `endpoint` (not https) or `ca_file`.
     pub fn new(settings: Arc<apps::Apns>, environment: ApnsEnvironment) -> Result<Self, String> {
+        Self::with_resolver(settings, environment, Resolver::System)
+    }
+
+    /// As [`Apns::new`], with look-ups of Apple's name answered by `resolver`.
+    ///
+    /// # Errors
+    /// As [`Apns::new`].
+    pub fn with_resolver(
+        settings: Arc<apps::Apns>,
+        environment: ApnsEnvironment,
+        resolver: Resolver,
+    ) -> Result<Self, String> {
         let host = match environment {
             ApnsEnvironment::Production => "https://api.push.apple.com",
             ApnsEnvironment::Sandbox => "https://api.sandbox.push.apple.com",
@@ -74,7 +86,7 @@ impl Apns {
             Some(endpoint) => endpoint.clone(),
             None => Url::parse(host).map_err(|e| e.to_string())?,
         };
-        let (client, signer) = connect(&settings)?;
+        let (client, signer) = connect(&settings, resolver)?;
         client
             .admits(&base)
             .map_err(|fault| format!("endpoint {fault}"))?;
@@ -123,14 +135,7 @@ impl Apns {
     /// # Errors
     /// What is wrong and what to do about it.
     pub async fn check(&self, now: Timestamp) -> Result<String, String> {
-        if let ApnsLogin::Certificate(certificate) = &self.settings.login
-            && certificate.expires <= now
-        {
-            return Err(format!(
-                "the certificate in certificate_file ended at {}; make a new one at developer.apple.com",
-                certificate.expires
-            ));
-        }
+        self.ended(now)?;
         let token = DeviceToken::parse(&"00".repeat(32)).ok_or("no device token to check with")?;
         let device = Device {
             token: &token,
@@ -170,7 +175,20 @@ impl Apns {
             .header("apns-collapse-id", &message.collapse_id)
     }
 
+    /// Says so if the certificate has ended. Apple breaks off the handshake then, which would look like any lost connection.
+    fn ended(&self, now: Timestamp) -> Result<(), String> {
+        match &self.settings.login {
+            ApnsLogin::Certificate(certificate) if certificate.expires <= now => Err(format!(
+                "the certificate in certificate_file ended at {}; make a new one at developer.apple.com",
+                certificate.expires
+            )),
+            _ => Ok(()),
+        }
+    }
+
     async fn attempt(&self, request: &Request, now: Timestamp) -> Attempt {
+        self.ended(now)
+            .map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
         let token = self.signer.as_ref().map(|signer| signer.token(now));
         let token = token.transpose();
         let token = token.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
@@ -201,12 +219,12 @@ impl Apns {
 }
 
 /// The client, and who signs its tokens where it has no certificate.
-fn connect(settings: &apps::Apns) -> Result<(Client, Option<Signer>), String> {
+fn connect(settings: &apps::Apns, resolver: Resolver) -> Result<(Client, Option<Signer>), String> {
     let ca = settings.ca.as_ref().map(|pem| pem.as_slice());
     let rules = |first_alone| Settings {
         protocol: Protocol::Http2,
         reach: Reach::Trusted,
-        resolver: Resolver::System,
+        resolver,
         first_alone,
     };
     match &settings.login {

@@ -104,6 +104,14 @@ impl Fcm {
     /// A sentence that begins with the setting at fault: `private_key` (no PKCS#8 PEM of an RSA key), `token_uri` (not
     /// Google's, and no `token_endpoint` says where else to go), `endpoint`, or `ca_file`.
     pub fn new(settings: Arc<apps::Fcm>) -> Result<Self, String> {
+        Self::with_resolver(settings, Resolver::System)
+    }
+
+    /// As [`Fcm::new`], with look-ups of Google's names answered by `resolver`.
+    ///
+    /// # Errors
+    /// As [`Fcm::new`].
+    pub fn with_resolver(settings: Arc<apps::Fcm>, resolver: Resolver) -> Result<Self, String> {
         let base = match &settings.endpoint {
             Some(endpoint) => endpoint.as_str().trim_end_matches('/'),
             None => "https://fcm.googleapis.com",
@@ -114,7 +122,7 @@ impl Fcm {
             Settings {
                 protocol: Protocol::Either,
                 reach: Reach::Trusted,
-                resolver: Resolver::System,
+                resolver,
                 first_alone: false,
             },
             settings.ca.as_ref().map(|pem| pem.as_slice()),

@@ -23,6 +23,7 @@ use self::{
     message::Message,
     outcome::{Outcome, Verdict},
 };
+pub use crate::egress::Resolver;
 pub use admission::{ChannelFault, check_channel};
 
 use crate::model::{Channel, Timestamp};

@@ -64,7 +64,7 @@ impl Wns {
         Self::with_resolver(settings, Resolver::System)
     }
 
-    /// As [`Wns::new`], with look-ups of channels' hosts answered by `resolver`.
+    /// As [`Wns::new`], with look-ups of Microsoft's names and of channels' hosts answered by `resolver`.
     ///
     /// # Errors
     /// As [`Wns::new`].
@@ -73,7 +73,7 @@ impl Wns {
         let login = Settings {
             protocol: Protocol::Either,
             reach: Reach::Trusted,
-            resolver: Resolver::System,
+            resolver: resolver.clone(),
             first_alone: false,
         };
         let channels = Settings {

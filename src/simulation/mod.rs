@@ -76,7 +76,11 @@ impl Process {
         let hub = Hub::new(store, apps, rules, clock.clone());
         let vapid = VapidKeys::default();
         vapid.load(&hub, &hub.apps().all()).await.unwrap();
-        let dispatcher = Dispatcher::new(hub.clone(), Metrics::default(), vapid.clone());
+        let dispatcher = Dispatcher::new(
+            hub.clone(),
+            Metrics::default(),
+            (vapid.clone(), Default::default()),
+        );
         let never = CancellationToken::new();
         let dispatcher = tokio::spawn(dispatcher.run(never, Duration::ZERO));
         let sweep = tokio::spawn(sweep(hub.clone()));

@@ -28,6 +28,7 @@ mod fallback;
 mod faults;
 mod isolation;
 mod ladder;
+mod logins;
 mod logs;
 mod observability;
 mod posting;

@@ -21,7 +21,12 @@ fn draft(rig: &Rig, method: &'static str, path: &str, body: Option<Value>) -> Dr
     }
 }
 
-async fn call(rig: &Rig, method: &'static str, path: &str, body: Option<Value>) -> (u16, Value) {
+pub(super) async fn call(
+    rig: &Rig,
+    method: &'static str,
+    path: &str,
+    body: Option<Value>,
+) -> (u16, Value) {
     let reply = read(rig.open_plain(&draft(rig, method, path, body)).await).await;
     (reply.status, reply.json())
 }

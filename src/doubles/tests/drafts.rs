@@ -132,6 +132,23 @@ pub(super) fn wns_token_request(rig: &Rig) -> Draft {
     )
 }
 
+/// A good request for a WNS access token of the older login.
+pub(super) fn wns_older_token_request(rig: &Rig) -> Draft {
+    let wns = &rig.settings().wns;
+    form(
+        &wns.older_token_endpoint,
+        &[
+            ("grant_type", "client_credentials"),
+            ("client_id", &wns.package_sid),
+            (
+                "client_secret",
+                &fs::read_to_string(&wns.package_secret_file).unwrap(),
+            ),
+            ("scope", "notify.windows.com"),
+        ],
+    )
+}
+
 pub(super) fn form(uri: &str, fields: &[(&str, &str)]) -> Draft {
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
@@ -181,14 +198,19 @@ pub(super) async fn wns_push(rig: &Rig, device: &Device) -> Draft {
     let Channel::Wns { channel_uri } = &device.channel else {
         panic!("{device:?}")
     };
-    let granted = rig.send1(&wns_token_request(rig)).await.unwrap();
+    wns_push_by(rig, channel_uri, &wns_token_request(rig)).await
+}
+
+/// A good raw WNS push to this channel with a token that is asked for so.
+pub(super) async fn wns_push_by(rig: &Rig, channel_uri: &str, asking: &Draft) -> Draft {
+    let granted = rig.send1(asking).await.unwrap();
     let token = granted.json()["access_token"]
         .as_str()
         .unwrap_or_else(|| panic!("{granted:?}"))
         .to_owned();
     Draft {
         method: "POST",
-        uri: channel_uri.clone(),
+        uri: channel_uri.to_owned(),
         headers: vec![
             ("authorization", format!("Bearer {token}")),
             ("content-type", "application/octet-stream".to_owned()),

@@ -1,6 +1,7 @@
 //! Doubles in a temporary folder, and clients that trust their authority.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::HeaderMap;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -178,6 +179,16 @@ impl Rig {
         authority: &str,
         protocols: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.tls_as(None, authority, protocols).await
+    }
+
+    /// The same for a client that shows the certificate in this file, if in any.
+    pub(super) async fn tls_as(
+        &self,
+        certificate: Option<&Path>,
+        authority: &str,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let ca =
             CertificateDer::from_pem_slice(&fs::read(&self.settings().ca_file).unwrap()).unwrap();
         let mut roots = rustls::RootCertStore::empty();
@@ -186,7 +197,18 @@ impl Rig {
         let builder = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let builder = builder.with_root_certificates(roots);
+        let mut config = match certificate {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                let pem = fs::read(file).unwrap();
+                let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(&pem).unwrap();
+                builder
+                    .with_client_auth_cert(vec![certificate], key)
+                    .unwrap()
+            }
+        };
         config.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().to_vec())

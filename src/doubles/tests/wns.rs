@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::super::{DevicePatch, Service};
+use super::super::{Channel, Device, DevicePatch, NewDevice, Service};
 use super::drafts::*;
 use super::support::*;
 
@@ -200,5 +200,81 @@ async fn checks_token_requests() {
             (status, error),
             "{draft:?} {reply:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn checks_token_requests_of_the_older_login() {
+    let rig = Rig::start().await;
+    let good = wns_older_token_request(&rig);
+    let granted = rig.send1(&good).await.unwrap();
+    let said = granted.json();
+    assert_eq!(
+        (granted.status, &said["expires_in"], &said["token_type"]),
+        (200, &json!(86_400), &json!("bearer")),
+        "{granted:?}"
+    );
+    let body = String::from_utf8(good.body.clone()).unwrap();
+    let with = |old: &str, new: &str| good.clone().body(body.replace(old, new));
+    let entra = wns_token_request(&rig);
+    let table = [
+        (good.clone().method("PUT"), 405, ""),
+        (
+            with("client_credentials", "password"),
+            400,
+            "unsupported_grant_type",
+        ),
+        (with("S-1-15-2", "S-1-15-3"), 400, "invalid_client"),
+        (
+            with("client_secret=", "client_secret=x"),
+            400,
+            "invalid_client",
+        ),
+        (with("notify.windows.com", "wl.basic"), 400, "invalid_scope"),
+        (
+            good.clone().with("content-type", "text/plain"),
+            400,
+            "invalid_request",
+        ),
+        (entra.clone().uri(good.uri.clone()), 400, "invalid_client"),
+        (
+            good.clone().uri(entra.uri.clone()),
+            400,
+            "unauthorized_client",
+        ),
+    ];
+    for (draft, status, error) in table {
+        let reply = rig.send1(&draft).await.unwrap();
+        let said = reply.json()["error"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert_eq!((reply.status, said.as_str()), (status, error), "{draft:?}");
+        let shown = format!("{:?}", rig.handle().arrivals(0).last());
+        assert!(!shown.contains("client_secret=x"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn takes_tokens_of_an_apps_own_login_only() {
+    let rig = Rig::start().await;
+    let uri = |device: &Device| match &device.channel {
+        Channel::Wns { channel_uri } => channel_uri.clone(),
+        other => panic!("{other:?}"),
+    };
+    let modern = uri(&rig.device(Service::Wns));
+    let older = rig.handle().add_device(NewDevice::of_partner_center());
+    let older = uri(&older.unwrap());
+    let rig = rig.restart().await;
+    let (entra, partner) = (wns_token_request(&rig), wns_older_token_request(&rig));
+    for (channel, asking, status) in [
+        (&modern, &entra, 200),
+        (&modern, &partner, 403),
+        (&older, &entra, 403),
+        (&older, &partner, 200),
+    ] {
+        let push = wns_push_by(&rig, channel, asking).await;
+        let reply = rig.send1(&push).await.unwrap();
+        assert_eq!(reply.status, status, "{push:?} {reply:?}");
     }
 }

@@ -29,19 +29,35 @@ pub struct TestDevice {
 
 impl TestDevice {
     pub async fn register(hub: &TestHub, user: &str, service: Service) -> Self {
-        let handle = hub.doubles().clone();
-        let device = match service {
+        let wanted = match service {
             Service::WebPush => {
                 let found = hub
                     .client()
                     .get(&format!("/v1/apps/{}/webpush", super::hub::APP))
                     .await
                     .expect(200);
-                handle.add_device(NewDevice::browser(found["publicKey"].as_str().unwrap()))
+                NewDevice::browser(found["publicKey"].as_str().unwrap())
             }
-            other => handle.add_device(NewDevice::of(other)),
-        }
-        .unwrap();
+            other => NewDevice::of(other),
+        };
+        Self::register_as(hub, user, wanted).await
+    }
+
+    /// The same for a device of this make.
+    pub async fn register_as(hub: &TestHub, user: &str, wanted: NewDevice) -> Self {
+        let handle = hub.doubles().clone();
+        let service = wanted.service;
+        let device = handle.add_device(wanted).unwrap();
+        Self::register_at(hub, user, (service, device, |channel| channel)).await
+    }
+
+    /// The same for a device that is there, whose channel is named otherwise.
+    pub async fn register_at(
+        hub: &TestHub,
+        user: &str,
+        (service, device, named): (Service, Device, fn(String) -> String),
+    ) -> Self {
+        let handle = hub.doubles().clone();
         let endpoint = format!(
             "{service:?}-{}",
             device.id.replace(|c: char| !c.is_ascii_alphanumeric(), "")
@@ -55,7 +71,9 @@ impl TestDevice {
             .await
             .expect(201);
         let client = hub.client().bearer(minted["token"].as_str().unwrap());
-        let body = json!({"channel": device.channel, "displayName": "a device", "stateSync": true});
+        let channel = named(serde_json::to_string(&device.channel).unwrap());
+        let channel: Value = serde_json::from_str(&channel).unwrap();
+        let body = json!({"channel": channel, "displayName": "a device", "stateSync": true});
         let registered = client
             .put(&format!("/v1/me/endpoints/{endpoint}"), body)
             .await

@@ -88,6 +88,14 @@ impl Client {
         }
     }
 
+    /// The same at another address.
+    pub fn to(&self, addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            ..self.clone()
+        }
+    }
+
     /// The same with a credential.
     pub fn bearer(&self, bearer: impl Into<String>) -> Self {
         Self {

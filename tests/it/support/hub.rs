@@ -7,6 +7,7 @@ use beckon::{
     config::{self, Config},
     doubles::{self, Doubles, Handle},
     model::{AppHost, Scope},
+    push::Resolver,
     serve::{self, Running},
 };
 use serde_json::{Value, json};
@@ -25,7 +26,28 @@ pub struct TestHub {
     pub clock: Clock,
     pub key: String,
     running: Option<Running>,
-    change: fn(&mut Config),
+    tell: Box<Tell>,
+}
+
+/// What a test's hub is told in place of the usual.
+#[derive(Clone, Copy)]
+pub struct Tell {
+    /// The service sections of its apps.
+    pub services: fn(&Handle) -> String,
+    /// Changes to the config that came of them.
+    pub change: fn(&mut Config),
+    /// Who looks names up for it.
+    pub resolver: fn() -> Resolver,
+}
+
+impl Default for Tell {
+    fn default() -> Self {
+        Self {
+            services: |doubles| doubles.settings().app_toml(),
+            change: |_| {},
+            resolver: || Resolver::System,
+        }
+    }
 }
 
 impl TestHub {
@@ -46,12 +68,21 @@ impl TestHub {
 
     /// The same in a folder where there may be a store already.
     pub async fn on(folder: TempDir, clock: Clock, change: fn(&mut Config)) -> Self {
+        let tell = Tell {
+            change,
+            ..Tell::default()
+        };
+        Self::told(folder, clock, tell).await
+    }
+
+    /// A hub that is told something else than usual.
+    pub async fn told(folder: TempDir, clock: Clock, tell: Tell) -> Self {
         log_if_asked();
         let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles")))
             .await
             .unwrap();
-        let config = config_of(folder.path(), &doubles, change);
-        let running = serve_with(config, &clock).await.unwrap();
+        let config = config_of(folder.path(), &doubles, tell);
+        let running = serve_with(config, &clock, tell).await.unwrap();
         let app = AppHost::parse(APP).unwrap();
         let key = running
             .hub
@@ -65,7 +96,7 @@ impl TestHub {
             clock,
             key,
             running: Some(running),
-            change,
+            tell: Box::new(tell),
         }
     }
 
@@ -132,8 +163,8 @@ impl TestHub {
         // A question that was being answered when its asker went away may hold the store for a moment more; a
         // process that ends does not wait for it.
         let started = eventually("the folder is free", || async {
-            let config = config_of(self.folder.path(), &self.doubles, self.change);
-            let started = serve_with(config, &self.clock).await;
+            let config = config_of(self.folder.path(), &self.doubles, *self.tell);
+            let started = serve_with(config, &self.clock, *self.tell).await;
             let in_use = started.as_ref().is_err_and(|error| {
                 let error = error.downcast_ref();
                 matches!(error, Some(beckon::store::Error::InUse(_)))
@@ -142,6 +173,15 @@ impl TestHub {
         })
         .await;
         self.running = Some(started.unwrap());
+    }
+
+    /// Reads a config with other service sections, as for a signal to reload.
+    pub async fn reload(&mut self, services: fn(&Handle) -> String) {
+        self.tell.services = services;
+        let config = config_of(self.folder.path(), &self.doubles, *self.tell);
+        // What it is told as of the same instant changes nothing.
+        self.clock.advance(Duration::from_millis(1));
+        self.running().reload(config.apps).await.unwrap();
     }
 
     /// Begins to stop the hub; it has when the answer is there.
@@ -172,13 +212,33 @@ impl TestHub {
     }
 }
 
-async fn serve_with(config: Config, clock: &Clock) -> anyhow::Result<Running> {
+/// The text of an app's services with these keys of one section left out, and what stands there as comments in their place.
+pub fn instead(text: &str, section: &str, without: &[&str]) -> String {
+    let mut within = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            within = line == format!("[app.{section}]");
+        }
+        let key = line.split(" = ").next().unwrap_or_default();
+        if within && without.contains(&key) {
+            continue;
+        }
+        let is_setting = within && line.contains(" = ");
+        let bare = line.strip_prefix('#').filter(|_| is_setting);
+        lines.push(bare.unwrap_or(line));
+    }
+    lines.join("\n") + "\n"
+}
+
+async fn serve_with(config: Config, clock: &Clock, tell: Tell) -> anyhow::Result<Running> {
     let options = serve::Options {
         config,
         clock: clock.clone(),
         accept_loss: false,
         workers: 2,
         demo: None,
+        resolver: (tell.resolver)(),
     };
     serve::start(options).await
 }
@@ -196,8 +256,8 @@ fn log_if_asked() {
 }
 
 /// The config of a test's hub: two apps on the same doubles.
-fn config_of(folder: &Path, doubles: &Doubles, change: fn(&mut Config)) -> Config {
-    let services = doubles.settings().app_toml();
+fn config_of(folder: &Path, doubles: &Doubles, tell: Tell) -> Config {
+    let services = (tell.services)(doubles.handle());
     let origins = "origins = [\"https://todo.example\"]";
     let text = format!(
         "[[app]]\nhost = \"{APP}\"\n{origins}\n{services}\n[[app]]\nhost = \"{OTHER_APP}\"\n{services}"
@@ -208,6 +268,6 @@ fn config_of(folder: &Path, doubles: &Doubles, change: fn(&mut Config)) -> Confi
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.store.path = folder.join("store");
     config.store.min_free_bytes = 0;
-    change(&mut config);
+    (tell.change)(&mut config);
     config
 }

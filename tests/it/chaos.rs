@@ -5,6 +5,7 @@
 //! A storm is seeded, but sockets are not: `BECKON_SEED=n` draws the same faults again, in about the same places.
 //! `BECKON_STORM_STEPS=n` for a longer storm than that of every day.
 
+mod passing;
 mod weather;
 
 use std::{

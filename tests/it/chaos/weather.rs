@@ -32,8 +32,10 @@ const STREAMS: [FaultKind; 6] = [
 ];
 
 /// What hits new connections.
-const HANDSHAKES: [FaultKind; 4] = [
+const HANDSHAKES: [FaultKind; 6] = [
     FaultKind::WrongCertificate,
+    FaultKind::ExpiredCertificate,
+    FaultKind::MisnamedCertificate,
     FaultKind::HandshakeSilence,
     FaultKind::HandshakeCut,
     FaultKind::HandshakeGarbage,

@@ -34,10 +34,7 @@ enum Kind {
     },
     Manual(Manual),
     #[cfg(test)]
-    Simulated {
-        start: Timestamp,
-        began: tokio::time::Instant,
-    },
+    Simulated(Simulated),
 }
 
 #[derive(Debug)]
@@ -45,6 +42,25 @@ struct Manual {
     wall_millis: AtomicU64,
     passed_millis: AtomicU64,
     moved: Notify,
+}
+
+/// Follows the runtime's own time, which a simulation runs ahead; its wall may be off.
+#[cfg(test)]
+#[derive(Debug)]
+struct Simulated {
+    start: Timestamp,
+    began: tokio::time::Instant,
+    /// By how much the wall is ahead of what it would be, in milliseconds.
+    ahead_ms: std::sync::atomic::AtomicI64,
+}
+
+#[cfg(test)]
+impl Simulated {
+    fn wall(&self) -> Timestamp {
+        let ahead = self.ahead_ms.load(Ordering::SeqCst);
+        let millis = self.start.plus(self.began.elapsed()).as_millis();
+        Timestamp::from_millis(millis.saturating_add_signed(ahead))
+    }
 }
 
 impl Manual {
@@ -88,8 +104,19 @@ impl Clock {
     /// A clock that shows `start` now and follows the runtime's own time, which a simulation runs ahead.
     #[cfg(test)]
     pub(crate) fn simulated(start: Timestamp) -> Self {
-        let began = tokio::time::Instant::now();
-        Self::of(Kind::Simulated { start, began })
+        Self::of(Kind::Simulated(Simulated {
+            start,
+            began: tokio::time::Instant::now(),
+            ahead_ms: std::sync::atomic::AtomicI64::new(0),
+        }))
+    }
+
+    /// Has the wall of a simulated clock leap.
+    #[cfg(test)]
+    pub(crate) fn leap(&self, by_ms: i64) {
+        if let Kind::Simulated(simulated) = &self.0.kind {
+            simulated.ahead_ms.fetch_add(by_ms, Ordering::SeqCst);
+        }
     }
 
     /// The present moment, by which the hub lives. It is what the wall says, but it never goes back behind what was
@@ -112,7 +139,7 @@ impl Clock {
                 Timestamp::from_millis(manual.wall_millis.load(Ordering::SeqCst))
             }
             #[cfg(test)]
-            Kind::Simulated { start, began } => start.plus(began.elapsed()),
+            Kind::Simulated(simulated) => simulated.wall(),
         }
     }
 
@@ -123,7 +150,7 @@ impl Clock {
                 Duration::from_millis(manual.passed_millis.load(Ordering::SeqCst))
             }
             #[cfg(test)]
-            Kind::Simulated { began, .. } => began.elapsed(),
+            Kind::Simulated(simulated) => simulated.began.elapsed(),
         }
     }
 

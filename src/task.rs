@@ -82,7 +82,11 @@ fn next_sweep(swept: Swept, now: Timestamp, rest: Timestamp) -> Timestamp {
     next.map_or(rest, |next| next.min(rest))
 }
 
-async fn keep_time(hub: &Hub) -> Result<(), hub::Error> {
+/// Tells the store the time, and has everybody looked at where it went back.
+///
+/// # Errors
+/// Where the store refuses; it is tried again with the next call.
+pub(crate) async fn keep_time(hub: &Hub) -> Result<(), hub::Error> {
     hub.catch_up_with_time().await?;
     hub.tell_time().await
 }

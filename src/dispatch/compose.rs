@@ -188,7 +188,7 @@ impl Parts<'_> {
             } else {
                 "tap".into()
             },
-            expires: self.now.plus(self.life(LIFE)),
+            ttl: self.life(LIFE),
             payload: Bytes::from(body),
         };
         (Message::Apns(message), size)

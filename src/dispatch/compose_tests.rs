@@ -167,7 +167,7 @@ fn apns_gets_what_the_table_says() {
         (ApnsPushType::Alert, 10)
     );
     assert_eq!(visual.collapse_id, id(1).to_string());
-    assert_eq!(visual.expires, at(7 * 24 * 3600));
+    assert_eq!(visual.ttl, Duration::from_secs(7 * 24 * 3600));
     assert_eq!(
         json_of(&visual.payload),
         json!({
@@ -448,7 +448,7 @@ fn where_each_silent_tap_is_kept_one_lives_until_it_is_repeated() {
         Message::Fcm(it) => it.ttl,
         Message::WebPush(it) => it.ttl,
         Message::Wns(it) => it.ttl,
-        Message::Apns(it) => it.expires.since(now),
+        Message::Apns(it) => it.ttl,
     };
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let (expires, later) = (minutes(7 * 24 * 60), at(3600));

@@ -255,6 +255,7 @@ impl Way {
         let began = Instant::now();
         let channel = &due.level.endpoint.channel;
         let outcome = self.adapter.send(channel, message, id, now).await;
+        let outcome = comparable(outcome, due.level.endpoint.registered, now);
         let (outcome, lesson) = self.gate.guarded(outcome);
         let took = began.elapsed();
         self.pace.answered(took);
@@ -269,10 +270,11 @@ impl Way {
         let accepted = push.as_ref().is_some_and(|push| push.accepted);
         loop {
             match self.hub.settle(due, state.clone(), push.clone()).await {
-                Ok(true) if accepted => {
+                // A fallback that has come due waits for its turn, for which somebody has to look.
+                Ok(true) if accepted && state.fallbacks.is_empty() => {
                     return Left::Nothing {
                         covers: due.tap.covers,
-                        repeat: due::retap_at(&state, self.hub.delivery()),
+                        repeat: due::retap_at(&state, self.hub.delivery(), self.hub.now()),
                     };
                 }
                 Ok(_) => return Left::Unknown,
@@ -316,5 +318,41 @@ impl Way {
             Verdict::Rejected => tracing::error!(service, status, reason, "push refused as wrong"),
             _ => tracing::info!(service, status, reason, verdict, "push not accepted"),
         }
+    }
+}
+
+/// A channel that was registered in a time that, to the service, has not come cannot be compared with what the service
+/// says of when it died: the hub's clock had leapt. The service is believed.
+fn comparable(mut outcome: Outcome, registered: Timestamp, wall: Timestamp) -> Outcome {
+    if let Verdict::Gone { since } = &mut outcome.verdict
+        && registered > wall
+    {
+        *since = None;
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ServiceAnswer;
+
+    #[test]
+    fn a_service_is_believed_where_a_channel_was_registered_by_a_clock_that_had_leapt() {
+        let at = Timestamp::from_millis;
+        let check = |registered: u64, expected: Option<Timestamp>| {
+            let answer = ServiceAnswer {
+                status: 410,
+                reason: None,
+                id: None,
+            };
+            let since = Some(at(1_000));
+            let outcome = Outcome::new(Verdict::Gone { since }, answer);
+            let outcome = comparable(outcome, at(registered), at(2_000));
+            assert_eq!(outcome.verdict, Verdict::Gone { since: expected });
+        };
+        check(500, Some(at(1_000)));
+        check(1_500, Some(at(1_000)));
+        check(2_001, None);
     }
 }

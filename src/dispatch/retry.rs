@@ -145,7 +145,7 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
 fn repeats(due: &DueTap, delivery: &Delivery, now: Timestamp) -> u32 {
     let state = &due.state;
     match due.level.is_unanswered() && !due.tap.visible {
-        true if retap_at(state, delivery) <= now => state.repeats + 1,
+        true if retap_at(state, delivery, now) <= now => state.repeats + 1,
         true => state.repeats,
         false => 0,
     }

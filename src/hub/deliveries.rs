@@ -102,12 +102,14 @@ impl Hub {
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
+        let believed = self.believed();
         self.store
             .ask(move |reader| {
                 let rules = Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
+                    believed,
                     configured,
                     longest_wait,
                 };
@@ -174,6 +176,7 @@ impl Hub {
         unit.rows
             .extend(push.map(|push| Row::Push(planned.id.clone(), push)));
         unit.push(Row::TapState(planned.id.clone(), Box::new(state)));
+        self.write_doubt_down().await?;
         // A sign-out that comes next is written next, and takes these rows with it; so the lock need not be held
         // until the disk has answered, and the many taps of one person share a sync.
         let submitted = self.store.submit(unit).await?;
@@ -220,7 +223,7 @@ impl Hub {
             })
             .await?;
         if !unit.is_empty() {
-            self.store.commit_holding(unit, vec![lock]).await?;
+            self.commit(unit, vec![lock]).await?;
         }
         while taken.len() > 0 {
             let mut unit = Unit::of(subject.clone());
@@ -245,12 +248,14 @@ impl Hub {
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
+        let believed = self.believed();
         self.store
             .ask(move |reader| {
                 let rules = Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
+                    believed,
                     configured,
                     longest_wait,
                 };
@@ -369,7 +374,8 @@ fn moved_up(
     if level.endpoint.channel.identity().is_none() || level.endpoint.expires <= now {
         return None;
     }
-    let lags = head.0.saturating_sub(level.base().0) > LAG;
+    // What is over by a time that is doubted may be wanted yet.
+    let lags = now <= level.believed && head.0.saturating_sub(level.base().0) > LAG;
     if lags {
         state.covered = head;
     }

@@ -79,7 +79,10 @@ impl Digest {
 struct Asked {
     since: Option<Since>,
     top: usize,
-    now: Timestamp,
+    /// The time as far as it is believed. A delta goes by that: a client that was told that something is over, or was not
+    /// told of it at all, would never hear of it again where a leap is undone. What is over by the clock alone a client
+    /// takes away by itself, as ever.
+    believed: Timestamp,
 }
 
 impl Hub {
@@ -93,8 +96,12 @@ impl Hub {
         since: Option<Since>,
         top: usize,
     ) -> Result<DeltaPage, Error> {
-        let now = self.now();
-        let asked = Asked { since, top, now };
+        let believed = self.believed();
+        let asked = Asked {
+            since,
+            top,
+            believed,
+        };
         self.store
             .ask(move |reader| delta(reader, &subject, asked))
             .await
@@ -115,13 +122,17 @@ impl Hub {
         top: usize,
     ) -> Result<DeltaPage, Error> {
         let _nobody_writes = self.locks.lock(&subject).await;
-        let now = self.now();
-        let asked = Asked { since, top, now };
+        let believed = self.believed();
+        let asked = Asked {
+            since,
+            top,
+            believed,
+        };
         self.store
             .ask(move |reader| {
                 let mut page = delta(reader, &subject, asked)?;
                 if !page.more {
-                    add_digest(reader, &subject, now, &mut page)?;
+                    add_digest(reader, &subject, believed, &mut page)?;
                 }
                 Ok(page)
             })
@@ -183,7 +194,7 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
                 return Ok(page);
             }
             page.position = change.position;
-            let item = item(reader, subject, &change, asked.now)?;
+            let item = item(reader, subject, &change, asked.believed)?;
             page.items.extend(item.filter(|item| page.tells(item)));
         }
         if exhausted {

@@ -21,6 +21,8 @@ enum Act {
     Unread(u8),
     Delete(u8),
     Wait(u64),
+    /// The wall says something else from now on.
+    Leap(i64),
     Sweep,
     /// A page of the client at this place, of at most so many; the client begins anew first, where it is told.
     Pull {
@@ -38,6 +40,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => any::<u8>().prop_map(Act::Unread),
         2 => any::<u8>().prop_map(Act::Delete),
         2 => (1u64..15).prop_map(Act::Wait),
+        1 => (-40i64..40).prop_map(Act::Leap),
         1 => Just(Act::Sweep),
         6 => (0u8..3, 1usize..6, proptest::bool::weighted(0.1))
             .prop_map(|(client, top, anew)| Act::Pull { client, top, anew }),
@@ -174,6 +177,11 @@ async fn run(acts: Vec<Act>) -> usize {
                 }
             }
             Act::Wait(minutes) => hub.clock().advance(Duration::from_secs(60 * minutes)),
+            Act::Leap(minutes) => {
+                let wall = hub.clock().wall().as_millis();
+                let wall = Timestamp::from_millis(wall.saturating_add_signed(minutes * 60_000));
+                hub.clock().set_wall(wall);
+            }
             Act::Sweep => {
                 hub.sweep().await.unwrap();
             }

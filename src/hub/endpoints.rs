@@ -55,6 +55,7 @@ pub struct Registered {
 #[derive(Debug, Clone, Copy)]
 struct Rules {
     now: Timestamp,
+    believed: Timestamp,
     expiry: Duration,
     max: usize,
     grace: Duration,
@@ -72,6 +73,7 @@ impl Hub {
     ) -> Result<Registered, Error> {
         let rules = Rules {
             now: self.now(),
+            believed: self.believed(),
             expiry: self.delivery().endpoint_expiry,
             max: self.limits().endpoints_per_user,
             grace: self.delivery().stream_grace,
@@ -103,13 +105,14 @@ impl Hub {
     /// # Errors
     /// `NotFound`; `Store`.
     pub async fn remove_endpoint(&self, subject: Subject, id: EndpointId) -> Result<(), Error> {
-        let now = self.now();
+        // Also one that is over by a time that is doubted, or it would be tapped again when that turns out wrong.
+        let believed = self.believed();
         let channels = self.channels.lock(&subject.app).await;
         self.change_holding(subject, vec![channels], move |reader, mut changes| {
             let subject = changes.user().subject.clone();
             let old = reader.registered_endpoint(&subject, &id)?;
             let old = old.ok_or(Error::NotFound("endpoint"))?;
-            if old.expires <= now {
+            if old.expires <= believed {
                 return Err(Error::NotFound("endpoint"));
             }
             retire(reader, &mut changes, &old)?;
@@ -179,7 +182,7 @@ fn plan(
     let subject = changes.user().subject.clone();
     let stored = reader.registered_endpoint(&subject, &asked.id)?;
     let old = match stored {
-        Some(expired) if expired.expires <= rules.now => {
+        Some(expired) if expired.expires <= rules.believed => {
             retire(reader, &mut changes, &expired)?;
             None
         }

@@ -184,7 +184,7 @@ impl Hub {
             })
             .await?;
         if !unit.is_empty() {
-            self.store.commit_holding(unit, vec![lock]).await?;
+            self.commit(unit, vec![lock]).await?;
         }
         Ok(())
     }

@@ -27,6 +27,8 @@ pub(super) struct Rules<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) delivery: &'a Delivery,
     pub(super) now: Timestamp,
+    /// The time as far as it is believed.
+    pub(super) believed: Timestamp,
     pub(super) configured: Timestamp,
     /// What waits for longer was put off by a clock that has leapt.
     pub(super) longest_wait: Duration,
@@ -113,6 +115,7 @@ fn level(
         streaming,
         fallbacks,
         read_singly: Vec::new(),
+        believed: rules.believed,
     })
 }
 

@@ -75,6 +75,7 @@ pub struct Inner {
     delivery: Delivery,
     limits: Limits,
     clock: Clock,
+    doubt: time::Doubt,
     seal: Seal,
     locks: Locks<Subject>,
     channels: Locks<AppHost>,
@@ -103,6 +104,7 @@ impl Hub {
     ) -> Self {
         let seal = Seal::new(store.secret(), store.epoch());
         time::go_on(&clock, &store);
+        let doubt = time::Doubt::inherit(&store, &clock);
         Self(Arc::new(Inner {
             store,
             apps,
@@ -111,6 +113,7 @@ impl Hub {
             delivery,
             limits,
             clock,
+            doubt,
             seal,
             locks: Locks::default(),
             channels: Locks::default(),
@@ -148,7 +151,7 @@ impl Hub {
             })
             .await?;
         if !unit.is_empty() {
-            self.store.commit_holding(unit, locks).await?;
+            self.commit(unit, locks).await?;
         }
         Ok(answer)
     }

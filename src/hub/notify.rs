@@ -65,9 +65,9 @@ impl Hub {
         let _running = once
             .map(|once| self.running.begin(&subject.app, once))
             .transpose()?;
-        let (now, max) = (self.now(), self.limits().notifications_per_user);
+        let rules = self.posting_rules();
         self.change(subject, move |reader, changes| {
-            plan(reader, changes, draft, once, Rules { now, max })
+            plan(reader, changes, draft, once, rules)
         })
         .await
     }
@@ -89,7 +89,17 @@ impl Hub {
             .await
     }
 
-    /// Takes a notification back: gone from every list, and off the screens.
+    /// What posting goes by, now.
+    pub(super) fn posting_rules(&self) -> Rules {
+        Rules {
+            now: self.now(),
+            believed: self.believed(),
+            max: self.limits().notifications_per_user,
+        }
+    }
+
+    /// Takes a notification back: gone from every list, and off the screens. Also one that is over by a time that is
+    /// doubted, or it would be back when that turns out wrong.
     ///
     /// # Errors
     /// `NotFound` where the person has no such one; `Store`.
@@ -99,9 +109,9 @@ impl Hub {
         id: NotificationId,
         by: Option<crate::model::EndpointId>,
     ) -> Result<(), Error> {
-        let (now, max) = (self.now(), self.limits().notifications_per_user);
+        let Rules { now, believed, max } = self.posting_rules();
         self.change(subject, move |reader, mut changes| {
-            let old = live(reader, &changes.user().subject, id, now)?;
+            let old = live(reader, &changes.user().subject, id, believed)?;
             make_room_for_removal(reader, &mut changes, max)?;
             changes.remove(&old, Removal::Deleted, by.as_ref());
             changes.look(now);
@@ -116,6 +126,8 @@ impl Hub {
 pub(super) struct Rules {
     /// The present moment.
     pub(super) now: Timestamp,
+    /// The time as far as it is believed.
+    pub(super) believed: Timestamp,
     /// How many notifications a person may have.
     pub(super) max: usize,
 }
@@ -163,7 +175,7 @@ pub(super) fn place(
     };
     let known = match known {
         // Over, and not swept yet: it ends here, or its end would take the name from its successor.
-        Some(over) if !over.is_live(rules.now) => {
+        Some(over) if !over.is_live(rules.believed) => {
             let (at, number) = (over.expires, over.number);
             expiry::end_notification(reader, changes, number, (at, rules.max))?;
             None
@@ -171,7 +183,10 @@ pub(super) fn place(
         other => other,
     };
     Ok(match known {
-        Some(known) if known.draft == posting.draft => Posted::of(known, false, false),
+        // One that is over by a time that is doubted is replaced, not ended.
+        Some(known) if known.draft == posting.draft && known.is_live(rules.now) => {
+            Posted::of(known, false, false)
+        }
         Some(old) => {
             for (endpoint, _) in reader.receipts(&subject, old.number)? {
                 changes.also(Row::DropReceipt(old.number, endpoint));

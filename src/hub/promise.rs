@@ -26,18 +26,20 @@ impl Hub {
     /// `Store`; `Conflict` where the store never stood still for long enough to be looked at.
     pub async fn forgotten(&self, subject: Subject) -> Result<Vec<EndpointId>, Error> {
         let now = self.now();
-        let Some(app) = self.app(&subject.app) else {
+        let Some(app) = self.app(&subject.app).filter(|_| !self.owes_a_look()) else {
             return Ok(Vec::new());
         };
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
+        let believed = self.believed();
         self.store
             .ask(move |reader| {
                 let rules = levels::Rules {
                     app: &app,
                     delivery: &delivery,
                     now,
+                    believed,
                     configured,
                     longest_wait,
                 };
@@ -66,7 +68,8 @@ fn forgotten(
     for endpoint in reader.endpoints(subject)? {
         // One that has just registered pulls by itself, and one whose stream broke off may come back at once: until
         // the grace is over nobody has to look.
-        let grace = endpoint.registered.plus(rules.delivery.stream_grace);
+        let grace = endpoint.registered.min(rules.now);
+        let grace = grace.plus(rules.delivery.stream_grace);
         let due = due_at(reader, subject, &endpoint.id, (listening, rules))?;
         let streamed = [listening, std::slice::from_ref(&endpoint.id)].concat();
         let held_back = due_at(reader, subject, &endpoint.id, (&streamed, rules))?;

@@ -1,7 +1,16 @@
 //! The clock may lie. What the store was told last is compared with it at the start; while it is doubted, nothing is
-//! deleted for expiry; and where a leap was undone, what was put off meanwhile is looked at again.
+//! deleted for expiry; and where a leap was undone, what was put off meanwhile is looked at again. The store is told
+//! before anything is written by a time that is doubted, so that this holds through a kill.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Error, Hub, changes};
 use crate::{
@@ -17,6 +26,50 @@ const TOLD_EVERY: Duration = Duration::from_secs(120);
 const DEMANDED_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// How many users are looked at again in one step.
 const STEP: usize = 200;
+/// For how much longer than now a doubt is written down, so that this is not done anew with every change.
+const WRITTEN_AHEAD: Duration = Duration::from_secs(3600);
+
+/// What was done by a time that is doubted.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// Up to which time the store knows of that; 0, where of none.
+    written_millis: AtomicU64,
+    /// One that writes that at a time, so that what is taken back is not written just before.
+    writing: tokio::sync::Mutex<()>,
+    /// A leap was undone while the hub stood still.
+    undone: AtomicBool,
+    /// A leap was undone, and not everybody was looked at since.
+    owes_a_look: AtomicBool,
+}
+
+impl Doubt {
+    /// What an earlier life wrote down. Where that was in a time that has not come, its leap was undone, in part or whole.
+    /// A clock that is held at the time that the store was told last went back, too, from what was not told any more.
+    pub(super) fn inherit(store: &Store, clock: &Clock) -> Self {
+        let now = clock.now();
+        let written = store.reader().doubted_up_to().unwrap_or_else(|error| {
+            tracing::error!(%error, "the store does not say whether the clock was doubted");
+            None
+        });
+        let written = written.unwrap_or_default();
+        let went_back = written > now || clock.wall() < now;
+        Self {
+            written_millis: AtomicU64::new(written.as_millis()),
+            writing: tokio::sync::Mutex::default(),
+            undone: AtomicBool::new(went_back),
+            owes_a_look: AtomicBool::new(went_back),
+        }
+    }
+
+    fn written(&self) -> Timestamp {
+        Timestamp::from_millis(self.written_millis.load(Ordering::SeqCst))
+    }
+
+    fn set_written(&self, until: Timestamp) {
+        self.written_millis
+            .store(until.as_millis(), Ordering::SeqCst);
+    }
+}
 
 /// Has the clock go on from what the store was told last.
 pub(super) fn go_on(clock: &Clock, store: &Store) {
@@ -31,11 +84,58 @@ impl Hub {
     /// How long a tap may be put off: what a push service demands at most, or, since a leap was undone and such a demand
     /// cannot be told from what the leap made of a retry, only as long as a retry.
     pub(super) fn longest_wait(&self) -> Duration {
-        if self.clock.was_undone() {
+        if self.clock.was_undone() || self.doubt.undone.load(Ordering::SeqCst) {
             self.delivery.retry_max
         } else {
             DEMANDED_AT_MOST
         }
+    }
+
+    /// The time as far as it is believed: what is over by that is over for good.
+    pub(super) fn believed(&self) -> Timestamp {
+        self.clock.trusted()
+    }
+
+    /// Commits a unit that was planned under locks, after word of it where it was planned by a time that is doubted.
+    pub(super) async fn commit(
+        &self,
+        unit: Unit,
+        locks: Vec<OwnedMutexGuard<()>>,
+    ) -> Result<(), Error> {
+        self.write_doubt_down().await?;
+        Ok(self.store.commit_holding(unit, locks).await?)
+    }
+
+    /// Tells the store that things are done by a time that is doubted, before they are: who is put off by it, or owed
+    /// nothing, is to be looked at again where it turns out wrong, though the hub be killed in between.
+    pub(super) async fn write_doubt_down(&self) -> Result<(), Error> {
+        let is_written = || self.now() <= self.believed().max(self.doubt.written());
+        if is_written() {
+            return Ok(());
+        }
+        let _alone = self.doubt.writing.lock().await;
+        if !is_written() {
+            let until = self.now().plus(WRITTEN_AHEAD);
+            self.store.commit_app(AppRow::Doubt(until)).await?;
+            self.doubt.set_written(until);
+        }
+        Ok(())
+    }
+
+    /// Takes the word of a doubt back, once the time is believed.
+    async fn end_doubt(&self) -> Result<(), Error> {
+        let is_over = || self.clock.doubted_for().is_none();
+        if self.doubt.written() == Timestamp::default() || !is_over() {
+            return Ok(());
+        }
+        let _alone = self.doubt.writing.lock().await;
+        let written = self.doubt.written();
+        self.doubt.set_written(Timestamp::default());
+        let dropped = self.store.commit_app(AppRow::DropDoubt).await;
+        if dropped.is_err() {
+            self.doubt.set_written(written);
+        }
+        Ok(dropped?)
     }
 
     /// Until when nothing is deleted for expiry, where the clock is doubted.
@@ -70,15 +170,28 @@ impl Hub {
         Ok(self.store.commit_app(AppRow::Time(time)).await?)
     }
 
-    /// Where a leap forward was undone, has everybody looked at, since what was put off in between waits for a time that
-    /// may be years away.
+    /// Where a leap forward was undone, now or while the hub stood still, has everybody looked at, since what was put off
+    /// in between waits for a time that may be years away.
     ///
     /// # Errors
     /// `Store`; it is tried again with the next call.
     pub async fn catch_up_with_time(&self) -> Result<(), Error> {
-        if !self.clock.take_undone() {
-            return Ok(());
+        if self.owes_a_look() {
+            self.look_at_all().await?;
+            self.doubt.owes_a_look.store(false, Ordering::SeqCst);
         }
+        self.end_doubt().await
+    }
+
+    /// Whether everybody is about to be looked at; the next start knows that, too, by the word of the doubt.
+    pub(super) fn owes_a_look(&self) -> bool {
+        if self.clock.take_undone() {
+            self.doubt.owes_a_look.store(true, Ordering::SeqCst);
+        }
+        self.doubt.owes_a_look.load(Ordering::SeqCst)
+    }
+
+    async fn look_at_all(&self) -> Result<(), Error> {
         tracing::warn!(
             "the clock has leapt back to where it should be; everybody is looked at again"
         );
@@ -100,10 +213,15 @@ impl Hub {
                 .store
                 .ask(move |reader| reader.users(&asked, from.as_ref(), STEP))
                 .await?;
+            self.write_doubt_down().await?;
+            let mut submitted = Vec::new();
             for user in &users {
                 let mut unit = Unit::of(user.subject.clone());
                 unit.push(Row::Marker(changes::marker(&user.subject, self.now())));
-                self.store.commit(unit).await?;
+                submitted.push(self.store.submit(unit).await?);
+            }
+            for unit in submitted {
+                unit.written().await?;
             }
             match users.into_iter().last() {
                 Some(last) => after = Some(last.subject),

@@ -213,9 +213,9 @@ impl Notification {
         self.is_live(now) && self.read == ReadState::Unread && put_off
     }
 
-    /// Whether it is not any more what was first posted.
+    /// Whether it is not any more what was first posted; the clock may have gone back in between, where a leap was undone.
     pub fn was_replaced(&self) -> bool {
-        self.created < self.posted
+        self.created != self.posted
     }
 
     /// When its fallback is due, where it has one.

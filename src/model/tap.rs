@@ -90,19 +90,19 @@ pub struct TapState {
 }
 
 impl TapState {
-    /// Forgets what was noted in a time that has not come: the clock had leapt, and the leap was undone. Nobody is put
-    /// off for longer than `longest_wait`.
+    /// Forgets what was noted in a time that is [to come](Timestamp::is_to_come). Nobody is put off for longer than
+    /// `longest_wait`.
     pub fn forget_what_is_to_come(&mut self, now: Timestamp, longest_wait: Duration) {
-        if self.last_push > now || self.not_before > now.plus(longest_wait) {
+        if self.last_push.is_to_come(now) || self.not_before > now.plus(longest_wait) {
             self.not_before = now;
         }
         // Not now: nothing is to be waited for anew with every look.
         for at in [&mut self.last_push, &mut self.burst_at] {
-            if *at > now {
+            if at.is_to_come(now) {
                 *at = Timestamp::default();
             }
         }
-        self.silent.retain(|at| *at <= now);
+        self.silent.retain(|at| !at.is_to_come(now));
     }
 }
 

@@ -6,6 +6,10 @@ use std::{fmt, str::FromStr, time::Duration};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
+/// How far ahead something may be noted that was noted by a clock that was right: after a kill the hub goes on from the
+/// time that the store was told last, which is minutes old.
+const AHEAD: Duration = Duration::from_secs(300);
+
 impl Timestamp {
     /// The latest moment that there is: 9999-12-31, which RFC 3339 can still write.
     pub const MAX: Self = Self(253_402_300_799_999);
@@ -35,6 +39,12 @@ impl Timestamp {
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))
+    }
+
+    /// Whether something that has happened was noted in a time that has not come: the clock had leapt, and the leap was
+    /// undone.
+    pub fn is_to_come(self, now: Self) -> bool {
+        self > now.plus(AHEAD)
     }
 
     /// How long after `earlier` this is; nothing if it is not.

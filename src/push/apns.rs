@@ -108,12 +108,12 @@ impl Apns {
     ) -> Outcome {
         let topic = device.topic.unwrap_or(&self.settings.topic);
         let request = self
-            .request(device.token, topic, message)
+            .request(device.token, topic, (message, now))
             .header("apns-id", id.to_string());
         // An expiration of 0 means "now or never", which is no time that is over.
-        let request = match message.expires.since(now) {
-            left if left.is_zero() => request,
-            left => request.within(left),
+        let request = match message.ttl {
+            none if none.is_zero() => request,
+            ttl => request.within(ttl),
         };
         let first = self.attempt(&request, now).await;
         let again = async |_| self.attempt(&request, now).await;
@@ -145,7 +145,7 @@ impl Apns {
             push_type: ApnsPushType::Background,
             priority: 5,
             collapse_id: String::from("check"),
-            expires: Timestamp::default(),
+            ttl: Duration::ZERO,
             payload: bytes::Bytes::from_static(br#"{"aps":{"content-available":1}}"#),
         };
         let outcome = self.send(device, &message, Uuid::new_v4(), now).await;
@@ -163,7 +163,16 @@ impl Apns {
         }
     }
 
-    fn request(&self, device: &DeviceToken, topic: &str, message: &ApnsMessage) -> Request {
+    fn request(
+        &self,
+        device: &DeviceToken,
+        topic: &str,
+        (message, now): (&ApnsMessage, Timestamp),
+    ) -> Request {
+        let expiration = match message.ttl {
+            none if none.is_zero() => 0,
+            ttl => now.plus(ttl).as_secs(),
+        };
         let mut url = self.base.clone();
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{path}/3/device/{}", device.as_hex()));
@@ -171,7 +180,7 @@ impl Apns {
             .header("apns-topic", topic)
             .header("apns-push-type", message.push_type.as_str())
             .header("apns-priority", message.priority.to_string())
-            .header("apns-expiration", message.expires.as_secs().to_string())
+            .header("apns-expiration", expiration.to_string())
             .header("apns-collapse-id", &message.collapse_id)
     }
 

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::Timestamp;
-
 /// One push, ready to be sent.
 #[derive(Debug, Clone)]
 pub enum Message {
@@ -29,8 +27,8 @@ pub struct ApnsMessage {
     pub priority: u8,
     /// `apns-collapse-id`, at most 64 bytes.
     pub collapse_id: String,
-    /// `apns-expiration`.
-    pub expires: Timestamp,
+    /// How long it is of use, which makes `apns-expiration`; nothing: now or never.
+    pub ttl: Duration,
     /// The JSON body, at most 4096 bytes.
     pub payload: Bytes,
 }

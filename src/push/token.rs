@@ -55,7 +55,8 @@ struct State {
     held: Option<Held>,
     given: u64,
     failures: u32,
-    refused: Option<(Timestamp, Outcome)>,
+    /// Since when and until when none is asked for, and what was said.
+    refused: Option<(Timestamp, Timestamp, Outcome)>,
 }
 
 #[derive(Clone)]
@@ -123,8 +124,10 @@ impl Tokens {
     }
 
     async fn renew(&self, now: Timestamp) -> Result<Token, Outcome> {
-        if let Some((until, outcome)) = &self.state().refused
+        // What was refused in a time that has not come was so while the clock was wrong.
+        if let Some((since, until, outcome)) = &self.state().refused
             && now < *until
+            && !since.is_to_come(now)
         {
             return Err(outcome.clone());
         }
@@ -153,7 +156,7 @@ impl Tokens {
             Err(outcome) => {
                 let wait = backoff(state.failures).max(demanded(&outcome));
                 state.failures = state.failures.saturating_add(1);
-                state.refused = Some((now.plus(wait), outcome.clone()));
+                state.refused = Some((now, now.plus(wait), outcome.clone()));
                 tracing::warn!(
                     status = outcome.answer.status,
                     verdict = outcome.verdict.as_str(),

@@ -9,10 +9,10 @@ use std::{
 use rand::{Rng as _, rngs::StdRng};
 use tokio::task::AbortHandle;
 
-use super::network::Inbox;
+use super::network::{Inbox, Network};
 use crate::{
     doubles,
-    hub::{DeltaPage, Digest, Error, Hub, Item, Since},
+    hub::{DeltaPage, Digest, Error, Hub, Item, Registration, Since},
     model::{
         ActionState, ApnsEnvironment, Channel, DeviceToken, EndpointId, FeedPosition,
         NotificationId, Platform, ReadState, Secret, Subject, Timestamp, WebPushKeys,
@@ -63,6 +63,7 @@ pub(super) struct Device {
     /// One pull at a time, as taps.md asks for.
     pulling: tokio::sync::Mutex<()>,
     stream: Mutex<Option<AbortHandle>>,
+    network: Arc<Network>,
     random: Mutex<StdRng>,
 }
 
@@ -70,7 +71,7 @@ impl Device {
     pub(super) fn new(
         (subject, endpoint): (Subject, EndpointId),
         double: doubles::Device,
-        random: StdRng,
+        (network, random): (Arc<Network>, StdRng),
     ) -> Arc<Self> {
         Arc::new(Self {
             subject,
@@ -89,6 +90,7 @@ impl Device {
             }),
             pulling: tokio::sync::Mutex::default(),
             stream: Mutex::default(),
+            network,
             random: Mutex::new(random),
         })
     }
@@ -150,6 +152,47 @@ impl Device {
             memory.held.clear();
             memory.since = None;
         });
+    }
+
+    pub(super) fn registration(&self) -> Registration {
+        let double = self.with(|memory| memory.double.clone());
+        Registration {
+            id: self.endpoint.clone(),
+            platform: self.platform(),
+            channel: channel(&double).0,
+            display_name: None,
+            locale: None,
+            state_sync: true,
+            shared: false,
+            expires: None,
+        }
+    }
+
+    /// Tells the hub of its present channel.
+    pub(super) async fn register(&self, hub: &Hub) {
+        let told = self.with(|memory| memory.double.id.clone());
+        let registered = hub.register(self.subject.clone(), self.registration());
+        registered.await.expect("a device can be registered");
+        let now = self.network.moment().expect("a process runs").truth;
+        self.network
+            .promises(|promises| promises.registered(self.name(), now));
+        self.with(|memory| {
+            memory.signed_in = true;
+            memory.told = told;
+        });
+    }
+
+    /// Calls the hub, which may say that it knows no such device any more: then it registers again.
+    pub(super) async fn be_known(&self, hub: &Hub) {
+        match hub.seen(&self.subject, &self.endpoint).await {
+            Ok(_) => {}
+            Err(Error::EndpointNotFound) => {
+                if self.can_call() {
+                    self.register(hub).await;
+                }
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 
     fn below(&self, end: u64) -> u64 {
@@ -218,6 +261,7 @@ impl Device {
     /// of them after the hub has seen them leave.
     pub(super) async fn pull(&self, hub: &Hub, broken: u64) -> bool {
         let _alone = self.pulling.lock().await;
+        self.be_known(hub).await;
         loop {
             let (since, acts) = self.with(|memory| (memory.since, memory.acts));
             let subject = self.subject.clone();

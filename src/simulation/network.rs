@@ -11,7 +11,10 @@ use hyper::header::CONTENT_LENGTH;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
-use super::promises::Promises;
+use super::{
+    promises::Promises,
+    time::{Moment, Truth},
+};
 use crate::{
     clock::Clock,
     doubles::{Entry, HandedOver, Handle, Service, inside::Inside},
@@ -49,6 +52,9 @@ const GARBAGE: &[u8] = b"<html>\xff\x00";
 /// What Apple grants an endpoint in an hour (`delivery.silent_per_hour`, as it is if nobody says otherwise).
 const SILENT_PER_HOUR: usize = 3;
 
+/// How long a push may be on its way out: it waits for a token and for a connection, perhaps once more.
+const ON_ITS_WAY: Duration = Duration::from_secs(4 * MAX_REQUEST.as_secs());
+
 /// How many answers of one service about one endpoint are remembered.
 const REMEMBERED: usize = 8;
 
@@ -58,7 +64,10 @@ pub(super) type Seen = u16;
 struct Inner {
     random: StdRng,
     weather: BTreeMap<Service, Weather>,
-    clock: Option<Clock>,
+    /// The clock of the process that runs now, and the true time.
+    times: Option<(Clock, Truth)>,
+    /// When the wall leapt of late: what was composed before may leave after it.
+    leaps: Vec<Moment>,
     /// The place in the doubles' record up to which devices were told.
     told: u64,
     /// A push channel, as its service's requests name it, and whose endpoint it is.
@@ -84,6 +93,8 @@ pub(super) struct Inbox {
 pub(super) struct Network {
     inside: Inside,
     inner: Mutex<Inner>,
+    /// Rings when the wall has leapt: the sweeper is about to look.
+    pub(super) leapt: Notify,
 }
 
 impl Network {
@@ -91,10 +102,12 @@ impl Network {
         let told = inside.handle().place();
         Arc::new(Self {
             inside,
+            leapt: Notify::new(),
             inner: Mutex::new(Inner {
                 random: StdRng::seed_from_u64(seed ^ 0x6e65_7477),
                 weather: BTreeMap::new(),
-                clock: None,
+                times: None,
+                leaps: Vec::new(),
                 told,
                 channels: Vec::new(),
                 inboxes: BTreeMap::new(),
@@ -111,10 +124,29 @@ impl Network {
         self.inside.handle()
     }
 
-    /// The clock of the process that runs now.
-    pub(super) fn follow(&self, clock: Clock) {
-        self.set_time(clock.now());
-        self.with(|inner| inner.clock = Some(clock));
+    /// A process runs by this clock, while it truly is so late.
+    pub(super) fn follow(&self, clock: Clock, truth: Truth) {
+        self.set_time(truth.now());
+        self.with(|inner| inner.times = Some((clock, truth)));
+    }
+
+    /// What time it is, while a process runs.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        self.with(|inner| {
+            let (clock, truth) = inner.times.as_ref()?;
+            let (truth, hub) = (truth.now(), clock.now());
+            Some(Moment { truth, hub })
+        })
+    }
+
+    /// The wall leaps, from this moment on.
+    pub(super) fn leapt(&self, before: Moment) {
+        self.with(|inner| {
+            let recent = |leap: &Moment| leap.truth.plus(ON_ITS_WAY) > before.truth;
+            inner.leaps.retain(recent);
+            inner.leaps.push(before);
+        });
+        self.leapt.notify_one();
     }
 
     pub(super) fn set_weather(&self, service: Service, weather: Weather) {
@@ -184,12 +216,18 @@ impl Network {
     pub(super) async fn carry(self: Arc<Self>, sent: Sent) -> Result<Answer, Failure> {
         let service = sent.url.port().and_then(Inside::service_at);
         let service = service.expect("all services are doubles");
-        let device = self.device_of(&sent);
-        let left = self.now().unwrap_or_default();
+        let (device, channel) = self.device_of(&sent).unzip();
+        let left = self.moment().expect("a process sends").truth;
+        if let (Some(device), Some(channel)) = (&device, &channel) {
+            self.with(|inner| {
+                let fault = inner.promises.leaves((device, channel), left);
+                inner.faults.extend(fault);
+            });
+        }
         let exchange = self.exchange(service, &device, sent.clone());
         let answer = tokio::time::timeout(MAX_REQUEST, exchange).await;
         let answer = answer.unwrap_or(Err(Failure::Timeout));
-        if let (Some(device), Ok(answer), Some(now)) = (&device, &answer, self.now()) {
+        if let (Some(device), Ok(answer), Some(now)) = (&device, &answer, self.moment()) {
             let dropped = answer.header("x-wns-status") == Some("dropped");
             if (200..300).contains(&answer.status) && !answer.body.starts_with(GARBAGE) && !dropped
             {
@@ -201,6 +239,11 @@ impl Network {
                     inner.faults.extend(fault);
                 });
             }
+        }
+        if let (Some(channel), Ok(answer), Some(now)) = (&channel, &answer, self.moment())
+            && calls_dead(service, answer)
+        {
+            self.promises(|promises| promises.died(channel, now.truth));
         }
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         self.with(|inner| {
@@ -221,6 +264,7 @@ impl Network {
         let lost = |what: &str| Failure::Lost(format!("{what} by the simulation"));
         let (weather, [there, back], [unreachable, before, after, garbled]) = self.roll(service);
         self.look_for_expired(service, device, &sent);
+        self.look_at_expiration(&sent);
         if unreachable < weather.unreachable {
             tokio::time::sleep(there).await;
             return Err(Failure::Connection(String::from(
@@ -231,7 +275,7 @@ impl Network {
         if before < weather.lost_before {
             return Err(lost("lost on its way there"));
         }
-        self.now().inspect(|now| self.set_time(*now));
+        self.moment().inspect(|now| self.set_time(now.truth));
         let target = match sent.url.query() {
             Some(query) => format!("{}?{query}", sent.url.path()),
             None => sent.url.path().to_owned(),
@@ -284,9 +328,10 @@ impl Network {
 
     /// What was about to leave is about something that still is.
     fn look_for_expired(&self, service: Service, device: &Option<String>, sent: &Sent) {
-        let Some(now) = self.now() else {
+        let Some(moment) = self.moment() else {
             return;
         };
+        let now = self.composed_at_the_latest(moment);
         if device.is_none() || service == Service::WebPush {
             return;
         }
@@ -302,18 +347,54 @@ impl Network {
         });
     }
 
-    fn device_of(&self, sent: &Sent) -> Option<String> {
+    /// Where the wall is right, Apple is told a time by which what is shown is over by the hub's clock, too, though that
+    /// may be ahead of it.
+    fn look_at_expiration(&self, sent: &Sent) {
+        let header = sent.headers.get("apns-expiration");
+        let expiration: Option<u64> = header.map(|it| it.to_str().unwrap().parse().unwrap());
+        let (Some(expiration), Some(now)) = (expiration, self.moment()) else {
+            return;
+        };
+        let expiration = Timestamp::from_millis(1000 * expiration);
+        let body = String::from_utf8_lossy(&sent.body).into_owned();
+        self.with(|inner| {
+            let wall = inner.times.as_ref().map(|(clock, _)| clock.wall());
+            let of_late = |leap: &Moment| leap.truth.plus(ON_ITS_WAY) > now.truth;
+            if wall != Some(now.truth) || inner.leaps.iter().any(of_late) {
+                return;
+            }
+            let shown = inner
+                .expires
+                .iter()
+                .filter(|(id, _)| body.contains(id.as_str()));
+            let late = |until: &Timestamp| expiration > now.truth.plus(until.since(now.hub));
+            let late = shown.filter(|(_, until)| late(until)).map(|(id, _)| id);
+            let late: Vec<String> = late
+                .map(|id| format!("Apple is to keep {id} until {expiration}, at {now:?}"))
+                .collect();
+            inner.faults.extend(late);
+        });
+    }
+
+    /// Whose push it is, and by which channel.
+    fn device_of(&self, sent: &Sent) -> Option<(String, String)> {
         let url = sent.url.as_str();
         let body = String::from_utf8_lossy(&sent.body);
         self.with(|inner| {
             let named = |channel: &str| url.contains(channel) || body.contains(channel);
             let found = inner.channels.iter().find(|(channel, _)| named(channel));
-            found.map(|(_, device)| device.clone())
+            found.map(|(channel, device)| (device.clone(), channel.clone()))
         })
     }
 
-    fn now(&self) -> Option<Timestamp> {
-        self.with(|inner| inner.clock.as_ref().map(Clock::now))
+    /// What the hub's clock says, but for leaps that came while what leaves now may have been on its way out.
+    fn composed_at_the_latest(&self, now: Moment) -> Timestamp {
+        self.with(|inner| {
+            let recent = |leap: &&Moment| leap.truth.plus(ON_ITS_WAY) > now.truth;
+            let recent = inner.leaps.iter().filter(recent);
+            let without = recent.map(|leap| leap.hub.plus(now.truth.since(leap.truth)));
+            without.fold(now.hub, Timestamp::min)
+        })
     }
 
     pub(super) fn set_time(&self, now: Timestamp) {
@@ -322,5 +403,19 @@ impl Network {
 
     fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
         look(&mut self.inner.lock().unwrap())
+    }
+}
+
+/// Whether a service says that a channel is dead.
+fn calls_dead(service: Service, answer: &Answer) -> bool {
+    let bad_token = answer
+        .body
+        .windows(14)
+        .any(|text| text == b"BadDeviceToken");
+    match (service, answer.status) {
+        (_, 410) => true,
+        (Service::Apns, 400) => bad_token,
+        (Service::Apns, _) => false,
+        (_, status) => status == 404 && !answer.body.starts_with(GARBAGE),
     }
 }

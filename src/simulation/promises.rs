@@ -1,11 +1,15 @@
 //! What may be said of the pushes that a service took and whose answer the hub heard: none is shown twice, and no more
-//! silent ones leave than the platform grants.
+//! silent ones leave than the platform grants. An hour of that is one by the hub's clock, which may leap; what came
+//! before what is told by the true time.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::time::Moment;
 use crate::{doubles::Service, egress::in_process::Sent, model::Timestamp};
 
 const HOUR: Duration = Duration::from_hours(1);
+/// How long it takes until what became of a push is on disk.
+const KEPT: Duration = Duration::from_secs(1);
 
 /// The account.
 #[derive(Default)]
@@ -14,12 +18,14 @@ pub(super) struct Promises {
     postings: BTreeMap<String, usize>,
     /// When the process was killed: what was taken just before may be sent again.
     kills: Vec<Timestamp>,
+    /// When a service was heard to call a channel dead.
+    dead: BTreeMap<String, Timestamp>,
     /// When an endpoint was shown a notification, by kind, since it registered last.
     shown: BTreeMap<(String, String, &'static str), Vec<Timestamp>>,
     /// When an endpoint registered last.
     registered: BTreeMap<String, Timestamp>,
     /// When an endpoint got silent pushes from Apple, since it registered last.
-    silent: BTreeMap<String, Vec<Timestamp>>,
+    silent: BTreeMap<String, Vec<Moment>>,
 }
 
 impl Promises {
@@ -38,13 +44,40 @@ impl Promises {
         self.silent.remove(endpoint);
     }
 
+    /// The hub heard that a channel is dead.
+    pub(super) fn died(&mut self, channel: &str, now: Timestamp) {
+        self.dead.entry(channel.to_owned()).or_insert(now);
+    }
+
+    /// A push leaves for an endpoint's channel; says what is wrong with that: a channel that is known to be dead is not
+    /// asked again, unless the endpoint registered since, or the process was killed before that was written down.
+    pub(super) fn leaves(
+        &mut self,
+        (endpoint, channel): (&str, &str),
+        now: Timestamp,
+    ) -> Option<String> {
+        let died = *self.dead.get(channel)?;
+        let since = |at: &Timestamp| *at >= died;
+        let forgotten = self
+            .kills
+            .iter()
+            .any(|at| since(at) && at.since(died) < KEPT);
+        if forgotten || self.registered.get(endpoint).is_some_and(since) {
+            self.dead.remove(channel);
+            return None;
+        }
+        (now > died.plus(KEPT)).then(|| {
+            format!("{endpoint} was pushed to at {now}, though its channel died at {died}")
+        })
+    }
+
     /// Takes in a push that left at `left` and was taken; says what is wrong with it. `granted` is how many silent ones
     /// an hour has.
     pub(super) fn taken(
         &mut self,
         (service, endpoint): (Service, &str),
         (sent, left): (&Sent, Timestamp),
-        (now, granted): (Timestamp, usize),
+        (now, granted): (Moment, usize),
     ) -> Option<String> {
         // What was on its way to the channel before says nothing of this one.
         if self.registered.get(endpoint).is_some_and(|at| left < *at) {
@@ -62,7 +95,7 @@ impl Promises {
         let id = self.postings.keys().find(shows)?.clone();
         let key = (endpoint.to_owned(), id, kind);
         let before = self.shown.entry(key.clone()).or_default();
-        before.push(now);
+        before.push(now.truth);
         let kills = self.kills.iter().filter(|at| **at >= before[0]).count();
         let may = self.postings[&key.1] + kills;
         let times = before.len();
@@ -75,11 +108,12 @@ impl Promises {
         &mut self,
         endpoint: &str,
         is_change: bool,
-        (now, granted): (Timestamp, usize),
+        (now, granted): (Moment, usize),
     ) -> Option<String> {
         let recent = self.silent.entry(endpoint.to_owned()).or_default();
-        recent.retain(|at| at.plus(HOUR) > now);
-        let since = now.minus(HOUR);
+        // What left in a time that has not come, since a leap was undone, is forgotten.
+        recent.retain(|at| at.hub.plus(HOUR) > now.hub && at.hub <= now.hub);
+        let since = recent.first().map_or(now.truth, |first| first.truth);
         let kills = self.kills.iter().filter(|at| **at >= since).count();
         let over = is_change && recent.len() >= granted + kills;
         recent.push(now);

@@ -71,7 +71,10 @@ impl World {
 
     /// One thing happens.
     pub(super) async fn step(&mut self, hub: &Hub) {
-        match self.random.random_range(0..100) {
+        if self.belief.ahead_ms() != 0 && self.chance(8) {
+            self.set_right(hub).await;
+        }
+        match self.random.random_range(0..103) {
             0..=29 => self.post(hub).await,
             30..=44 => self.change_one(hub).await,
             45..=49 => self.change_many(hub).await,
@@ -82,6 +85,7 @@ impl World {
             71..=80 => self.switch(hub),
             81..=84 => self.stream(hub),
             85..=92 => self.fault(hub),
+            93..=95 => self.leap(hub).await,
             _ => self.turn_the_weather(hub),
         }
     }
@@ -233,7 +237,7 @@ impl World {
         let changed = hub.set_many(device.subject.clone(), selection, change, (None, by));
         changed.await.expect("many can be changed");
         let there = listed(hub, user).await;
-        self.kept.insert(user, there);
+        self.adopt(hub, user, there);
         self.end();
         device.pull(hub, 0).await;
     }
@@ -251,7 +255,10 @@ impl World {
         match hub.delete(subject(user), id, whose).await {
             Ok(()) => {}
             Err(Error::NotFound(_)) => {
-                assert!(self.kept[user][&id].expires <= hub.now(), "{id} is lost")
+                // What may still come back can still be taken back.
+                self.belief.see(self.moment());
+                let expires = self.kept[user][&id].expires;
+                assert!(expires <= self.belief.ever(), "{id} is lost");
             }
             Err(other) => panic!("{other}"),
         }
@@ -294,11 +301,11 @@ impl World {
         }
         if device.can_call() && self.chance(60) {
             self.note(hub.now(), format!("{} signs out", device.name()));
+            device.forget();
+            device.break_stream();
             let gone = hub.remove_endpoint(device.subject.clone(), device.endpoint.clone());
             let gone = gone.await;
             assert!(matches!(gone, Ok(()) | Err(Error::NotFound(_))), "{gone:?}");
-            device.forget();
-            device.break_stream();
         } else {
             self.sign_in(hub, &device).await;
         }
@@ -306,16 +313,7 @@ impl World {
 
     pub(super) async fn sign_in(&mut self, hub: &Hub, device: &Arc<Device>) {
         self.note(hub.now(), format!("{} registers", device.name()));
-        let registration = self.registration(device);
-        let registered = hub.register(device.subject.clone(), registration).await;
-        registered.expect("a device can be registered");
-        let now = hub.now();
-        self.network
-            .promises(|promises| promises.registered(device.name(), now));
-        device.with(|memory| {
-            memory.signed_in = true;
-            memory.told = memory.double.id.clone();
-        });
+        device.register(hub).await;
         device.pull(hub, 0).await;
     }
 
@@ -328,6 +326,7 @@ impl World {
         self.note(hub.now(), format!("{} gets another channel", device.name()));
         let fresh = world::make(&self.network.handle(), device.service, &self.vapid);
         let old = device.with(|memory| std::mem::replace(&mut memory.double, fresh));
+        self.network.set_time(self.moment().truth);
         self.network.handle().remove_device(&old.id).unwrap();
         self.connect(&device);
         if self.chance(60) {
@@ -354,11 +353,11 @@ impl World {
             }
         };
         self.note(hub.now(), format!("{}: {patch:?}", device.name()));
-        self.patch(hub, &device, patch);
+        self.patch(&device, patch);
     }
 
-    pub(super) fn patch(&self, hub: &Hub, device: &Device, patch: DevicePatch) {
-        self.network.set_time(hub.now());
+    pub(super) fn patch(&self, device: &Device, patch: DevicePatch) {
+        self.network.set_time(self.moment().truth);
         let id = device.with(|memory| memory.double.id.clone());
         self.network.handle().patch_device(&id, patch).unwrap();
         self.network.tell();

@@ -12,11 +12,12 @@ use tempfile::TempDir;
 use super::{
     device::{self, Device, Essence},
     network::Network,
+    time::Belief,
 };
 use crate::{
     config::{self, Config},
     doubles::{Handle, NewDevice, Service, inside::Inside},
-    hub::{Hub, Registration},
+    hub::Hub,
     model::{
         AppHost, DeliveryStatus, EndpointId, FeedPosition, NotificationId, Reason, Subject,
         Timestamp, UserId,
@@ -41,7 +42,9 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) random: StdRng,
     pub(super) rows: Rows,
+    /// The true time, when the last process ended.
     pub(super) now: Timestamp,
+    pub(super) belief: Belief,
     pub(super) config: Config,
     pub(super) network: Arc<Network>,
     pub(super) devices: Vec<Arc<Device>>,
@@ -71,6 +74,7 @@ impl World {
             random: StdRng::seed_from_u64(seed),
             rows: Rows::none(),
             now,
+            belief: Belief::default(),
             config: config_of(&folder, &network.handle()),
             network,
             devices: Vec::new(),
@@ -95,7 +99,8 @@ impl World {
                 let double = make(&self.network.handle(), service, &self.vapid);
                 let endpoint = EndpointId::parse(&format!("{user}-{service:?}")).unwrap();
                 let random = StdRng::seed_from_u64(self.random.random());
-                let device = Device::new((subject(user), endpoint), double, random);
+                let network = Arc::clone(&self.network);
+                let device = Device::new((subject(user), endpoint), double, (network, random));
                 self.connect(&device);
                 self.devices.push(device);
             }
@@ -131,17 +136,19 @@ impl World {
         let doubt = self.doubt.lock().unwrap().take();
         for user in PEOPLE {
             let there = listed(hub, user).await;
+            let (now, over) = (hub.now(), self.belief.ever());
             let mut expected = self.kept[user].clone();
-            expected.retain(|_, it| it.expires > hub.now());
+            // What was over once may be deleted, though the stored time be earlier.
+            expected.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
             match &doubt {
                 Some(doubt) if doubt.user == user => {
                     let mut before = doubt.before.clone();
-                    before.retain(|_, it| it.expires > hub.now());
+                    before.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
                     let changed = there.iter().filter(|(id, it)| before.get(id) != Some(it));
                     let gone = before.keys().filter(|id| !there.contains_key(id));
                     let differ = changed.count() + gone.count();
                     assert!(differ <= DOUBTFUL, "{before:#?}\n{there:#?}");
-                    self.kept.insert(user, there);
+                    self.adopt(hub, user, there);
                     self.names.retain(|(whose, _), _| *whose != user);
                 }
                 _ => assert_eq!(
@@ -153,8 +160,27 @@ impl World {
         }
     }
 
+    /// Takes what the hub says for what is kept; what it does not show by a time that is doubted stays as it was, if it
+    /// is there.
+    pub(super) fn adopt(
+        &mut self,
+        hub: &Hub,
+        user: &'static str,
+        mut there: BTreeMap<NotificationId, Essence>,
+    ) {
+        let reader = hub.store().reader();
+        for (id, it) in &self.kept[user] {
+            let is_there = reader.number_of(&subject(user), *id).unwrap().is_some();
+            if is_there && it.expires <= hub.now() {
+                there.entry(*id).or_insert_with(|| it.clone());
+            }
+        }
+        self.kept.insert(user, there);
+    }
+
     /// What must be so at every moment.
-    pub(super) async fn check(&self, hub: &Hub) {
+    pub(super) async fn check(&mut self, hub: &Hub) {
+        self.check_time(hub);
         for user in PEOPLE {
             let forgotten = hub.forgotten(subject(user)).await.unwrap();
             for id in &forgotten {
@@ -196,21 +222,6 @@ impl World {
                     line.endpoint.as_str()
                 );
             }
-        }
-    }
-
-    /// The registration of a device.
-    pub(super) fn registration(&self, device: &Device) -> Registration {
-        let double = device.with(|memory| memory.double.clone());
-        Registration {
-            id: device.endpoint.clone(),
-            platform: device.platform(),
-            channel: device::channel(&double).0,
-            display_name: None,
-            locale: None,
-            state_sync: true,
-            shared: false,
-            expires: None,
         }
     }
 }

@@ -28,6 +28,15 @@ impl Reader {
         Ok(millis.map(Timestamp::from_millis))
     }
 
+    /// Up to which time things were done by a clock that was doubted; nothing, where it is believed.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn doubted_up_to(&self) -> Result<Option<Timestamp>, Error> {
+        let millis = identity::number(&self.engine, "doubt")?;
+        Ok(millis.map(Timestamp::from_millis))
+    }
+
     /// Counts what is kept: one row a user, and one an endpoint.
     ///
     /// # Errors

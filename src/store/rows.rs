@@ -47,10 +47,9 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
     match row {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
         AppRow::Vapid(app, pkcs8) => ops.push(Op::Put(keys::vapid(app), pkcs8.clone())),
-        AppRow::Time(time) => {
-            let millis = time.as_millis().to_be_bytes().to_vec();
-            ops.push(Op::Put(keys::meta("time"), millis));
-        }
+        AppRow::Time(time) => ops.push(moment("time", *time)),
+        AppRow::Doubt(until) => ops.push(moment("doubt", *until)),
+        AppRow::DropDoubt => ops.push(Op::Remove(keys::meta("doubt"))),
         AppRow::Content(id, draft) => shared::put_content(*id, draft, ops)?,
         AppRow::Broadcast(it) => {
             ops.push(put(keys::broadcast(it.id), records::encode_broadcast(it))?);
@@ -211,4 +210,8 @@ fn expiry(user: &UserKey, time: Timestamp, what: &Expiring) -> Vec<u8> {
             keys::expiry(time, ExpiryKind::Once, &[user, &keys::app_hash(app), key])
         }
     }
+}
+
+fn moment(name: &str, at: Timestamp) -> Op {
+    Op::Put(keys::meta(name), at.as_millis().to_be_bytes().to_vec())
 }

@@ -141,6 +141,10 @@ pub enum AppRow {
     Vapid(AppHost, Vec<u8>),
     /// What time it is, so that a leap of the clock is seen through a stop.
     Time(Timestamp),
+    /// Up to which time things were done by a clock that was doubted.
+    Doubt(Timestamp),
+    /// The same, once the time is believed.
+    DropDoubt,
     /// The content of a broadcast, which counts as the first that shares it.
     Content(BroadcastId, Box<Draft>),
     /// A broadcast, whose content stands by itself; with its expiry, and its place among the unfinished ones.

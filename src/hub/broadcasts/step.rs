@@ -109,7 +109,7 @@ impl Hub {
                 self.clear_broadcast(job, lock).await?;
                 Ok(0)
             }
-            BroadcastStatus::Running if self.now() >= job.expires => {
+            BroadcastStatus::Running if self.believed() >= job.expires => {
                 self.give_up(job, lock).await?;
                 Ok(0)
             }
@@ -139,16 +139,14 @@ impl Hub {
         for subject in whose {
             locks.push(self.locks.lock(subject).await);
         }
-        let rules = Rules {
-            now: self.now(),
-            max: self.limits().notifications_per_user,
-        };
+        let rules = self.posting_rules();
         let plan = self
             .store
             .ask(move |reader| plan(reader, job, (&people, row_len), rules))
             .await?;
         let is_over = plan.job.status == BroadcastStatus::Completed;
         let (accepted, failed) = (plan.job.accepted, plan.job.failed);
+        self.write_doubt_down().await?;
         self.store.commit_batch(plan.batch, locks).await?;
         if is_over {
             tracing::info!(%id, accepted, failed, "a broadcast is completed");

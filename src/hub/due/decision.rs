@@ -109,6 +109,11 @@ impl<'a> Due<'a> {
         {
             return false;
         }
+        // What is over, though the feed does not say so yet, each client takes away by itself.
+        let is_over = |it: &Notification| it.removed.is_none() && it.expires <= self.now;
+        if step.notification.as_ref().is_some_and(is_over) {
+            return false;
+        }
         let is_new = change.kind == ChangeKind::Created || change.number > base;
         if is_new && self.take_in_new(step, needs) {
             return true;
@@ -147,7 +152,7 @@ impl<'a> Due<'a> {
 
     /// What an unanswered tap was about, where it may be repeated and something of it is still wanted.
     fn repeat(&self) -> Option<(TapKind, &'a Step)> {
-        if !self.level.is_unanswered() || retap_at(self.state, self.delivery) > self.now {
+        if !self.level.is_unanswered() || retap_at(self.state, self.delivery, self.now) > self.now {
             return None;
         }
         let lacks = self.needs(self.level.mark.position);
@@ -156,8 +161,10 @@ impl<'a> Due<'a> {
     }
 
     fn stream_grace(&self, needs: &Needs<'_>) -> Option<Decision> {
-        let until = needs.since?.plus(self.delivery.stream_grace);
-        (self.level.streaming && self.now < until)
+        let since = needs.since?;
+        let until = since.plus(self.delivery.stream_grace);
+        // What happened in a time that has not come, since a leap was undone, had its grace.
+        (self.level.streaming && !since.is_to_come(self.now) && self.now < until)
             .then_some(Decision::Wait(Reason::Streaming, until))
     }
 
@@ -167,7 +174,8 @@ impl<'a> Due<'a> {
         let fetched = self.level.mark.at;
         let until = fetched.plus(self.delivery.stream_grace);
         let all_there = needs.until.is_some_and(|last| last < fetched);
-        (all_there && self.now < until).then_some(Decision::Wait(Reason::Coalescing, until))
+        (all_there && !fetched.is_to_come(self.now) && self.now < until)
+            .then_some(Decision::Wait(Reason::Coalescing, until))
     }
 
     /// Whether the platform itself shows a visible push, rather than waking the app to do so.
@@ -260,7 +268,7 @@ impl<'a> Due<'a> {
         // Who has read something since, singly or in the history, has answered, though its position stands where it was.
         let heard = self.level.mark.at >= self.state.tapped_at;
         if !urgent && self.level.is_unanswered() && !heard {
-            let until = retap_at(self.state, self.delivery);
+            let until = retap_at(self.state, self.delivery, self.now);
             if until > self.now {
                 return Decision::Wait(Reason::Unanswered, until);
             }
@@ -274,8 +282,9 @@ impl<'a> Due<'a> {
         let latest = self.now.plus(STATE_LIFE);
         let (priority, expires) = match &step.notification {
             Some(it) if kind == TapKind::Created => (it.draft.priority, it.expires),
-            Some(it) => (Priority::None, it.expires.min(latest)),
-            None => (Priority::None, latest),
+            Some(it) if it.expires > self.now => (Priority::None, it.expires.min(latest)),
+            // Its removal is told as long as the feed remembers it.
+            _ => (Priority::None, latest),
         };
         let web = self.level.endpoint.platform == Platform::WebPush;
         let shows = (web && kind == TapKind::Created).then_some(step.change.notification);

@@ -21,6 +21,9 @@ const RETAP_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The least distance of two pushes that the platform does not itself show.
 const GAP: Duration = Duration::from_secs(1);
 
+/// The longest delay that a fallback may have.
+const FALLBACK_DELAY_MAX: Duration = Duration::from_secs(600);
+
 /// A change, with the notification that it is of where that is still kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
@@ -45,6 +48,8 @@ pub struct Level {
     pub fallbacks: Vec<Notification>,
     /// Numbers of notifications that it has read without pulling the feed.
     pub read_singly: Vec<FeedPosition>,
+    /// The time as far as it is believed: what is over only by a later one may be wanted yet.
+    pub believed: Timestamp,
 }
 
 /// What is to happen at one endpoint.
@@ -110,7 +115,7 @@ impl Level {
     /// the endpoint has fetched.
     pub fn wants_from(&self, delivery: &Delivery, now: Timestamp) -> FeedPosition {
         let state = self.current_state();
-        if self.is_unanswered() && retap_at(&state, delivery) <= now {
+        if self.is_unanswered() && retap_at(&state, delivery, now) <= now {
             self.mark.position
         } else {
             self.base()
@@ -130,7 +135,7 @@ impl Level {
         let fallbacks = self.open_fallbacks(steps, &state, now);
         let next_fallback = fallbacks
             .iter()
-            .filter_map(|it| it.fallback_due())
+            .filter_map(|it| fallback_due(it, now))
             .filter(|due| *due > now)
             .min();
         let mut passed = Vec::new();
@@ -161,7 +166,8 @@ impl Level {
                 .chain(self.repeat_look(&state, delivery, now))
                 .min(),
         };
-        let waiting = fallbacks.iter().map(|it| it.number);
+        let kept = self.open_fallbacks(steps, &state, now.min(self.believed));
+        let waiting = kept.iter().map(|it| it.number);
         Verdict {
             decision,
             look,
@@ -177,7 +183,7 @@ impl Level {
         delivery: &Delivery,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let due = retap_at(state, delivery);
+        let due = retap_at(state, delivery, now);
         (self.is_unanswered() && due > now).then_some(due)
     }
 
@@ -228,7 +234,8 @@ impl Level {
     fn may_show_an_older(&self, state: &TapState, step: &Step) -> bool {
         let heard = self.mark.at.max(state.tapped_at);
         match &step.notification {
-            Some(it) => it.was_replaced() && heard >= it.created,
+            // It may have been posted in a time that had not come when it was replaced, since a leap was undone.
+            Some(it) => it.was_replaced() && (heard >= it.created || it.created > it.posted),
             None => step.change.replaced && heard > Timestamp::default(),
         }
     }
@@ -236,7 +243,11 @@ impl Level {
 
 /// When a tap that is not answered may be repeated. One that was seen is repeated by a silent one: it may have been lost
 /// with what its service keeps no longer, and it spoke for changes that nobody sees.
-pub fn retap_at(state: &TapState, delivery: &Delivery) -> Timestamp {
+/// One of a time that has not come, since a leap was undone, may be repeated at once: how long ago it was nobody knows.
+pub fn retap_at(state: &TapState, delivery: &Delivery, now: Timestamp) -> Timestamp {
+    if state.tapped_at.is_to_come(now) {
+        return now;
+    }
     state.tapped_at.plus(retap_wait(state.repeats, delivery))
 }
 
@@ -246,6 +257,14 @@ pub fn retap_wait(repeats: u32, delivery: &Delivery) -> Duration {
         .retap_after
         .saturating_mul(1 << repeats.min(16))
         .min(RETAP_MAX.max(delivery.retap_after))
+}
+
+/// When the fallback of a notification is due, where it has one. What lies further ahead than a fallback may was posted
+/// by a clock that had leapt; it is due now.
+fn fallback_due(it: &Notification, now: Timestamp) -> Option<Timestamp> {
+    let due = it.fallback_due()?;
+    let may_be = due <= now.plus(FALLBACK_DELAY_MAX);
+    Some(if may_be { due } else { now })
 }
 
 /// Until when a push that the platform does not itself show has to keep its distance from the last one.

@@ -1,6 +1,6 @@
 //! The fallbacks that are due at an endpoint, among all that waits to be shown there.
 
-use super::Step;
+use super::{Step, fallback_due};
 use crate::model::{FeedPosition, Notification, Timestamp};
 
 /// Of more than these waiting to be shown, the newest leave; a later push covers the rest.
@@ -16,7 +16,7 @@ pub(super) struct Shows<'a> {
 impl<'a> Shows<'a> {
     /// Those of `open` that are due at `now`.
     pub(super) fn of(open: &[&'a Notification], now: Timestamp) -> Self {
-        let is_due = |it: &&&Notification| it.fallback_due().is_some_and(|due| due <= now);
+        let is_due = |it: &&&Notification| fallback_due(it, now).is_some_and(|due| due <= now);
         let mut fallbacks: Vec<&Notification> = open.iter().filter(is_due).copied().collect();
         fallbacks.sort_by_key(|it| (it.fallback_due(), it.number));
         Self {

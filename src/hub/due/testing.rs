@@ -121,5 +121,6 @@ pub(crate) fn level(platform: Platform) -> Level {
         streaming: false,
         fallbacks: Vec::new(),
         read_singly: Vec::new(),
+        believed: Timestamp::MAX,
     }
 }

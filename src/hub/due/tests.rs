@@ -437,3 +437,69 @@ fn settings_that_were_read_anew_end_the_wait_for_the_old_ones() {
     );
     assert!(tap_of(&decide(at(35))).is_some());
 }
+
+#[test]
+fn what_was_noted_by_a_clock_that_had_leapt_puts_nobody_off_once_the_leap_is_undone() {
+    let later = at(40 * 24 * 3600);
+    let now = at(60);
+    // It answered no tap that left in that time.
+    let mut phone = level(Platform::Android);
+    phone.state.covered = FeedPosition(1);
+    phone.state.tapped = FeedPosition(1);
+    phone.state.tapped_at = later;
+    phone.state.tapped_silently = true;
+    let verdict = decide(&phone, &[raw(1)], now);
+    assert_eq!(tap_of(&verdict), Some((TapKind::Created, None, 1)));
+
+    // It fetched in that time.
+    let mut phone = level(Platform::Android);
+    phone.mark.position = FeedPosition(1);
+    phone.mark.at = later;
+    let verdict = decide(&phone, &[raw(1), raw(2)], now);
+    assert_eq!(tap_of(&verdict), Some((TapKind::Created, None, 2)));
+
+    // It streams, and what it lacks was posted in that time.
+    let mut phone = level(Platform::Android);
+    phone.streaming = true;
+    let mut step = raw(1);
+    step.change.at = later;
+    let verdict = decide(&phone, &[step], now);
+    assert_eq!(tap_of(&verdict), Some((TapKind::Created, None, 1)));
+
+    // So was what falls back.
+    let mut phone = level(Platform::Ios);
+    let mut step = fallback::with_fallback(1);
+    let it = step.notification.as_mut().unwrap();
+    (it.created, it.posted, it.expires) = (later, later, later.plus(Duration::from_secs(3600)));
+    phone.state.covered = FeedPosition(1);
+    phone.fallbacks = vec![it.clone()];
+    let verdict = decide(&phone, &[], now);
+    assert_eq!(tap_of(&verdict), Some((TapKind::Fallback, Some(id(1)), 1)));
+}
+
+#[test]
+fn a_fallback_is_kept_while_only_a_clock_that_is_doubted_says_that_it_is_over() {
+    let mut phone = level(Platform::Ios);
+    phone.state.covered = FeedPosition(1);
+    phone.fallbacks = vec![fallback::with_fallback(1).notification.unwrap()];
+    phone.believed = at(10);
+    let verdict = decide(&phone, &[], at(8 * 24 * 3600));
+    assert_eq!(verdict.decision, Decision::Idle);
+    assert_eq!(verdict.fallbacks, [FeedPosition(1)]);
+}
+
+#[test]
+fn a_removal_is_told_though_its_time_is_over_and_what_is_over_alone_is_not() {
+    let later = at(8 * 24 * 3600);
+    let mut saw = level(Platform::Ios);
+    saw.mark.position = FeedPosition(1);
+    let changed = read(1, 2, Some("other"));
+    assert_eq!(decide(&saw, &[changed], later).decision, Decision::Idle);
+    let mut deleted = read(1, 2, Some("other"));
+    deleted.change.kind = ChangeKind::Removed(Removal::Deleted);
+    deleted.notification.as_mut().unwrap().removed = Some(Removal::Deleted);
+    let Decision::Push(tap) = decide(&saw, &[deleted], later).decision else {
+        panic!("nobody is told");
+    };
+    assert_eq!((tap.kind, tap.expires > later), (TapKind::Changed, true));
+}

@@ -138,7 +138,7 @@ fn message() -> ApnsMessage {
         push_type: ApnsPushType::Alert,
         priority: 10,
         collapse_id: "n-1".into(),
-        expires: Timestamp::from_millis(1_700_003_600_999),
+        ttl: Duration::from_millis(3_600_999),
         payload: Bytes::from_static(b"{\"aps\":{}}"),
     }
 }

@@ -115,6 +115,19 @@ async fn a_failure_is_told_to_all_and_tried_again_later() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_a_time_that_has_not_come_is_none() {
+    let server = Server::start(&["h2"], |seen| match seen.nth {
+        0 => reply(400, r#"{"error":"invalid_grant"}"#),
+        _ => reply(200, granted(seen)),
+    })
+    .await;
+    let tokens = cache(&server);
+    assert!(tokens.get(at(60 * 24 * 3600)).await.is_err());
+    // The clock had leapt, and is set right.
+    assert_eq!(bearer(&tokens, 0).await, "Bearer t1");
+}
+
+#[tokio::test]
 async fn a_refused_token_is_replaced_once() {
     let server = Server::start(&["h2"], |seen| reply(200, granted(seen))).await;
     let tokens = cache(&server);

@@ -144,6 +144,62 @@ async fn a_leap_that_is_undone_has_cost_nothing_and_leaves_nobody_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leap_that_is_undone_while_the_hub_stands_still_leaves_nobody_waiting() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    hub.post("ada", "before").await;
+    phone.next_push("the tap").await;
+    leap(&hub, DAY * 60);
+    assert_eq!(titles(&hub).await, [""; 0]);
+    phone.pull().await;
+    assert_eq!(phone.shade(), ["before"], "a delta passes nothing over");
+    hub.doubles().script(beckon::doubles::FaultSpec::always(
+        Service::Fcm,
+        beckon::doubles::FaultKind::ServerError,
+    ));
+    let posted = hub.post("ada", "meanwhile").await;
+    let path = format!(
+        "/v1/users/ada/notifications/{}/deliveries",
+        posted["id"].as_str().unwrap()
+    );
+    eventually("the tap is put off", || async {
+        let report = hub.app().get(&path).await.expect(200);
+        // What became of the first tap may have been noted just now.
+        hub.advance(Duration::from_secs(1));
+        (report["value"][0]["reason"] == "retry").then_some(())
+    })
+    .await;
+    hub.doubles().clear_faults();
+    hub.stop().await;
+    leap_back(&hub, DAY * 60);
+    hub.start_again().await;
+    assert_eq!(status(&hub).await, "ready");
+    assert_eq!(titles(&hub).await, ["meanwhile", "before"]);
+    hub.advance(MINUTE);
+    let handed = phone
+        .next_push("the tap, though it was put off for weeks")
+        .await;
+    assert_eq!(beckon_of(&handed.push)["n"], posted["id"]);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_back_while_the_clock_is_doubted_does_not_come_back() {
+    let hub = TestHub::at_a_standstill().await;
+    let posted = hub.post("ada", "a week").await;
+    let path = format!(
+        "/v1/users/ada/notifications/{}",
+        posted["id"].as_str().unwrap()
+    );
+    leap(&hub, DAY * 8);
+    hub.app().get(&path).await.expect(404);
+    hub.app().delete(&path).await.expect(204);
+    leap_back(&hub, DAY * 8);
+    assert_eq!(titles(&hub).await, [""; 0]);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_never_goes_back_and_taps_go_on() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Fcm).await;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{ActionState, Fallback, VisualContent};
 
-fn with_fallback(number: u64) -> Step {
+pub(super) fn with_fallback(number: u64) -> Step {
     let mut it = notification(number, false, Priority::High);
     it.draft.fallback = Some(Fallback {
         platforms: vec![Platform::Ios, Platform::WebPush],

@@ -11,15 +11,16 @@ use beckon::{
         ActionState, Change, ChangeKind, Endpoint, FeedPosition, Marker, Notification,
         NotificationId, Owner, ReadState, Subject, SubscriptionId, TapId, Timestamp, User,
     },
-    store::{Expiring, Options, Row, Store, Unit, backup},
+    store::{Expiring, Options, Row, Store, Submitted, Unit, backup},
 };
 use uuid::Uuid;
 
 use super::{draft, subject};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How many units are under way at a time where a store is filled.
-const UNDER_WAY: usize = 512;
+/// How many rows are under way at a time where a store is filled: in a group of many more the engine keeps old copies of
+/// its pages by the gigabyte.
+const UNDER_WAY: usize = 4096;
 
 pub(crate) fn open_store(folder: &Path) -> Store {
     Store::open(&Options {
@@ -154,20 +155,24 @@ fn notification(number: FeedPosition, now: Timestamp) -> Notification {
 
 /// Writes units, many a group, and returns once all are on disk.
 pub(crate) async fn write_all(store: &Store, units: impl Iterator<Item = Unit>) {
-    let mut under_way = VecDeque::new();
+    let (mut under_way, mut rows) = (VecDeque::new(), 0);
     for unit in units {
-        if under_way.len() >= UNDER_WAY {
-            written(under_way.pop_front()).await;
+        rows += unit.rows.len();
+        under_way.push_back((unit.rows.len(), store.submit(unit).await.unwrap()));
+        while rows > UNDER_WAY {
+            rows -= written(under_way.pop_front()).await;
         }
-        under_way.push_back(store.submit(unit).await.unwrap());
     }
     while !under_way.is_empty() {
         written(under_way.pop_front()).await;
     }
 }
 
-async fn written(submitted: Option<beckon::store::Submitted>) {
-    submitted.unwrap().written().await.unwrap();
+/// Waits until a unit is on disk; gives back how many rows it has.
+async fn written(under_way: Option<(usize, Submitted)>) -> usize {
+    let (rows, submitted) = under_way.unwrap();
+    submitted.written().await.unwrap();
+    rows
 }
 
 /// Ends the bench where a post to the hub, or a registration, writes other rows than are made here: as many, and as

@@ -67,8 +67,7 @@ async fn one_device_climbs_the_ladder() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Apns).await;
     let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
-    let never =
-        "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything";
+    let never = "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T";
     says(&hub, &id, &phone.endpoint, never).await;
     phone.next_push("the tap").await;
     phone.pull().await;
@@ -99,8 +98,7 @@ async fn one_device_climbs_the_ladder() {
         json!({"payload": {"visualContent": {"title": "later"}}}),
     )
     .await;
-    let silent =
-        "tapped at T, APNs answered 200; not fetched yet; the device last fetched anything at T";
+    let silent = "tapped at T, APNs answered 200; not fetched yet; the device last fetched anything at T; next attempt at T";
     let it = says(&hub, &later, &phone.endpoint, silent).await;
     assert!(it["lastFetchedDateTime"].is_string(), "{it}");
     hub.finish().await;
@@ -197,7 +195,7 @@ async fn what_is_covered_falls_back_or_waits_its_turn() {
     let covered = "covered by a later tap at T, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T";
     says(&hub, &second, &phone.endpoint, covered).await;
     hub.advance(Duration::from_secs(60));
-    let fell_back = "tapped at T, APNs answered 200; fell back to a visible push at T; not fetched yet; the device has never fetched anything";
+    let fell_back = "tapped at T, APNs answered 200; fell back to a visible push at T; not fetched yet; the device has never fetched anything; next attempt at T";
     says(&hub, &third, &phone.endpoint, fell_back).await;
     phone.pull().await;
     let fetched = "tapped at T, APNs answered 200; fell back to a visible push at T; the device fetched it at T";

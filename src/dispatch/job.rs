@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) wake: Option<Timestamp>,
     stepping: bool,
     again: bool,
+    /// Those that the last look left out, busy as they were: each is looked at when it is free.
+    left_out: HashSet<EndpointId>,
     /// What the last look left to be kept when all its taps are settled; nothing, where another has to come first.
     found: Option<Found>,
 }
@@ -64,15 +66,22 @@ impl Job {
         }
         self.stepping = true;
         self.found = None;
+        self.left_out.clone_from(&self.busy);
         Some(self.busy.clone())
     }
 
     /// Notes that a tap is settled that left nothing to its endpoint of the feed up to `covers`, and what it may be
-    /// due at `repeat`. Says whether that spares a look: none is under way, and the last one saw no more.
-    pub(super) fn spares_look(&mut self, covers: FeedPosition, repeat: Timestamp) -> bool {
+    /// due at `repeat`. Says whether that spares a look: none is under way, the last one is what the tap came of, and it
+    /// saw no more.
+    pub(super) fn spares_look(
+        &mut self,
+        endpoint: &EndpointId,
+        (covers, repeat): (FeedPosition, Timestamp),
+    ) -> bool {
+        let left_out = self.left_out.contains(endpoint);
         let found = self.found.as_mut().filter(|found| found.head <= covers);
         match found {
-            Some(found) if !self.stepping => {
+            Some(found) if !self.stepping && !left_out => {
                 found.next = found.next.into_iter().chain([repeat]).min();
                 true
             }
@@ -142,6 +151,10 @@ mod tests {
         Timestamp::from_millis(seconds * 1000)
     }
 
+    fn phone() -> EndpointId {
+        EndpointId::parse("phone").unwrap()
+    }
+
     fn looked(head: u64, next: Option<Timestamp>) -> Job {
         let mut job = Job::default();
         job.begin_look().unwrap();
@@ -157,8 +170,8 @@ mod tests {
     #[test]
     fn a_tap_that_left_nothing_spares_a_look_and_brings_its_repetition() {
         let mut job = looked(7, Some(at(60)));
-        assert!(job.spares_look(FeedPosition(7), at(900)));
-        assert!(job.spares_look(FeedPosition(7), at(30)));
+        assert!(job.spares_look(&phone(), (FeedPosition(7), at(900))));
+        assert!(job.spares_look(&phone(), (FeedPosition(7), at(30))));
         assert!(job.is_at_rest());
         assert_eq!(job.begin_close().next, Some(at(30)));
     }
@@ -166,14 +179,36 @@ mod tests {
     #[test]
     fn a_look_is_not_spared_where_the_last_one_saw_more_or_another_runs() {
         let mut job = looked(8, None);
-        assert!(!job.spares_look(FeedPosition(7), at(900)), "it saw more");
+        let spares = |job: &mut Job, covers| {
+            let settled = (FeedPosition(covers), at(900));
+            job.spares_look(&phone(), settled)
+        };
+        assert!(!spares(&mut job, 7), "it saw more");
         job.begin_look().unwrap();
-        assert!(!job.spares_look(FeedPosition(9), at(900)), "one runs");
+        assert!(!spares(&mut job, 9), "one runs");
         job.end_look();
-        assert!(
-            !job.spares_look(FeedPosition(9), at(900)),
-            "a lane was full"
-        );
+        assert!(!spares(&mut job, 9), "a lane was full");
         assert!(!job.is_at_rest());
+    }
+
+    #[test]
+    fn a_look_is_not_spared_to_whom_the_last_one_left_out() {
+        let mut job = looked(7, None);
+        job.busy.insert(phone());
+        job.begin_look().unwrap();
+        job.end_look();
+        job.keep(Found {
+            head: FeedPosition(7),
+            next: None,
+            states: Vec::new(),
+        });
+        job.busy.remove(&phone());
+        let settled = (FeedPosition(7), at(900));
+        assert!(
+            !job.spares_look(&phone(), settled),
+            "its time may have come"
+        );
+        let tablet = EndpointId::parse("tablet").unwrap();
+        assert!(job.spares_look(&tablet, settled));
     }
 }

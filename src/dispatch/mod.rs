@@ -312,7 +312,9 @@ impl Dispatcher {
         job.busy.remove(&freed.endpoint);
         match freed.left {
             Left::Unkept => self.wake_at(freed.subject, self.hub.now().plus(PAUSE)),
-            Left::Nothing { covers, repeat } if job.spares_look(covers, repeat) => {
+            Left::Nothing { covers, repeat }
+                if job.spares_look(&freed.endpoint, (covers, repeat)) =>
+            {
                 if job.is_at_rest() {
                     self.close(freed.subject);
                 }

@@ -1,5 +1,6 @@
-//! What a broadcast costs single posts: how long each takes to be on disk while nothing else goes on, and while one
-//! notification goes to 100 000 people, a tenth of them with a phone that is tapped at the doubles.
+//! What a broadcast and a backup cost single posts: how long each takes to be on disk while nothing else goes on, while
+//! one notification goes to 100 000 people, a tenth of them with a phone that is tapped at the doubles, and while the
+//! store of all this is copied.
 //!
 //! `cargo bench --bench broadcast` prints a table; `BECKON_BENCH_PEOPLE` for fewer people. Figures are of one machine at
 //! one time: take the ratios.
@@ -11,6 +12,7 @@ mod support;
 
 use std::{
     env,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -20,7 +22,7 @@ use beckon::{
     model::{AppHost, Audience, Broadcast, BroadcastStatus},
 };
 use support::{APP, cores, cpu_model, draft, registration, start_doubles, start_hub, subject};
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::{fs::File, io::AsyncWriteExt as _, task::JoinSet, time::MissedTickBehavior};
 
 const PEOPLE: usize = 100_000;
 /// Every so many people have a phone.
@@ -56,11 +58,11 @@ async fn run() {
         let during = posts_while(&running.hub, broadcast(&running.hub)).await;
         let rate = people as f64 / began.elapsed().as_secs_f64();
         print_row("during a broadcast", &during, Some(rate));
-        println!(
-            "| ratio | | {:.2} | {:.2} | | |",
-            at(&during, 50).as_secs_f64() / at(&alone, 50).as_secs_f64(),
-            at(&during, 99).as_secs_f64() / at(&alone, 99).as_secs_f64()
-        );
+        print_ratio(&during, &alone);
+        quiet(&running.hub).await;
+        let during = posts_while(&running.hub, back_up(&running.hub, folder.path())).await;
+        print_row("during a backup", &during, None);
+        print_ratio(&during, &alone);
     }
     running.stop().await;
     drop(child.stdin.take());
@@ -142,8 +144,29 @@ async fn broadcast(hub: &Hub) {
     }
 }
 
+/// Copies the store as `beckon store backup` has it copied, and says how much that was.
+async fn back_up(hub: &Hub, folder: &Path) {
+    let began = Instant::now();
+    let mut file = File::create(folder.join("backup")).await.unwrap();
+    let mut backup = hub.store().backup(hub.now()).await.unwrap();
+    let mut bytes = 0;
+    while let Some(piece) = backup.next().await {
+        bytes += piece.len();
+        file.write_all(&piece).await.unwrap();
+    }
+    file.sync_all().await.unwrap();
+    let mebibytes = bytes as f64 / (1024.0 * 1024.0);
+    let seconds = began.elapsed().as_secs_f64();
+    println!("| (a backup of {mebibytes:.0} MiB in {seconds:.1} s) | | | | | |");
+}
+
 fn at(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+fn print_ratio(during: &[Duration], alone: &[Duration]) {
+    let ratio = |percent| at(during, percent).as_secs_f64() / at(alone, percent).as_secs_f64();
+    println!("| ratio | | {:.2} | {:.2} | | |", ratio(50), ratio(99));
 }
 
 fn print_row(what: &str, took: &[Duration], rate: Option<f64>) {

@@ -43,6 +43,8 @@ pub struct DeltaPage {
     pub begun: Option<FeedPosition>,
     /// What a client must hold that has taken in this page, the last, and all before it.
     pub digest: Option<Digest>,
+    /// The latest expiry that the page takes for past though the feed does not say so yet.
+    pub over: Option<Timestamp>,
 }
 
 /// From where a delta goes on.
@@ -102,9 +104,12 @@ impl Hub {
             top,
             believed,
         };
-        self.store
+        let page = self
+            .store
             .ask(move |reader| delta(reader, &subject, asked))
-            .await
+            .await?;
+        self.hold_to(page.over).await?;
+        Ok(page)
     }
 
     /// The same; and the last page says what a client must hold that has taken in all. For that it also names as
@@ -128,15 +133,18 @@ impl Hub {
             top,
             believed,
         };
-        self.store
+        let page = self
+            .store
             .ask(move |reader| {
                 let mut page = delta(reader, &subject, asked)?;
                 if !page.more {
                     add_digest(reader, &subject, believed, &mut page)?;
                 }
-                Ok(page)
+                Ok::<_, Error>(page)
             })
-            .await
+            .await?;
+        self.hold_to(page.over).await?;
+        Ok(page)
     }
 
     /// Reads what a delta was asked to go on from.
@@ -179,6 +187,7 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
         more: false,
         begun,
         digest: None,
+        over: None,
     };
     loop {
         let wanted = asked.top - page.items.len();
@@ -194,7 +203,7 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
                 return Ok(page);
             }
             page.position = change.position;
-            let item = item(reader, subject, &change, asked.believed)?;
+            let item = item(reader, subject, &change, (asked.believed, &mut page.over))?;
             page.items.extend(item.filter(|item| page.tells(item)));
         }
         if exhausted {
@@ -213,11 +222,11 @@ impl DeltaPage {
 }
 
 /// What a change is to a client now. Nothing, where it was superseded while we looked: its successor comes later.
-pub(super) fn item(
+fn item(
     reader: &Reader,
     subject: &Subject,
     change: &Change,
-    now: Timestamp,
+    (now, over): (Timestamp, &mut Option<Timestamp>),
 ) -> Result<Option<Item>, Error> {
     if let ChangeKind::Removed(removal) = change.kind {
         return Ok(Some(Item::Removed(
@@ -231,7 +240,10 @@ pub(super) fn item(
         if it.is_live(now) {
             Item::Present(Box::new(it))
         } else {
-            let removal = it.removed.unwrap_or(Removal::Expired);
+            let removal = it.removed.unwrap_or_else(|| {
+                *over = (*over).max(Some(it.expires));
+                Removal::Expired
+            });
             Item::Removed(it.id, removal, change.position)
         }
     }))
@@ -254,14 +266,17 @@ fn add_digest(
             Item::Present(_) => None,
         })
         .collect();
-    let items = &mut page.items;
+    let (items, over) = (&mut page.items, &mut page.over);
     reader.standings(subject, &mut |it| {
         if it.removed {
             return;
         }
         if now < it.expires {
             sum.toggle(it.id, it.version);
-        } else if !named.contains(&it.id) {
+            return;
+        }
+        *over = (*over).max(Some(it.expires));
+        if !named.contains(&it.id) {
             items.push(Item::Removed(it.id, Removal::Expired, it.changed_at));
         }
     })?;

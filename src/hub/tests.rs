@@ -272,3 +272,22 @@ async fn a_feed_reads_the_same_by_pages_of_any_size_from_anywhere() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_a_client_was_told_to_be_over_stays_so_through_a_kill_and_a_wall_set_back() {
+    let rows = crate::store::Rows::none();
+    let hub = hub_over(Store::simulated(&rows, || Duration::ZERO).unwrap(), 100);
+    hub.tell_time().await.unwrap();
+    let soon = hub.now().plus(MINUTE);
+    let id = post(&hub, draft(None, "one", Some(soon))).await;
+    hub.clock().advance(MINUTE);
+    let page = hub.delta_with_digest(ada(), None, 10).await.unwrap();
+    assert!(
+        matches!(page.items[..], [delta::Item::Removed(over, ..)] if over == id),
+        "{page:?}"
+    );
+    let again = hub_over(Store::simulated(&rows, || Duration::ZERO).unwrap(), 100);
+    assert!(again.now() >= soon, "its clock begins before that");
+    let page_again = again.delta_with_digest(ada(), None, 10).await.unwrap();
+    assert_eq!(page_again.digest, page.digest);
+}

@@ -158,6 +158,22 @@ impl Hub {
         Ok(())
     }
 
+    /// Sees to it that what a client is told to be over stays so, through a kill and whatever the wall says then: the
+    /// store knows the time first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub(super) async fn hold_to(&self, over: Option<Timestamp>) -> Result<(), Error> {
+        let Some(over) = over else {
+            return Ok(());
+        };
+        let told = self.store.ask(|reader| reader.last_time()).await?;
+        if told < Some(over) {
+            self.tell(self.clock.trusted()).await?;
+        }
+        Ok(())
+    }
+
     /// Tells the store the time, the last thing before it closes.
     ///
     /// # Errors

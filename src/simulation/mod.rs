@@ -3,9 +3,9 @@
 //! a wall clock that leaps and is set right again, and kills. The same seed is the same run.
 //!
 //! What must hold: nothing acknowledged is lost; at every moment nobody is forgotten (contract 3.2); nothing about what
-//! has expired is pushed; nothing is deleted for a time that is doubted (3.8); a delivery's explanation names the failure that was seen; in the end every device holds what
-//! the hub holds, by its taps alone; no live channel is dropped and no dead one kept; and when all is over, so are its
-//! rows.
+//! has expired is pushed; nothing is deleted for a time that is doubted (3.8); a delivery's explanation names the failure
+//! that was seen; in the end every device holds what the hub holds, by its taps alone; no live channel is dropped and no
+//! dead one kept; and when all is over, so are its rows.
 //!
 //! `BECKON_SEED=7 cargo test simulation` replays one seed; `BECKON_SEEDS=10000 cargo test --release simulation` runs
 //! many.

@@ -8,6 +8,11 @@ const BASE = process.env.BASE_URL ?? "http://127.0.0.1:8480";
 const OUT = process.env.OUT ?? "demo-shots";
 const DEVICES = ["iPhone", "Android", "Windows PC", "Browser"];
 const WITHIN = 5000;
+/** What the page promises, in ms: a post is on all four, a dismissal gone from the others. Android's next push may have to wait for its second. */
+const SHOWN = 2000;
+const GONE = { iPhone: 1000, Android: 1500, "Windows PC": 1000, Browser: 1000 };
+/** A busy machine is slow at times: the best of so many counts. */
+const TRIES = 3;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
@@ -33,8 +38,18 @@ const region = (page, name) => page.getByRole("region", { name, exact: true });
 const list = (page, device, name) => region(page, device).getByRole("list", { name });
 const item = (page, device, name, title) => list(page, device, name).getByRole("listitem").filter({ hasText: title });
 
-async function waitFor(locator, state) {
-  await locator.first().waitFor({ state, timeout: WITHIN });
+async function waitFor(locator, state, timeout = WITHIN) {
+  await locator.first().waitFor({ state, timeout });
+}
+
+async function bestOf(run) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await run();
+    } catch (error) {
+      if (tries === TRIES) throw error;
+    }
+  }
 }
 
 /** All at once, so that the time limit holds for each of them. */
@@ -71,7 +86,7 @@ function watch(page) {
 }
 
 async function story(page) {
-  const title = `Lunch? ${Date.now().toString(36)}`;
+  let title;
   await check("the first paint comes within a second", async () => {
     const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
     expect(paint < 1000, `it took ${paint} ms`);
@@ -79,10 +94,14 @@ async function story(page) {
   await check("four devices are there", () => onEach(DEVICES, (device) => waitFor(region(page, device), "visible")));
   await check("it is live", () => waitFor(page.getByText("live", { exact: true }), "visible"));
   await check("something is in each inbox already", () => onEach(DEVICES, (device) => waitFor(list(page, device, "Inbox").getByRole("listitem"), "visible")));
-  await check("a post is in all four shades within 5 s", async () => {
+  await check("one is unread, one read, one dismissed", () => onEach(DEVICES, async (device) => {
+    for (const state of ["unread", "read", "dismissed"]) await waitFor(list(page, device, "Inbox").getByText(state, { exact: true }), "visible");
+  }));
+  await check("a post is in all four shades within 2 s", () => bestOf(async () => {
+    title = `Lunch? ${Date.now().toString(36)}`;
     await post(page, title);
-    await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "visible"));
-  });
+    await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "visible", SHOWN));
+  }));
   await check("each push service saw a push without title and body", () => onEach(["Apple", "Google", "Microsoft", "Mozilla"], async (firm) => {
     const figure = page.getByRole("figure", { name: `What ${firm} saw` });
     await waitFor(figure.locator("pre"), "visible");
@@ -90,10 +109,15 @@ async function story(page) {
     expect(!text.includes(title) && !text.includes("usual corner"), `${firm} saw the content`);
     expect(text.includes("none is in it"), `the page says of ${firm}: ${text.slice(-160)}`);
   }));
-  await check("dismissed on the iPhone, it leaves the other shades within 5 s", async () => {
+  await check("dismissed on the iPhone, it leaves the other shades within 1 s", () => bestOf(async () => {
+    if (!(await item(page, "iPhone", "Shade", title).count())) {
+      title = `Lunch? ${Date.now().toString(36)}`;
+      await post(page, title);
+      await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "visible"));
+    }
     await item(page, "iPhone", "Shade", title).getByRole("button", { name: `Dismiss ${title}` }).click();
-    await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "detached"));
-  });
+    await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "detached", GONE[device]));
+  }));
   await check("it stays in each inbox", () => onEach(DEVICES, (device) => waitFor(item(page, device, "Inbox", title), "visible")));
   await check("the ladder says that the iPhone acted", () => waitFor(page.locator(".ladder").filter({ hasText: "iPhone" }).locator(".rungs .done").filter({ hasText: "acted" }), "visible"));
 }
@@ -103,6 +127,36 @@ async function faults(page) {
     await post(page, "");
     await page.locator("#title[aria-invalid]").waitFor({ timeout: WITHIN });
     expect((await page.locator("#title-error").textContent()).trim(), "no message");
+  });
+}
+
+async function twoTabs(page, context) {
+  await check("a second tab shows the same, and what is done there leaves the first", async () => {
+    const title = `Tea? ${Date.now().toString(36)}`;
+    const second = await context.newPage();
+    await second.goto(BASE);
+    await waitFor(second.getByText("live", { exact: true }), "visible");
+    await post(page, title);
+    for (const tab of [page, second]) await onEach(DEVICES, (device) => waitFor(item(tab, device, "Shade", title), "visible"));
+    await item(second, "Browser", "Shade", title).getByRole("button", { name: `Dismiss ${title}` }).click();
+    for (const tab of [page, second]) await onEach(DEVICES, (device) => waitFor(item(tab, device, "Shade", title), "detached"));
+    await second.close();
+  });
+}
+
+async function overOnItsOwn(page) {
+  await check("what is over leaves the devices by itself", async () => {
+    const title = `Now or never ${Date.now().toString(36)}`;
+    await page.evaluate(async (text) => {
+      const { app, user, appKey } = await (await fetch("/demo/state")).json();
+      const expirationDateTime = new Date(Date.now() + 4000).toISOString();
+      const body = JSON.stringify({ targetHostName: app, expirationDateTime, payload: { visualContent: { title: text } } });
+      const headers = { authorization: `Bearer ${appKey}`, "content-type": "application/json" };
+      const answer = await fetch(`/v1/users/${user}/notifications`, { method: "POST", headers, body });
+      if (answer.status !== 201) throw new Error(await answer.text());
+    }, title);
+    await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "visible"));
+    for (const place of ["Shade", "Inbox"]) await onEach(DEVICES, (device) => waitFor(item(page, device, place, title), "detached", 2 * WITHIN));
   });
 }
 
@@ -118,7 +172,8 @@ async function sleepingPhone(page) {
 async function main() {
   mkdirSync(OUT, { recursive: true });
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
-  const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
+  const page = await context.newPage();
   const seen = watch(page);
   await page.goto(BASE);
   await story(page);
@@ -131,6 +186,8 @@ async function main() {
   await shoot(page, "narrow", { width: 390, height: 844 });
   await check("axe finds nothing serious where it is narrow", () => axe(page));
   await page.setViewportSize({ width: 1440, height: 900 });
+  await twoTabs(page, context);
+  await overOnItsOwn(page);
   await sleepingPhone(page);
   await check("no error in the console", () => expect(!seen.errors.length, seen.errors.join("; ")));
   await check("no request to another host", () => expect(!seen.foreign.length, seen.foreign.join(", ")));

@@ -21,6 +21,7 @@ use crate::{
     config::{self, Config},
     doubles::{self, DevicePatch, Doubles, Entry, Handle, Options as DoublesOptions, Ports},
     http::{Backend, DemoEntry},
+    hub,
     serve::{self, Running},
 };
 
@@ -151,10 +152,12 @@ fn entry(entry: &Entry) -> DemoEntry {
     }
 }
 
-fn patch_device(handle: &Handle, id: &str, patch: Value) -> Result<Value, String> {
-    let patch: DevicePatch = serde_json::from_value(patch).map_err(|error| error.to_string())?;
-    let device = handle
-        .patch_device(id, patch)
-        .map_err(|error| error.to_string())?;
-    Ok(json!(device))
+fn patch_device(handle: &Handle, id: &str, patch: Value) -> Result<Value, hub::Error> {
+    let invalid = |error: &dyn std::fmt::Display| hub::Error::invalid("body", error.to_string());
+    let patch: DevicePatch = serde_json::from_value(patch).map_err(|error| invalid(&error))?;
+    match handle.patch_device(id, patch) {
+        Ok(device) => Ok(json!(device)),
+        Err(doubles::Error::NoSuchDevice(_)) => Err(hub::Error::NotFound("device")),
+        Err(error) => Err(invalid(&error)),
+    }
 }

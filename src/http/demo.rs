@@ -14,7 +14,10 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::stream;
 use rust_embed::RustEmbed;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use super::{Answer, Error, body::Body, query::Query, table::at};
+use crate::hub;
 
 /// A page that loads nothing from elsewhere and can be framed by nobody.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -38,7 +41,7 @@ pub struct DemoEntry {
 pub type Entries = Pin<Box<dyn Future<Output = Vec<DemoEntry>> + Send>>;
 
 /// Moves the switches of the device with this id; answers the device, or what is wrong.
-pub type Patch = dyn Fn(&str, Value) -> Result<Value, String> + Send + Sync;
+pub type Patch = dyn Fn(&str, Value) -> Result<Value, hub::Error> + Send + Sync;
 
 /// What the page may ask for; given by whoever runs the demo, so that this room needs to know no doubles.
 #[derive(Clone)]
@@ -63,38 +66,19 @@ impl std::fmt::Debug for Backend {
 
 /// Adds the demo's routes.
 pub(super) fn configure(backend: Backend, routes: &mut web::ServiceConfig) {
-    routes
-        .app_data(web::Data::new(backend))
-        .service(
-            web::resource("/")
-                .guard(loopback)
-                .route(web::get().to(page)),
-        )
-        .service(
-            web::resource("/demo/assets/{file}")
-                .guard(loopback)
-                .route(web::get().to(asset)),
-        )
-        .service(
-            web::resource("/demo/state")
-                .guard(loopback)
-                .route(web::get().to(state)),
-        )
-        .service(
-            web::resource("/demo/stream")
-                .guard(loopback)
-                .route(web::get().to(stream_entries)),
-        )
-        .service(
-            web::resource("/demo/arrivals")
-                .guard(loopback)
-                .route(web::get().to(arrivals)),
-        )
-        .service(
-            web::resource("/demo/devices/{id}")
-                .guard(own_origin)
-                .route(web::patch().to(patch)),
-        );
+    let read = [
+        at("/").get(page).head(page),
+        at("/demo/assets/{file}").get(asset).head(asset),
+        at("/demo/state").get(state),
+        at("/demo/stream").get(stream_entries),
+        at("/demo/arrivals").get(arrivals),
+    ];
+    routes.app_data(web::Data::new(backend));
+    for line in read {
+        routes.service(line.done().guard(loopback));
+    }
+    let devices = at("/demo/devices/{id}").patch(patch).done();
+    routes.service(devices.guard(own_origin));
 }
 
 fn host_of(value: Option<&HeaderValue>) -> Option<&str> {
@@ -124,15 +108,15 @@ fn own_origin(context: &GuardContext<'_>) -> bool {
     host.is_some_and(|host| origin.is_none_or(|origin| origin == format!("http://{host}")))
 }
 
-async fn page() -> HttpResponse {
+async fn page() -> Answer {
     file("index.html")
 }
 
-async fn asset(name: web::Path<String>) -> HttpResponse {
+async fn asset(name: web::Path<String>) -> Answer {
     file(&name)
 }
 
-fn file(name: &str) -> HttpResponse {
+fn file(name: &str) -> Answer {
     let media_type = match name.rsplit_once('.').map(|(_, ending)| ending) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -140,47 +124,30 @@ fn file(name: &str) -> HttpResponse {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    match Files::get(name) {
-        Some(found) => HttpResponse::Ok()
-            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((CACHE_CONTROL, "no-cache"))
-            .content_type(media_type)
-            .body(found.data.into_owned()),
-        None => HttpResponse::NotFound().finish(),
-    }
+    let found = Files::get(name).ok_or(Error::NoPath)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .content_type(media_type)
+        .body(found.data.into_owned()))
 }
 
-async fn state(backend: web::Data<Backend>) -> HttpResponse {
-    match (backend.state)() {
-        Some(state) => HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(state),
-        None => HttpResponse::ServiceUnavailable()
-            .insert_header(("Retry-After", "1"))
-            .finish(),
-    }
+async fn state(backend: web::Data<Backend>) -> Answer {
+    let state = (backend.state)().ok_or(Error::Unavailable)?;
+    Ok(HttpResponse::Ok().json(state))
 }
 
-#[derive(serde::Deserialize)]
-struct DeviceQuery {
-    device: String,
+async fn arrivals(backend: web::Data<Backend>, request: HttpRequest) -> Answer {
+    let query = Query::of(&request)?;
+    let device = query
+        .get("device")
+        .ok_or_else(|| hub::Error::invalid("device", "is missing; give ?device=<its id>"))?;
+    Ok(HttpResponse::Ok().json((backend.arrivals)(device)))
 }
 
-async fn arrivals(backend: web::Data<Backend>, query: web::Query<DeviceQuery>) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json((backend.arrivals)(&query.device))
-}
-
-async fn patch(
-    backend: web::Data<Backend>,
-    id: web::Path<String>,
-    body: web::Json<Value>,
-) -> HttpResponse {
-    match (backend.patch)(&id, body.into_inner()) {
-        Ok(device) => HttpResponse::Ok().json(device),
-        Err(message) => HttpResponse::BadRequest().json(json!({"error": {"message": message}})),
-    }
+async fn patch(backend: web::Data<Backend>, id: web::Path<String>, body: Body) -> Answer {
+    let device = (backend.patch)(&id, Value::Object(body.object))?;
+    Ok(HttpResponse::Ok().json(device))
 }
 
 /// The record as server-sent events, from `Last-Event-ID` or `?after=`, else from now on.

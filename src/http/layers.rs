@@ -7,7 +7,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        ConnectionType, Method,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -15,7 +15,7 @@ use actix_web::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Context, Error, cors, error::Complaint, unread::Unread};
+use super::{Context, Error, cors, error::Complaint, seats, unread::Unread};
 use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -69,7 +69,20 @@ async fn answer(
         let refused = HttpResponse::from_error(Error::Unavailable);
         return Ok(request.into_response(refused));
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+    let refusal = seats::refusal(request.request());
+    let Some(refusal) = refusal else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let mut response = if probe {
+        next.call(request).await?.map_into_boxed_body()
+    } else {
+        request.into_response(HttpResponse::from_error(refusal))
+    };
+    response
+        .response_mut()
+        .head_mut()
+        .set_connection_type(ConnectionType::Close);
+    Ok(response)
 }
 
 /// Writes the body of a refusal, now that the request's id is known.

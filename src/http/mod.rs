@@ -24,6 +24,7 @@ mod oauth;
 mod path;
 mod query;
 mod reading;
+mod seats;
 mod stream;
 mod table;
 mod unread;
@@ -36,7 +37,7 @@ use std::{any::Any, fmt, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
-    dev::{Extensions, Server},
+    dev::Server,
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
@@ -54,6 +55,7 @@ use crate::{
     metrics::Metrics,
     model::{AppHost, Channel, Fault},
 };
+use seats::Seats;
 use table::at;
 
 /// What every handler may ask for; cheap to clone.
@@ -205,6 +207,7 @@ fn serve(
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<Server> {
     let workers = workers.max(1);
+    let seats = Seats::new(limits.connections);
     // Built once, so that all workers share it.
     let context = Data::new(context);
     let app = move || {
@@ -215,7 +218,7 @@ fn serve(
     };
     let server = HttpServer::new(app)
         .workers(workers)
-        .max_connections(limits.connections.div_ceil(workers))
+        .max_connections(seats.per_worker(workers))
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_PATIENCE)
@@ -224,7 +227,10 @@ fn serve(
         .h1_allow_half_closed(false)
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .tcp_nodelay(true)
-        .on_connect(give_up_on_blocked_readers)
+        .on_connect(move |connection, data| {
+            give_up_on_blocked_readers(connection);
+            seats.take(data);
+        })
         .shutdown_timeout(SHUTDOWN_SECS)
         .disable_signals()
         .listen(listener)?;
@@ -233,7 +239,7 @@ fn serve(
 
 /// Has the system end a connection whose reader takes nothing: no body is asked for more while its connection is
 /// blocked, so none could notice.
-fn give_up_on_blocked_readers(connection: &dyn Any, _: &mut Extensions) {
+fn give_up_on_blocked_readers(connection: &dyn Any) {
     #[cfg(target_os = "linux")]
     if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>() {
         let millis = u32::try_from(READER_PATIENCE.as_millis()).unwrap_or(u32::MAX);

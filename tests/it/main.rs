@@ -21,6 +21,8 @@ mod cli;
 mod connections;
 mod converge;
 mod crash;
+mod crowd;
+mod demo;
 mod digest;
 mod docs;
 mod durability;

@@ -24,9 +24,8 @@ export async function call(method, path, { token, body } = {}) {
 	if (body !== undefined) headers["content-type"] = "application/json";
 	const answer = await reach(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
 	const text = await answer.text().catch(() => "");
-	const json = parse(text);
-	if (!answer.ok) throw new Refused(answer.status, json?.error ?? {});
-	return json;
+	if (!answer.ok) throw new Refused(answer.status, parse(text).error ?? {});
+	return text ? parse(text) : null;
 }
 
 async function reach(path, request) {
@@ -38,11 +37,12 @@ async function reach(path, request) {
 	}
 }
 
-function parse(text) {
+/** What JSON says; of what is none, nothing. */
+export function parse(text) {
 	try {
-		return JSON.parse(text);
+		return JSON.parse(text) ?? {};
 	} catch {
-		return null;
+		return {};
 	}
 }
 

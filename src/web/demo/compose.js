@@ -33,7 +33,7 @@ const FIELDS = [
 export class Compose {
 	#server = null;
 
-	/** @param {(notification: any, ms: number) => void} posted */
+	/** @param posted `(notification, ms)` */
 	constructor(posted) {
 		this.posted = posted;
 		this.form = byId("compose");

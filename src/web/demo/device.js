@@ -23,7 +23,7 @@ export function stageOf({ readState, userActionState }) {
 const byPost = (a, b) => postedAt(b) - postedAt(a);
 const postedAt = (item) => Date.parse(item.createdDateTime) || 0;
 
-/** One device with the app on it: it pulls when tapped or opened, sends what the person does, and knows no other device. */
+/** One device with the app on it: it pulls when tapped or opened, sends what the person does, and knows no other. */
 export class Device extends EventTarget {
 	#pulling = false;
 	#again = false;
@@ -133,6 +133,13 @@ export class Device extends EventTarget {
 		}
 	}
 
+	/** Drops what is over: no tap tells of that. */
+	tidy() {
+		const over = [...this.items.values()].filter((item) => Date.parse(item.expirationDateTime) <= Date.now());
+		for (const { id } of over) this.items.delete(id);
+		if (over.length) this.#changed();
+	}
+
 	#apply(change) {
 		if (change["@removed"]) {
 			this.items.delete(change.id);
@@ -171,6 +178,7 @@ export class Device extends EventTarget {
 				if (item) this.items.set(id, item);
 				for (const act of this.queue) this.#foresee(act);
 				this.#changed();
+				this.dispatchEvent(new Event("sent"));
 			}
 		} finally {
 			this.#sending = false;

@@ -38,12 +38,9 @@ export function say(element, text) {
 	if (element.textContent !== text) element.textContent = text;
 }
 
-/** Waits. */
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-const clock = new Intl.DateTimeFormat(undefined, {
-	hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
-});
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 
 /** A time of day to the millisecond, as the reader writes it. */
 export const timeOf = (when) => clock.format(new Date(when));
@@ -55,7 +52,7 @@ export function halvesOf(when) {
 	return [parts.slice(0, at), parts.slice(at)].map((half) => half.map(({ value }) => value).join("").trim());
 }
 
-/** Makes a list hold these items (by `id`), each with its own element, which stays while the item does; and so does the focus. */
+/** Makes a list hold these items (by `id`); an element stays while its item does, and so does the focus. */
 export function reconcile(list, items, make, update) {
 	const old = new Map([...list.children].map((element) => [element.dataset.id, element]));
 	const focused = [...list.children].findIndex((element) => element.contains(document.activeElement));

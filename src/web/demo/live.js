@@ -3,9 +3,7 @@ import { sleep } from "./dom.js";
 
 const PROBE_EVERY = 2000;
 
-/**
- * The one event stream of the page: what the doubles received and handed over. It goes on where it stopped.
- */
+/** The one event stream of the page: what the doubles received and handed over. It goes on where it stopped. */
 export class Live {
 	#place = null;
 	#source = null;

@@ -13,6 +13,7 @@ class Page {
 	devices = [];
 	server = null;
 	posted = new Set();
+	tabs = new BroadcastChannel("beckon");
 
 	constructor() {
 		this.columns = COLUMNS.map(([name, service]) => new Column(name, service));
@@ -27,6 +28,9 @@ class Page {
 			onState: (state) => this.#state(state),
 		});
 		this.live.run();
+		setInterval(() => this.#all((device) => device.tidy()), 1000);
+		// Another tab is the same devices, and none is tapped for its own acts.
+		this.tabs.onmessage = () => this.#all((device) => device.wake());
 	}
 
 	/** The stream is open: reads what the demo is made of, and opens the app on every device. */
@@ -34,12 +38,16 @@ class Page {
 		try {
 			const state = await demoState();
 			this.#use(state);
-			for (const device of this.devices) device?.wake();
+			this.#all((device) => device.wake());
 			await Promise.all(this.devices.map((device, at) => device && this.wires[at].begin(device.twin.id)));
 			this.ladder.touch();
 		} catch (error) {
 			if (error.status) setTimeout(() => this.#begin(), 1000);
 		}
+	}
+
+	#all(run) {
+		this.devices.forEach(run);
 	}
 
 	#use(state) {
@@ -57,6 +65,7 @@ class Page {
 	#add(device, at) {
 		this.devices[at] = device;
 		this.columns[at].show(device);
+		device.addEventListener("sent", () => this.tabs.postMessage(0));
 		device.addEventListener("change", () => {
 			this.wires[at].search();
 			this.ladder.touch();

@@ -1,3 +1,5 @@
+import { parse } from "./api.js";
+
 /** The bytes of a body as the doubles write it. */
 export function bytesOf(body) {
 	if (body?.text !== undefined) return new TextEncoder().encode(body.text);
@@ -6,14 +8,6 @@ export function bytesOf(body) {
 
 /** The same as text. */
 export const textOf = (body) => body?.text ?? new TextDecoder().decode(bytesOf(body));
-
-const parse = (text) => {
-	try {
-		return JSON.parse(text);
-	} catch {
-		return {};
-	}
-};
 
 const READERS = {
 	apns(push) {
@@ -38,10 +32,7 @@ const READERS = {
 	},
 };
 
-/**
- * What a device learns of a push before it has pulled: what its platform puts on the screen by itself, and the tap.
- * @returns {{shows?: {title?: string, body?: string}, tap: {n?: string, k?: string}}}
- */
+/** What a device learns of a push before it has pulled: what its platform shows by itself, and the tap. */
 export function readPush(service, push) {
 	const { shows, tap } = READERS[service](push);
 	return { shows, tap: tap ?? {} };

@@ -2,9 +2,7 @@ import { arrivals } from "./api.js";
 import { h, timeOf } from "./dom.js";
 import { bytesOf, textOf } from "./push.js";
 
-const FATES = {
-	handedOver: "handed over", handedOverLater: "handed over later", overflowed: "all dropped",
-};
+const FATES = { handedOver: "handed over", handedOverLater: "handed over later", overflowed: "all dropped" };
 const ARRIVED = ["handedOver", "handedOverLater"];
 const SHORTEST = 3;
 
@@ -69,8 +67,8 @@ const unescaped = (text) => text.replaceAll("&quot;", '"').replaceAll("&lt;", "<
 	.replace(/\\(?:u([0-9a-f]{4})|(.))/gi, (_, code, letter) => letter ?? String.fromCharCode(parseInt(code, 16)));
 
 function summary(arrival) {
-	const header = (name) => arrival.headers.find(([key]) => key === name)?.[1];
-	const type = header("apns-push-type") ?? header("x-wns-type") ?? header("urgency") ?? "message";
+	const types = ["apns-push-type", "x-wns-type", "urgency"];
+	const type = arrival.headers.find(([key]) => types.includes(key))?.[1] ?? "message";
 	const fate = arrival.reason ?? FATES[arrival.fate] ?? arrival.fate;
 	return h("p", { class: "facts" },
 		h("time", { datetime: arrival.at, text: timeOf(arrival.at) }),

@@ -1,0 +1,62 @@
+//! More connections than the hub is to keep open: those beyond are told so and closed, and the others go on.
+
+use beckon::clock::Clock;
+
+use crate::support::{
+    TestHub, eventually,
+    raw::{Kept, Then, exchange},
+};
+
+const MOST: usize = 3;
+
+async fn seated(hub: &TestHub) -> Kept {
+    let mut kept = Kept::connect(hub.running().addr).await;
+    probe(&mut kept).await;
+    kept
+}
+
+async fn probe(kept: &mut Kept) {
+    kept.send("GET /v1/apps/nobody.example/webpush", "", "").await;
+    let answer = kept.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_over_the_limit_is_told_so_and_closed() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        config.server.limits.connections = MOST;
+    })
+    .await;
+    let addr = hub.running().addr;
+    let mut within = vec![seated(&hub).await, seated(&hub).await, seated(&hub).await];
+    let asked = b"GET /v1/apps/nobody.example/webpush HTTP/1.1\r\nhost: hub\r\n\r\n";
+    let refused = exchange(addr, asked, Then::Wait).await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    for part in [
+        "limitReached",
+        "server.limits.connections allows 3",
+        "request-id",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let without_case = refused.to_ascii_lowercase();
+    assert!(!without_case.contains("retry-after"), "{refused}");
+    let health = b"GET /healthz HTTP/1.1\r\nhost: hub\r\n\r\n";
+    let alive = exchange(addr, health, Then::Wait).await;
+    assert!(alive.starts_with("HTTP/1.1 200"), "a probe: {alive}");
+    for kept in &mut within {
+        probe(kept).await;
+    }
+    within.pop();
+    eventually("a seat is free again", || async {
+        let answer = exchange(
+            addr,
+            b"GET /v1/apps/nobody.example/webpush HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n",
+            Then::Wait,
+        )
+        .await;
+        answer.starts_with("HTTP/1.1 404").then_some(())
+    })
+    .await;
+    hub.finish().await;
+}

@@ -35,6 +35,9 @@ use crate::{
 const QUEUE: usize = 8;
 /// A full lane whose answers take longer is slow: what it has no room for is put off rather than kept in memory.
 const SLOW: Duration = Duration::from_secs(1);
+/// For how long after a registration what a service says of a channel's death is compared with it. Two clocks that are
+/// right differ by less; contract 3.8 calls more a leap.
+const COMPARED: Duration = Duration::from_mins(5);
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -321,11 +324,12 @@ impl Way {
     }
 }
 
-/// A channel that was registered in a time that, to the service, has not come cannot be compared with what the service
-/// says of when it died: the hub's clock had leapt. The service is believed.
+/// What a service says of when a channel died is compared with a registration that is young; an older one that it still
+/// calls dead is, whatever its clock and ours said then. Nor can it be compared with a registration in a time that, to the
+/// service, has not come: the hub's clock had leapt.
 fn comparable(mut outcome: Outcome, registered: Timestamp, wall: Timestamp) -> Outcome {
     if let Verdict::Gone { since } = &mut outcome.verdict
-        && registered > wall
+        && (registered > wall || wall.since(registered) >= COMPARED)
     {
         *since = None;
     }
@@ -354,5 +358,21 @@ mod tests {
         check(500, Some(at(1_000)));
         check(1_500, Some(at(1_000)));
         check(2_001, None);
+    }
+
+    #[test]
+    fn a_service_that_still_calls_a_channel_dead_long_after_its_registration_is_believed() {
+        let at = |secs| Timestamp::from_millis(1000 * secs);
+        let answer = ServiceAnswer {
+            status: 410,
+            reason: None,
+            id: None,
+        };
+        let since = Some(at(999));
+        for (now, expected) in [(1_299, since), (1_300, None)] {
+            let outcome = Outcome::new(Verdict::Gone { since }, answer.clone());
+            let outcome = comparable(outcome, at(1_000), at(now));
+            assert_eq!(outcome.verdict, Verdict::Gone { since: expected });
+        }
     }
 }

@@ -173,7 +173,7 @@ impl Device {
         let told = self.with(|memory| memory.double.id.clone());
         let registered = hub.register(self.subject.clone(), self.registration());
         registered.await.expect("a device can be registered");
-        let now = self.network.moment().expect("a process runs").truth;
+        let now = self.network.moment().expect("a process runs");
         self.network
             .promises(|promises| promises.registered(self.name(), now));
         self.with(|memory| {

@@ -127,7 +127,10 @@ impl Network {
     /// A process runs by this clock, while it truly is so late.
     pub(super) fn follow(&self, clock: Clock, truth: Truth) {
         self.set_time(truth.now());
-        self.with(|inner| inner.times = Some((clock, truth)));
+        self.with(|inner| {
+            inner.promises.time_is(clock.now());
+            inner.times = Some((clock, truth));
+        });
     }
 
     /// What time it is, while a process runs.
@@ -140,8 +143,9 @@ impl Network {
     }
 
     /// The wall leaps, from this moment on.
-    pub(super) fn leapt(&self, before: Moment) {
+    pub(super) fn leapt(&self, (before, after): (Moment, Moment)) {
         self.with(|inner| {
+            inner.promises.time_is(after.hub);
             let recent = |leap: &Moment| leap.truth.plus(ON_ITS_WAY) > before.truth;
             inner.leaps.retain(recent);
             inner.leaps.push(before);

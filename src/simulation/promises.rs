@@ -10,6 +10,8 @@ use crate::{doubles::Service, egress::in_process::Sent, model::Timestamp};
 const HOUR: Duration = Duration::from_hours(1);
 /// How long it takes until what became of a push is on disk.
 const KEPT: Duration = Duration::from_secs(1);
+/// For how long after a registration a service's word of when its channel died is compared with it.
+const COMPARED: Duration = Duration::from_mins(5);
 
 /// The account.
 #[derive(Default)]
@@ -24,6 +26,9 @@ pub(super) struct Promises {
     shown: BTreeMap<(String, String, &'static str), Vec<Timestamp>>,
     /// When an endpoint registered last.
     registered: BTreeMap<String, Timestamp>,
+    /// Until when what a service says of an endpoint's death may be compared with a registration by a clock that is
+    /// ahead.
+    compared: BTreeMap<String, Timestamp>,
     /// When an endpoint got silent pushes from Apple, since it registered last.
     silent: BTreeMap<String, Vec<Moment>>,
 }
@@ -38,8 +43,13 @@ impl Promises {
     }
 
     /// An endpoint begins anew.
-    pub(super) fn registered(&mut self, endpoint: &str, now: Timestamp) {
-        self.registered.insert(endpoint.to_owned(), now);
+    pub(super) fn registered(&mut self, endpoint: &str, now: Moment) {
+        self.registered.insert(endpoint.to_owned(), now.truth);
+        self.compared.remove(endpoint);
+        if now.hub > now.truth {
+            let until = now.truth.plus(2 * COMPARED);
+            self.compared.insert(endpoint.to_owned(), until);
+        }
         self.shown.retain(|(whose, ..), _| whose != endpoint);
         self.silent.remove(endpoint);
     }
@@ -47,6 +57,13 @@ impl Promises {
     /// The hub heard that a channel is dead.
     pub(super) fn died(&mut self, channel: &str, now: Timestamp) {
         self.dead.entry(channel.to_owned()).or_insert(now);
+    }
+
+    /// The hub's clock says this now: what left in a time that, since a leap was undone, has not come may be forgotten.
+    pub(super) fn time_is(&mut self, hub: Timestamp) {
+        for pushes in self.silent.values_mut() {
+            pushes.retain(|at| at.hub <= hub);
+        }
     }
 
     /// A push leaves for an endpoint's channel; says what is wrong with that: a channel that is known to be dead is not
@@ -66,7 +83,8 @@ impl Promises {
             self.dead.remove(channel);
             return None;
         }
-        (now > died.plus(KEPT)).then(|| {
+        let compared = self.compared.get(endpoint).is_some_and(|it| now < *it);
+        (!compared && now > died.plus(KEPT)).then(|| {
             format!("{endpoint} was pushed to at {now}, though its channel died at {died}")
         })
     }
@@ -111,8 +129,7 @@ impl Promises {
         (now, granted): (Moment, usize),
     ) -> Option<String> {
         let recent = self.silent.entry(endpoint.to_owned()).or_default();
-        // What left in a time that has not come, since a leap was undone, is forgotten.
-        recent.retain(|at| at.hub.plus(HOUR) > now.hub && at.hub <= now.hub);
+        recent.retain(|at| at.hub.plus(HOUR) > now.hub);
         let since = recent.first().map_or(now.truth, |first| first.truth);
         let kills = self.kills.iter().filter(|at| **at >= since).count();
         let over = is_change && recent.len() >= granted + kills;

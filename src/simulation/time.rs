@@ -191,7 +191,7 @@ impl World {
         hub.clock().leap(by_ms);
         let after = self.moment();
         self.belief.see(after);
-        self.network.leapt(before);
+        self.network.leapt((before, after));
         self.note(
             before.hub,
             format!("the wall leaps by {} s: {after:?}", by_ms / 1000),

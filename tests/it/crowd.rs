@@ -16,7 +16,8 @@ async fn seated(hub: &TestHub) -> Kept {
 }
 
 async fn probe(kept: &mut Kept) {
-    kept.send("GET /v1/apps/nobody.example/webpush", "", "").await;
+    kept.send("GET /v1/apps/nobody.example/webpush", "", "")
+        .await;
     let answer = kept.answer().await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }

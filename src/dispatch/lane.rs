@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_service_that_still_calls_a_channel_dead_long_after_its_registration_is_believed() {
-        let at = |secs| Timestamp::from_millis(1000 * secs);
+        let at = |secs: u64| Timestamp::from_millis(1000 * secs);
         let answer = ServiceAnswer {
             status: 410,
             reason: None,

@@ -72,6 +72,7 @@ struct Background {
     recorder: Task,
     dispatcher: Task,
     sweep: Task,
+    look_over: Option<Task>,
     broadcasts: Task,
     admin: Task,
 }
@@ -138,9 +139,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     tell_time(&hub).await;
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;
-    let metrics = Metrics::default();
+    let (metrics, ready) = (Metrics::default(), Readiness::default());
     let stopping = CancellationToken::new();
-    let ready = Readiness::default();
 
     let (fetches, recorder) = http::fetches(hub.clone());
     let ways = (vapid.clone(), options.resolver);
@@ -150,6 +150,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
         sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
+        look_over: look_over(&hub, config.store.verify_on_start),
         broadcasts: Task::start("broadcasts", |stop| {
             task::broadcasts(hub.clone(), metrics.clone(), stop)
         }),
@@ -189,6 +190,11 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         stopping,
         background,
     })
+}
+
+fn look_over(hub: &Hub, wanted: bool) -> Option<Task> {
+    let hub = hub.clone();
+    wanted.then(|| Task::start("look over", |stop| task::look_over(hub, stop)))
 }
 
 /// So that the next start sees whether the clock has leapt; a full disk is no reason not to start.
@@ -265,6 +271,11 @@ impl Running {
             background.admin.stop(PART_GRACE),
             background.dispatcher.stop(PART_GRACE * 2),
             background.sweep.stop(PART_GRACE),
+            async {
+                if let Some(task) = background.look_over {
+                    task.stop(PART_GRACE).await;
+                }
+            },
             background.broadcasts.stop(PART_GRACE),
         );
         // The last answers report fetches, so the recorder outlives the doors.

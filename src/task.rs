@@ -14,6 +14,9 @@ use crate::{
 /// How long the sweep rests at most: `@removed` for what expired comes within 5 s.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
+/// How long the walk through the store rests after each stretch of rows.
+const LOOK_REST: Duration = Duration::from_millis(1);
+
 /// How long broadcasts rest where the store refuses: it is full, or in trouble.
 const BROADCAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,6 +76,23 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = hub.clock().sleep_until(next) => {}
         }
+    }
+}
+
+/// Walks the store once, when the hub has started, in stretches with a rest between; says what disagrees.
+pub async fn look_over(hub: Hub, stop: CancellationToken) {
+    let goes_on = move || {
+        std::thread::sleep(LOOK_REST);
+        !stop.is_cancelled()
+    };
+    match hub.look_over(goes_on).await {
+        Ok(Some(found)) if !found.is_empty() => tracing::error!(
+            "{} rows of the store disagree, the first is of {}; something may be lost. `beckon store verify` names them, `beckon store restore` puts the last backup back",
+            found.len(),
+            found[0]
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "the store cannot be looked over"),
     }
 }
 

@@ -138,7 +138,7 @@ impl Placeholder {
 pub type CaPem = Arc<Vec<u8>>;
 
 /// How the hub proves to Apple who it is.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum ApnsLogin {
     /// By tokens that a key signs.
     Token {
@@ -154,7 +154,7 @@ pub enum ApnsLogin {
 }
 
 /// A client certificate of TLS.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate and those that lead to its root: PEM.
     pub chain: Vec<u8>,
@@ -165,7 +165,7 @@ pub struct ClientCertificate {
 }
 
 /// Apple Push Notification service.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Apns {
     /// How the hub proves who it is.
     pub login: ApnsLogin,
@@ -184,7 +184,7 @@ pub struct Apns {
 }
 
 /// Firebase Cloud Messaging, HTTP v1.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Fcm {
     /// The project that tokens belong to.
     pub project_id: String,
@@ -207,7 +207,7 @@ pub struct Fcm {
 }
 
 /// Web Push.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct WebPush {
     /// The contact in the VAPID token: `mailto:` or `https:` (RFC 8292, section 2.1).
     pub subject: String,
@@ -220,7 +220,7 @@ pub struct WebPush {
 }
 
 /// Windows Push Notification Services, by Entra ID or by the older login of the Partner Center.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Wns {
     /// The Entra tenant; none, for the older login.
     pub tenant_id: Option<String>,

@@ -136,6 +136,8 @@ pub struct Store {
     pub min_free_bytes: u64,
     /// Memory for the store's cache, in bytes; 64 MiB, at least 1 MiB.
     pub cache_bytes: u64,
+    /// Whether the store is looked over in the background once the hub has started; yes.
+    pub verify_on_start: bool,
 }
 
 impl Default for Store {
@@ -144,6 +146,7 @@ impl Default for Store {
             path: PathBuf::from("data"),
             min_free_bytes: 256 << 20,
             cache_bytes: 64 << 20,
+            verify_on_start: true,
         }
     }
 }

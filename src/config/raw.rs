@@ -51,7 +51,7 @@ section!(
 );
 section!(
     /// `[store]`.
-    Store: path min_free_bytes cache_bytes
+    Store: path min_free_bytes cache_bytes verify_on_start
 );
 section!(
     /// `[delivery]`.

@@ -8,7 +8,7 @@ use super::{
     Delivery, Limits, Log, LogFormat, LogLevel, Server, Store, raw,
     raw::Leaf,
     reader::Reader,
-    value::{address, bytes, choice, count, public_url, span, text},
+    value::{address, bytes, choice, count, flag, public_url, span, text},
 };
 
 const GIB: u64 = 1 << 30;
@@ -137,6 +137,12 @@ pub(super) fn store(reader: &mut Reader<'_>, raw: raw::Store) -> Store {
         "store.cache_bytes",
         raw.cache_bytes,
         bytes(MIB..=1024 * GIB),
+    );
+    reader.set(
+        &mut store.verify_on_start,
+        "store.verify_on_start",
+        raw.verify_on_start,
+        flag,
     );
     store
 }

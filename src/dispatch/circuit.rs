@@ -74,10 +74,12 @@ enum Signal {
     Nothing,
     /// It answers, and took the push or not.
     Alive { took: bool },
-    /// It failed.
-    Failing,
+    /// It failed, and is to be asked again after so long at the earliest.
+    Failing { after: Duration },
     /// It wants to be left alone for so long.
     Demanded(Duration),
+    /// It wants to be left alone for so long with what is for one channel.
+    Busy(Duration),
     /// It refuses the settings.
     Refused,
 }
@@ -88,6 +90,8 @@ pub(super) struct Circuit {
     /// How many pushes are under way.
     pub(super) under_way: usize,
     failures: u32,
+    /// How many channels in a row it wanted to be left alone with.
+    busy: u32,
     probing: bool,
     standing: Option<Standing>,
     next_slot: Timestamp,
@@ -152,7 +156,7 @@ impl Circuit {
         match signal(outcome) {
             Signal::Nothing => {}
             Signal::Alive { took } => self.hear(took, was_probe, now),
-            Signal::Failing => {
+            Signal::Failing { after } => {
                 self.failures = self.failures.saturating_add(1);
                 // Those that were under way when it opened say nothing new.
                 let trips = match &self.standing {
@@ -161,9 +165,17 @@ impl Circuit {
                     None if self.failures >= TRIP => 1,
                     None => return,
                 };
-                let wait = backoff(first, trips, random);
+                let wait = backoff(first, trips, random).max(after);
                 self.open(Why::Failing, now.plus(wait), outcome, now);
                 self.count(trips);
+            }
+            // What it says of one channel after another it means of all.
+            Signal::Busy(after) if self.busy + 1 >= TRIP => {
+                self.open(Why::Demanded, now.plus(after), outcome, now);
+            }
+            Signal::Busy(_) => {
+                self.busy += 1;
+                self.hear(false, was_probe, now);
             }
             Signal::Demanded(after) => self.open(Why::Demanded, now.plus(after), outcome, now),
             Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
@@ -173,6 +185,9 @@ impl Circuit {
     /// It answers. A success ends what was only a guess; a wait that the service demanded is kept to its end.
     fn hear(&mut self, took: bool, was_probe: bool, now: Timestamp) {
         self.failures = 0;
+        if took {
+            self.busy = 0;
+        }
         let ends = self.standing.as_ref().is_some_and(|standing| {
             let over = was_probe && standing.until <= now;
             match standing.why {
@@ -221,10 +236,11 @@ fn signal(outcome: &Outcome) -> Signal {
             after: Some(after),
             scope: Scope::Lane,
         } => Signal::Demanded(after),
-        Verdict::Retry { scope, .. } if scope == Scope::Lane || status == 0 || status >= 500 => {
-            Signal::Failing
+        Verdict::Retry { scope, after } if scope == Scope::Lane || status == 0 || status >= 500 => {
+            let after = after.unwrap_or_default();
+            Signal::Failing { after }
         }
-        Verdict::Retry { .. } => Signal::Alive { took: false },
+        Verdict::Retry { after, .. } => after.map_or(Signal::Alive { took: false }, Signal::Busy),
     }
 }
 

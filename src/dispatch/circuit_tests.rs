@@ -74,11 +74,56 @@ fn every_outcome_says_something_about_the_service_or_nothing() {
         429,
         Signal::Demanded(Duration::from_secs(60)),
     );
-    check(retry(Some(60), channel), 429, Signal::Alive { took: false });
+    check(
+        retry(Some(60), channel),
+        429,
+        Signal::Busy(Duration::from_secs(60)),
+    );
     check(retry(None, channel), 429, Signal::Alive { took: false });
-    check(retry(None, channel), 500, Signal::Failing);
-    check(retry(None, channel), 0, Signal::Failing);
-    check(retry(None, lane), 503, Signal::Failing);
+    check(retry(None, channel), 500, failing_after(0));
+    check(retry(None, channel), 0, failing_after(0));
+    check(retry(None, lane), 503, failing_after(0));
+    check(retry(Some(9), channel), 503, failing_after(9));
+}
+
+fn failing_after(secs: u64) -> Signal {
+    let after = Duration::from_secs(secs);
+    Signal::Failing { after }
+}
+
+#[test]
+fn what_a_host_demands_of_many_channels_in_a_row_it_demands_of_all() {
+    let busy = outcome(retry(Some(60), Scope::Channel), 429);
+    let taken = outcome(Verdict::Accepted, 200);
+    let mut circuit = Circuit::default();
+    for _ in 0..3 {
+        for _ in 1..TRIP {
+            assert_eq!(push(&mut circuit, &busy, at(0)), Admission::Go);
+        }
+        assert_eq!(push(&mut circuit, &taken, at(0)), Admission::Go);
+    }
+    for _ in 0..TRIP {
+        assert_eq!(push(&mut circuit, &busy, at(0)), Admission::Go);
+    }
+    let Admission::Hold(hold) = circuit.admit(at(59_999)) else {
+        panic!("it is open")
+    };
+    assert!(hold.until >= at(60_000));
+    assert_eq!(push(&mut circuit, &busy, at(60_000)), Admission::Probe);
+    assert!(matches!(circuit.admit(at(119_999)), Admission::Hold(_)));
+    assert_eq!(push(&mut circuit, &taken, at(120_000)), Admission::Probe);
+    assert_eq!(push(&mut circuit, &taken, at(120_000)), Admission::Go);
+}
+
+#[test]
+fn a_service_that_fails_is_not_asked_before_it_wants_to_be() {
+    let mut circuit = Circuit::default();
+    let failing = outcome(retry(Some(120), Scope::Channel), 503);
+    for _ in 0..TRIP {
+        push(&mut circuit, &failing, at(0));
+    }
+    assert!(matches!(circuit.admit(at(119_999)), Admission::Hold(_)));
+    assert_eq!(circuit.admit(at(120_000)), Admission::Probe);
 }
 
 #[test]

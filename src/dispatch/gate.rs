@@ -124,13 +124,17 @@ impl Gate {
     }
 
     /// Dead channels in a row without one success are rather a wrong setting than so many dead devices: after
-    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator. Gives the outcome, and what the
-    /// lane is to learn from it.
-    pub(super) fn guarded(&self, mut outcome: Outcome) -> (Outcome, Outcome) {
+    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator. One that was `registered` since it
+    /// died is not dropped. Gives the outcome, and what the lane is to learn from it.
+    pub(super) fn guarded(
+        &self,
+        mut outcome: Outcome,
+        registered: Timestamp,
+    ) -> (Outcome, Outcome) {
         let mut lesson = outcome.clone();
         match outcome.verdict {
             Verdict::Accepted => self.drops.store(0, Ordering::Relaxed),
-            Verdict::Gone { .. } => {
+            verdict if verdict.drops(registered) => {
                 let before = self.drops.fetch_add(1, Ordering::Relaxed);
                 if before + 1 < DROPS {
                     return (outcome, lesson);

@@ -259,7 +259,7 @@ impl Way {
         let channel = &due.level.endpoint.channel;
         let outcome = self.adapter.send(channel, message, id, now).await;
         let outcome = comparable(outcome, due.level.endpoint.registered, now);
-        let (outcome, lesson) = self.gate.guarded(outcome);
+        let (outcome, lesson) = self.gate.guarded(outcome, due.level.endpoint.registered);
         let took = began.elapsed();
         self.pace.answered(took);
         self.note(due, &outcome, took);

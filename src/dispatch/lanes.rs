@@ -15,7 +15,7 @@ use super::{
     retry,
 };
 use crate::{
-    config::apps::App,
+    config::apps::{self as config, App},
     hub::{DueTap, Hub, Look, Tested},
     metrics::Metrics,
     model::{ApnsEnvironment, AppHost, Channel, ChannelKind, TapKind, Timestamp},
@@ -42,6 +42,41 @@ struct AdapterKey {
     sandbox: bool,
 }
 
+/// An adapter. As long as what it was made with stays as it is, so do its connections and credentials, which the services
+/// do not want to see renewed for nothing.
+#[derive(Debug)]
+struct Made {
+    with: MadeWith,
+    /// The app that asked last.
+    app: Arc<App>,
+    adapter: Arc<Adapter>,
+}
+
+/// The settings of one service of an app.
+#[derive(Debug, PartialEq, Eq)]
+enum MadeWith {
+    Apns(Option<Arc<config::Apns>>),
+    Fcm(Option<Arc<config::Fcm>>),
+    /// With the app's VAPID public keys.
+    WebPush(Option<Arc<config::WebPush>>, Vec<String>),
+    Wns(Option<Arc<config::Wns>>),
+    Nothing,
+}
+
+impl MadeWith {
+    fn present(app: &App, kind: ChannelKind, vapid: &VapidKeys) -> Self {
+        match kind {
+            ChannelKind::Apns => Self::Apns(app.apns.clone()),
+            ChannelKind::Fcm => Self::Fcm(app.fcm.clone()),
+            ChannelKind::WebPush => {
+                Self::WebPush(app.web_push.clone(), vapid.public_keys(&app.host))
+            }
+            ChannelKind::Wns => Self::Wns(app.wns.clone()),
+            ChannelKind::None => Self::Nothing,
+        }
+    }
+}
+
 /// What became of a tap that was handed over.
 #[derive(Debug)]
 pub(super) enum Handed {
@@ -64,7 +99,7 @@ pub(super) struct Lanes {
     resolver: Resolver,
     freed: mpsc::UnboundedSender<Freed>,
     lanes: HashMap<LaneKey, Lane>,
-    adapters: HashMap<AdapterKey, (Arc<App>, Arc<Adapter>)>,
+    adapters: HashMap<AdapterKey, Made>,
 }
 
 impl Lanes {
@@ -91,7 +126,8 @@ impl Lanes {
             return Handed::NoLane(Box::new(due));
         };
         let key = self.key(&app, &due.level.endpoint.channel);
-        // An app that was configured anew gets new lanes; the old ones finish by themselves.
+        // An app that was configured anew gets new lanes, which owe nothing to what was refused before; the old ones
+        // finish by themselves.
         if self
             .lanes
             .get(&key)
@@ -170,17 +206,25 @@ impl Lanes {
             kind: channel.kind(),
             sandbox,
         };
-        if let Some((of, adapter)) = self.adapters.get(&key)
-            && Arc::ptr_eq(of, app)
+        let with = MadeWith::present(app, key.kind, &self.vapid);
+        if let Some(made) = self.adapters.get_mut(&key)
+            && made.with == with
         {
-            return Ok(Arc::clone(adapter));
+            if !Arc::ptr_eq(&made.app, app) {
+                made.app = Arc::clone(app);
+                made.adapter.try_again();
+            }
+            return Ok(Arc::clone(&made.adapter));
         }
         let service = (channel.kind(), environment);
-        let made = adapter(app, service, &self.vapid, self.resolver.clone())?;
-        let made = Arc::new(made);
-        self.adapters
-            .insert(key, (Arc::clone(app), Arc::clone(&made)));
-        Ok(made)
+        let adapter = Arc::new(adapter(app, service, &self.vapid, self.resolver.clone())?);
+        let made = Made {
+            with,
+            app: Arc::clone(app),
+            adapter: Arc::clone(&adapter),
+        };
+        self.adapters.insert(key, made);
+        Ok(adapter)
     }
 
     /// Takes no more taps, and waits for those under way at most until `deadline`.

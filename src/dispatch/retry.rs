@@ -65,7 +65,7 @@ pub(super) fn next(
             accept(&mut state, due, delivery, now);
             push(false)
         }
-        Verdict::Gone { since } if since.is_none_or(|since| since >= registered) => {
+        verdict if verdict.drops(registered) => {
             state.gone = Some(now);
             push(false)
         }
@@ -103,7 +103,7 @@ pub(super) fn tested(
     let registered = due.level.endpoint.registered;
     match outcome.verdict {
         Verdict::Accepted => note_silent(&mut state, delivery, now),
-        Verdict::Gone { since } if since.is_none_or(|since| since >= registered) => {
+        verdict if verdict.drops(registered) => {
             state.gone = Some(now);
         }
         Verdict::Retry {

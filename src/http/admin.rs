@@ -14,7 +14,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::StreamExt as _;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Method, StatusCode,
     body::{Bytes, Frame, Incoming},
@@ -268,10 +268,10 @@ async fn read(request: hyper::Request<Incoming>, longest: usize) -> Result<Reque
         let error = AdminError::new("methodNotAllowed", "this socket answers POST /admin");
         return Err((StatusCode::METHOD_NOT_ALLOWED, error));
     }
-    let body = Limited::new(request.into_body(), longest).collect();
+    let body = within(request.into_body(), longest);
     let body = match tokio::time::timeout(PATIENCE, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+        Ok(Ok(Some(body))) => body,
+        Ok(Ok(None)) => {
             let message = format!(
                 "the request is larger than {longest} bytes (server.limits.audience_body); name fewer people at a time"
             );
@@ -292,6 +292,23 @@ async fn read(request: hyper::Request<Incoming>, longest: usize) -> Result<Reque
             AdminError::new("invalidRequest", message),
         )
     })
+}
+
+/// A body of at most `longest` bytes; none, of a longer one. That is read to its end all the same: who still writes does
+/// not hear an answer.
+async fn within(mut body: Incoming, longest: usize) -> Result<Option<Vec<u8>>, hyper::Error> {
+    let (mut held, mut fits) = (Vec::new(), true);
+    while let Some(frame) = body.frame().await {
+        let frame = frame?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        fits = fits && held.len() + data.len() <= longest;
+        if fits {
+            held.extend_from_slice(data);
+        } else {
+            held = Vec::new();
+        }
+    }
+    Ok(fits.then_some(held))
 }
 
 fn respond(status: StatusCode, value: &Value) -> Response {

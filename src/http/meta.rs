@@ -74,6 +74,7 @@ pub(super) async fn ready(context: Data<Context>) -> Answer {
     hub.reads().await?;
     let degraded = context.ready.is_degraded()
         || hub.store().stats().full
+        || hub.disagrees()
         || hub.is_stopped()
         || hub.doubted_until().is_some();
     let status = if degraded { "degraded" } else { "ready" };

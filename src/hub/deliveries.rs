@@ -144,7 +144,13 @@ impl Hub {
                 _ => it.is_open(self.now()),
             });
         let held = reader.fetch_mark(&due.subject, &planned.id)?.position;
-        Ok(reached && open && held < shown.number)
+        // Read singly it moved no position, and needs no fallback all the same.
+        let read = due.tap.kind == TapKind::Fallback
+            && reader
+                .receipt(&due.subject, shown.number, &planned.id)?
+                .fetched
+                .is_some();
+        Ok(reached && open && !read && held < shown.number)
     }
 
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of
@@ -249,7 +255,9 @@ impl Hub {
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
         let believed = self.believed();
-        self.store
+        let asked = subject.clone();
+        let mut found = self
+            .store
             .ask(move |reader| {
                 let rules = Rules {
                     app: &app,
@@ -259,9 +267,13 @@ impl Hub {
                     configured,
                     longest_wait,
                 };
-                report::deliveries(reader, &subject, id, (&listening, &rules))
+                report::deliveries(reader, &asked, id, (&listening, &rules))
             })
-            .await
+            .await?;
+        for it in &mut found {
+            it.last_fetched = it.last_fetched.max(self.pulls.last(&subject, &it.endpoint));
+        }
+        Ok(found)
     }
 }
 

@@ -1,28 +1,35 @@
 //! One plain sentence for a line of the ladder: what happened on an endpoint, in the order that it happened, and why
 //! nothing more did. The API and `beckon explain` tell the same.
 
-use crate::model::{Delivery, DeliveryStatus, Platform, Reason, ServiceAnswer};
+use super::report;
+use crate::model::{Delivery, DeliveryStatus, Platform, Reason, ServiceAnswer, Timestamp};
 
 /// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
 pub fn explanation(it: &Delivery) -> String {
-    let mut steps: Vec<String> = Vec::new();
-    steps.extend(tapped(it));
-    steps.extend(
-        it.fell_back
-            .map(|at| format!("fell back to a visible push at {at}")),
-    );
-    steps.extend(
-        it.fetched
-            .map(|at| format!("the device fetched it at {at}")),
-    );
-    steps.extend(it.shown.map(|at| format!("it was shown at {at}")));
-    steps.extend(
-        it.acted
-            .map(|at| format!("the person acted on it there at {at}")),
-    );
+    let happened = [
+        (it.tapped, tapped(it)),
+        (
+            it.fell_back,
+            said(it.fell_back, "fell back to a visible push"),
+        ),
+        (it.fetched, said(it.fetched, "the device fetched it")),
+        (it.shown, said(it.shown, "it was shown")),
+        (it.acted, said(it.acted, "the person acted on it there")),
+    ];
+    let mut happened: Vec<_> = happened
+        .into_iter()
+        .filter_map(|(at, text)| at.zip(text))
+        .collect();
+    // What happened at one time stays in the order of the ladder.
+    happened.sort_by_key(|(at, _)| *at);
+    let mut steps: Vec<String> = happened.into_iter().map(|(_, text)| text).collect();
     steps.extend(standing(it));
     steps.extend(it.next_attempt.map(|at| format!("next attempt at {at}")));
     steps.join("; ")
+}
+
+fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
+    at.map(|at| format!("{what} at {at}"))
 }
 
 /// The tap that the push service took for it.
@@ -100,6 +107,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::Unanswered => "held back, an earlier tap has not been answered yet",
         Reason::SilentBudget => {
             "held by the budget, the platform allows no more silent pushes for now"
+        }
+        Reason::Retry if it.answer.as_ref().is_some_and(report::is_dropped) => {
+            "the push service took it and dropped it, and is tried again"
         }
         Reason::Retry => "the push service could not take it and is tried again",
         Reason::ServiceStopped => {

@@ -77,6 +77,8 @@ fn waiting() -> Vec<Row> {
             "nothing has left since T0: the push service could not take it and is tried again (FCM did not answer: timed out); next attempt at T9"),
         (answered(of(pending(Reason::Retry), Platform::WebPush), 0, ""),
             "nothing has left since T0: the push service could not take it and is tried again (the browser's push service did not answer); next attempt at T9"),
+        (answered(of(pending(Reason::Retry), Platform::Windows), 200, "dropped"),
+            "nothing has left since T0: the push service took it and dropped it, and is tried again (WNS answered 200 dropped); next attempt at T9"),
         (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
             "nothing has left since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
     ]

@@ -164,6 +164,7 @@ impl Hub {
         to: impl FnOnce(FeedPosition) -> FeedPosition + Send + 'static,
     ) -> Result<(), Error> {
         let now = self.now();
+        self.pulls.note(&subject, &endpoint, at);
         let lock = self.locks.lock(&subject).await;
         let unit = self
             .store

@@ -20,6 +20,7 @@ mod locks;
 mod notify;
 mod once;
 mod promise;
+mod pulls;
 mod report;
 mod revive;
 mod seal;
@@ -28,7 +29,7 @@ mod streams;
 mod test_tap;
 mod time;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tokio::sync::{Notify, OwnedMutexGuard};
 
@@ -84,6 +85,8 @@ pub struct Inner {
     running: once::Running,
     streams: streams::Streams,
     tests: test_tap::Tests,
+    pulls: pulls::Pulls,
+    disagrees: AtomicBool,
 }
 
 impl std::ops::Deref for Hub {
@@ -122,6 +125,8 @@ impl Hub {
             running: once::Running::default(),
             streams: streams::Streams::default(),
             tests: test_tap::Tests::default(),
+            pulls: pulls::Pulls::default(),
+            disagrees: AtomicBool::new(false),
         }))
     }
 

@@ -88,7 +88,7 @@ impl Case<'_> {
                 None if reason == Some(Reason::NotTargeted) => 0,
                 None => state.attempts,
             },
-            last_fetched: Some(self.level.mark.at).filter(|at| *at > Timestamp::default()),
+            last_fetched: self.last_fetched(),
             gone: self.level.endpoint.gone,
             next_attempt: self.next_attempt(status, verdict),
             answer: last
@@ -117,11 +117,22 @@ impl Case<'_> {
         passed.or(self.receipt.fetched)
     }
 
+    /// When the endpoint was there last to fetch, as the store knows it: a pull that brought nothing is noted once an
+    /// hour at most.
+    fn last_fetched(&self) -> Option<Timestamp> {
+        let endpoint = &self.level.endpoint;
+        let brought = Some(self.level.mark.at).filter(|at| *at > Timestamp::default());
+        let seen = Some(endpoint.last_seen).filter(|at| *at > endpoint.registered);
+        brought.max(seen)
+    }
+
     /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.
     fn next_attempt(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<Timestamp> {
         match (status, &verdict.decision) {
             (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
-            (DeliveryStatus::Tapped, _) if self.it.is_open(self.now) => verdict.look,
+            (DeliveryStatus::Tapped | DeliveryStatus::Pending, _) if self.it.is_open(self.now) => {
+                verdict.look
+            }
             _ => None,
         }
     }
@@ -171,9 +182,17 @@ impl Case<'_> {
             return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
         // What an earlier registration was refused says nothing of this one.
-        let refused = |push: &&Push| !push.accepted && push.at > endpoint.registered;
-        if self.pushes.iter().any(|push| refused(&push)) {
-            return (DeliveryStatus::Failed, None);
+        let refused = self
+            .pushes
+            .iter()
+            .rfind(|push| !push.accepted && push.at > endpoint.registered);
+        match refused {
+            // Taken and dropped: it is tapped again as one that does not answer.
+            Some(push) if is_dropped(&push.answer) => {
+                return (DeliveryStatus::Pending, Some(Reason::Retry));
+            }
+            Some(_) => return (DeliveryStatus::Failed, None),
+            None => {}
         }
         if endpoint.channel.kind() == ChannelKind::None {
             return (DeliveryStatus::Skipped, Some(Reason::NoChannel));
@@ -195,4 +214,9 @@ impl Case<'_> {
             Decision::Push(_) | Decision::Idle => (DeliveryStatus::Pending, None),
         }
     }
+}
+
+/// Whether a service said of a push that was not accepted that it took it (WNS answers 200 and `dropped`).
+pub(super) fn is_dropped(answer: &ServiceAnswer) -> bool {
+    (200..300).contains(&answer.status)
 }

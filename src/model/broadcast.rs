@@ -1,5 +1,7 @@
 //! One notification to many people of an app, as a job that the hub works off person by person.
 
+use std::time::Duration;
+
 use super::{AppHost, BroadcastId, Draft, Timestamp, UserId};
 
 /// Whom a broadcast is for.
@@ -73,7 +75,7 @@ pub struct Broadcast {
     pub accepted: u64,
     /// How many of them have it, for certain.
     pub done: u64,
-    /// How many of them cannot have it: they are at their limit, or gone.
+    /// How many of them cannot have it: they are at their limit, or gone, or its time was over first.
     pub failed: u64,
     /// How many rows the list was written in.
     pub rows: u32,
@@ -83,11 +85,19 @@ pub struct Broadcast {
     pub created: Timestamp,
     /// When it was completed or cancelled.
     pub completed: Option<Timestamp>,
-    /// When its notifications leave the store, and it with them.
+    /// When its notifications are over.
     pub expires: Timestamp,
 }
 
+/// How long after its notifications a job can still be asked for what became of it.
+const KEPT: Duration = Duration::from_hours(24);
+
 impl Broadcast {
+    /// When it leaves the store.
+    pub fn ends(&self) -> Timestamp {
+        self.expires.plus(KEPT)
+    }
+
     /// How many people are still to be looked at.
     pub fn remaining(&self) -> u64 {
         self.accepted.saturating_sub(self.done + self.failed)

@@ -152,6 +152,11 @@ impl Fcm {
         answer::twice(first, async |_| self.attempt(&request, now).await).await
     }
 
+    /// Asks for a token again, whatever was said before.
+    pub(super) fn try_again(&self) {
+        self.tokens.try_again();
+    }
+
     /// Fetches an access token, which proves the service account's key; gives a line that says so.
     ///
     /// # Errors

@@ -111,6 +111,15 @@ impl Adapter {
         }
     }
 
+    /// The operator has the settings tried again, the same as before: a token endpoint that refused them is asked again.
+    pub fn try_again(&self) {
+        match self {
+            Self::Fcm(fcm) => fcm.try_again(),
+            Self::Wns(wns) => wns.try_again(),
+            Self::Apns(_) | Self::WebPush(_) => {}
+        }
+    }
+
     /// Asks the service whether it takes our credentials, without reaching any device; gives one line that says what was
     /// proved.
     ///

@@ -94,4 +94,9 @@ impl Verdict {
             Self::Misconfigured => "misconfigured",
         }
     }
+
+    /// Whether it drops a channel that was last `registered` then: it is dead, and was not registered since.
+    pub fn drops(self, registered: Timestamp) -> bool {
+        matches!(self, Self::Gone { since } if since.is_none_or(|since| since >= registered))
+    }
 }

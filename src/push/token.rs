@@ -107,6 +107,13 @@ impl Tokens {
         state.held.take_if(|held| held.token.number == number);
     }
 
+    /// Forgets that none is to be asked for.
+    pub(super) fn try_again(&self) {
+        let mut state = self.state();
+        state.refused = None;
+        state.failures = 0;
+    }
+
     /// Asks for a new token whatever is kept; gives its life.
     ///
     /// # Errors

@@ -113,6 +113,11 @@ impl Wns {
         answer::twice(first, async |_| self.attempt(numbered(1), now).await).await
     }
 
+    /// Asks for a token again, whatever was said before.
+    pub(super) fn try_again(&self) {
+        self.tokens.try_again();
+    }
+
     /// Fetches an access token, which proves tenant, client and secret; gives a line that says so.
     ///
     /// # Errors

@@ -40,6 +40,14 @@ pub enum Error {
         /// How many.
         missing: u64,
     },
+    /// The file that would tell whether the store's end was cut off is missing or damaged.
+    #[error(
+        "the file `head` in {folder} is missing or damaged, so nobody can tell whether the store beside it is whole; put back the last backup with `beckon store restore FILE --force`, or start once with `beckon serve --accept-loss` to go on with what is there"
+    )]
+    NoHead {
+        /// Where.
+        folder: PathBuf,
+    },
     /// A backup is under way already.
     #[error("a backup is under way already; wait until it has ended")]
     BackingUp,

@@ -158,7 +158,7 @@ impl HeadFile {
         }
     }
 
-    /// Reads it; none where there is none yet, or where it was cut itself.
+    /// Reads it; none where there is none, or where it was damaged itself.
     pub(super) fn read(&self) -> Result<Option<Head>, Error> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -213,3 +213,7 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_data()
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use super::{
     Error, Options,
     engine::{Engine, Op},
-    guard::{Head, HeadFile},
+    guard::{self, Head, HeadFile},
     keys,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Identity {
 /// Reads what the store is known by, or makes it; checks it against the `head` file.
 pub(super) fn begin(
     engine: &Engine,
-    on_disk: Option<&(HeadFile, &Options)>,
+    mut on_disk: Option<&mut (HeadFile, &Options)>,
 ) -> Result<(Head, [u8; 32]), Error> {
     let number = |name: &str| number(engine, name);
     let format = number("format")?;
@@ -34,28 +34,51 @@ pub(super) fn begin(
         epoch: number("epoch")?.unwrap_or(0),
         commits: number("commits")?.unwrap_or(0),
     };
-    let noted = on_disk.map(|(file, _)| file.read()).transpose()?.flatten();
+    let noted = on_disk.as_deref().map(|(file, _)| file.read());
+    let noted = noted.transpose()?.flatten();
     let missing = noted.map_or(0, |noted| noted.commits.saturating_sub(head.commits));
-    if let Some((_, options)) = on_disk
-        && missing > 0
+    // A store that was just made may have been killed before its head was written.
+    let unguarded = on_disk.is_some() && noted.is_none() && head.commits > 1;
+    if let Some((_, options)) = &on_disk
         && !options.accept_loss
     {
-        return Err(Error::Lost {
-            folder: options.folder.clone(),
-            missing,
-        });
+        let folder = options.folder.clone();
+        match missing {
+            0 if unguarded => return Err(Error::NoHead { folder }),
+            0 => {}
+            _ => return Err(Error::Lost { folder, missing }),
+        }
     }
     let secret = engine
         .get(&keys::meta("secret"))?
         .and_then(|bytes| bytes.try_into().ok());
-    if let (Some(secret), Some(_), 0) = (secret, format, missing) {
+    let is_whole = missing == 0 && !unguarded;
+    if let (Some(secret), Some(_), true) = (secret, format, is_whole) {
+        begin_head(on_disk, noted, head)?;
         return Ok((head, secret));
     }
     head.epoch = epoch_after(head.epoch.max(noted.map_or(0, |noted| noted.epoch)));
     head.commits = head.commits.max(noted.map_or(0, |noted| noted.commits)) + 1;
     let secret = secret.unwrap_or_else(rand::random);
     engine.commit(rows(head, &secret))?;
+    begin_head(on_disk.take(), noted, head)?;
     Ok((head, secret))
+}
+
+/// Writes the `head` file where it says something else, or is not there; its name reaches the disk with it.
+fn begin_head(
+    on_disk: Option<&mut (HeadFile, &Options)>,
+    noted: Option<Head>,
+    head: Head,
+) -> Result<(), Error> {
+    let Some((file, options)) = on_disk else {
+        return Ok(());
+    };
+    if noted != Some(head) {
+        file.write(head)?;
+        guard::sync_folder(&options.folder)?;
+    }
+    Ok(())
 }
 
 /// A number that the store keeps about itself.

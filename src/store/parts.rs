@@ -24,10 +24,10 @@ pub(super) struct Parts {
 /// Reads what the store is known by; gives the committer's state, and the rest.
 pub(super) fn begin(
     engine: Arc<Engine>,
-    on_disk: Option<(HeadFile, &Options)>,
+    mut on_disk: Option<(HeadFile, &Options)>,
     space: Space,
 ) -> Result<(State, Parts), Error> {
-    let (head, secret) = identity::begin(&engine, on_disk.as_ref())?;
+    let (head, secret) = identity::begin(&engine, on_disk.as_mut())?;
     let parts = Parts {
         engine,
         progress: Arc::default(),

@@ -89,7 +89,7 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
 }
 
 fn broadcast_expiry(it: &Broadcast) -> Vec<u8> {
-    keys::expiry(it.expires, ExpiryKind::Broadcast, &[&it.id.to_bytes()])
+    keys::expiry(it.ends(), ExpiryKind::Broadcast, &[&it.id.to_bytes()])
 }
 
 fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {

@@ -1,14 +1,16 @@
 //! The invariants: records, feeds, expiries, names and outbox agree, both ways, and no value lies where nothing
 //! syncs it.
 
+mod access;
 mod broadcasts;
 mod endpoints;
+mod operator;
 mod used_keys;
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    ops::ControlFlow,
+    ops::ControlFlow::{Break, Continue},
 };
 
 use super::{
@@ -18,8 +20,7 @@ use super::{
     records::Record,
 };
 use crate::model::{
-    BroadcastId, Change, ChangeKind, Endpoint, FeedPosition, Notification, ReadState, Removal,
-    User, UserToken,
+    BroadcastId, Change, ChangeKind, FeedPosition, Notification, ReadState, Removal, Subject, User,
 };
 
 /// One disagreement. It names rows by their keys' own hashes, so it can be shown and sent to anyone.
@@ -31,26 +32,49 @@ pub struct Finding {
     pub message: String,
 }
 
+impl Finding {
+    /// About the rows of a user.
+    pub fn of(subject: &Subject, message: impl Into<String>) -> Self {
+        Self::about(&keys::user_key(subject), message)
+    }
+
+    fn about(user: &UserKey, message: impl Into<String>) -> Self {
+        Self {
+            user: user.iter().map(|byte| format!("{byte:02x}")).collect(),
+            message: message.into(),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user {}: {}", self.user, self.message)
     }
 }
 
-/// What the rows of one user add up to.
+/// What the rows of a user add up to.
 #[derive(Default)]
 struct Counted {
     live: u64,
     unread: u64,
     removals: u64,
+    /// Removals that will be forgotten in time.
+    passing: u64,
     last: FeedPosition,
 }
 
 /// Looks at one row: its key and its value.
 type Look<C> = fn(&mut C, &[u8], &[u8]) -> Result<(), Error>;
 
+/// After how many rows a walk asks whether to go on.
+const STRETCH: usize = 500;
+
 struct Check<'a> {
     reader: &'a Reader,
+    /// Asked after every [`STRETCH`].
+    go_on: &'a mut dyn FnMut() -> bool,
+    walked: usize,
+    stopped: bool,
     findings: Vec<Finding>,
     counted: HashMap<UserKey, Counted>,
     /// How many share the content of each broadcast.
@@ -63,8 +87,23 @@ impl Reader {
     /// # Errors
     /// `Corrupt` where a row cannot be read at all.
     pub fn verify(&self) -> Result<Vec<Finding>, Error> {
+        let findings = self.verify_while(&mut || true)?;
+        Ok(findings.unwrap_or_default())
+    }
+
+    /// The same as long as `go_on`, asked now and then, says so, where it may also rest; none, where it was stopped.
+    ///
+    /// # Errors
+    /// As [`Reader::verify`].
+    pub fn verify_while(
+        &self,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<Finding>>, Error> {
         let mut check = Check {
             reader: self,
+            go_on,
+            walked: 0,
+            stopped: false,
             findings: Vec::new(),
             counted: HashMap::new(),
             sharers: BTreeMap::new(),
@@ -92,14 +131,16 @@ impl Reader {
         check.rows(b'q', Check::token_of)?;
         check.rows(b'd', Check::used_key)?;
         check.rows(b'u', Check::user)?;
+        check.nobodys();
+        check.rows(b'k', Check::app_key)?;
+        check.rows(b'v', Check::vapid)?;
+        check.rows(b'M', Check::meta)?;
         let stray = self.engine.stray_files();
         if stray > 0 {
-            check.say(
-                &[0; keys::USER],
-                format!("{stray} values lie in files that nothing syncs"),
-            );
+            let message = format!("{stray} values lie in files that nothing syncs");
+            check.say(&[0; keys::USER], message);
         }
-        Ok(check.findings)
+        Ok((!check.stopped).then_some(check.findings))
     }
 }
 
@@ -107,17 +148,22 @@ impl Check<'_> {
     fn rows(&mut self, prefix: u8, look: Look<Self>) -> Result<(), Error> {
         let reader = self.reader;
         reader.scan_prefix(&[prefix], Order::Ascending, &mut |key, value| {
-            look(self, key, value)?;
-            Ok(ControlFlow::Continue(()))
+            self.walked += 1;
+            let asks = self.walked.is_multiple_of(STRETCH);
+            self.stopped = self.stopped || (asks && !(self.go_on)());
+            if !self.stopped {
+                look(self, key, value)?;
+            }
+            Ok(if self.stopped {
+                Break(())
+            } else {
+                Continue(())
+            })
         })
     }
 
     fn say(&mut self, user: &UserKey, message: impl Into<String>) {
-        let user = user.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.findings.push(Finding {
-            user,
-            message: message.into(),
-        });
+        self.findings.push(Finding::about(user, message));
     }
 
     fn expect(
@@ -289,7 +335,10 @@ impl Check<'_> {
             ExpiryKind::Notification => {
                 keys::notification(&user, FeedPosition(keys::u64_at(rest, 0)?))
             }
-            ExpiryKind::Removal => keys::change(&user, FeedPosition(keys::u64_at(rest, 0)?)),
+            ExpiryKind::Removal => {
+                self.counted.entry(user).or_default().passing += 1;
+                return self.removal_expiry(&user, FeedPosition(keys::u64_at(rest, 0)?));
+            }
             ExpiryKind::Endpoint => keys::endpoint(&user, &keys::endpoint_text(rest)?),
             ExpiryKind::Once | ExpiryKind::Token | ExpiryKind::Broadcast | ExpiryKind::AppOnce => {
                 return self.used_key_expiry(key, (kind, rest), &user);
@@ -302,50 +351,12 @@ impl Check<'_> {
         )
     }
 
-    fn endpoint(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let user = keys::user_at(key, 1)?;
-        let it = Endpoint::decode(value)?;
-        let id = it.id.as_str().as_bytes();
-        let led = self
-            .reader
-            .engine
-            .get(&keys::subscription(it.subscription))?;
-        if led != Some([&user[..], id].concat()) {
-            self.say(&user, "an endpoint's subscription id does not lead to it");
-        }
-        let expiry = keys::expiry(it.expires, ExpiryKind::Endpoint, &[&user, id]);
-        self.expect(&user, &expiry, "an endpoint never expires")
-    }
-
-    fn subscription(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let user = keys::user_at(value, 0)?;
-        let row = [b"e", value].concat();
-        let endpoint: Option<Endpoint> = self.reader.record(&row)?;
-        let leads = endpoint.is_some_and(|it| keys::subscription(it.subscription) == key);
-        if !leads {
-            self.say(&user, "a subscription id leads to no endpoint of its own");
+    fn removal_expiry(&mut self, user: &UserKey, position: FeedPosition) -> Result<(), Error> {
+        let row: Option<Change> = self.reader.record(&keys::change(user, position))?;
+        if !row.is_some_and(|it| matches!(it.kind, ChangeKind::Removed(_))) {
+            self.say(user, "an expiry of kind Removal is left over");
         }
         Ok(())
-    }
-
-    fn token(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let it = UserToken::decode(value)?;
-        let user = keys::user_key(&it.subject);
-        if keys::token(&it.hash) != key {
-            self.say(&user, "a token stands under another's hash");
-        }
-        let index = keys::token_of(&user, it.endpoint.as_ref(), &it.hash);
-        self.expect(&user, &index, "a token is not found by its user")?;
-        let expiry = keys::expiry(it.expires, ExpiryKind::Token, &[&it.hash]);
-        self.expect(&user, &expiry, "a token never expires")
-    }
-
-    fn token_of(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
-        let user = keys::user_at(key, 1)?;
-        let hash = key
-            .last_chunk()
-            .ok_or_else(|| keys::broken("a token's hash"))?;
-        self.expect(&user, &keys::token(hash), "a user's token is not there")
     }
 
     fn marker(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
@@ -369,10 +380,22 @@ impl Check<'_> {
                 );
             }
         }
+        if counted.removals != counted.passing {
+            self.say(&user, "a removal is never forgotten");
+        }
         if counted.last > it.head {
             self.say(&user, "the feed goes beyond its head");
         }
         Ok(())
+    }
+
+    /// What was counted of users who have no row.
+    fn nobodys(&mut self) {
+        for (user, counted) in std::mem::take(&mut self.counted) {
+            if counted.last > FeedPosition::START {
+                self.say(&user, "notifications and changes are nobody's");
+            }
+        }
     }
 }
 

@@ -82,3 +82,29 @@ async fn a_limit_of_streams_that_shrinks_is_kept() {
         each_is_tapped_once(service, fault).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_read_anew_and_are_the_same_cost_no_connection_and_no_credential() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut devices = Vec::new();
+    for service in Service::ALL {
+        devices.push(hub.device("ada", service).await);
+    }
+    let mut counted = Vec::new();
+    for round in 0..3 {
+        hub.post("ada", &format!("round {round}")).await;
+        for device in &mut devices {
+            device.next_push(&format!("round {round}")).await;
+            device.pull().await;
+        }
+        counted.push(Service::ALL.map(|service| {
+            let it = hub.doubles().counters(service);
+            (it.connections, it.token_requests, it.distinct_credentials)
+        }));
+        hub.clock.advance(Duration::from_secs(2));
+        hub.reload(|doubles| doubles.settings().app_toml()).await;
+    }
+    assert_eq!(counted[0], counted[1]);
+    assert_eq!(counted[0], counted[2]);
+    hub.finish().await;
+}

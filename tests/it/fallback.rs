@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use beckon::doubles::Service;
+use beckon::{
+    clock::Clock,
+    doubles::{FaultKind, FaultSpec, Service},
+};
 use serde_json::json;
 
 use crate::support::{TestHub, device::beckon_of, eventually};
@@ -72,6 +75,56 @@ async fn what_was_fetched_in_time_is_not_shown() {
         (reader.outbox_depth().unwrap().markers == 0).then_some(())
     })
     .await;
+    assert_eq!(phone.unseen(), 0);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_while_its_fallback_waited_in_the_lane_is_not_shown() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        config.delivery.concurrency = 1;
+        config.delivery.min_fallback_delay = Duration::from_millis(1);
+    })
+    .await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let mut body = body();
+    body["fallbackPolicy"]["endpointFallback"]["fallbackDelayInSeconds"] = json!(1);
+    let posted = hub.app().post("/v1/users/ada/notifications", body).await;
+    let (posted, began) = (posted.expect(201), hub.clock.now());
+    phone.next_push("the raw tap").await;
+    // The lane has one place, and another's push holds it until this one is released.
+    hub.device("bob", Service::Apns).await;
+    hub.doubles().script(FaultSpec {
+        delay_ms: Some(3000),
+        ..FaultSpec::once(Service::Apns, FaultKind::Slow)
+    });
+    let asked = hub.doubles().counters(Service::Apns).requests;
+    hub.post("bob", "Lunch?").await;
+    eventually("the other's push is under way", || async {
+        (hub.doubles().counters(Service::Apns).requests > asked).then_some(())
+    })
+    .await;
+    let due = Duration::from_millis(1500);
+    eventually("the fallback is due, and waits", || async {
+        (hub.clock.now() > began.plus(due)).then_some(())
+    })
+    .await;
+    let id = posted["id"].as_str().unwrap();
+    let path = format!("/v1/me/notifications/{id}");
+    phone.client.get(&path).await.expect(200);
+    eventually("the lane is free again", || async {
+        (hub.doubles().counters(Service::Apns).accepted >= 2).then_some(())
+    })
+    .await;
+    let settled = || async {
+        let depth = hub.running().hub.store().reader().outbox_depth().unwrap();
+        let path = format!("/v1/users/ada/notifications/{id}/deliveries");
+        let it = hub.app().get(&path).await.expect(200)["value"][0].clone();
+        let fetched = it["fetchedDateTime"].is_string();
+        (fetched && depth.oldest_due.is_none_or(|due| due > hub.clock.now())).then_some(it)
+    };
+    let it = eventually("nothing is due any more", settled).await;
+    assert!(it["fellBackDateTime"].is_null(), "{it}");
     assert_eq!(phone.unseen(), 0);
     hub.finish().await;
 }

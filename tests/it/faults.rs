@@ -328,3 +328,32 @@ async fn a_wrong_setting_costs_an_app_no_more_than_twenty_devices() {
     assert_eq!(count(&fates, "gone"), 20, "{fates:#?}");
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_that_were_registered_since_they_died_are_no_wrong_setting() {
+    let hub = TestHub::with(beckon::clock::Clock::system(), |config| {
+        config.delivery.retry_base = std::time::Duration::from_millis(4);
+        config.delivery.retry_max = std::time::Duration::from_millis(20);
+    })
+    .await;
+    let adas = hub.device("ada", Service::Apns).await;
+    let mut bobs = hub.device("bob", Service::Apns).await;
+    let hour = std::time::Duration::from_hours(1);
+    let before = hub.clock.now().minus(hour).as_millis();
+    hub.doubles().script(FaultSpec {
+        device: Some(adas.device.id.clone()),
+        timestamp_ms: Some(before.try_into().unwrap()),
+        ..FaultSpec::always(Service::Apns, FaultKind::Gone)
+    });
+    hub.post("ada", "Lunch?").await;
+    eventually("it was asked more often than a lane drops", || async {
+        (hub.doubles().counters(Service::Apns).faulted > 25).then_some(())
+    })
+    .await;
+    let ready = hub.client().get("/readyz").await.expect(200);
+    assert_eq!(ready["status"], "ready");
+    let posted = hub.post("bob", "Lunch?").await;
+    let handed = bobs.next_push("the tap of another").await;
+    assert_eq!(beckon_of(&handed.push)["n"], posted["id"]);
+    hub.finish().await;
+}

@@ -105,6 +105,17 @@ async fn one_device_climbs_the_ladder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_pulls_and_finds_nothing_is_not_told_to_be_off() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    phone.pull().await;
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let there = "tapped at T, FCM answered 200; not fetched yet; the device last fetched anything at T; next attempt at T";
+    says(&hub, &id, &phone.endpoint, there).await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_left_out_is_told_why() {
     let hub = TestHub::at_a_standstill().await;
     let phone = hub.device("ada", Service::Fcm).await;

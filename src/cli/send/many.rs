@@ -113,7 +113,7 @@ fn told(job: &Value) -> String {
     let failed = match job["failed"].as_u64() {
         None | Some(0) => String::new(),
         Some(failed) => format!(
-            "; {failed} cannot have it: they are gone, or at server.limits.notifications_per_user"
+            "; {failed} cannot have it: they are gone, or at server.limits.notifications_per_user, or its time was over first"
         ),
     };
     match job["status"].as_str() {
@@ -157,7 +157,7 @@ mod tests {
             "completed",
             3,
             1,
-            "posted to 2 people, as the job j; 1 cannot have it: they are gone, or at server.limits.notifications_per_user",
+            "posted to 2 people, as the job j; 1 cannot have it: they are gone, or at server.limits.notifications_per_user, or its time was over first",
         );
         check(
             "cancelled",

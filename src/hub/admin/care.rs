@@ -6,16 +6,12 @@ use super::{
     super::{Error, Hub},
     AdminError, show,
 };
-use crate::store::Finding;
 
 impl Hub {
     pub(super) async fn admin_verify(&self) -> Result<Value, AdminError> {
-        let walk = || self.store().ask(|reader| reader.verify());
-        let mut findings: Vec<Finding> = walk().await?;
-        if !findings.is_empty() {
-            // The walk is no snapshot: what is written meanwhile can look wrong once, but not twice.
-            let again = walk().await?;
-            findings.retain(|finding| again.contains(finding));
+        let mut findings = self.look_over(|| true).await?.unwrap_or_default();
+        if findings.is_empty() {
+            findings = self.forgotten_anywhere().await?;
         }
         Ok(show::list(findings.iter().map(show::finding)))
     }

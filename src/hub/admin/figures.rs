@@ -24,6 +24,7 @@ impl Hub {
             self.doubted_until().map(|until| until.to_string()).into();
         health["storeFull"] = self.store().stats().full.into();
         health["storeDamaged"] = self.store().is_damaged().into();
+        health["storeDisagrees"] = self.disagrees().into();
         health["streamsOpen"] = self.streams_open().into();
         Ok(health)
     }

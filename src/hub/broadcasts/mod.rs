@@ -221,7 +221,7 @@ impl Hub {
         let (found, now) = (self.stored_broadcast(id).await?, self.now());
         found
             .filter(|it| it.app == *app && it.status != BroadcastStatus::Accepting)
-            .filter(|it| now < it.expires)
+            .filter(|it| now < it.ends())
             .ok_or(Error::NotFound("job"))
     }
 
@@ -248,7 +248,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Ends a job whose time is over; those that have its notification may share its content for a moment more.
+    /// Forgets a job whose time is long over; those that have its notification may share its content for a moment more.
     pub(super) async fn end_broadcast(&self, id: BroadcastId) -> Result<(), Error> {
         let Some(it) = self.stored_broadcast(id).await? else {
             return Ok(());
@@ -279,7 +279,11 @@ impl Hub {
             let row = AppRow::Broadcast(Box::new(job.clone()));
             self.store.commit_batch(row.into(), Vec::new()).await?;
         }
-        let id = job.id;
+        self.drop_list(job.id).await
+    }
+
+    /// Takes away what is left of a list that nobody works off any more.
+    async fn drop_list(&self, id: BroadcastId) -> Result<(), Error> {
         loop {
             let rows = self
                 .store

@@ -122,8 +122,10 @@ impl Hub {
         job.failed += job.remaining();
         job.status = BroadcastStatus::Completed;
         job.completed = Some(self.now());
+        let id = job.id;
         let row = AppRow::Broadcast(Box::new(job));
-        Ok(self.store.commit_batch(row.into(), vec![lock]).await?)
+        self.store.commit_batch(row.into(), vec![lock]).await?;
+        self.drop_list(id).await
     }
 
     async fn post_to_some(&self, job: Broadcast, lock: OwnedMutexGuard<()>) -> Result<u64, Error> {

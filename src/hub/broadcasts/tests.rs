@@ -153,6 +153,9 @@ async fn sweep_all(hub: &Hub) {
     while hub.sweep().await.unwrap().ended > 0 {}
 }
 
+/// How long a job can be asked for after its notifications.
+const KEPT: Duration = Duration::from_hours(24);
+
 #[tokio::test]
 async fn everyone_on_the_list_gets_one_and_the_content_lies_there_once() {
     let hub = hub();
@@ -190,7 +193,7 @@ async fn the_content_goes_with_the_last_who_shares_it() {
         Some(long.as_str()),
         "the others still have it"
     );
-    hub.clock().advance(DEFAULT_EXPIRY);
+    hub.clock().advance(DEFAULT_EXPIRY + KEPT);
     for _ in 0..5 {
         hub.sweep().await.unwrap();
         agrees(&hub);
@@ -362,8 +365,16 @@ async fn what_is_over_before_it_is_done_reaches_nobody_more() {
     agrees(&hub);
     sweep_all(&hub).await;
     agrees(&hub);
-    assert_eq!(hub.store().reader().broadcast(id).unwrap(), None);
+    assert_eq!(state(&hub, id).await, ("completed", 40, 8, 32));
     assert!(hub.store().reader().listed_rows(id, 1).unwrap().is_empty());
+    hub.clock().advance(KEPT);
+    assert!(matches!(
+        hub.broadcast_of(&app(APP), id).await,
+        Err(Error::NotFound(_))
+    ));
+    sweep_all(&hub).await;
+    agrees(&hub);
+    assert_eq!(hub.store().reader().broadcast(id).unwrap(), None);
 }
 
 #[tokio::test]
@@ -528,7 +539,7 @@ proptest! {
             }
             work_off(&hub).await;
             agrees(&hub);
-            hub.clock().advance(DEFAULT_EXPIRY);
+            hub.clock().advance(DEFAULT_EXPIRY + KEPT);
             sweep_all(&hub).await;
             agrees(&hub);
             for id in jobs {

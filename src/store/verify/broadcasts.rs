@@ -35,7 +35,7 @@ impl Check<'_> {
                 it.status
             ));
         }
-        let expiry = keys::expiry(it.expires, ExpiryKind::Broadcast, &[&id.to_bytes()]);
+        let expiry = keys::expiry(it.ends(), ExpiryKind::Broadcast, &[&id.to_bytes()]);
         self.expect(
             &[0; keys::USER],
             &expiry,

@@ -1,13 +1,33 @@
-//! What is kept of endpoints beside their rows: channels, tap states, fetch marks, receipts. None outlives its endpoint
+//! Endpoints, and what is kept of them beside their rows: channels, tap states, fetch marks, receipts. None outlives its endpoint
 //! or notification.
 
 use super::Check;
 use crate::{
     model::{Endpoint, FeedPosition, Owner},
-    store::{Error, keys, records},
+    store::{
+        Error,
+        keys::{self, ExpiryKind},
+        records::{self, Record},
+    },
 };
 
 impl Check<'_> {
+    pub(super) fn endpoint(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let it = Endpoint::decode(value)?;
+        self.expect(&user, &keys::user(&user), "an endpoint is nobody's")?;
+        let id = it.id.as_str().as_bytes();
+        let led = self
+            .reader
+            .engine
+            .get(&keys::subscription(it.subscription))?;
+        if led != Some([&user[..], id].concat()) {
+            self.say(&user, "an endpoint's subscription id does not lead to it");
+        }
+        let expiry = keys::expiry(it.expires, ExpiryKind::Endpoint, &[&user, id]);
+        self.expect(&user, &expiry, "an endpoint never expires")
+    }
+
     pub(super) fn tap_state(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
         self.expect_endpoint(key, "a tap state is of no endpoint")
     }

@@ -2,13 +2,18 @@
 
 use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
+use beckon::{
+    model::{AppHost, NotificationId, Subject, UserId},
+    store::{Options, Row, Store, Unit},
+};
 use hyper::Method;
 use serde_json::json;
 
 use super::{copy_folder, post};
-use crate::support::ChildHub;
+use crate::support::{ChildHub, TestHub, eventually, hub::APP};
 
 const PLACES: usize = 16;
+const POSTS: u64 = 60;
 
 /// What a start says to a damaged copy; none, where the damage lies where nothing is.
 fn started(hub: &ChildHub, data: &Path) -> Option<String> {
@@ -23,14 +28,22 @@ fn started(hub: &ChildHub, data: &Path) -> Option<String> {
     }
 }
 
+/// How many notifications a store holds.
+fn held(hub: &ChildHub, data: &Path) -> u64 {
+    let data = data.to_string_lossy().into_owned();
+    let stats = hub.json(&["store", "stats", "--data", &data]);
+    stats["notifications"].as_u64().unwrap()
+}
+
 async fn rested() -> ChildHub {
-    let mut hub = ChildHub::start().await;
+    // What it had read before the damage it would not read again.
+    let mut hub = ChildHub::incurious().await;
     // Twice, since what the engine remembers from an earlier life changes what it makes of damage.
     for life in 0..2 {
         if life > 0 {
             hub.begin().await;
         }
-        for nth in 0..30 {
+        for nth in 0..POSTS / 2 {
             post(&hub, &format!("title {nth}")).await;
         }
         hub.stop().await;
@@ -58,6 +71,7 @@ async fn flipped_bytes_and_cut_tails_are_refused_with_what_to_do() {
                     what, "cut",
                     "a tail cut off at {at} of {used} goes unnoticed"
                 );
+                assert_eq!(held(&hub, &folder), POSTS, "{what} at {at}: some are gone");
                 continue;
             };
             refusals += 1;
@@ -229,4 +243,42 @@ async fn a_write_that_fails_ends_the_hub_which_loses_nothing() {
         "{acknowledged}: {stats}"
     );
     hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_missing_is_noticed_once_the_hub_has_started() {
+    let mut hub = TestHub::start().await;
+    let posted = hub.post("ada", "Lunch?").await;
+    hub.restart().await;
+    let degraded = async |hub: &TestHub| {
+        let ready = hub.client().get("/readyz").await.expect(200);
+        ready["status"] == "degraded"
+    };
+    assert!(!degraded(&hub).await, "it is whole");
+    hub.stop().await;
+    let store = eventually("the folder is free", || async {
+        Store::open(&Options {
+            folder: hub.folder.path().join("store"),
+            min_free_bytes: 0,
+            cache_bytes: 8 << 20,
+            accept_loss: false,
+        })
+        .ok()
+    })
+    .await;
+    let mut unit = Unit::of(Subject {
+        app: AppHost::parse(APP).unwrap(),
+        user: UserId::parse("ada").unwrap(),
+    });
+    let id = NotificationId::parse(posted["id"].as_str().unwrap()).unwrap();
+    unit.push(Row::DropId(id));
+    store.commit(unit).await.unwrap();
+    store.close();
+    drop(store);
+    hub.start_again().await;
+    eventually("it is noticed", || async {
+        degraded(&hub).await.then_some(())
+    })
+    .await;
+    hub.stop().await;
 }

@@ -42,13 +42,22 @@ impl ChildHub {
 
     /// A hub with this `[delivery]` section.
     pub async fn with(delivery: &str) -> Self {
+        Self::with_sections("", delivery).await
+    }
+
+    /// A hub that reads nothing of its store but what it is asked for.
+    pub async fn incurious() -> Self {
+        Self::with_sections("verify_on_start = false", QUICK).await
+    }
+
+    async fn with_sections(store: &str, delivery: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let doubles = doubles::start(doubles::Options::strict(folder.path().join("doubles")))
             .await
             .unwrap();
         let services = doubles.settings().app_toml();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"store\"\nmin_free_bytes = 0\n[delivery]\n{delivery}\n[[app]]\nhost = \"{APP}\"\n{services}"
+            "[server]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"store\"\nmin_free_bytes = 0\n{store}\n[delivery]\n{delivery}\n[[app]]\nhost = \"{APP}\"\n{services}"
         );
         let config = folder.path().join("config.toml");
         std::fs::write(&config, text).unwrap();

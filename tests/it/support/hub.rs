@@ -25,7 +25,7 @@ pub struct TestHub {
     pub doubles: Doubles,
     pub clock: Clock,
     pub key: String,
-    running: Option<Running>,
+    running: Option<Box<Running>>,
     tell: Box<Tell>,
 }
 
@@ -95,7 +95,7 @@ impl TestHub {
             doubles,
             clock,
             key,
-            running: Some(running),
+            running: Some(Box::new(running)),
             tell: Box::new(tell),
         }
     }
@@ -172,7 +172,7 @@ impl TestHub {
             (!in_use).then_some(started)
         })
         .await;
-        self.running = Some(started.unwrap());
+        self.running = Some(Box::new(started.unwrap()));
     }
 
     /// Reads a config with other service sections, as for a signal to reload.

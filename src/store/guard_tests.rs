@@ -1,0 +1,77 @@
+//! A store whose end was cut off, and one that cannot tell, are refused.
+
+use std::fs;
+
+use super::super::{
+    Error, Store,
+    tests::{copy_folder, options, post, subject},
+};
+
+#[tokio::test]
+async fn a_store_whose_end_was_cut_off_is_refused_until_the_loss_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let user = subject("ada");
+    let epoch = {
+        let store = Store::open(&options(folder.path())).unwrap();
+        store.commit(post(&user, 1, "a".into()).0).await.unwrap();
+        store.close();
+        store.epoch()
+    };
+    copy_folder(folder.path(), copy.path());
+    {
+        let store = Store::open(&options(folder.path())).unwrap();
+        store.commit(post(&user, 2, "b".into()).0).await.unwrap();
+        store.close();
+    }
+    // An older copy of the store beside the newer head file is what a cut looks like.
+    fs::copy(folder.path().join("head"), copy.path().join("head")).unwrap();
+    let refused = Store::open(&options(copy.path()));
+    assert!(
+        matches!(refused, Err(Error::Lost { missing: 1, .. })),
+        "{refused:?}"
+    );
+    let mut accepting = options(copy.path());
+    accepting.accept_loss = true;
+    let store = Store::open(&accepting).unwrap();
+    assert!(
+        store.epoch() > epoch,
+        "cursors of before must not be good any more"
+    );
+    store.close();
+}
+
+#[tokio::test]
+async fn a_store_without_a_head_that_can_be_read_is_refused_until_that_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let epoch = {
+        let store = Store::open(&options(folder.path())).unwrap();
+        assert!(folder.path().join("head").exists(), "from the first moment");
+        let ada = subject("ada");
+        store.commit(post(&ada, 1, "a".into()).0).await.unwrap();
+        store.close();
+        store.epoch()
+    };
+    let head = folder.path().join("head");
+    let mut flipped = fs::read(&head).unwrap();
+    flipped[3] ^= 1;
+    for damaged in [Some(&flipped[..]), Some(&flipped[..5]), Some(b""), None] {
+        match damaged {
+            Some(bytes) => fs::write(&head, bytes).unwrap(),
+            None => fs::remove_file(&head).unwrap(),
+        }
+        for _ in 0..2 {
+            let refused = Store::open(&options(folder.path()));
+            assert!(matches!(refused, Err(Error::NoHead { .. })), "{refused:?}");
+        }
+    }
+    let mut accepting = options(folder.path());
+    accepting.accept_loss = true;
+    let store = Store::open(&accepting).unwrap();
+    assert!(store.epoch() > epoch, "cursors of before may lie");
+    store.close();
+    drop(store);
+    let store = Store::open(&options(folder.path())).unwrap();
+    assert!(store.reader().user(&subject("ada")).unwrap().live == 1);
+    store.close();
+}

@@ -1,0 +1,38 @@
+//! What belongs to no user: app keys, VAPID keys, and what the store is known by.
+
+use super::Check;
+use crate::{
+    model::AppKey,
+    store::{Error, keys, records::Record},
+};
+
+impl Check<'_> {
+    pub(super) fn app_key(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        match AppKey::decode(value) {
+            Ok(it) if keys::app_key(&it.id) == key => {}
+            Ok(_) => self.say(&NOBODY, "an app key stands under another's id"),
+            Err(error) => self.say(&NOBODY, format!("an app key's row: {error}")),
+        }
+        Ok(())
+    }
+
+    pub(super) fn vapid(&mut self, _key: &[u8], value: &[u8]) -> Result<(), Error> {
+        // What is in it is the push service's room to say; PKCS#8 in DER begins with a sequence.
+        if value.first() != Some(&0x30) {
+            self.say(&NOBODY, "an app's VAPID key is no PKCS#8");
+        }
+        Ok(())
+    }
+
+    pub(super) fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let name = String::from_utf8_lossy(&key[1..]);
+        let length = if name == "secret" { 32 } else { 8 };
+        if value.len() != length {
+            let message = format!("the store's {name} has {} bytes", value.len());
+            self.say(&NOBODY, message);
+        }
+        Ok(())
+    }
+}
+
+const NOBODY: keys::UserKey = [0; keys::USER];

@@ -20,6 +20,8 @@ pub(super) const STOPPED: Duration = Duration::from_secs(60);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How long what comes during a probe is held.
 const PROBING: Duration = Duration::from_secs(1);
+/// The distance of two proven channels that try a guard.
+const PROOF: Duration = Duration::from_secs(1);
 /// The distance of two held taps: 500 a second.
 const SLOT: Duration = Duration::from_millis(2);
 
@@ -30,6 +32,8 @@ pub(super) enum Why {
     Demanded,
     /// It refuses the operator's settings, since then.
     Stopped(Timestamp),
+    /// Since then it calls so many channels dead that the settings may be wrong.
+    Guarded(Timestamp),
     /// It fails, or does not answer.
     Failing,
 }
@@ -95,6 +99,8 @@ pub(super) struct Circuit {
     probing: bool,
     standing: Option<Standing>,
     next_slot: Timestamp,
+    /// When the next proven channel may try a guard.
+    next_proof: Timestamp,
 }
 
 impl Circuit {
@@ -110,12 +116,17 @@ impl Circuit {
     }
 
     /// Asks for a push to leave; one that does is under way until [`Circuit::leave`].
-    pub(super) fn admit(&mut self, now: Timestamp) -> Admission {
+    /// A channel that was `proven` by a push that the service took tells at once whether a guard is of use.
+    pub(super) fn admit(&mut self, proven: bool, now: Timestamp) -> Admission {
         let Some(standing) = &self.standing else {
             self.under_way += 1;
             return Admission::Go;
         };
-        if standing.until > now || self.probing {
+        let tells = proven && matches!(standing.why, Why::Guarded(_)) && self.next_proof <= now;
+        if tells {
+            self.next_proof = now.plus(PROOF);
+        }
+        if (standing.until > now && !tells) || self.probing {
             let until = standing.until.max(now.plus(PROBING));
             return Admission::Hold(self.hold(until));
         }
@@ -132,7 +143,7 @@ impl Circuit {
         Hold {
             until,
             stopped: standing.and_then(|standing| match standing.why {
-                Why::Stopped(since) => Some(since),
+                Why::Stopped(since) | Why::Guarded(since) => Some(since),
                 Why::Demanded | Why::Failing => None,
             }),
             answer: standing.map(|standing| standing.answer.clone()),
@@ -165,7 +176,7 @@ impl Circuit {
                     None if self.failures >= TRIP => 1,
                     None => return,
                 };
-                let wait = backoff(first, trips, random).max(after);
+                let wait = backoff(first, trips, random).max(first).max(after);
                 self.open(Why::Failing, now.plus(wait), outcome, now);
                 self.count(trips);
             }
@@ -182,6 +193,11 @@ impl Circuit {
         }
     }
 
+    /// Stands still since too many channels are called dead.
+    pub(super) fn guard(&mut self, outcome: &Outcome, now: Timestamp) {
+        self.open(Why::Guarded(now), now.plus(STOPPED), outcome, now);
+    }
+
     /// It answers. A success ends what was only a guess; a wait that the service demanded is kept to its end.
     fn hear(&mut self, took: bool, was_probe: bool, now: Timestamp) {
         self.failures = 0;
@@ -193,7 +209,7 @@ impl Circuit {
             match standing.why {
                 Why::Demanded => over,
                 Why::Failing => took || over,
-                Why::Stopped(_) => took,
+                Why::Stopped(_) | Why::Guarded(_) => took,
             }
         });
         if ends {

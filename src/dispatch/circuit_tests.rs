@@ -28,7 +28,7 @@ fn retry(after: Option<u64>, scope: Scope) -> Verdict {
 
 /// Sends one push at `now`; says how it was admitted.
 fn push(circuit: &mut Circuit, outcome: &Outcome, now: Timestamp) -> Admission {
-    let admission = circuit.admit(now);
+    let admission = circuit.admit(false, now);
     let was_probe = admission == Admission::Probe;
     if !matches!(admission, Admission::Hold(_)) {
         circuit.learn(outcome, was_probe, (FIRST, 1.0), now);
@@ -105,12 +105,15 @@ fn what_a_host_demands_of_many_channels_in_a_row_it_demands_of_all() {
     for _ in 0..TRIP {
         assert_eq!(push(&mut circuit, &busy, at(0)), Admission::Go);
     }
-    let Admission::Hold(hold) = circuit.admit(at(59_999)) else {
+    let Admission::Hold(hold) = circuit.admit(false, at(59_999)) else {
         panic!("it is open")
     };
     assert!(hold.until >= at(60_000));
     assert_eq!(push(&mut circuit, &busy, at(60_000)), Admission::Probe);
-    assert!(matches!(circuit.admit(at(119_999)), Admission::Hold(_)));
+    assert!(matches!(
+        circuit.admit(false, at(119_999)),
+        Admission::Hold(_)
+    ));
     assert_eq!(push(&mut circuit, &taken, at(120_000)), Admission::Probe);
     assert_eq!(push(&mut circuit, &taken, at(120_000)), Admission::Go);
 }
@@ -122,8 +125,11 @@ fn a_service_that_fails_is_not_asked_before_it_wants_to_be() {
     for _ in 0..TRIP {
         push(&mut circuit, &failing, at(0));
     }
-    assert!(matches!(circuit.admit(at(119_999)), Admission::Hold(_)));
-    assert_eq!(circuit.admit(at(120_000)), Admission::Probe);
+    assert!(matches!(
+        circuit.admit(false, at(119_999)),
+        Admission::Hold(_)
+    ));
+    assert_eq!(circuit.admit(false, at(120_000)), Admission::Probe);
 }
 
 #[test]
@@ -137,7 +143,7 @@ fn failures_in_a_row_open_it_and_one_success_between_them_does_not() {
         assert_eq!(push(&mut circuit, &alive, at(0)), Admission::Go);
     }
     let mut circuit = tripped(at(0));
-    let Admission::Hold(hold) = circuit.admit(at(0)) else {
+    let Admission::Hold(hold) = circuit.admit(false, at(0)) else {
         panic!("it is open")
     };
     assert_eq!((hold.until, hold.stopped), (at(1000), None));
@@ -147,12 +153,12 @@ fn failures_in_a_row_open_it_and_one_success_between_them_does_not() {
 #[test]
 fn one_probe_at_a_time_with_growing_waits_until_it_answers() {
     let mut circuit = tripped(at(0));
-    assert!(matches!(circuit.admit(at(999)), Admission::Hold(_)));
+    assert!(matches!(circuit.admit(false, at(999)), Admission::Hold(_)));
     let mut now = at(1000);
     for wait in [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
-        assert_eq!(circuit.admit(now), Admission::Probe);
+        assert_eq!(circuit.admit(false, now), Admission::Probe);
         assert!(
-            matches!(circuit.admit(now), Admission::Hold(_)),
+            matches!(circuit.admit(false, now), Admission::Hold(_)),
             "a second one beside the probe"
         );
         circuit.learn(&failing(), true, (FIRST, 1.0), now);
@@ -169,16 +175,16 @@ fn one_probe_at_a_time_with_growing_waits_until_it_answers() {
 #[test]
 fn a_probe_that_never_left_gives_its_place_to_another() {
     let mut circuit = tripped(at(0));
-    assert_eq!(circuit.admit(at(5000)), Admission::Probe);
+    assert_eq!(circuit.admit(false, at(5000)), Admission::Probe);
     circuit.leave(true);
-    assert_eq!(circuit.admit(at(5000)), Admission::Probe);
+    assert_eq!(circuit.admit(false, at(5000)), Admission::Probe);
 }
 
 #[test]
 fn what_is_held_comes_back_at_a_bounded_rate() {
     let mut circuit = tripped(at(0));
     let mut untils: Vec<Timestamp> = (0..1000)
-        .map(|_| match circuit.admit(at(0)) {
+        .map(|_| match circuit.admit(false, at(0)) {
             Admission::Hold(hold) => hold.until,
             other => panic!("{other:?}"),
         })
@@ -188,7 +194,7 @@ fn what_is_held_comes_back_at_a_bounded_rate() {
     assert_eq!(untils[999].since(untils[0]), SLOT * 999);
     // The circuit closes; what comes anew does not queue up behind the backlog.
     push(&mut circuit, &outcome(Verdict::Accepted, 200), at(1000));
-    assert_eq!(circuit.admit(at(1000)), Admission::Go);
+    assert_eq!(circuit.admit(false, at(1000)), Admission::Go);
 }
 
 #[test]
@@ -209,10 +215,13 @@ fn a_demand_is_kept_to_its_end_whatever_was_under_way() {
         at(20),
     );
     assert_eq!(circuit.standing().unwrap().until, at(120_000));
-    assert!(matches!(circuit.admit(at(119_999)), Admission::Hold(_)));
+    assert!(matches!(
+        circuit.admit(false, at(119_999)),
+        Admission::Hold(_)
+    ));
     let taken = outcome(Verdict::Accepted, 200);
     assert_eq!(push(&mut circuit, &taken, at(120_000)), Admission::Probe);
-    assert_eq!(circuit.admit(at(120_000)), Admission::Go);
+    assert_eq!(circuit.admit(false, at(120_000)), Admission::Go);
 }
 
 #[test]
@@ -220,7 +229,7 @@ fn refused_settings_stop_it_until_one_push_is_taken() {
     let mut circuit = Circuit::default();
     let refused = outcome(Verdict::Misconfigured, 403);
     push(&mut circuit, &refused, at(0));
-    let Admission::Hold(hold) = circuit.admit(at(1)) else {
+    let Admission::Hold(hold) = circuit.admit(false, at(1)) else {
         panic!("it is open")
     };
     assert_eq!((hold.until, hold.stopped), (at(60_000), Some(at(0))));
@@ -267,7 +276,7 @@ proptest! {
             match act {
                 Act::Begin => {
                     let until = circuit.standing().map(|standing| standing.until);
-                    match circuit.admit(now) {
+                    match circuit.admit(false, now) {
                         Admission::Hold(hold) => prop_assert!(hold.until > now),
                         Admission::Go => {
                             prop_assert!(until.is_none());
@@ -291,4 +300,33 @@ proptest! {
             prop_assert!(under_way.iter().filter(|probe| **probe).count() <= 1);
         }
     }
+}
+
+#[test]
+fn a_proven_channel_tells_at_once_whether_a_guard_is_of_use() {
+    let mut circuit = Circuit::default();
+    let gone = outcome(Verdict::Misconfigured, 410);
+    circuit.guard(&gone, at(0));
+    assert!(matches!(circuit.admit(false, at(1)), Admission::Hold(_)));
+    assert_eq!(circuit.admit(true, at(1)), Admission::Probe);
+    assert!(matches!(circuit.admit(true, at(1)), Admission::Hold(_)));
+    circuit.guard(&gone, at(2));
+    circuit.leave(true);
+    assert!(matches!(circuit.admit(true, at(1000)), Admission::Hold(_)));
+    assert_eq!(circuit.admit(true, at(1001)), Admission::Probe);
+    circuit.learn(
+        &outcome(Verdict::Accepted, 200),
+        true,
+        (FIRST, 1.0),
+        at(1002),
+    );
+    circuit.leave(true);
+    assert_eq!(circuit.admit(false, at(1002)), Admission::Go);
+}
+
+#[test]
+fn what_the_service_refuses_is_not_tried_the_oftener_for_proven_channels() {
+    let mut circuit = Circuit::default();
+    push(&mut circuit, &outcome(Verdict::Misconfigured, 403), at(0));
+    assert!(matches!(circuit.admit(true, at(1)), Admission::Hold(_)));
 }

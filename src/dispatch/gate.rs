@@ -3,26 +3,23 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     chance,
     circuit::{Admission, Circuit, Hold, Standing, Why},
     compose,
+    guard::{DROPS, Guard, Guarded},
+    retry,
 };
 use crate::{
     config::apps::App,
     hub::{Hub, LaneFault, LaneName, LaneState},
     model::{Channel, ChannelKind, Timestamp},
-    push::outcome::{Outcome, Verdict},
+    push::outcome::Outcome,
 };
 
-/// How many channels a lane drops in a row without one success.
-const DROPS: u32 = 20;
 /// How many pushes of the shared lane are under way to one host, so that a slow one leaves room for the others.
 const MAX_SHARED: usize = 4;
 /// How many hosts of the shared lane are remembered while nothing is known to be wrong with them.
@@ -37,8 +34,7 @@ pub(super) struct Gate {
     /// The lane's own authority; none for the shared lane.
     own: Option<String>,
     circuits: Mutex<HashMap<String, Circuit>>,
-    /// How many channels were dropped since the last success.
-    drops: AtomicU32,
+    guard: Arc<Guard>,
 }
 
 /// The right to send one push. Ends when it is dropped.
@@ -51,22 +47,32 @@ pub(super) struct Pass<'a> {
 }
 
 impl Gate {
-    pub(super) fn new(hub: Hub, app: Arc<App>, service: ChannelKind, own: Option<String>) -> Self {
+    pub(super) fn new(
+        hub: Hub,
+        app: Arc<App>,
+        (service, guard): (ChannelKind, Arc<Guard>),
+        own: Option<String>,
+    ) -> Self {
         Self {
             hub,
             app,
             service,
             own,
             circuits: Mutex::default(),
-            drops: AtomicU32::new(0),
+            guard,
         }
     }
 
-    /// Asks for a tap to leave.
+    /// Asks for a tap to leave, for a channel that was `proven` by a push that the service took, or not.
     ///
     /// # Errors
     /// Until when it is held.
-    pub(super) fn admit(&self, channel: &Channel, now: Timestamp) -> Result<Pass<'_>, Hold> {
+    pub(super) fn admit(
+        &self,
+        channel: &Channel,
+        proven: bool,
+        now: Timestamp,
+    ) -> Result<Pass<'_>, Hold> {
         let authority = self.authority(channel);
         let mut circuits = self.circuits();
         if circuits.len() > MAX_BLANK && !circuits.contains_key(&authority) {
@@ -76,7 +82,7 @@ impl Gate {
         if self.own.is_none() && circuit.under_way >= MAX_SHARED {
             return Err(circuit.hold(now.plus(super::PAUSE)));
         }
-        let probe = match circuit.admit(now) {
+        let probe = match circuit.admit(proven, now) {
             Admission::Go => false,
             Admission::Probe => true,
             Admission::Hold(hold) => return Err(hold),
@@ -101,7 +107,10 @@ impl Gate {
         let circuits = self.circuits();
         let standing = circuits.get(&authority).and_then(Circuit::standing);
         match standing {
-            Some(standing) if standing.why != Why::Failing && standing.until > now => {
+            Some(standing)
+                if matches!(standing.why, Why::Demanded | Why::Stopped(_))
+                    && standing.until > now =>
+            {
                 Err(standing.until)
             }
             _ => Ok(Pass {
@@ -123,35 +132,26 @@ impl Gate {
         circuit.hold(until)
     }
 
-    /// Dead channels in a row without one success are rather a wrong setting than so many dead devices: after
-    /// [`DROPS`] of them nothing is dropped, and the lane stands still for the operator. One that was `registered` since it
-    /// died is not dropped. Gives the outcome, and what the lane is to learn from it.
-    pub(super) fn guarded(
-        &self,
-        mut outcome: Outcome,
-        registered: Timestamp,
-    ) -> (Outcome, Outcome) {
-        let mut lesson = outcome.clone();
-        match outcome.verdict {
-            Verdict::Accepted => self.drops.store(0, Ordering::Relaxed),
-            verdict if verdict.drops(registered) => {
-                let before = self.drops.fetch_add(1, Ordering::Relaxed);
-                if before + 1 < DROPS {
-                    return (outcome, lesson);
-                }
-                lesson.verdict = Verdict::Misconfigured;
-                if before >= DROPS {
-                    outcome.verdict = Verdict::Misconfigured;
-                }
-                tracing::error!(
-                    app = %self.app.host,
-                    service = self.service.as_str(),
-                    "{DROPS} channels in a row were called dead without one success; no more are dropped. Check the credentials and topics, send SIGHUP, and bring back what was dropped with `beckon endpoint revive`"
-                );
-            }
-            _ => {}
+    /// Has the guard take an outcome in; says whether the lane is to stand still for it.
+    pub(super) async fn guarded(&self, outcome: &mut Outcome, registered: Timestamp) -> bool {
+        let (app, service) = (&self.app.host, self.service);
+        let keep = match self.guard.take(outcome, registered) {
+            Guarded::No => return false,
+            Guarded::Yes => return true,
+            Guarded::Begins => true,
+            Guarded::Ends => false,
+        };
+        if keep {
+            tracing::error!(
+                %app,
+                service = service.as_str(),
+                "{DROPS} channels in a row were called dead without one success; no more are dropped until one was taken. Check the credentials and topics, send SIGHUP, and bring back what was dropped with `beckon endpoint revive`"
+            );
         }
-        (outcome, lesson)
+        if let Err(error) = self.hub.keep_guard(app, service, keep).await {
+            tracing::error!(%error, "the guard of the channels is not kept through a restart");
+        }
+        keep
     }
 
     fn authority(&self, channel: &Channel) -> String {
@@ -204,16 +204,20 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// Has the circuit learn from what became of the push.
-    pub(super) fn learn(&self, outcome: &Outcome) {
+    /// Has the circuit learn from what became of the push; under guard, that the lane is to stand still.
+    pub(super) fn learn(&self, outcome: &Outcome, guarded: bool) {
         let gate = self.gate;
         let now = gate.hub.now();
-        let first = gate.hub.delivery().retry_base;
+        let first = retry::first_pause(gate.service, gate.hub.delivery());
         let mut circuits = gate.circuits();
         let circuit = circuits.entry(self.authority.clone()).or_default();
         let before = circuit.standing().map(|standing| fault(standing.why));
         let was_probe = self.probe == Some(true);
-        circuit.learn(outcome, was_probe, (first, chance::throw()), now);
+        if guarded {
+            circuit.guard(outcome, now);
+        } else {
+            circuit.learn(outcome, was_probe, (first, chance::throw()), now);
+        }
         let standing = circuit.standing().cloned();
         if before.is_some() || standing.is_some() {
             gate.tell(&self.authority, before, standing.as_ref());
@@ -233,7 +237,7 @@ impl Drop for Pass<'_> {
 
 fn fault(why: Why) -> LaneFault {
     match why {
-        Why::Stopped(_) => LaneFault::Stopped,
+        Why::Stopped(_) | Why::Guarded(_) => LaneFault::Stopped,
         Why::Failing => LaneFault::Failing,
         Why::Demanded => LaneFault::Throttled,
     }

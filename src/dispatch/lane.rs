@@ -17,6 +17,7 @@ use super::{
     chance, compose,
     gate::{Gate, Pass},
     lanes::Handed,
+    push_id::push_id,
     retry,
 };
 use crate::{
@@ -218,7 +219,8 @@ impl Way {
     /// Sends one tap and keeps what became of it; says what it leaves to be done.
     async fn push(&self, due: &DueTap) -> Left {
         let now = self.hub.now();
-        let pass = match self.gate.admit(&due.level.endpoint.channel, now) {
+        let proven = due.state.tapped_at > Timestamp::default();
+        let pass = match self.gate.admit(&due.level.endpoint.channel, proven, now) {
             Ok(pass) => pass,
             Err(hold) => return self.keep(due, retry::held(due, hold), None).await,
         };
@@ -235,11 +237,19 @@ impl Way {
         else {
             return Left::Unknown;
         };
+        if due.tap.kind == TapKind::Fallback {
+            match self.hub.claim_fallback(due).await {
+                Ok(true) => {}
+                Ok(false) => return Left::Unknown,
+                Err(error) => {
+                    tracing::error!(%error, "a fallback cannot be noted before it leaves; it stays due");
+                    return Left::Unkept;
+                }
+            }
+        }
         // The service checks credentials by a clock of its own.
         let wall = self.hub.clock().wall();
-        let outcome = self
-            .send(due, &message, (Uuid::new_v4(), wall), &pass)
-            .await;
+        let outcome = self.send(due, &message, (push_id(due), wall), &pass).await;
         drop(pass);
         let now = self.hub.now();
         let chance = (size_bytes, chance::throw());
@@ -258,12 +268,13 @@ impl Way {
         let began = Instant::now();
         let channel = &due.level.endpoint.channel;
         let outcome = self.adapter.send(channel, message, id, now).await;
-        let outcome = comparable(outcome, due.level.endpoint.registered, now);
-        let (outcome, lesson) = self.gate.guarded(outcome, due.level.endpoint.registered);
+        let registered = due.level.endpoint.registered;
+        let mut outcome = comparable(outcome, registered, now);
+        let guarded = self.gate.guarded(&mut outcome, registered).await;
         let took = began.elapsed();
         self.pace.answered(took);
         self.note(due, &outcome, took);
-        pass.learn(&lesson);
+        pass.learn(&outcome, guarded);
         outcome
     }
 

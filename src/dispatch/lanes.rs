@@ -10,6 +10,7 @@ use super::{
     circuit::{Hold, STOPPED},
     compose,
     gate::Gate,
+    guard::Guard,
     job::Job,
     lane::{Freed, Lane, Pace, Way},
     retry,
@@ -50,6 +51,7 @@ struct Made {
     /// The app that asked last.
     app: Arc<App>,
     adapter: Arc<Adapter>,
+    guard: Arc<Guard>,
 }
 
 /// The settings of one service of an app.
@@ -183,19 +185,25 @@ impl Lanes {
     ) -> Result<Lane, String> {
         let own = key.authority.clone();
         let own = Some(own).filter(|own| !own.is_empty() || compose::authority(channel).is_empty());
-        let gate = Gate::new(self.hub.clone(), Arc::clone(app), key.kind, own);
+        let (adapter, guard) = self.adapter(app, channel)?;
+        let service = (key.kind, guard);
+        let gate = Gate::new(self.hub.clone(), Arc::clone(app), service, own);
         Ok(Lane::start(Way {
             hub: self.hub.clone(),
             metrics: self.metrics.clone(),
             app: Arc::clone(app),
-            adapter: self.adapter(app, channel)?,
+            adapter,
             freed: self.freed.clone(),
             gate,
             pace: Pace::default(),
         }))
     }
 
-    fn adapter(&mut self, app: &Arc<App>, channel: &Channel) -> Result<Arc<Adapter>, String> {
+    fn adapter(
+        &mut self,
+        app: &Arc<App>,
+        channel: &Channel,
+    ) -> Result<(Arc<Adapter>, Arc<Guard>), String> {
         let environment = match channel {
             Channel::Apns { environment, .. } => environment_of(app, *environment),
             _ => ApnsEnvironment::Production,
@@ -214,17 +222,22 @@ impl Lanes {
                 made.app = Arc::clone(app);
                 made.adapter.try_again();
             }
-            return Ok(Arc::clone(&made.adapter));
+            return Ok((Arc::clone(&made.adapter), Arc::clone(&made.guard)));
         }
         let service = (channel.kind(), environment);
         let adapter = Arc::new(adapter(app, service, &self.vapid, self.resolver.clone())?);
+        // New settings are to be tried; whether those of an earlier process were the same nobody knows.
+        let known = self.adapters.contains_key(&key);
+        let kept = self.hub.is_guarded(&app.host, key.kind).unwrap_or(true);
+        let guard = Arc::new(Guard::new(kept && !known, kept));
         let made = Made {
             with,
             app: Arc::clone(app),
             adapter: Arc::clone(&adapter),
+            guard: Arc::clone(&guard),
         };
         self.adapters.insert(key, made);
-        Ok(adapter)
+        Ok((adapter, guard))
     }
 
     /// Takes no more taps, and waits for those under way at most until `deadline`.

@@ -203,7 +203,16 @@ fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp)
     state.stopped = (verdict == Verdict::Misconfigured).then_some(now);
 }
 
-/// Exponential, with full jitter and each service's own first pause; within the time `left` until the tap is of no
+/// The first pause of each service (FCM wants ten seconds before any repeat).
+pub(super) fn first_pause(service: ChannelKind, delivery: &Delivery) -> Duration {
+    match service {
+        ChannelKind::Apns => delivery.retry_base.mul_f64(2.5),
+        ChannelKind::Fcm => delivery.retry_base * 10,
+        _ => delivery.retry_base,
+    }
+}
+
+/// Exponential, with full jitter, at FCM on top of its first pause; within the time `left` until the tap is of no
 /// more use, so that it gets its last chance.
 fn backoff(
     due: &DueTap,
@@ -211,16 +220,17 @@ fn backoff(
     random: f64,
     delivery: &Delivery,
 ) -> Duration {
-    let first = match due.level.endpoint.channel.kind() {
-        ChannelKind::Apns => delivery.retry_base.mul_f64(2.5),
-        ChannelKind::Fcm => delivery.retry_base * 10,
-        _ => delivery.retry_base,
+    let service = due.level.endpoint.channel.kind();
+    let first = first_pause(service, delivery);
+    let least = match service {
+        ChannelKind::Fcm => first.min(left),
+        _ => Duration::ZERO,
     };
     let ceiling = first
         .saturating_mul(1 << attempts.saturating_sub(1).min(16))
         .min(delivery.retry_max)
         .min(left.max(first));
-    ceiling.mul_f64(random.clamp(0.0, 1.0))
+    (least + ceiling.mul_f64(random.clamp(0.0, 1.0))).min(left.max(first))
 }
 
 #[cfg(test)]

@@ -125,7 +125,8 @@ fn waits_double_with_full_jitter_and_heed_the_service() {
     check(Platform::WebPush, 3, 1.0, None, 8_000);
     check(Platform::WebPush, 3, 0.5, None, 4_000);
     check(Platform::Ios, 0, 1.0, None, 2_500);
-    check(Platform::Android, 0, 1.0, None, 10_000);
+    check(Platform::Android, 0, 0.0, None, 10_000);
+    check(Platform::Android, 0, 0.5, None, 15_000);
     check(Platform::WebPush, 40, 1.0, None, 15 * 60 * 1000);
     check(
         Platform::WebPush,

@@ -17,6 +17,8 @@ use crate::{
 /// How many things one step looks at, and how many rows one unit may grow to.
 const STEP: usize = 200;
 const UNIT_ROWS: usize = 250;
+/// How many pushes one unit drops.
+const PUSHES_A_UNIT: usize = 200;
 /// How many users are worked on beside each other, so that their units share a sync.
 const AT_ONCE: usize = 64;
 
@@ -102,8 +104,25 @@ impl Hub {
             locks.push(self.channels.lock(&subject.app).await);
         }
         let plan = move |reader: &Reader, changes| plan(reader, changes, expired, (now, max));
-        self.change_holding(subject, locks, plan).await
+        let of = subject.clone();
+        let (ended, mut pushes) = self.change_holding(subject, locks, plan).await?;
+        while pushes == Pushes::Left {
+            pushes = self
+                .change(of.clone(), move |reader, mut changes| {
+                    let pushes = drop_old_pushes(reader, &mut changes, now)?;
+                    Ok((changes.into_quiet_unit(), pushes))
+                })
+                .await?;
+        }
+        Ok(ended)
     }
+}
+
+/// Whether a unit dropped all old pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pushes {
+    Done,
+    Left,
 }
 
 fn plan(
@@ -111,7 +130,7 @@ fn plan(
     mut changes: Changes,
     expired: Vec<Expired>,
     (now, max): (Timestamp, usize),
-) -> Result<(Unit, usize), Error> {
+) -> Result<(Unit, (usize, Pushes)), Error> {
     let subject = changes.user().subject.clone();
     let mut ended = 0;
     let mut history_moved = false;
@@ -152,10 +171,11 @@ fn plan(
         }
         ended += 1;
     }
+    let mut pushes = Pushes::Done;
     if history_moved {
-        drop_old_pushes(reader, &mut changes, now)?;
+        pushes = drop_old_pushes(reader, &mut changes, now)?;
     }
-    Ok((changes.into_quiet_unit(), ended))
+    Ok((changes.into_quiet_unit(), (ended, pushes)))
 }
 
 /// Ends the notification at `number`, whose expiry stands at `at`.
@@ -180,8 +200,12 @@ pub(super) fn end_notification(
     Ok(())
 }
 
-/// A push is kept while a notification is that it may have announced.
-fn drop_old_pushes(reader: &Reader, changes: &mut Changes, now: Timestamp) -> Result<(), Error> {
+/// A push is kept while a notification is that it may have announced. Not all of them go in one unit.
+fn drop_old_pushes(
+    reader: &Reader,
+    changes: &mut Changes,
+    now: Timestamp,
+) -> Result<Pushes, Error> {
     let subject = changes.user().subject.clone();
     let mut oldest = changes.user().head.next();
     reader.oldest_first(&subject, &mut |it| {
@@ -191,8 +215,13 @@ fn drop_old_pushes(reader: &Reader, changes: &mut Changes, now: Timestamp) -> Re
         oldest = it.number;
         ControlFlow::Break(())
     })?;
-    for (endpoint, push) in reader.pushes_before(&subject, oldest)? {
+    let old = reader.pushes_before(&subject, oldest, PUSHES_A_UNIT)?;
+    let pushes = match old.len() {
+        PUSHES_A_UNIT.. => Pushes::Left,
+        _ => Pushes::Done,
+    };
+    for (endpoint, push) in old {
         changes.also(Row::DropPush(endpoint, push.covers, push.at));
     }
-    Ok(())
+    Ok(pushes)
 }

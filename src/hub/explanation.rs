@@ -24,8 +24,18 @@ pub fn explanation(it: &Delivery) -> String {
     happened.sort_by_key(|(at, _)| *at);
     let mut steps: Vec<String> = happened.into_iter().map(|(_, text)| text).collect();
     steps.extend(standing(it));
-    steps.extend(it.next_attempt.map(|at| format!("next attempt at {at}")));
+    steps.extend(next(it));
     steps.join("; ")
+}
+
+/// When it is tried again, or that its time is over before that.
+fn next(it: &Delivery) -> Option<String> {
+    let waits = it.status == DeliveryStatus::Pending && it.reason.is_some();
+    match it.next_attempt {
+        Some(at) => Some(format!("next attempt at {at}")),
+        None if waits => Some(String::from("its time is over before the next attempt")),
+        None => None,
+    }
 }
 
 fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
@@ -50,7 +60,12 @@ fn standing(it: &Delivery) -> Option<String> {
         DeliveryStatus::Pending => {
             let since = it.pending;
             let because = because.unwrap_or_else(|| String::from("a tap is about to leave"));
-            Some(format!("nothing has left since {since}: {because}{answer}"))
+            let so_far = match it.attempts {
+                0 => format!("nothing has left since {since}"),
+                1 => format!("tried once since {since}"),
+                many => format!("tried {many} times since {since}"),
+            };
+            Some(format!("{so_far}: {because}{answer}"))
         }
         DeliveryStatus::Skipped => {
             let because = because.unwrap_or_else(|| String::from("none was due"));
@@ -110,6 +125,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
         }
         Reason::Retry if it.answer.as_ref().is_some_and(report::is_dropped) => {
             "the push service took it and dropped it, and is tried again"
+        }
+        Reason::Retry if it.answer.as_ref().is_some_and(|answer| answer.status == 0) => {
+            "nobody knows whether it arrived, and it is tried again"
         }
         Reason::Retry => "the push service could not take it and is tried again",
         Reason::ServiceStopped => {

@@ -41,6 +41,13 @@ fn pending(reason: Reason) -> Delivery {
     }
 }
 
+fn tried(attempts: u32, reason: Reason) -> Delivery {
+    Delivery {
+        attempts,
+        ..pending(reason)
+    }
+}
+
 fn answered(mut it: Delivery, status: u16, reason: &str) -> Delivery {
     it.answer = Some(ServiceAnswer {
         status,
@@ -73,12 +80,14 @@ fn waiting() -> Vec<Row> {
         (pending(Reason::SilentBudget), "nothing has left since T0: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
         (answered(pending(Reason::Retry), 503, "ServiceUnavailable"),
             "nothing has left since T0: the push service could not take it and is tried again (APNs answered 503 ServiceUnavailable); next attempt at T9"),
-        (answered(of(pending(Reason::Retry), Platform::Android), 0, "timed out"),
-            "nothing has left since T0: the push service could not take it and is tried again (FCM did not answer: timed out); next attempt at T9"),
-        (answered(of(pending(Reason::Retry), Platform::WebPush), 0, ""),
-            "nothing has left since T0: the push service could not take it and is tried again (the browser's push service did not answer); next attempt at T9"),
+        (answered(of(tried(2, Reason::Retry), Platform::Android), 0, "timed out"),
+            "tried 2 times since T0: nobody knows whether it arrived, and it is tried again (FCM did not answer: timed out); next attempt at T9"),
+        (answered(of(tried(1, Reason::Retry), Platform::WebPush), 0, ""),
+            "tried once since T0: nobody knows whether it arrived, and it is tried again (the browser's push service did not answer); next attempt at T9"),
         (answered(of(pending(Reason::Retry), Platform::Windows), 200, "dropped"),
             "nothing has left since T0: the push service took it and dropped it, and is tried again (WNS answered 200 dropped); next attempt at T9"),
+        (Delivery { next_attempt: None, ..pending(Reason::SilentBudget) },
+            "nothing has left since T0: held by the budget, the platform allows no more silent pushes for now; its time is over before the next attempt"),
         (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
             "nothing has left since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
     ]
@@ -99,6 +108,7 @@ fn ended() -> Vec<Row> {
         (answered(gone, 410, "Unregistered"), "the channel is gone since T5 (APNs answered 410 Unregistered); the app has to register again"),
         (line(Gone, Some(Reason::ChannelGone)), "the channel is gone; the app has to register again"),
         (line(Expired, None), "its time was over first"),
+        (Delivery { status: Expired, ..tapped(None) }, "tapped at T1, APNs answered 200; its time was over first"),
     ]
 }
 
@@ -120,6 +130,8 @@ fn accepted() -> Vec<Row> {
 #[rustfmt::skip]
 fn arrived() -> Vec<Row> {
     vec![
+        (Delivery { fetched: at(0), fell_back: at(3), shown: at(2), status: Shown, ..tapped(None) },
+            "the device fetched it at T0; tapped at T1, APNs answered 200; it was shown at T2; fell back to a visible push at T3"),
         (Delivery { fetched: at(2), status: Fetched, ..tapped(None) }, "tapped at T1, APNs answered 200; the device fetched it at T2"),
         (Delivery { fetched: at(2), ..line(Fetched, Some(Reason::NoChannel)) },
             "the device fetched it at T2; no tap left: the endpoint has no push channel, it streams or pulls"),

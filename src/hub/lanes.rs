@@ -5,8 +5,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::Inner;
-use crate::model::{AppHost, ChannelKind, ServiceAnswer, Timestamp};
+use super::{Error, Hub, Inner};
+use crate::{
+    model::{AppHost, ChannelKind, ServiceAnswer, Timestamp},
+    store::AppRow,
+};
 
 /// How many are remembered: hosts come from outside.
 const MOST: usize = 1024;
@@ -71,6 +74,31 @@ impl Lanes {
 
     pub(super) fn forget(&self) {
         self.all().clear();
+    }
+}
+
+impl Hub {
+    /// Whether nothing is dropped at a service of an app until it has taken a push: 20 channels in a row were called dead,
+    /// in this life of the process or an earlier one.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub fn is_guarded(&self, app: &AppHost, service: ChannelKind) -> Result<bool, Error> {
+        Ok(self.store.reader().guard(app, service)?)
+    }
+
+    /// Keeps that.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn keep_guard(
+        &self,
+        app: &AppHost,
+        service: ChannelKind,
+        guarded: bool,
+    ) -> Result<(), Error> {
+        let row = AppRow::Guard(app.clone(), service, guarded);
+        Ok(self.store.commit_app(row).await?)
     }
 }
 

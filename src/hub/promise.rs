@@ -1,16 +1,14 @@
 //! The promise that nobody is forgotten, as a check: an endpoint that lacks something has an unanswered tap, a due
 //! tap, or a recorded reason why not. What is due now, or will be by time alone, must have a marker.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use super::{Error, Hub, due::Decision, levels};
 use crate::{
     model::{EndpointId, Subject, Timestamp},
-    store::{Finding, Reader},
+    store::Reader,
 };
 
-/// How many users are read at a time.
-const USERS: usize = 200;
 /// How often a view is read again that was written to meanwhile.
 const VIEWS: usize = 1000;
 /// How many waits in a row are followed until a tap leaves.
@@ -55,77 +53,6 @@ impl Hub {
                 Err(Error::Conflict("the store is too busy to be looked at"))
             })
             .await
-    }
-}
-
-impl Hub {
-    /// Walks every row of the store as long as `go_on` says so, and gives what disagrees; none, where it was stopped.
-    ///
-    /// # Errors
-    /// `Store`, where a row cannot be read at all.
-    pub async fn look_over(
-        &self,
-        go_on: impl Fn() -> bool + Clone + Send + 'static,
-    ) -> Result<Option<Vec<Finding>>, Error> {
-        let walk = || {
-            let go_on = go_on.clone();
-            self.store
-                .ask(move |reader| Ok::<_, Error>(reader.verify_while(&mut || go_on())?))
-        };
-        let mut findings = walk().await?;
-        if let Some(found) = findings.as_mut().filter(|found| !found.is_empty()) {
-            // The walk is no snapshot: what is written meanwhile can look wrong once, but not twice.
-            let Some(again) = walk().await? else {
-                return Ok(None);
-            };
-            found.retain(|finding| again.contains(finding));
-        }
-        let disagree = findings.as_ref().is_some_and(|found| !found.is_empty());
-        if findings.is_some() {
-            self.disagrees.store(disagree, Ordering::Relaxed);
-        }
-        Ok(findings)
-    }
-
-    /// Whether rows of the store disagreed when they were looked over last.
-    pub fn disagrees(&self) -> bool {
-        self.disagrees.load(Ordering::Relaxed)
-    }
-
-    /// Whoever is [forgotten](Self::forgotten) of all users of the configured apps, as findings.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn forgotten_anywhere(&self) -> Result<Vec<Finding>, Error> {
-        let mut findings = Vec::new();
-        for app in self.apps().all() {
-            let mut after: Option<Subject> = None;
-            loop {
-                let (host, from) = (app.host.clone(), after.take());
-                let users = self
-                    .store
-                    .ask(move |reader| Ok::<_, Error>(reader.users(&host, from.as_ref(), USERS)?))
-                    .await?;
-                let Some(last) = users.last() else {
-                    break;
-                };
-                after = Some(last.subject.clone());
-                for user in users {
-                    findings.extend(self.forgotten_finding(user.subject).await?);
-                }
-            }
-        }
-        Ok(findings)
-    }
-
-    async fn forgotten_finding(&self, subject: Subject) -> Result<Option<Finding>, Error> {
-        let forgotten = match self.forgotten(subject.clone()).await {
-            // Who is written to all the time is looked at all the time.
-            Err(Error::Conflict(_)) => return Ok(None),
-            other => other?,
-        };
-        let message = "an endpoint is owed a tap, and nothing in the outbox stands for it";
-        Ok((!forgotten.is_empty()).then(|| Finding::of(&subject, message)))
     }
 }
 

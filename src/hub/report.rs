@@ -24,7 +24,8 @@ pub(super) fn deliveries(
         .ok_or(Error::NotFound("notification"))?;
     let it = reader
         .notification(subject, number)?
-        .filter(|it| it.expires > rules.now)
+        // What is over and not yet swept did not make it in time.
+        .filter(|it| it.expires > rules.now || it.removed.is_none())
         .ok_or(Error::NotFound("notification"))?;
     let change = reader.change(subject, it.changed_at)?;
     let receipts = reader.receipts(subject, number)?;
@@ -128,13 +129,15 @@ impl Case<'_> {
 
     /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.
     fn next_attempt(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<Timestamp> {
-        match (status, &verdict.decision) {
+        let open = self.it.is_open(self.now);
+        let next = match (status, &verdict.decision) {
             (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
-            (DeliveryStatus::Tapped | DeliveryStatus::Pending, _) if self.it.is_open(self.now) => {
-                verdict.look
-            }
+            (DeliveryStatus::Pending, Decision::Idle) if open => verdict.look,
+            (DeliveryStatus::Tapped, _) if open => verdict.look,
             _ => None,
-        }
+        };
+        // What is over by then is not tried any more.
+        next.filter(|at| *at < self.it.expires)
     }
 
     fn fell_back(&self) -> Option<Timestamp> {
@@ -151,8 +154,10 @@ impl Case<'_> {
             (self.receipt.shown.is_some(), DeliveryStatus::Shown),
             (self.fetched().is_some(), DeliveryStatus::Fetched),
         ];
+        let waits = matches!(below, DeliveryStatus::Pending | DeliveryStatus::Tapped);
         match raised.iter().find(|(reached, _)| *reached) {
             Some((_, status)) => (*status, reason),
+            None if waits && self.it.expires <= self.now => (DeliveryStatus::Expired, reason),
             None => (below, reason),
         }
     }

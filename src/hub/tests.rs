@@ -5,7 +5,11 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::{due::testing, *};
 use crate::{
     config::{Delivery, Limits},
-    model::{Draft, FeedPosition, NotificationId, Priority, ReadState, StateChange, VisualContent},
+    model::{
+        Draft, EndpointId, FeedPosition, NotificationId, Priority, Push, ReadState, ServiceAnswer,
+        StateChange, TapKind, VisualContent,
+    },
+    store::{Row, Unit},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -290,4 +294,86 @@ async fn what_a_client_was_told_to_be_over_stays_so_through_a_kill_and_a_wall_se
     assert!(again.now() >= soon, "its clock begins before that");
     let page_again = again.delta_with_digest(ada(), None, 10).await.unwrap();
     assert_eq!(page_again.digest, page.digest);
+}
+
+#[tokio::test]
+async fn all_pushes_go_with_what_they_announced_however_many() {
+    let hub = hub(100);
+    let end = hub.now().plus(MINUTE * 60);
+    for nth in 0..40 {
+        post(&hub, draft(None, &format!("n{nth}"), Some(end))).await;
+    }
+    let phone = |nth: u32| EndpointId::parse(&format!("phone-{nth}")).unwrap();
+    for nth in 0..20 {
+        let mut unit = Unit::of(ada());
+        for covers in 1..=40 {
+            let at = hub.now().plus(Duration::from_secs(covers));
+            let push = Push {
+                covers: FeedPosition(covers),
+                at,
+                kind: TapKind::Created,
+                shows: None,
+                accepted: true,
+                attempts: 1,
+                size_bytes: 1,
+                answer: ServiceAnswer {
+                    status: 200,
+                    reason: None,
+                    id: None,
+                },
+            };
+            unit.push(Row::Push(phone(nth), push));
+        }
+        hub.store().commit(unit).await.unwrap();
+    }
+    hub.clock().advance(MINUTE * 61);
+    hub.clock().trust();
+    while hub.sweep().await.unwrap().ended > 0 {}
+    for nth in 0..20 {
+        let left = hub.store().reader().pushes_of(&ada(), &phone(nth)).unwrap();
+        assert_eq!(left, []);
+    }
+}
+
+/// Posts by some names, and deletes now and then.
+async fn write_until(hub: Hub, nth: usize, stop: tokio_util::sync::CancellationToken) {
+    let mut turn = 0;
+    while !stop.is_cancelled() {
+        turn += 1;
+        let name = format!("{}", (nth + turn) % 30);
+        let named = draft(Some(&name), &format!("{nth} {turn}"), None);
+        let it = hub.create(ada(), named, None).await.unwrap();
+        if turn.is_multiple_of(3) {
+            // Another writer may have been first.
+            let _gone_already = hub.delete(ada(), it.id, None).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_store_that_is_written_to_is_called_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&crate::store::Options {
+        folder: folder.path().to_owned(),
+        min_free_bytes: 0,
+        cache_bytes: 8 << 20,
+        accept_loss: false,
+    });
+    let hub = hub_over(store.unwrap(), 10_000);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut writers = tokio::task::JoinSet::new();
+    for nth in 0..4 {
+        let (hub, stop) = (hub.clone(), stop.clone());
+        writers.spawn(write_until(hub, nth, stop));
+    }
+    for _ in 0..30 {
+        let found = hub.look_over(|| true).await.unwrap().unwrap();
+        assert!(found.is_empty(), "{found:#?}");
+        assert!(!hub.disagrees());
+    }
+    stop.cancel();
+    while let Some(ended) = writers.join_next().await {
+        ended.unwrap();
+    }
+    hub.store().close();
 }

@@ -4,7 +4,7 @@ use super::{
     Error, Reader, keys,
     records::{self, Record},
 };
-use crate::model::{AppHost, AppKey, EndpointId, Once, Subject, UserToken};
+use crate::model::{AppHost, AppKey, ChannelKind, EndpointId, Once, Subject, UserToken};
 
 impl Reader {
     /// The app key with this id, revoked ones too.
@@ -71,6 +71,14 @@ impl Reader {
     pub fn once(&self, app: &AppHost, key: &[u8; 32]) -> Result<Option<Once>, Error> {
         let row = self.engine.get(&keys::once(app, key))?;
         row.as_deref().map(records::decode_once).transpose()
+    }
+
+    /// Whether the channels of an app at a service are guarded against wrong settings.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn guard(&self, app: &AppHost, service: ChannelKind) -> Result<bool, Error> {
+        Ok(self.engine.get(&keys::guard(app, service))?.is_some())
     }
 
     /// The VAPID key (PKCS#8) that the hub made for an app.

@@ -117,7 +117,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// The user's pushes that cover nothing from `position` on, of all endpoints: their time is over.
+    /// Up to `most` of the user's pushes that cover nothing from `position` on, of all endpoints: their time is over.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -125,6 +125,7 @@ impl Reader {
         &self,
         subject: &Subject,
         position: FeedPosition,
+        most: usize,
     ) -> Result<Vec<(EndpointId, Push)>, Error> {
         let prefix = keys::pushes_of(&keys::user_key(subject));
         let mut found = Vec::new();
@@ -133,7 +134,7 @@ impl Reader {
                 let id = key.get(prefix.len()..key.len() - 17).unwrap_or_default();
                 found.push((keys::endpoint_text(id)?, Push::decode(value)?));
             }
-            Ok(if found.len() < 200 {
+            Ok(if found.len() < most {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())

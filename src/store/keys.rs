@@ -40,7 +40,8 @@ pub(super) use broadcasts::*;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::model::{
-    AppHost, EndpointId, FeedPosition, Marker, NotificationId, Subject, SubscriptionId, Timestamp,
+    AppHost, ChannelKind, EndpointId, FeedPosition, Marker, NotificationId, Subject,
+    SubscriptionId, Timestamp,
 };
 
 use super::Error;
@@ -219,6 +220,13 @@ pub(super) fn once_at(app: &[u8; 8], key: &[u8; 32]) -> Vec<u8> {
 
 pub(super) fn vapid(app: &AppHost) -> Vec<u8> {
     join(b'v', &[app.as_str().as_bytes()])
+}
+
+pub(super) fn guard(app: &AppHost, service: ChannelKind) -> Vec<u8> {
+    join(
+        b'G',
+        &[app.as_str().as_bytes(), &[0], service.as_str().as_bytes()],
+    )
 }
 
 pub(super) fn meta(name: &str) -> Vec<u8> {

@@ -46,6 +46,10 @@ fn is_posting(change: &Change) -> bool {
 pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
     match row {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
+        AppRow::Guard(app, service, true) => {
+            ops.push(Op::Put(keys::guard(app, *service), Vec::new()));
+        }
+        AppRow::Guard(app, service, false) => ops.push(Op::Remove(keys::guard(app, *service))),
         AppRow::Vapid(app, pkcs8) => ops.push(Op::Put(keys::vapid(app), pkcs8.clone())),
         AppRow::Time(time) => ops.push(moment("time", *time)),
         AppRow::Doubt(until) => ops.push(moment("doubt", *until)),

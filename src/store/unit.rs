@@ -1,9 +1,9 @@
 //! A unit of work: the rows that one operation writes, as typed data. All of it becomes durable, or none.
 
 use crate::model::{
-    AppHost, AppKey, Broadcast, BroadcastId, Change, Draft, Endpoint, EndpointId, FeedPosition,
-    FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner, Push, Receipt, Subject,
-    SubscriptionId, TapState, Timestamp, User, UserToken,
+    AppHost, AppKey, Broadcast, BroadcastId, Change, ChannelKind, Draft, Endpoint, EndpointId,
+    FeedPosition, FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner, Push,
+    Receipt, Subject, SubscriptionId, TapState, Timestamp, User, UserToken,
 };
 
 /// What one operation writes about one user; at most some hundred rows.
@@ -137,6 +137,8 @@ pub enum Expiring {
 pub enum AppRow {
     /// An app key.
     Key(AppKey),
+    /// Whether the channels of an app at a service are guarded against wrong settings, through restarts.
+    Guard(AppHost, ChannelKind, bool),
     /// An app's VAPID key (PKCS#8).
     Vapid(AppHost, Vec<u8>),
     /// What time it is, so that a leap of the clock is seen through a stop.

@@ -4,14 +4,16 @@
 mod access;
 mod broadcasts;
 mod endpoints;
+mod finding;
 mod operator;
 mod used_keys;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     ops::ControlFlow::{Break, Continue},
 };
+
+pub use finding::Finding;
 
 use super::{
     Error, Reader,
@@ -20,37 +22,8 @@ use super::{
     records::Record,
 };
 use crate::model::{
-    BroadcastId, Change, ChangeKind, FeedPosition, Notification, ReadState, Removal, Subject, User,
+    BroadcastId, Change, ChangeKind, FeedPosition, Notification, ReadState, Removal, User,
 };
-
-/// One disagreement. It names rows by their keys' own hashes, so it can be shown and sent to anyone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The user's rows, as hex of the hash in their keys.
-    pub user: String,
-    /// What disagrees.
-    pub message: String,
-}
-
-impl Finding {
-    /// About the rows of a user.
-    pub fn of(subject: &Subject, message: impl Into<String>) -> Self {
-        Self::about(&keys::user_key(subject), message)
-    }
-
-    fn about(user: &UserKey, message: impl Into<String>) -> Self {
-        Self {
-            user: user.iter().map(|byte| format!("{byte:02x}")).collect(),
-            message: message.into(),
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "user {}: {}", self.user, self.message)
-    }
-}
 
 /// What the rows of a user add up to.
 #[derive(Default)]

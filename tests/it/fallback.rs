@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use beckon::{
     clock::Clock,
-    doubles::{FaultKind, FaultSpec, Service},
+    doubles::{Body, FaultKind, FaultSpec, Push, Service},
 };
 use serde_json::json;
 
-use crate::support::{TestHub, device::beckon_of, eventually};
+use crate::support::{ChildHub, TestHub, device::beckon_of, eventually, wait::DEADLINE};
 
 fn body() -> serde_json::Value {
     json!({
@@ -127,4 +127,48 @@ async fn what_was_read_while_its_fallback_waited_in_the_lane_is_not_shown() {
     assert!(it["fellBackDateTime"].is_null(), "{it}");
     assert_eq!(phone.unseen(), 0);
     hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_was_on_its_way_when_the_hub_was_killed_is_not_shown_again() {
+    let mut hub = ChildHub::start().await;
+    let (phone, _) = hub.phone(Service::Fcm).await;
+    let handed = async |hub: &ChildHub, kind: &str, title: &str| {
+        let fits = |push: &Push| beckon_of(push)["k"] == kind;
+        let found = hub
+            .doubles()
+            .await_handed_over(&phone.id, 0, DEADLINE, fits);
+        assert!(found.await.is_some(), "{title}: {kind} never came");
+    };
+    let raw = json!({
+        "priority": "High", "payload": {"rawContent": "secret"},
+        "fallbackPolicy": {"endpointFallback": {
+            "platformTypes": ["android"], "fallbackDelayInSeconds": 1, "visualContent": {"title": "Look"}
+        }}
+    });
+    let posts = "/v1/users/ada/notifications";
+    hub.app().post(posts, raw.clone()).await.expect(201);
+    handed(&hub, "created", "the raw tap").await;
+    // The phone is handed it at once, and the answer takes its time.
+    hub.doubles().script(FaultSpec {
+        delay_ms: Some(10_000),
+        ..FaultSpec::once(Service::Fcm, FaultKind::Slow)
+    });
+    eventually("the fallback is on its way", || async {
+        (hub.doubles().counters(Service::Fcm).faulted > 0).then_some(())
+    })
+    .await;
+    hub.kill();
+    hub.doubles().clear_faults();
+    hub.begin().await;
+    // Its turn has come and gone once the fallback of a later one is there.
+    hub.app().post(posts, raw).await.expect(201);
+    handed(&hub, "fallback", "of the second").await;
+    let arrived = hub.doubles().arrivals(0);
+    let is_fallback = |body: &Body| format!("{body:?}").contains("fallback");
+    let fallbacks = arrived.iter().filter_map(|it| it.body.as_ref());
+    let fallbacks = fallbacks.filter(|body| is_fallback(body)).count();
+    assert_eq!(fallbacks, 2, "one of each");
+    hub.kill();
+    hub.verify();
 }

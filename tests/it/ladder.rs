@@ -153,9 +153,56 @@ async fn what_waits_says_for_what_and_until_when() {
     hub.doubles()
         .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
     let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
-    let retried = "nothing has left since T: the push service could not take it and is tried again (APNs answered 500 InternalServerError); next attempt at T";
+    let retried = "tried once since T: the push service could not take it and is tried again (APNs answered 500 InternalServerError); next attempt at T";
     let it = says(&hub, &id, &phone.endpoint, retried).await;
     assert!(it["nextAttemptDateTime"].is_string(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_fetched_before_its_time_was_over_says_so() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let expires = hub.clock.now().plus(Duration::from_secs(600)).to_string();
+    let short =
+        json!({"expirationDateTime": expires, "payload": {"visualContent": {"title": "t"}}});
+    let id = post(&hub, short).await;
+    phone.next_push("the tap").await;
+    // Nothing is deleted while the clock is doubted.
+    hub.clock
+        .set_wall(hub.clock.now().plus(Duration::from_hours(1)));
+    let over = "tapped at T, FCM answered 200; its time was over first";
+    let it = says(&hub, &id, &phone.endpoint, over).await;
+    assert_eq!(it["status"], "expired");
+    assert!(it["nextAttemptDateTime"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_would_come_too_late_is_not_announced() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Fcm).await;
+    hub.doubles().script(FaultSpec {
+        retry_after_seconds: Some(3600),
+        ..FaultSpec::always(Service::Fcm, FaultKind::Throttled)
+    });
+    let expires = hub.clock.now().plus(Duration::from_secs(600)).to_string();
+    let short =
+        json!({"expirationDateTime": expires, "payload": {"visualContent": {"title": "t"}}});
+    let id = post(&hub, short).await;
+    let it = eventually("it was tried", || async {
+        let path = format!("/v1/users/ada/notifications/{id}/deliveries");
+        let it = hub.app().get(&path).await.expect(200)["value"][0].clone();
+        (it["attempts"] == 1).then_some(it)
+    })
+    .await;
+    let said = it["explanation"].as_str().unwrap();
+    assert!(
+        said.ends_with("; its time is over before the next attempt"),
+        "{said}"
+    );
+    assert!(it["nextAttemptDateTime"].is_null(), "{it}");
+    assert_eq!(it["endpointId"], phone.endpoint.as_str());
     hub.finish().await;
 }
 

@@ -1,0 +1,62 @@
+//! What a walk through the store finds.
+
+use std::fmt;
+
+use crate::{
+    model::Subject,
+    store::{
+        Error, Reader,
+        keys::{self, UserKey},
+    },
+};
+
+/// One disagreement. It names rows by their keys' own hashes, so it can be shown and sent to anyone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The user's rows, as hex of the hash in their keys.
+    pub user: String,
+    /// What disagrees.
+    pub message: String,
+}
+
+impl Finding {
+    /// About the rows of a user.
+    pub fn of(subject: &Subject, message: impl Into<String>) -> Self {
+        Self::about(&keys::user_key(subject), message)
+    }
+
+    /// Whether it is about rows that belong to no user.
+    pub fn is_of_nobody(&self) -> bool {
+        self.user.bytes().all(|digit| digit == b'0')
+    }
+
+    pub(super) fn about(user: &UserKey, message: impl Into<String>) -> Self {
+        Self {
+            user: user.iter().map(|byte| format!("{byte:02x}")).collect(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}: {}", self.user, self.message)
+    }
+}
+
+impl Reader {
+    /// Whom a finding is about; none, where the user has no row.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn named(&self, user: &str) -> Result<Option<Subject>, Error> {
+        let digits = user.as_bytes().chunks(2);
+        let bytes: Option<Vec<u8>> = digits
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok())
+            .collect();
+        let Some(key) = bytes.and_then(|bytes| UserKey::try_from(bytes).ok()) else {
+            return Ok(None);
+        };
+        self.subject_of(&key)
+    }
+}

@@ -330,14 +330,16 @@ async fn a_wrong_setting_costs_an_app_no_more_than_twenty_devices_ever() {
         let asked = hub.doubles().counters(Service::Fcm).faulted;
         if restarts {
             // What it is told as of the same instant changes nothing.
+            hub.stop().await;
             hub.clock.advance(std::time::Duration::from_millis(1));
-            hub.restart().await;
+            hub.start_again().await;
         } else {
             hub.reload(|doubles| doubles.settings().app_toml()).await;
         }
-        eventually("they are tried again", || async {
-            (hub.doubles().counters(Service::Fcm).faulted > asked).then_some(())
-        })
+        eventually(
+            &format!("they are tried again, restarts: {restarts}"),
+            || async { (hub.doubles().counters(Service::Fcm).faulted > asked).then_some(()) },
+        )
         .await;
         assert_eq!(fates(&hub, &posts, false).await, 20, "{restarts}");
     }

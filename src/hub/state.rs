@@ -117,8 +117,12 @@ impl Hub {
         ids: Vec<NotificationId>,
     ) -> Result<(), Error> {
         let now = self.now();
-        self.note_receipts((subject, endpoint), ids, now, move |receipt, _| {
+        self.note_receipts((subject, endpoint), ids, now, move |receipt, passed| {
             receipt.shown = receipt.shown.or(Some(now));
+            // It has it, then, by whatever way it came.
+            if !passed {
+                receipt.fetched = receipt.fetched.or(Some(now));
+            }
         })
         .await
     }

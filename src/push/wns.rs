@@ -232,6 +232,18 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
         }
         settled => settled,
     };
+    if !matches!(step, Step::Done(Verdict::Accepted)) {
+        // What Microsoft's support asks for.
+        let header = |name| answer.header(name).and_then(words);
+        tracing::info!(
+            status = answer.status,
+            msg_id = header("x-wns-msg-id"),
+            debug_trace = header("x-wns-debug-trace"),
+            ms_cv = header("ms-cv"),
+            device = header("x-wns-deviceconnectionstatus"),
+            "what WNS said besides"
+        );
+    }
     let answer = ServiceAnswer {
         status: answer.status,
         reason: words(said),

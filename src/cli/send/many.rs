@@ -121,9 +121,6 @@ fn told(job: &Value) -> String {
         Some("cancelled") => {
             format!("the job {id} was cancelled after {done} of {accepted} people{failed}")
         }
-        _ if job["accepted"] == 0 => {
-            String::from("the app has nobody yet, so nobody was posted to")
-        }
         _ => format!("posted to {done} people, as the job {id}{failed}"),
     }
 }
@@ -164,12 +161,6 @@ mod tests {
             9,
             0,
             "the job j was cancelled after 2 of 9 people",
-        );
-        check(
-            "completed",
-            0,
-            0,
-            "the app has nobody yet, so nobody was posted to",
         );
     }
 }

@@ -34,6 +34,9 @@ const LIST_ROWS: usize = 400;
 /// How many people one row holds of a list of everyone.
 const EVERYONE_A_ROW: usize = 200;
 
+/// What is said of everyone where an app has no one.
+const NOBODY: &str = "is nobody yet; people come with their first notification, endpoint or token";
+
 /// What a post to many was answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
@@ -85,8 +88,8 @@ impl Hub {
     /// background. `All` is everyone whom the app has now: who comes later is not meant.
     ///
     /// # Errors
-    /// `Conflict` where the `Idempotency-Key` was used for another request, or its first one still runs; `Limit` where as
-    /// many jobs of the app run as may; `Store`.
+    /// `Invalid` where the app has nobody yet; `Conflict` where the `Idempotency-Key` was used for another request, or its
+    /// first one still runs; `Limit` where as many jobs of the app run as may; `Store`.
     pub async fn broadcast(
         &self,
         app: AppHost,
@@ -198,10 +201,10 @@ impl Hub {
                 self.store.commit_batch(written, Vec::new()).await?;
                 continue;
             }
-            job.status = BroadcastStatus::Running;
             if job.accepted == 0 {
-                (job.status, job.completed) = (BroadcastStatus::Completed, Some(job.created));
+                return Err(Error::invalid("audience.all", NOBODY));
             }
+            job.status = BroadcastStatus::Running;
             batch.rows.extend(once.map(|once| remember(&job, once)));
             let accepted = Accepted {
                 id: job.id,

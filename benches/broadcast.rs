@@ -16,12 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beckon::{
-    doubles::Service,
-    hub::Hub,
-    model::{AppHost, Audience, Broadcast, BroadcastStatus},
+use beckon::{doubles::Service, hub::Hub};
+use support::{
+    broadcasts::{broadcast, quiet},
+    cores, cpu_model, draft, registration, start_doubles, start_hub, subject,
 };
-use support::{APP, cores, cpu_model, draft, registration, start_doubles, start_hub, subject};
 use tokio::{fs::File, io::AsyncWriteExt as _, task::JoinSet, time::MissedTickBehavior};
 
 const PEOPLE: usize = 100_000;
@@ -55,7 +54,7 @@ async fn run() {
         let alone = posts_while(&running.hub, tokio::time::sleep(ALONE)).await;
         print_row("alone", &alone, None);
         let began = Instant::now();
-        let during = posts_while(&running.hub, broadcast(&running.hub)).await;
+        let during = posts_while(&running.hub, broadcast(&running.hub, draft())).await;
         let rate = people as f64 / began.elapsed().as_secs_f64();
         print_row("during a broadcast", &during, Some(rate));
         print_ratio(&during, &alone);
@@ -94,18 +93,6 @@ async fn settle_in(hub: &Hub, people: usize) {
     }
 }
 
-/// Waits until nothing is due any more.
-async fn quiet(hub: &Hub) {
-    loop {
-        let now = hub.now();
-        let due = hub.store().ask(move |reader| reader.overdue(now, 1)).await;
-        if due.unwrap() == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// Posts one by one to people of their own for as long as `work` takes; how long each took, sorted.
 async fn posts_while(hub: &Hub, work: impl Future<Output = ()>) -> Vec<Duration> {
     tokio::pin!(work);
@@ -128,20 +115,6 @@ async fn posts_while(hub: &Hub, work: impl Future<Output = ()>) -> Vec<Duration>
     let mut took = posts.join_all().await;
     took.sort_unstable();
     took
-}
-
-async fn broadcast(hub: &Hub) {
-    let app = AppHost::parse(APP).unwrap();
-    let posted = hub.broadcast(app.clone(), Audience::All, draft(), None);
-    let id = posted.await.unwrap().id;
-    loop {
-        let job: Broadcast = hub.broadcast_of(&app, id).await.unwrap();
-        if job.status == BroadcastStatus::Completed {
-            assert_eq!(job.failed, 0);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// Copies the store as `beckon store backup` has it copied, and says how much that was.

@@ -40,7 +40,7 @@ impl Meter {
     pub(crate) fn start() -> Self {
         Self {
             began: Instant::now(),
-            cpu: cpu_time(),
+            cpu: cpu_time("self"),
         }
     }
 
@@ -51,7 +51,7 @@ impl Meter {
     /// Ends with what took how long meanwhile.
     pub(crate) fn stop(self, mut took: Vec<Duration>) -> Load {
         let (count, span) = (took.len() as f64, self.began.elapsed());
-        let cpu = cpu_time() - self.cpu;
+        let cpu = cpu_time("self") - self.cpu;
         took.sort_unstable();
         Load {
             per_sec: count / span.as_secs_f64(),
@@ -61,9 +61,9 @@ impl Meter {
     }
 }
 
-/// CPU time of this process so far, user and system, in steps of 10 ms.
-fn cpu_time() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+/// CPU time of a process so far, user and system, in steps of 10 ms.
+pub(crate) fn cpu_time(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name before it may hold blanks.
     let (_, after_name) = stat.rsplit_once(')').unwrap();
     let fields = after_name.split_whitespace().skip(11).take(2);

@@ -1,8 +1,13 @@
 //! What the benches share: a hub on the doubles, which run as a process of their own with their checks off.
 
+pub(crate) mod arrivals;
 pub(crate) mod backlog;
+pub(crate) mod bare;
+pub(crate) mod broadcasts;
+pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod load;
+pub(crate) mod poster;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod rows;
@@ -11,7 +16,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use beckon::{
@@ -57,6 +62,9 @@ async fn run_doubles(folder: &Path) {
     let doubles = doubles::start(options).await.unwrap();
     fs::write(folder.join("app.toml"), doubles.settings().app_toml()).unwrap();
     println!("ready");
+    if env::var_os(arrivals::TOLD).is_some() {
+        tokio::spawn(arrivals::tell(doubles.handle().clone()));
+    }
     tokio::task::spawn_blocking(|| std::io::stdin().lines().count())
         .await
         .unwrap();
@@ -64,38 +72,41 @@ async fn run_doubles(folder: &Path) {
 }
 
 pub(crate) fn start_doubles(folder: &Path) -> Child {
+    spawn_doubles(folder, &[]).0
+}
+
+/// Starts the child with more in its environment; and what it says once it is ready.
+fn spawn_doubles(folder: &Path, env: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>) {
     let mut child = Command::new(env::current_exe().unwrap())
         .env(CHILD, folder.join("doubles"))
+        .envs(env.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    said.read_line(&mut line).unwrap();
     assert_eq!(line.trim(), "ready");
-    child
+    (child, said)
 }
 
 pub(crate) async fn start_hub(folder: &Path) -> Running {
+    let mut config = config_on_doubles(folder);
+    config.server.limits.endpoints_per_user = 1000;
+    config.delivery.concurrency = 512;
+    start(config, 1).await
+}
+
+/// For a hub that taps at the doubles and keeps its store in `folder/store`; for the rest as it comes.
+pub(crate) fn config_on_doubles(folder: &Path) -> Config {
     let services = fs::read_to_string(folder.join("doubles/app.toml")).unwrap();
     let file = folder.join("config.toml");
     fs::write(&file, format!("[[app]]\nhost = \"{APP}\"\n{services}")).unwrap();
-    let mut config: Config = config::load(Some(&file), std::iter::empty()).unwrap();
+    let mut config = config::load(Some(&file), std::iter::empty()).unwrap();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
-    config.server.limits.endpoints_per_user = 1000;
     config.store.path = folder.join("store");
-    config.delivery.concurrency = 512;
-    let options = serve::Options {
-        config,
-        clock: Clock::system(),
-        accept_loss: false,
-        workers: 1,
-        demo: None,
-        resolver: Default::default(),
-    };
-    serve::start(options).await.unwrap()
+    config
 }
 
 /// A hub without push services, on as many threads as the command line would give it.
@@ -104,11 +115,16 @@ pub(crate) async fn start_plain_hub(folder: &Path) -> Running {
     process::write_config(folder, None);
     let file = folder.join("config.toml");
     let config = config::load(Some(&file), std::iter::empty()).unwrap();
+    start(config, cores()).await
+}
+
+/// A hub that answers requests on so many threads.
+pub(crate) async fn start(config: Config, workers: usize) -> Running {
     let options = serve::Options {
         config,
         clock: Clock::system(),
         accept_loss: false,
-        workers: cores(),
+        workers,
         demo: None,
         resolver: Default::default(),
     };

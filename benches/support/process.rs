@@ -11,7 +11,7 @@ use std::{
 
 use beckon::doubles::Doubles;
 
-use super::APP;
+use super::{APP, load::cpu_time};
 
 /// Writes a config for a hub that keeps its store in `folder/store` and knows the doubles, if any.
 pub(crate) fn write_config(folder: &Path, doubles: Option<&Doubles>) {
@@ -35,7 +35,7 @@ pub(crate) fn make_key(folder: &Path) -> String {
     made["key"].as_str().unwrap().to_owned()
 }
 
-/// A hub that runs.
+/// A hub that runs, or what it is compared with.
 pub(crate) struct HubProcess {
     process: Child,
     pub(crate) addr: SocketAddr,
@@ -46,10 +46,16 @@ pub(crate) struct HubProcess {
 impl HubProcess {
     /// Starts `beckon serve` with the config in `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_beckon"));
+        command.args(["serve", "--config"]);
+        command.arg(folder.join("config.toml"));
+        Self::spawn(command)
+    }
+
+    /// Starts what says where it listens as a hub does.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let began = Instant::now();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_beckon"))
-            .args(["serve", "--config"])
-            .arg(folder.join("config.toml"))
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -76,6 +82,11 @@ impl HubProcess {
     /// The most of it there was since the start (`VmHWM`).
     pub(crate) fn peak_rss(&self) -> u64 {
         self.memory("VmHWM:")
+    }
+
+    /// How much CPU time it has taken so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(&self.process.id().to_string())
     }
 
     fn memory(&self, name: &str) -> u64 {

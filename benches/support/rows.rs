@@ -8,8 +8,9 @@ use beckon::{
     config::Apps,
     hub::{Hub, Registration},
     model::{
-        ActionState, Change, ChangeKind, Endpoint, FeedPosition, Marker, Notification,
-        NotificationId, Owner, ReadState, Subject, SubscriptionId, TapId, Timestamp, User,
+        ActionState, Change, ChangeKind, Endpoint, EndpointId, FeedPosition, Marker, Notification,
+        NotificationId, Owner, ReadState, Receipt, StateChange, Subject, SubscriptionId, TapId,
+        Timestamp, User,
     },
     store::{Expiring, Options, Row, Store, Submitted, Unit, backup},
 };
@@ -42,6 +43,8 @@ pub(crate) fn hub_of(store: &Store) -> Hub {
 pub(crate) struct Person {
     user: User,
     rows: Vec<Row>,
+    /// What was posted last.
+    last: Option<Notification>,
 }
 
 impl Person {
@@ -49,6 +52,7 @@ impl Person {
         Self {
             user: User::new(subject),
             rows: Vec::new(),
+            last: None,
         }
     }
 
@@ -92,6 +96,39 @@ impl Person {
             Row::Id(it.id, it.number),
             Row::Expiry(it.expires, Expiring::Notification(it.number)),
             Row::Change(change),
+        ]);
+        self.last = Some(it);
+    }
+
+    /// Has a device mark what was posted last as read, or as unread again, as its `PATCH` does, but for the marker.
+    pub(crate) fn turn(&mut self, by: &EndpointId, now: Timestamp) {
+        let it = self.last.as_mut().unwrap();
+        self.rows.push(Row::DropChange(it.changed_at));
+        self.user.head = self.user.head.next();
+        it.changed_at = self.user.head;
+        it.version += 1;
+        it.modified = now;
+        (it.read, self.user.unread) = match it.read {
+            ReadState::Unread => (ReadState::Read, self.user.unread - 1),
+            ReadState::Read => (ReadState::Unread, self.user.unread + 1),
+        };
+        let change = Change {
+            position: it.changed_at,
+            number: it.number,
+            notification: it.id,
+            kind: ChangeKind::Changed,
+            replaced: false,
+            at: now,
+            by: Some(by.clone()),
+        };
+        let receipt = Receipt {
+            acted: Some(now),
+            ..Receipt::default()
+        };
+        self.rows.extend([
+            Row::Notification(Box::new(it.clone())),
+            Row::Change(change),
+            Row::Receipt(it.number, by.clone(), receipt),
         ]);
     }
 
@@ -175,7 +212,7 @@ async fn written(under_way: Option<(usize, Submitted)>) -> usize {
     rows
 }
 
-/// Ends the bench where a post to the hub, or a registration, writes other rows than are made here: as many, and as
+/// Ends the bench where a registration, a post or an act writes other rows than are made here: as many, and as
 /// many bytes but for a few that times take more or less.
 pub(crate) async fn check(registration: Registration) {
     let folder = tempfile::tempdir().unwrap();
@@ -186,7 +223,15 @@ pub(crate) async fn check(registration: Registration) {
     hub.register(someone.clone(), registration.clone())
         .await
         .unwrap();
-    hub.create(someone.clone(), draft(), None).await.unwrap();
+    let posted = hub.create(someone.clone(), draft(), None).await.unwrap();
+    let (id, by) = (posted.id, registration.id.clone());
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    hub.set(someone.clone(), id, read, (None, Some(by.clone())))
+        .await
+        .unwrap();
     let by_hub = contents(&store, &folder.path().join("by-hub")).await;
 
     let store = open_store(&folder.path().join("rows"));
@@ -194,6 +239,9 @@ pub(crate) async fn check(registration: Registration) {
     let mut person = Person::new(someone);
     person.register(registration, now);
     person.post(now);
+    person.mark(now);
+    store.commit(person.unit()).await.unwrap();
+    person.turn(&by, now);
     person.mark(now);
     store.commit(person.unit()).await.unwrap();
     let by_rows = contents(&store, &folder.path().join("by-rows")).await;

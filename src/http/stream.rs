@@ -96,7 +96,13 @@ pub(super) async fn open(opener: Opener, request: HttpRequest, context: Data<Con
             None => hub.head(subject).await?,
         },
     };
-    let events = Events::new(&context, opener.client, (bell, listener), position);
+    // Boxed, since each future of the next piece would else hold it twice.
+    let events = Box::new(Events::new(
+        &context,
+        opener.client,
+        (bell, listener),
+        position,
+    ));
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -126,11 +132,20 @@ struct Events {
     /// Counts the stream in for as long as it lives.
     _listener: Listener,
     position: FeedPosition,
-    /// Whether there may be something after the position.
-    behind: bool,
+    behind: Behind,
     beat_at: Timestamp,
     /// When the last piece was handed to the connection, which asks for the next once it has room.
     handed: Option<Timestamp>,
+}
+
+/// Whether there may be something after a stream's position.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    No,
+    /// What was committed just now, and is in memory.
+    Fresh,
+    /// What may be as old as the feed.
+    Any,
 }
 
 /// Why a resting stream goes on.
@@ -155,14 +170,14 @@ impl Events {
             bell,
             _listener: listener,
             position,
-            behind: true,
+            behind: Behind::Any,
             beat_at: context.hub.now(),
             handed: None,
         }
     }
 
     /// The next piece; nothing, where the stream ends.
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self: Box<Self>) -> Option<(Result<Bytes, Infallible>, Box<Self>)> {
         let now = self.hub.now();
         let blocked = self
             .handed
@@ -182,10 +197,10 @@ impl Events {
 
     async fn piece(&mut self) -> Option<Bytes> {
         loop {
-            if !self.may_go_on().await {
-                return None;
-            }
-            if self.behind {
+            if self.behind != Behind::No {
+                if !self.may_go_on().await {
+                    return None;
+                }
                 let events = self.read().await?;
                 if !events.is_empty() {
                     return Some(events);
@@ -194,7 +209,7 @@ impl Events {
             }
             match self.rest().await {
                 Woken::Ended => return None,
-                Woken::Moved => self.behind = true,
+                Woken::Moved => self.behind = Behind::Fresh,
                 Woken::Beat => return self.may_go_on().await.then(|| self.beat()),
             }
         }
@@ -204,9 +219,9 @@ impl Events {
         let clock = self.hub.clock();
         tokio::select! {
             () = self.stop.cancelled() => Woken::Ended,
-            () = clock.sleep_until(self.caller.expires) => Woken::Ended,
             () = self.bell.moved() => Woken::Moved,
-            () = clock.sleep_until(self.beat_at) => Woken::Beat,
+            // A token that is over ends the stream in place of the beat.
+            () = clock.sleep_until(self.beat_at.min(self.caller.expires)) => Woken::Beat,
         }
     }
 
@@ -226,16 +241,21 @@ impl Events {
         }
         match &self.endpoint {
             None => true,
-            Some(endpoint) => self.hub.seen(subject, endpoint).await.is_ok(),
+            Some(endpoint) => self.hub.still_seen(subject, endpoint).await.is_ok(),
         }
     }
 
     /// What comes after the position, as events. A feed that reaches no longer back to it ends the stream: the
     /// client learns the rest when it comes again.
     async fn read(&mut self) -> Option<Bytes> {
-        let subject = self.caller.subject.clone();
+        let subject = &self.caller.subject;
         let since = Some(Since::Cursor(self.position));
-        let page = match self.hub.delta(subject, since, PIECE).await {
+        let page = match self.behind {
+            Behind::Fresh => self.hub.fresh_delta(subject, since, PIECE).await,
+            // Boxed, so that a stream at rest is small.
+            _ => Box::pin(self.hub.delta(subject.clone(), since, PIECE)).await,
+        };
+        let page = match page {
             Ok(page) => page,
             Err(hub::Error::CursorTooOld) => return None,
             Err(error) => {
@@ -244,7 +264,7 @@ impl Events {
             }
         };
         self.position = page.position;
-        self.behind = page.more;
+        self.behind = if page.more { Behind::Any } else { Behind::No };
         let mut text = String::new();
         for item in &page.items {
             self.write(&mut text, item)?;

@@ -112,6 +112,30 @@ impl Hub {
         Ok(page)
     }
 
+    /// The same on the calling thread, for who was woken by the change itself: its rows are in memory, and to have another
+    /// thread read them takes longer than to read them.
+    ///
+    /// # Errors
+    /// As [`Hub::delta`].
+    pub async fn fresh_delta(
+        &self,
+        subject: &Subject,
+        since: Option<Since>,
+        top: usize,
+    ) -> Result<DeltaPage, Error> {
+        let asked = Asked {
+            since,
+            top,
+            believed: self.believed(),
+        };
+        let page = delta(self.store.reader(), subject, asked)?;
+        if page.over.is_some() {
+            // Boxed, since it is rare and would make every open stream larger.
+            Box::pin(self.hold_to(page.over)).await?;
+        }
+        Ok(page)
+    }
+
     /// The same; and the last page says what a client must hold that has taken in all. For that it also names as
     /// removed what is over by now though the feed does not say so yet, be they more than `top`.
     ///

@@ -159,6 +159,21 @@ impl Hub {
         })
         .await
     }
+
+    /// The same for a device that stays connected: looks on the calling thread, since what is looked at again and again is in
+    /// memory.
+    ///
+    /// # Errors
+    /// As [`Hub::seen`].
+    pub async fn still_seen(&self, subject: &Subject, id: &EndpointId) -> Result<(), Error> {
+        let now = self.now();
+        let endpoint = live(self.store.reader(), subject, id, now)?;
+        if now < endpoint.last_seen.plus(SEEN_EVERY) {
+            return Ok(());
+        }
+        // Boxed, since it is rare and would make every open stream larger.
+        Box::pin(self.seen(subject, id)).await.map(drop)
+    }
 }
 
 fn live(

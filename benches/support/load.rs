@@ -44,6 +44,11 @@ impl Meter {
         }
     }
 
+    /// How much CPU time this process has taken since, in steps of 10 ms.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_time() - self.cpu
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }

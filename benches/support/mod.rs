@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod poster;
 pub(crate) mod process;
+pub(crate) mod pushes;
 pub(crate) mod report;
 pub(crate) mod rows;
 

@@ -53,6 +53,7 @@ pub(super) struct Request {
 pub(super) struct Progress {
     pub(super) commits: AtomicU64,
     pub(super) units: AtomicU64,
+    pub(super) rows: AtomicU64,
     pub(super) full: AtomicBool,
     pub(super) failed: AtomicBool,
     pub(super) failure: Notify,
@@ -225,6 +226,8 @@ impl State {
         group.ops.extend(counts.into_ops()?);
         if !group.ops.is_empty() {
             self.head.commits += 1;
+            let rows = group.ops.len() as u64;
+            self.progress.rows.fetch_add(rows, Ordering::Relaxed);
             let commits = self.head.commits.to_be_bytes().to_vec();
             group.ops.push(Op::Put(keys::meta("commits"), commits));
             self.write(std::mem::take(&mut group.ops))?;

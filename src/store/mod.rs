@@ -120,6 +120,8 @@ pub struct Stats {
     pub commits: u64,
     /// Units written since the process began.
     pub units: u64,
+    /// Rows written since the process began: one a put or a removal.
+    pub rows: u64,
     /// Whether writing is refused for want of room.
     pub full: bool,
 }
@@ -279,6 +281,7 @@ impl Store {
             size_bytes: self.reader.engine.size_bytes(),
             commits: self.progress.commits.load(Ordering::Relaxed),
             units: self.progress.units.load(Ordering::Relaxed),
+            rows: self.progress.rows.load(Ordering::Relaxed),
             full: self.progress.full.load(Ordering::Relaxed),
         }
     }

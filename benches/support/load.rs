@@ -46,7 +46,7 @@ impl Meter {
 
     /// How much CPU time this process has taken since, in steps of 10 ms.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_time() - self.cpu
+        cpu_time("self") - self.cpu
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

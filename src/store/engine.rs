@@ -84,6 +84,7 @@ impl Engine {
         let tree = caught(|| config.open())
             .map_err(|_| damaged(folder))?
             .map_err(|error| open_error(error, folder))?;
+        guard::close_files(folder)?;
         let db = folder.join("db");
         let file = File::open(&db).map_err(Error::io(format!("cannot open {}", db.display())))?;
         // A file that was just made is there after a power cut only once its folder is on disk too.

@@ -12,10 +12,11 @@ use rustix::{fs::FlockOperation, io::Errno};
 
 use super::{Error, keys};
 
-/// Makes the folder, for its owner alone.
+/// Makes the folder, for its owner alone; one that is there is closed to others.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     if folder.is_dir() {
-        return Ok(());
+        // Also where the operator made it: what lies in it is not for others.
+        return close(folder, 0o700);
     }
     fs::DirBuilder::new()
         .recursive(true)
@@ -25,15 +26,40 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
             "cannot make the data folder {}",
             folder.display()
         )))?;
-    // An older folder may be open to others; what lies in it is not for them.
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(Error::io(format!(
-        "cannot close the data folder {} to others",
-        folder.display()
-    )))?;
     let parent = folder
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
+/// Closes what the store keeps in the folder to others, whatever the process makes its files with. What else lies there
+/// is not the store's to close.
+pub(super) fn close_files(folder: &Path) -> Result<(), Error> {
+    let cannot = || Error::io(format!("cannot read the folder {}", folder.display()));
+    for entry in fs::read_dir(folder).map_err(cannot())? {
+        let entry = entry.map_err(cannot())?;
+        match entry.file_name().to_str() {
+            Some("db" | "conf" | "head") => close(&entry.path(), 0o600)?,
+            Some("blobs") => close(&entry.path(), 0o700)?,
+            Some(name) if name.starts_with("snap.") => close(&entry.path(), 0o600)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes from everybody but the owner what they may do there.
+fn close(path: &Path, mode: u32) -> Result<(), Error> {
+    let closed = fs::metadata(path).and_then(|found| {
+        if found.permissions().mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    });
+    closed.map_err(Error::io(format!(
+        "cannot close {} to others",
+        path.display()
+    )))
 }
 
 /// A folder that no other process uses meanwhile. Clones hold the same lock; it ends with the last of them.

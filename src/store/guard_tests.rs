@@ -1,6 +1,10 @@
-//! A store whose end was cut off, and one that cannot tell, are refused.
+//! A store whose end was cut off, and one that cannot tell, are refused; a store is its owner's alone.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+};
 
 use super::super::{
     Error, Store,
@@ -74,4 +78,30 @@ async fn a_store_without_a_head_that_can_be_read_is_refused_until_that_is_accept
     let store = Store::open(&options(folder.path())).unwrap();
     assert!(store.reader().user(&subject("ada")).unwrap().live == 1);
     store.close();
+}
+
+#[test]
+fn a_folder_that_was_open_to_others_is_closed_with_all_that_lies_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    let open_up = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    open_up(folder.path(), 0o755).unwrap();
+    // Once as it is made, and once as an earlier version left it.
+    for _ in 0..2 {
+        let store = Store::open(&options(folder.path())).unwrap();
+        store.close();
+        drop(store);
+        assert_eq!(mode(folder.path()), 0o700);
+        let mut files = 0;
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let owner_only = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&path), owner_only, "{}", path.display());
+            let left_open = if path.is_dir() { 0o755 } else { 0o644 };
+            open_up(&path, left_open).unwrap();
+            files += 1;
+        }
+        assert!(files >= 3, "db, conf and head at least");
+        open_up(folder.path(), 0o755).unwrap();
+    }
 }

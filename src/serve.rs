@@ -130,8 +130,16 @@ impl Door {
 /// # Errors
 /// With what to do about it: a data folder in use or damaged, an address taken, a key that cannot be read.
 pub async fn start(options: Options) -> anyhow::Result<Running> {
+    let listener = bind(options.config.server.listen)?;
+    start_at(listener, options).await
+}
+
+/// As [`start`], at a listener that is open already.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result<Running> {
     let config = options.config;
-    let listener = bind(config.server.listen)?;
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
     let rules = (config.delivery.clone(), config.server.limits);
@@ -151,9 +159,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
         sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
         look_over: look_over(&hub, config.store.verify_on_start),
-        broadcasts: Task::start("broadcasts", |stop| {
-            task::broadcasts(hub.clone(), metrics.clone(), stop)
-        }),
+        broadcasts: Task::start("broadcasts", |stop| task::broadcasts(hub.clone(), metrics.clone(), stop)),
         admin: Task::start("admin door", |stop| {
             http::admin::serve(hub.clone(), socket, stop)
         }),
@@ -204,7 +210,11 @@ async fn tell_time(hub: &Hub) {
     }
 }
 
-fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Listens on an address.
+///
+/// # Errors
+/// With what to do about it, where it is taken.
+pub fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addr).with_context(|| {
         format!("cannot listen on {addr}; is a hub running there already? set server.listen or --listen to another address")
     })

@@ -54,6 +54,8 @@ pub struct Demo {
     /// The hub.
     pub running: Running,
     doubles: Doubles,
+    /// Held until all has stopped.
+    _folder: Folder,
 }
 
 /// Starts the doubles and the hub, and makes the person's devices known to both.
@@ -65,6 +67,8 @@ pub async fn start(options: Options) -> anyhow::Result<Demo> {
         options.listen.ip().is_loopback(),
         "the demo listens on loopback only, since anyone who reaches it can drive it; leave --listen out or use 127.0.0.1"
     );
+    // Before anything is emptied: a demo that cannot start leaves all as it is.
+    let listener = serve::bind(options.listen)?;
     let folder = Folder::open(options.folder, options.fresh)?;
     let doubles = doubles::start(DoublesOptions {
         folder: folder.path().join("doubles"),
@@ -75,18 +79,22 @@ pub async fn start(options: Options) -> anyhow::Result<Demo> {
     .context("cannot start the doubles of the push services")?;
     let config = config_of(&folder, &doubles, options.listen)?;
     let stage = Arc::new(OnceLock::new());
-    let running = serve::start(serve::Options {
+    let start = serve::Options {
         config,
         clock: Clock::system(),
         accept_loss: false,
         workers: 2,
         demo: Some(backend(doubles.handle().clone(), Arc::clone(&stage))),
         resolver: Default::default(),
-    })
-    .await?;
+    };
+    let running = serve::start_at(listener, start).await?;
     let cast = people::assemble(&running, doubles.handle(), &folder).await?;
     let _set_once = stage.set(cast);
-    Ok(Demo { running, doubles })
+    Ok(Demo {
+        running,
+        doubles,
+        _folder: folder,
+    })
 }
 
 impl Demo {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use beckon::demo::{self, Demo};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -74,6 +74,47 @@ async fn no_other_page_can_drive_the_demo() {
     let state = client.get("/demo/state").await.expect(200);
     assert_eq!(state["devices"][0]["device"]["lowPower"], false);
     demo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_demo_does_not_empty_the_folder_of_one_that_runs() {
+    let (first, client, folder) = demo().await;
+    let state = client.get("/demo/state").await.expect(200);
+    let app = client.bearer(state["appKey"].as_str().unwrap());
+    let path = "/v1/users/ada/notifications";
+    let kept = json!({"payload": {"visualContent": {"title": "Kept"}}});
+    app.post(path, kept).await.expect(201);
+    let addr = first.running.addr;
+    let fresh = |port| demo::Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], port)),
+        folder: Some(folder.path().join("demo")),
+        fresh: true,
+    };
+    for (port, reason) in [(0, "a demo runs in"), (addr.port(), "cannot listen on")] {
+        let refused = demo::start(fresh(port)).await.unwrap_err();
+        assert!(format!("{refused:#}").contains(reason), "{refused:#}");
+    }
+    let titles = |page: Value| -> Vec<String> {
+        let list = page["value"].as_array().unwrap().iter();
+        list.map(|it| it["payload"]["visualContent"]["title"].to_string())
+            .collect()
+    };
+    let seen = titles(app.get(path).await.expect(200));
+    assert!(seen.contains(&"\"Kept\"".to_owned()), "{seen:?}");
+    first.stop().await;
+    let again = demo::start(demo::Options {
+        fresh: false,
+        ..fresh(0)
+    })
+    .await
+    .unwrap();
+    let after = app.to(again.running.addr).get(path).await.expect(200);
+    assert_eq!(titles(after), seen, "nothing was lost");
+    again.stop().await;
+    let emptied = demo::start(fresh(0)).await.unwrap();
+    let gone = app.to(emptied.running.addr).get(path).await;
+    assert_eq!(gone.refused(401), "unauthenticated");
+    emptied.stop().await;
 }
 
 #[test]

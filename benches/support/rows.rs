@@ -167,6 +167,7 @@ fn endpoint(asked: Registration, head: FeedPosition, now: Timestamp) -> Endpoint
         registered: now,
         last_seen: now,
         expires: now.plus(WEEK),
+        asked_expires: None,
         gone: None,
         registered_at: head,
     }

@@ -92,8 +92,9 @@ impl Hub {
         let now = self.now();
         self.store
             .ask(move |reader| {
-                let mut endpoints = reader.endpoints(&subject)?;
-                endpoints.retain(|endpoint| endpoint.expires > now);
+                let endpoints = reader.endpoints(&subject)?.into_iter();
+                let live = endpoints.filter(|endpoint| endpoint.expires > now);
+                let mut endpoints: Vec<_> = live.map(|endpoint| endpoint.at(now)).collect();
                 endpoints.sort_by_key(|endpoint| endpoint.created);
                 Ok(endpoints)
             })
@@ -121,7 +122,8 @@ impl Hub {
         .await
     }
 
-    /// Notes that a device called; writes at most once an hour.
+    /// Notes that a device called; writes at most once an hour, or as often as it takes to keep the device where
+    /// `delivery.endpoint_expiry` is short.
     ///
     /// # Errors
     /// `EndpointNotFound` where it is not registered, or expired; `Store`.
@@ -132,10 +134,10 @@ impl Hub {
             .store
             .ask(move |reader| live(reader, &asked, &asked_id, now))
             .await?;
-        if now < endpoint.last_seen.plus(SEEN_EVERY) {
+        let expiry = self.delivery().endpoint_expiry;
+        if !is_news(&endpoint, now, expiry) {
             return Ok(endpoint);
         }
-        let expiry = self.delivery().endpoint_expiry;
         let id = id.clone();
         self.change(subject.clone(), move |reader, mut changes| {
             let subject = changes.user().subject.clone();
@@ -147,12 +149,11 @@ impl Hub {
                 stored.expires,
                 Expiring::Endpoint(id.clone()),
             ));
-            // A device that asked to be forgotten earlier is.
-            let usual = stored.last_seen.plus(expiry) <= stored.expires;
-            stored.last_seen = now;
-            if usual {
-                stored.expires = stored.expires.max(now.plus(expiry));
+            if now >= stored.last_seen.plus(SEEN_EVERY) {
+                stored.last_seen = now;
             }
+            let latest = now.plus(expiry);
+            stored.expires = stored.expires.max(end(stored.asked_expires, latest));
             changes.also(Row::Expiry(stored.expires, Expiring::Endpoint(id)));
             changes.also(Row::Endpoint(Box::new(stored)));
             Ok((changes.into_quiet_unit(), answered))
@@ -174,6 +175,19 @@ impl Hub {
         // Boxed, since it is rare and would make every open stream larger.
         Box::pin(self.seen(subject, id)).await.map(drop)
     }
+}
+
+/// Whether a call of the device is to be written down: an hour after the last one, and before half of its time is over.
+fn is_news(endpoint: &Endpoint, now: Timestamp, expiry: Duration) -> bool {
+    let latest = now.plus(expiry);
+    let ends_soon = endpoint.expires < now.plus(expiry / 2);
+    now >= endpoint.last_seen.plus(SEEN_EVERY)
+        || ends_soon && endpoint.expires < end(endpoint.asked_expires, latest)
+}
+
+/// When a device is forgotten: a device that asked for an earlier end is, at its own.
+fn end(asked: Option<Timestamp>, latest: Timestamp) -> Timestamp {
+    asked.map_or(latest, |asked| asked.min(latest))
 }
 
 fn live(
@@ -273,7 +287,8 @@ fn renew(
         created: old.map_or(rules.now, |old| old.created),
         registered: rules.now,
         last_seen: rules.now,
-        expires: asked.expires.map_or(latest, |asked| asked.min(latest)),
+        expires: end(asked.expires, latest),
+        asked_expires: asked.expires,
         gone: None,
         registered_at: old.map_or(changes.user().head, |old| old.registered_at),
     }

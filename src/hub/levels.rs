@@ -52,6 +52,7 @@ impl Levels {
         let user = reader.user(subject)?;
         let mut levels = Vec::new();
         for endpoint in reader.endpoints(subject)? {
+            let endpoint = endpoint.at(rules.now);
             levels.push(level(reader, subject, endpoint, (listening, rules))?);
         }
         let reachable = |level: &&Level| {

@@ -17,7 +17,9 @@ impl Hub {
     /// `Store`.
     pub fn still_due(&self, due: &DueTap) -> Result<bool, Error> {
         let (reader, planned) = (self.store.reader(), &due.level.endpoint);
+        let now = self.now();
         let found = reader.endpoint(&due.subject, &planned.id)?;
+        let found = found.map(|found| found.at(now));
         let reached = found.is_some_and(|found| {
             found.generation == planned.generation && found.channel.kind() == planned.channel.kind()
         });

@@ -147,6 +147,7 @@ impl Hub {
             .ask(move |reader| Ok::<_, Error>(reader.endpoint(&of, &id)?))
             .await?
             .filter(|endpoint| endpoint.expires > now)
+            .map(|endpoint| endpoint.at(now))
             .ok_or(Error::NotFound("endpoint"))?;
         if found.channel.kind() == ChannelKind::None {
             return Err(Error::Conflict(match found.gone {

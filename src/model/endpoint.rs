@@ -246,11 +246,26 @@ pub struct Endpoint {
     pub last_seen: Timestamp,
     /// When it is forgotten.
     pub expires: Timestamp,
+    /// When the device itself asked to be forgotten; no later pull moves `expires` past it.
+    pub asked_expires: Option<Timestamp>,
     /// When its push service said that the channel is dead; the channel is then `None`. Learnt by dispatch, merged
     /// in when read.
     pub gone: Option<Timestamp>,
     /// The head of the feed when it was first registered: what is older needs no visible push.
     pub registered_at: super::FeedPosition,
+}
+
+impl Endpoint {
+    /// The endpoint as it stands at a moment: a subscription whose end the browser had named is gone from then on.
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if let Channel::WebPush { expires, .. } = self.channel
+            && let Some(ended) = expires.filter(|ended| *ended <= now)
+        {
+            self.gone = Some(ended);
+            self.channel = Channel::None;
+        }
+        self
+    }
 }
 
 /// Whose a channel is. A channel has one owner, or several who said that they share it.

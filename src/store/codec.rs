@@ -21,7 +21,7 @@ pub(super) fn encode<T: Serialize>(version: u8, record: &T) -> Result<Vec<u8>, E
     Ok(bytes)
 }
 
-/// Reads a record of version `version`, the only one there is so far of any type.
+/// Reads a record of version `version`.
 pub(super) fn decode<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, Error> {
     let (found, body) = bytes
         .split_first()

@@ -376,6 +376,7 @@ fn endpoints_are_read_back_and_never_half_read() {
             registered: now,
             last_seen: now,
             expires: now,
+            asked_expires: Some(now),
             gone: None,
             registered_at: FeedPosition(3),
         });

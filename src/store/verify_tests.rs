@@ -278,6 +278,7 @@ async fn someone() -> Store {
         registered: now,
         last_seen: now,
         expires: now,
+        asked_expires: None,
         gone: None,
         registered_at: FeedPosition(0),
     };

@@ -165,7 +165,7 @@ fn channel(fields: &Fields<'_>, rules: &RegistrationRules<'_>) -> Option<Channel
                 registration_token: Secret::new(token.to_owned()),
             })
         }
-        ChannelKind::WebPush => web_push(fields, &rules.vapid),
+        ChannelKind::WebPush => web_push(fields, rules),
         ChannelKind::Wns => Some(Channel::Wns {
             channel_uri: address(fields, "channelUri")?,
         }),
@@ -191,13 +191,13 @@ fn apns(fields: &Fields<'_>) -> Option<Channel> {
 }
 
 /// A `PushSubscription.toJSON()` (Push API, section 8).
-fn web_push(fields: &Fields<'_>, known: &[String]) -> Option<Channel> {
+fn web_push(fields: &Fields<'_>, rules: &RegistrationRules<'_>) -> Option<Channel> {
     let endpoint = address(fields, "endpoint");
     fields.require("keys");
     let keys = fields.object("keys").and_then(|keys| web_push_keys(&keys));
     let what = "a P-256 public key: 65 bytes in base64url";
     let vapid = fields.word("vapidPublicKey", what, point);
-    if vapid.is_some_and(|key| !known.contains(&URL_SAFE_NO_PAD.encode(key))) {
+    if vapid.is_some_and(|key| !rules.vapid.contains(&URL_SAFE_NO_PAD.encode(key))) {
         let message =
             "is no key of this app; subscribe with the one that GET /v1/apps/{host}/webpush gives";
         fields.fault("vapidPublicKey", message);
@@ -206,6 +206,9 @@ fn web_push(fields: &Fields<'_>, known: &[String]) -> Option<Channel> {
         let millis = value.as_f64().filter(|millis| *millis >= 0.0)?;
         Some(Timestamp::from_millis(millis as u64))
     });
+    if expires.is_some_and(|expires| expires <= rules.now) {
+        fields.fault("expirationTime", "has passed; subscribe again");
+    }
     Some(Channel::WebPush {
         endpoint: endpoint?,
         keys: keys?,
@@ -240,6 +243,7 @@ fn address(fields: &Fields<'_>, name: &str) -> Option<Secret<String>> {
         let url = Url::parse(text).ok()?;
         let plain =
             url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        (url.scheme() == "https" && url.has_host() && plain).then(|| Secret::new(text.to_owned()))
+        // As the standard writes it: one address in two spellings is one channel.
+        (url.scheme() == "https" && url.has_host() && plain).then(|| Secret::new(url.into()))
     })
 }

@@ -1,5 +1,7 @@
 //! The answers' JSON: the API's names, members without a value left out.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::super::{LaneName, LaneState, Minted, Tested, explanation};
@@ -76,7 +78,7 @@ pub(super) fn notification(it: &Notification) -> Value {
         let names = fallback.platforms.iter().copied().map(Platform::as_str);
         json!({ "endpointFallback": {
             "platformTypes": names.collect::<Vec<_>>(),
-            "fallbackDelayInSeconds": fallback.delay.as_secs(),
+            "fallbackDelayInSeconds": seconds(fallback.delay),
             "visualContent": visual(&fallback.visual),
         } })
     });
@@ -102,6 +104,14 @@ pub(super) fn notification(it: &Notification) -> Value {
     ])
 }
 
+/// A whole number where it is one.
+fn seconds(span: Duration) -> Value {
+    match span.subsec_nanos() {
+        0 => json!(span.as_secs()),
+        _ => json!(span.as_secs_f64()),
+    }
+}
+
 fn visual(content: &VisualContent) -> Value {
     present([
         ("title", json!(content.title)),
@@ -118,6 +128,8 @@ pub(super) fn endpoint(it: &Endpoint) -> Value {
         ("channelGoneDateTime", maybe(it.gone)),
         ("displayName", json!(it.display_name)),
         ("locale", json!(it.locale)),
+        ("stateSync", json!(it.state_sync.then_some(true))),
+        ("shared", json!(it.shared.then_some(true))),
         (
             "userNotificationSubscriptionId",
             json!(it.subscription.to_string()),

@@ -110,6 +110,7 @@ pub(crate) fn level(platform: Platform) -> Level {
             registered: at(0),
             last_seen: at(0),
             expires: Timestamp::MAX,
+            asked_expires: None,
             gone: None,
             registered_at: FeedPosition::START,
         },

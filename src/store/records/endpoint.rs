@@ -98,8 +98,9 @@ fn channel(stored: StoredChannel) -> Result<Channel, Error> {
     })
 }
 
+/// The first version, which did not know what the device had asked for itself.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredEndpoint {
+struct FirstEndpoint {
     id: String,
     platform: u8,
     channel: StoredChannel,
@@ -117,11 +118,34 @@ pub(in crate::store) struct StoredEndpoint {
     registered_at: u64,
 }
 
+impl FirstEndpoint {
+    /// What the device had asked for: spans that the config gave are whole seconds, moments that a device named are
+    /// hardly ever so from when it was seen.
+    fn asked_expires(&self) -> Option<u64> {
+        let span = self.expires.saturating_sub(self.last_seen);
+        (!span.is_multiple_of(1000)).then_some(self.expires)
+    }
+}
+
+/// The first version's fields, and when the device asked to be forgotten.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredEndpoint(FirstEndpoint, Option<u64>);
+
 impl Record for Endpoint {
     type Stored = StoredEndpoint;
+    const VERSION: u8 = 2;
+
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.first() == Some(&1) {
+            let first: FirstEndpoint = codec::decode(1, bytes)?;
+            let asked = first.asked_expires();
+            return Self::from_stored(StoredEndpoint(first, asked));
+        }
+        Self::from_stored(codec::decode(Self::VERSION, bytes)?)
+    }
 
     fn to_stored(&self) -> StoredEndpoint {
-        StoredEndpoint {
+        let first = FirstEndpoint {
             id: self.id.as_str().to_owned(),
             platform: platform_code(&self.platform),
             channel: stored_channel(&self.channel),
@@ -137,10 +161,11 @@ impl Record for Endpoint {
             last_seen: self.last_seen.as_millis(),
             expires: self.expires.as_millis(),
             registered_at: self.registered_at.0,
-        }
+        };
+        StoredEndpoint(first, millis(self.asked_expires))
     }
 
-    fn from_stored(stored: StoredEndpoint) -> Result<Self, Error> {
+    fn from_stored(StoredEndpoint(stored, asked): StoredEndpoint) -> Result<Self, Error> {
         Ok(Self {
             id: endpoint_id(&stored.id)?,
             platform: platform(stored.platform)?,
@@ -156,6 +181,7 @@ impl Record for Endpoint {
             registered: time(stored.registered),
             last_seen: time(stored.last_seen),
             expires: time(stored.expires),
+            asked_expires: times(asked),
             gone: None,
             registered_at: FeedPosition(stored.registered_at),
         })
@@ -194,4 +220,47 @@ pub(in crate::store) fn decode_owners(bytes: &[u8]) -> Result<Vec<Owner>, Error>
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EndpointId, Platform};
+
+    #[test]
+    fn of_the_first_version_only_an_odd_end_is_what_the_device_asked_for() {
+        let seen = 1_800_000_000_123;
+        for (expires, asked) in [(seen + 90_000, false), (seen + 90_001, true), (7, false)] {
+            let endpoint = Endpoint {
+                id: EndpointId::parse("phone").unwrap(),
+                platform: Platform::Ios,
+                channel: Channel::None,
+                generation: 7,
+                tap_id: TapId::from_bytes([1; 16]),
+                subscription: SubscriptionId::from_bytes([2; 16]),
+                display_name: None,
+                locale: None,
+                state_sync: true,
+                shared: false,
+                created: time(seen),
+                registered: time(seen),
+                last_seen: time(seen),
+                expires: time(expires),
+                asked_expires: None,
+                gone: None,
+                registered_at: FeedPosition(3),
+            };
+            let StoredEndpoint(first, _) = endpoint.to_stored();
+            let read = Endpoint::decode(&codec::encode(1, &first).unwrap()).unwrap();
+            assert_eq!(read.asked_expires, asked.then(|| time(expires)));
+            let asked_expires = read.asked_expires;
+            assert_eq!(
+                read,
+                Endpoint {
+                    asked_expires,
+                    ..endpoint
+                }
+            );
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beckon::clock::Clock;
+use beckon::{clock::Clock, config::Config, doubles::Service};
 use serde_json::{Value, json};
 
-use super::{DAY, moment, text};
+use super::{DAY, POST, moment, text};
 use crate::support::{Client, TestHub, eventually, people::register_none};
 
 fn apns(token: &str) -> Value {
@@ -239,6 +239,127 @@ async fn a_channel_belongs_to_who_registered_it_last() {
     hub.finish().await;
 }
 
+/// A browser's channel at this address; the keys are RFC 8291's, section 5.
+fn browser(address: &str) -> Value {
+    json!({"channel": {"type": "webPush", "endpoint": address, "keys": {
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    }}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_in_two_spellings_is_one_channel() {
+    let hub = TestHub::start().await;
+    let (ada, bob) = (hub.person("ada", None).await, hub.person("bob", None).await);
+    let subscription = "https://updates.push.services.mozilla.com/wpush/v2/Abc";
+    let windows = "https://db5p.notify.windows.com/?token=Abc";
+    let wns = |uri: &str| json!({"channel": {"type": "wns", "channelUri": uri}});
+    let spellings = |text: &str| {
+        let (scheme, rest) = text.split_once("://").unwrap();
+        let (host, path) = rest.split_once('/').unwrap();
+        [
+            format!(" {text}"),
+            format!("{text}\n"),
+            format!("{}://{rest}", scheme.to_uppercase()),
+            format!("{scheme}://{}/{path}", host.to_uppercase()),
+            format!("{scheme}://{host}:443/{path}"),
+        ]
+    };
+    let subscriptions = spellings(subscription).map(|it| (browser(subscription), browser(&it)));
+    let uris = spellings(windows).map(|it| (wns(windows), wns(&it)));
+    for (plain, odd) in subscriptions.into_iter().chain(uris) {
+        let kind = text(&plain["channel"]["type"]);
+        assert!(ada.put(&path("a"), plain).await.status.is_success());
+        assert!(bob.put(&path("b"), odd.clone()).await.status.is_success());
+        assert_eq!(list(&ada).await[0].1, "none", "{odd}");
+        assert_eq!(list(&bob).await[0].1, kind, "{odd}");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_gone_from_the_end_that_its_browser_named() {
+    let hub = TestHub::at_a_standstill().await;
+    let device = hub.device("ada", Service::WebPush).await;
+    let mut body = json!({ "channel": device.device.channel });
+    let now = hub.clock.now();
+    body["channel"]["expirationTime"] = json!(now.as_millis());
+    let over = device
+        .client
+        .put(&path(&device.endpoint), body.clone())
+        .await;
+    assert_eq!(over.faults(), ["channel.expirationTime"]);
+    let hour = Duration::from_secs(3600);
+    body["channel"]["expirationTime"] = json!(now.plus(hour).as_millis());
+    device
+        .client
+        .put(&path(&device.endpoint), body)
+        .await
+        .expect(200);
+    let fate = async |posted: &Value, status: &str| {
+        let deliveries = format!("{POST}/{}/deliveries", text(&posted["id"]));
+        eventually(status, || async {
+            let page = hub.app().get(&deliveries).await.expect(200);
+            let it = page["value"][0].clone();
+            (it["status"] == status).then_some(it)
+        })
+        .await
+    };
+    let posted = hub.post("ada", "in time").await;
+    hub.advance(Duration::from_secs(10));
+    fate(&posted, "tapped").await;
+    hub.advance(hour);
+    let sent = hub.doubles().counters(Service::WebPush);
+    let late = hub.post("ada", "too late").await;
+    let gone = fate(&late, "gone").await;
+    assert_eq!(gone["reason"], "channelGone", "{gone}");
+    hub.advance(Duration::from_secs(10));
+    hub.settled().await;
+    assert_eq!(hub.doubles().counters(Service::WebPush), sent);
+    let page = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
+    let listed = &page["value"][0];
+    assert_eq!(listed["channel"]["type"], "none", "{listed}");
+    assert_eq!(moment(&listed["channelGoneDateTime"]), now.plus(hour));
+    let test = format!("/v1/users/ada/endpoints/{}/test", device.endpoint);
+    let test = hub.app().post(&test, json!({})).await;
+    assert_eq!(test.refused(409), "conflict");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_reads_endpoints_and_notifications_in_the_apis_shapes() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        config.delivery.min_fallback_delay = Duration::from_millis(500);
+    })
+    .await;
+    let ada = hub.person("ada", None).await;
+    let mut body = browser("https://updates.push.services.mozilla.com/wpush/v2/x");
+    (body["stateSync"], body["shared"]) = (json!(true), json!(true));
+    (body["displayName"], body["locale"]) = (json!("Ada's browser"), json!("de-CH"));
+    ada.put(&path("browser"), body).await.expect(201);
+    register_none(&ada, "plain").await;
+    let post = json!({
+        "priority": "High", "payload": {"rawContent": "r"},
+        "fallbackPolicy": {"endpointFallback": {
+            "platformTypes": ["iOS"], "fallbackDelayInSeconds": 0.5, "visualContent": {"title": "t"},
+        }},
+    });
+    hub.app().post(POST, post).await.expect(201);
+    let asked = async |op: &str| {
+        let asked = json!({"op": op, "app": "todo.example", "user": "ada"});
+        let asked = serde_json::from_value(asked).unwrap();
+        hub.running().hub.admin(asked).await.unwrap()
+    };
+    let listed = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
+    assert_eq!(asked("endpointList").await, listed);
+    assert_eq!(listed["value"][0]["stateSync"], true, "{listed}");
+    assert_eq!(listed["value"][0]["shared"], true, "{listed}");
+    let posted = hub.app().get(POST).await.expect(200);
+    let shown = asked("userShow").await;
+    assert_eq!(shown["notifications"], posted["value"], "{shown}");
+    hub.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_may_share_one_installation() {
     let hub = TestHub::start().await;
@@ -324,6 +445,59 @@ async fn an_endpoint_that_is_not_seen_for_90_days_is_gone() {
         (subject["value"].as_array().unwrap().len() == 2).then_some(())
     })
     .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_expiry_is_for_devices_of_before_too_but_not_for_those_that_asked_for_less() {
+    let month: fn(&mut Config) = |config| config.delivery.endpoint_expiry = 30 * DAY;
+    let clock = Clock::manual(Clock::system().now());
+    let mut hub = TestHub::with(clock, month).await;
+    let ada = lasting(&hub).await;
+    register_none(&ada, "usual").await;
+    let began = hub.clock.now();
+    hub.advance(Duration::from_millis(1));
+    let soon = began.plus(20 * DAY).to_string();
+    let short = json!({"platform": "iOS", "channel": {"type": "none"}, "expirationDateTime": soon});
+    ada.put(&path("short"), short).await.expect(201);
+    hub.restart_with(|config| config.delivery.endpoint_expiry = 90 * DAY)
+        .await;
+    let ada = ada.to(hub.running().addr);
+    for days in [2, 4] {
+        hub.advance(2 * DAY);
+        let latest = hub.clock.now().plus(90 * DAY);
+        for name in ["usual", "short"] {
+            let device = ada.header("x-endpoint-id", name);
+            device.get("/v1/me/notifications/delta").await.expect(200);
+        }
+        let page = ada.get("/v1/me/endpoints").await.expect(200);
+        let ends = |at: usize| moment(&page["value"][at]["expirationDateTime"]);
+        assert_eq!(ends(0), latest, "after {days} days: {page}");
+        assert_eq!(ends(1), began.plus(20 * DAY), "after {days} days: {page}");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_pulls_stays_though_the_expiry_is_shorter_than_an_hour() {
+    let clock = Clock::manual(Clock::system().now());
+    let hub = TestHub::with(clock, |config| {
+        config.delivery.endpoint_expiry = Duration::from_mins(10);
+    })
+    .await;
+    let ada = hub.person("ada", None).await;
+    register_none(&ada, "phone").await;
+    let began = hub.clock.now();
+    let phone = ada.header("x-endpoint-id", "phone");
+    for _ in 0..10 {
+        hub.advance(Duration::from_mins(4));
+        phone.get("/v1/me/notifications/delta").await.expect(200);
+    }
+    let page = ada.get("/v1/me/endpoints").await.expect(200);
+    let seen = moment(&page["value"][0]["lastSeenDateTime"]);
+    assert_eq!(seen, began, "it moves at most hourly: {page}");
+    hub.advance(Duration::from_mins(10));
+    assert!(ids(&ada).await.is_empty(), "left alone it ends");
     hub.finish().await;
 }
 

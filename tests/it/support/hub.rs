@@ -158,6 +158,12 @@ impl TestHub {
         self.start_again().await;
     }
 
+    /// The same with another config.
+    pub async fn restart_with(&mut self, change: fn(&mut Config)) {
+        self.tell.change = change;
+        self.restart().await;
+    }
+
     /// Starts it again on the same folder.
     pub async fn start_again(&mut self) {
         // A question that was being answered when its asker went away may hold the store for a moment more; a

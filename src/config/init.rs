@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::is_contact;
 use crate::model::AppHost;
 
 /// The text of a `config.toml` for the app `host`.
@@ -12,11 +13,17 @@ pub fn starter(host: &AppHost) -> String {
     // Some app names are no host of a web page, such as `42`, which a browser takes for an address.
     let is_web_host = Url::parse(&format!("https://{host}"))
         .is_ok_and(|url| url.host_str() == Some(host.as_str()));
+    // Push services believe no contact at this very machine.
+    let contact_host = match is_contact(&format!("mailto:ops@{host}")) {
+        true => host.as_str(),
+        false => "example.com",
+    };
     TEMPLATE
         .replace(
             "{origins}",
             if is_web_host { "origins" } else { "#origins" },
         )
+        .replace("{contact}", contact_host)
         .replace("{host}", host.as_str())
 }
 
@@ -43,9 +50,10 @@ placeholder = { title = "New notification" }
 # Web pages that may talk to the hub:
 {origins} = ["https://{host}"]
 
-# Browsers. The key is made at the first start and kept in the store; back the data folder up.
+# Browsers. The key is made at the first start and kept in the store; back the data folder up. The subject is where
+# push services reach you.
 [app.webpush]
-subject = "mailto:ops@{host}"
+subject = "mailto:ops@{contact}"
 
 # iPhone, iPad, Mac. https://developer.apple.com/account > Certificates, Identifiers & Profiles > Keys > +, tick
 # "Apple Push Notifications service". The key can be downloaded once; its id is beside it, the team's id under
@@ -87,6 +95,11 @@ mod tests {
     #[test]
     fn the_starter_loads() {
         let check = |host: &str, origins: &[&str]| {
+            let contact = if host == "localhost" {
+                "example.com"
+            } else {
+                host
+            };
             let host = AppHost::parse(host).unwrap();
             let config = read(starter(&host)).unwrap();
             let [app] = config.apps.as_slice() else {
@@ -95,7 +108,7 @@ mod tests {
             assert_eq!(app.host, host);
             assert_eq!(app.origins, origins);
             let web_push = app.web_push.as_ref().unwrap();
-            assert_eq!(web_push.subject, format!("mailto:ops@{host}"));
+            assert_eq!(web_push.subject, format!("mailto:ops@{contact}"));
             assert!(app.apns.is_none() && app.fcm.is_none() && app.wns.is_none());
         };
         check("todo.example.com", &["https://todo.example.com"]);

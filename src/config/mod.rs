@@ -30,6 +30,7 @@ use url::Url;
 pub use apps::{App, Apps};
 pub use error::{Error, Problem};
 pub use load::load;
+pub use services::is_contact;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

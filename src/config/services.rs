@@ -277,21 +277,39 @@ fn path_segment(value: &Value) -> Result<String, String> {
     ))
 }
 
-/// RFC 8292, section 2.1; a contact that cannot be one is refused by some push services at each push.
 fn subject_text(value: &Value) -> Result<String, String> {
     let text = text(value)?;
-    let mail = text.strip_prefix("mailto:").is_some_and(|address| {
-        let parts = address.split_once('@');
-        let whole = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-        whole && !address.contains(char::is_whitespace)
-    });
-    if mail || Url::parse(&text).is_ok_and(|url| url.scheme() == "https") {
+    if is_contact(&text) {
         return Ok(text);
     }
     Err(format!(
-        r#"{} is not a contact; write for instance "mailto:ops@example.com" or "https://example.com/contact""#,
+        r#"{} is not a contact that push services believe; write for instance "mailto:ops@example.com" or "https://example.com/contact", at a host that the internet can reach"#,
         Shown(value)
     ))
+}
+
+/// Whether push services believe a contact (RFC 8292, section 2.1): `mailto:` with an address at a routable host,
+/// without blanks or brackets, or an `https:` URL. Apple refuses tokens with another, each push anew, with a word that
+/// names something else.
+pub fn is_contact(subject: &str) -> bool {
+    let host = match subject.split_once(':') {
+        Some(("mailto", address)) => address
+            .rsplit_once('@')
+            .filter(|(name, _)| !name.is_empty())
+            .map(|(_, host)| host.to_owned()),
+        Some(("https", _)) => Url::parse(subject)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned)),
+        _ => None,
+    };
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>');
+    let unroutable = |host: &str| {
+        host.is_empty()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || host.ends_with(".invalid")
+    };
+    host.is_some_and(|host| !subject.contains(odd) && !unroutable(&host))
 }
 
 fn host_rule(value: &Value) -> Result<HostRule, String> {

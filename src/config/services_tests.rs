@@ -102,6 +102,10 @@ fn subjects() {
     };
     check("mailto:ops@example.com", true);
     check("https://example.com/contact", true);
+    check("mailto:a@localhost", false);
+    check("mailto:ops@hub.invalid", false);
+    check("mailto:<ops@example.com>", false);
+    check("https://localhost/contact", false);
     check("mailto:ops", false);
     check("mailto:@example.com", false);
     check("mailto:a b@example.com", false);

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::apps::{self as config, App},
-    hub::{DueTap, Hub, Look, Tested},
+    hub::{DueTap, Hub, LaneName, Look, Tested},
     metrics::Metrics,
     model::{ApnsEnvironment, AppHost, Channel, ChannelKind, TapKind, Timestamp},
     push::{Adapter, Resolver, apns, fcm, web_push, wns},
@@ -33,6 +33,17 @@ struct LaneKey {
     kind: ChannelKind,
     /// An APNs environment, or the host that a channel names; empty for the shared lane.
     authority: String,
+}
+
+impl LaneKey {
+    /// What the operator knows it by.
+    fn name(&self) -> LaneName {
+        LaneName {
+            app: self.app.clone(),
+            service: self.kind,
+            authority: self.authority.clone(),
+        }
+    }
 }
 
 /// Which adapter: its connections and credentials are shared by all lanes to the service.
@@ -139,21 +150,28 @@ impl Lanes {
         }
         if !self.lanes.contains_key(&key) {
             match self.lane(&app, (&key, &due.level.endpoint.channel)) {
-                Ok(lane) => self.lanes.insert(key.clone(), lane),
+                Ok(lane) => {
+                    self.hub.note_lane(key.name(), None);
+                    self.lanes.insert(key.clone(), lane);
+                }
                 Err(reason) => {
-                    tracing::error!(
-                        service = key.kind.as_str(),
-                        reason,
-                        "no lane to the push service"
-                    );
+                    self.no_lane(&key, reason);
                     return Handed::NoLane(Box::new(due));
                 }
-            };
+            }
         }
         match self.lanes.get(&key) {
             Some(lane) => lane.take(due, self.hub.now()),
             None => Handed::Full,
         }
+    }
+
+    /// Tells the operator that the present settings lead nowhere.
+    fn no_lane(&self, key: &LaneKey, reason: String) {
+        let (app, service) = (&key.app, key.kind.as_str());
+        tracing::error!(%app, service, reason, "no lane to the push service");
+        let until = self.hub.now().plus(STOPPED);
+        self.hub.note_no_lane(key.name(), reason, until);
     }
 
     fn key(&self, app: &App, channel: &Channel) -> LaneKey {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{Error, Hub, Inner};
@@ -13,6 +14,12 @@ use crate::{
 
 /// How many are remembered: hosts come from outside.
 const MOST: usize = 1024;
+/// How long a lane that fails is remembered when nothing tries it: nobody is owed anything there any more, or the next
+/// tap would have. It may be a host that one client named, and that never was.
+const UNTRIED: Duration = Duration::from_secs(10 * 60);
+/// The same where the service refuses the operator's settings at a host that clients name. At a host of the operator's
+/// own settings that is remembered until it is mended.
+const UNTRIED_STOPPED: Duration = Duration::from_secs(24 * 3600);
 
 /// Which lane: an app, a push service, and an APNs environment or the host that channels name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +79,16 @@ impl Lanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those that are still of interest.
+    fn present(&self, now: Timestamp) -> MutexGuard<'_, BTreeMap<LaneName, LaneState>> {
+        let mut all = self.all();
+        all.retain(|name, state| match remembered(name, state.fault) {
+            Some(span) => now < state.until.plus(span),
+            None => true,
+        });
+        all
+    }
+
     pub(super) fn forget(&self) {
         self.all().clear();
     }
@@ -105,7 +122,7 @@ impl Hub {
 impl Inner {
     /// Notes how a lane stands; none, where it runs.
     pub fn note_lane(&self, name: LaneName, state: Option<LaneState>) {
-        let mut all = self.lanes.all();
+        let mut all = self.lanes.present(self.now());
         match state {
             None => drop(all.remove(&name)),
             Some(state) if all.len() < MOST || all.contains_key(&name) => {
@@ -115,9 +132,27 @@ impl Inner {
         }
     }
 
+    /// Notes that there is no lane with the present settings, why, and when that is looked at again.
+    pub fn note_no_lane(&self, name: LaneName, reason: String, until: Timestamp) {
+        let now = self.now();
+        let before = self.lanes.present(now).get(&name).cloned();
+        let before = before.filter(|before| before.fault == LaneFault::Stopped);
+        let state = LaneState {
+            fault: LaneFault::Stopped,
+            since: before.map_or(now, |before| before.since),
+            until,
+            answer: ServiceAnswer {
+                status: 0,
+                reason: Some(reason),
+                id: None,
+            },
+        };
+        self.note_lane(name, Some(state));
+    }
+
     /// The lanes that stand still, by app and service.
     pub fn lanes_at_rest(&self) -> Vec<(LaneName, LaneState)> {
-        let all = self.lanes.all();
+        let all = self.lanes.present(self.now());
         all.iter()
             .map(|(name, state)| (name.clone(), state.clone()))
             .collect()
@@ -125,7 +160,71 @@ impl Inner {
 
     /// Whether a push service refuses the operator's settings.
     pub fn is_stopped(&self) -> bool {
-        let all = self.lanes.all();
+        let all = self.lanes.present(self.now());
         all.values().any(|state| state.fault == LaneFault::Stopped)
+    }
+}
+
+/// How long what is known of a lane is of interest when nothing tries it; none: until it is mended.
+fn remembered(name: &LaneName, fault: LaneFault) -> Option<Duration> {
+    match (fault, name.service) {
+        (LaneFault::Failing | LaneFault::Throttled, _) => Some(UNTRIED),
+        (LaneFault::Stopped, ChannelKind::WebPush | ChannelKind::Wns) => Some(UNTRIED_STOPPED),
+        (LaneFault::Stopped, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Clock,
+        config::{Apps, Delivery, Limits},
+        hub::Hub,
+        store::Store,
+    };
+
+    #[tokio::test]
+    async fn a_lane_that_nothing_tries_any_more_is_forgotten() {
+        let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+        let rules = (Delivery::default(), Limits::default());
+        let store = Store::in_memory().unwrap();
+        let hub = Hub::new(store, Apps::new(Vec::new()), rules, clock.clone());
+        let name = |service, authority: &str| LaneName {
+            app: AppHost::parse("todo.example").unwrap(),
+            service,
+            authority: authority.to_owned(),
+        };
+        let until = || clock.now().plus(Duration::from_secs(60));
+        let fail = |authority: &str, fault| {
+            let state = LaneState {
+                fault,
+                since: clock.now(),
+                until: until(),
+                answer: ServiceAnswer::default(),
+            };
+            hub.note_lane(name(ChannelKind::WebPush, authority), Some(state));
+        };
+        fail("gone.example:443", LaneFault::Failing);
+        fail("tried.example:443", LaneFault::Failing);
+        fail("stopped.example:443", LaneFault::Stopped);
+        let apns = name(ChannelKind::Apns, "production");
+        hub.note_no_lane(apns.clone(), "no key".into(), until());
+        let left = || -> Vec<String> {
+            let all = hub.lanes_at_rest().into_iter();
+            all.map(|(name, _)| name.authority).collect()
+        };
+        clock.advance(Duration::from_secs(10 * 60));
+        assert_eq!(left().len(), 4, "it is tried again after its wait");
+        fail("tried.example:443", LaneFault::Failing);
+        clock.advance(Duration::from_secs(60));
+        let three = ["production", "stopped.example:443", "tried.example:443"];
+        assert_eq!(left(), three);
+        clock.advance(Duration::from_secs(25 * 3600));
+        assert_eq!(left(), ["production"], "the settings are still wrong");
+        let since = hub.lanes_at_rest()[0].1.since;
+        hub.note_no_lane(apns, "no key".into(), until());
+        assert_eq!(hub.lanes_at_rest()[0].1.since, since);
+        assert!(hub.is_stopped());
     }
 }

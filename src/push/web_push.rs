@@ -15,7 +15,7 @@ use super::{
     vapid::{Credential, Credentials, origin},
 };
 use crate::{
-    config::apps,
+    config::{apps, is_contact},
     egress::{Answer, Client, Policy, Protocol, Reach, Request, Resolver, Settings},
     model::{ServiceAnswer, Timestamp, WebPushKeys},
 };
@@ -208,29 +208,13 @@ impl WebPush {
     }
 }
 
-/// Apple refuses tokens whose contact it does not believe, with a word that names something else; so it is checked
-/// here (`mailto:` with an address at a routable host, without blanks or brackets; or an `https:` URL).
 fn check_subject(subject: &str) -> Result<(), String> {
-    let host = match subject.split_once(':') {
-        Some(("mailto", address)) => address.rsplit_once('@').map(|(_, host)| host.to_owned()),
-        Some(("https", _)) => Url::parse(subject)
-            .ok()
-            .and_then(|url| url.host_str().map(str::to_owned)),
-        _ => None,
-    };
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>');
-    let unroutable = |host: &str| {
-        host.is_empty()
-            || host == "localhost"
-            || host.ends_with(".localhost")
-            || host.ends_with(".invalid")
-    };
-    match host {
-        Some(host) if !subject.contains(odd) && !unroutable(&host) => Ok(()),
-        _ => Err(String::from(
-            "subject must be mailto:someone@example.com or an https: address, at a host that the internet can reach",
-        )),
+    if is_contact(subject) {
+        return Ok(());
     }
+    Err(String::from(
+        "subject must be mailto:someone@example.com or an https: address, at a host that the internet can reach",
+    ))
 }
 
 /// All of the request but credential and topic (RFC 8030, section 5; RFC 8188, section 2).

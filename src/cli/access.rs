@@ -79,6 +79,7 @@ pub(super) async fn key(command: KeyCommand, context: &CommandContext) -> anyhow
                 app: args.host.to_string(),
                 name: args.name,
                 scope: args.scope,
+                ahead: false,
             };
             let made = context.ask(request).await?;
             let names = [("app", "/app"), ("id", "/id"), ("key", "/key")];

@@ -112,12 +112,21 @@ fn right(folder: &Path) -> anyhow::Result<(Right, u32)> {
 }
 
 impl Door {
-    /// The way to the hub whose data folder the config names; without one, a store is made there.
+    /// The way to the hub whose data folder the config names. Where there is no store, the folder was mistyped rather
+    /// than meant: nothing is made there.
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
-        Self::open_within(config, PATIENCE).await
+        Self::open_within(config, (false, PATIENCE)).await
     }
 
-    async fn open_within(config: &Config, patience: Duration) -> anyhow::Result<Self> {
+    /// The same for what begins something: without a store, one is made there.
+    pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Self> {
+        Self::open_within(config, (true, PATIENCE)).await
+    }
+
+    async fn open_within(
+        config: &Config,
+        (make, patience): (bool, Duration),
+    ) -> anyhow::Result<Self> {
         let folder = &config.store.path;
         let (right, owner) = right(folder)?;
         let deadline = Instant::now() + patience;
@@ -126,6 +135,9 @@ impl Door {
                 return Ok(Self::Running(knock));
             }
             right.open(folder, owner)?;
+            if !make {
+                must_exist(folder)?;
+            }
             match open_store(config).await {
                 Ok(store) => return Ok(Self::Stopped(hub(store, config))),
                 Err(store::Error::InUse(_)) if Instant::now() < deadline => sleep(PAUSE).await,
@@ -199,6 +211,16 @@ impl Door {
             let _ = tokio::task::spawn_blocking(move || store.close()).await;
         }
     }
+}
+
+/// Refuses a folder that holds no store.
+pub(super) fn must_exist(folder: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        store::exists(folder),
+        "there is no store in {}; name its folder with --data",
+        folder.display()
+    );
+    Ok(())
 }
 
 fn hub(store: Store, config: &Config) -> Hub {

@@ -130,7 +130,7 @@ async fn stop(door: RunningDoor) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_hub_and_a_stopped_one_answer_alike() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let stopped = Door::open(&config(one.path())).await.unwrap();
+    let stopped = Door::open_or_make(&config(one.path())).await.unwrap();
     assert!(!stopped.is_running());
     let in_process = answers(&stopped).await;
     stopped.close().await;
@@ -156,7 +156,7 @@ async fn what_a_stopped_hub_was_told_is_there_when_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let send = requests().remove(7);
-    let door = Door::open(&config).await.unwrap();
+    let door = Door::open_or_make(&config).await.unwrap();
     door.ask(serde_json::from_value(send).unwrap())
         .await
         .unwrap();
@@ -177,7 +177,7 @@ async fn a_folder_in_use_by_something_mute_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let store = open_store(&config).await.unwrap();
-    let refused = Door::open_within(&config, Duration::from_millis(100))
+    let refused = Door::open_within(&config, (false, Duration::from_millis(100)))
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("no hub answers"), "{refused}");
@@ -197,7 +197,7 @@ async fn a_folder_in_use_by_something_mute_is_named() {
 async fn a_socket_left_behind_is_no_hub() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let door = Door::open(&config).await.unwrap();
+    let door = Door::open_or_make(&config).await.unwrap();
     door.close().await;
     drop(tokio::net::UnixListener::bind(config.store.path.join(SOCKET_FILE)).unwrap());
     let door = Door::open(&config).await.unwrap();
@@ -245,6 +245,20 @@ async fn the_socket_says_what_it_does_not_take() {
         check(vec![b' '; bytes], 413, "payloadTooLarge").await;
     }
     stop(hub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_looks_makes_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    for data in [folder.path().to_owned(), folder.path().join("none")] {
+        config.store.path = data;
+        let refused = Door::open(&config).await.unwrap_err().to_string();
+        assert!(refused.contains("there is no store in"), "{refused}");
+        assert!(refused.contains("--data"), "{refused}");
+    }
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "the config alone: {left:?}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn welcome(settings: &Settings, value: &Value) -> String {
         ("authority", "/caFile"),
     ];
     format!(
-        "the doubles listen; stop them with Ctrl-C\n\n{}\n\nadd these lines to an [[app]] of the hub's config:\n\n{}",
+        "the doubles listen; stop them with Ctrl-C\n\n{}\n\nput these lines into an [[app]] of the hub's config, in the place of its sections of the same names:\n\n{}",
         output::fields(value, &addresses),
         settings.app_toml()
     )

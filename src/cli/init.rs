@@ -46,19 +46,25 @@ pub(super) async fn run(args: InitArgs, context: &CommandContext) -> anyhow::Res
     draft.push(".new");
     let draft = PathBuf::from(draft);
     fs::write(&draft, text).with_context(|| format!("cannot write {}", draft.display()))?;
-    let made = first_key(&args.host, &draft).await.and_then(|key| {
+    let made = first_key(&args.host, &draft).await.and_then(|made| {
         fs::rename(&draft, &file).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(key)
+        Ok(made)
     });
     if made.is_err() {
         // The first failure is the one to tell.
         let _ = fs::remove_file(&draft);
     }
-    let mut made = made?;
+    let (mut made, is_unread) = made?;
     made["config"] = file.to_string_lossy().into();
     context
         .output
         .show(&made, |made| next_steps(made, &args.host, context))?;
+    if is_unread {
+        context.output.note(&format!(
+            "a hub runs on that data folder and has not read {} yet: send it SIGHUP if it reads that file, else stop it and start it as above",
+            file.display()
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,17 +82,30 @@ fn text(host: &AppHost, data: Option<&Path>) -> anyhow::Result<String> {
     Ok(starter.replacen(r#"path = "data""#, &line, 1))
 }
 
-async fn first_key(host: &AppHost, draft: &Path) -> anyhow::Result<Value> {
+/// The key, and whether a hub runs that has not read the app yet.
+async fn first_key(host: &AppHost, draft: &Path) -> anyhow::Result<(Value, bool)> {
     let config = config::load(Some(draft), environment())?;
-    let door = Door::open(&config).await?;
+    let door = Door::open_or_make(&config).await?;
+    let made = key_by(&door, host).await;
+    door.close().await;
+    made
+}
+
+async fn key_by(door: &Door, host: &AppHost) -> anyhow::Result<(Value, bool)> {
     let request = Request::CreateKey {
         app: host.to_string(),
         name: Some("first".to_owned()),
         scope: "all".to_owned(),
+        ahead: true,
     };
-    let made = door.ask(request).await;
-    door.close().await;
-    made
+    let made = door.ask(request).await?;
+    if !door.is_running() {
+        return Ok((made, false));
+    }
+    let health = door.ask(Request::Health).await?;
+    let apps = health["apps"].as_array().map_or(&[][..], Vec::as_slice);
+    let known = apps.iter().any(|app| app["host"] == host.as_str());
+    Ok((made, !known))
 }
 
 fn next_steps(made: &Value, host: &AppHost, context: &CommandContext) -> String {

@@ -187,7 +187,14 @@ impl CommandContext {
 
     /// Asks the hub one thing.
     async fn ask(&self, request: Request) -> anyhow::Result<Value> {
-        let door = Door::open(&self.config()?).await?;
+        let config = self.config()?;
+        let door = match &request {
+            // What a newcomer may begin with.
+            Request::CreateKey { .. } | Request::MintToken { .. } => {
+                Door::open_or_make(&config).await?
+            }
+            _ => Door::open(&config).await?,
+        };
         let answer = door.ask(request).await;
         door.close().await;
         answer

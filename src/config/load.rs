@@ -190,11 +190,40 @@ fn misshapen(source: &Source, error: &toml::de::Error) -> Problem {
     let Some(span) = error.span() else {
         return source.problem(0, "", reason);
     };
+    if message == "duplicate key"
+        && let Some((key, first)) = twice(&source.text, span.start)
+    {
+        let reason = format!("is in the file twice, first in line {first}; keep one of them");
+        return source.problem(span.start, &key, reason);
+    }
     let key = DeTable::parse(&source.text)
         .ok()
         .and_then(|table| key_at(table.get_ref(), &span))
         .unwrap_or_default();
     source.problem(span.start, &key, reason)
+}
+
+/// The section or key whose line is at `offset`, and the number of the line before it that has the same one.
+fn twice(text: &str, offset: usize) -> Option<(String, usize)> {
+    let name = |line: &str| {
+        let line = line.trim();
+        match line.strip_prefix('[') {
+            Some(section) => section.split(']').next().map(|name| format!("[{name}]")),
+            None => line.split_once('=').map(|(key, _)| key.trim().to_owned()),
+        }
+    };
+    let at = text.get(..offset)?.matches('\n').count();
+    let wanted = name(text.lines().nth(at)?)?;
+    let before: Vec<&str> = text.lines().take(at).collect();
+    let is_section = wanted.starts_with('[');
+    let mut earlier = before.iter().enumerate().rev();
+    let found = earlier.find_map(|(number, line)| match name(line) {
+        Some(name) if name == wanted => Some(Some(number + 1)),
+        // A key of another section is another key.
+        Some(name) if !is_section && name.starts_with('[') => Some(None),
+        _ => None,
+    });
+    Some((wanted, found.flatten()?))
 }
 
 /// The key, with its sections, that stands at `span` or whose value does.

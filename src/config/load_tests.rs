@@ -242,6 +242,19 @@ fn a_file_that_is_no_toml_is_pointed_at() {
 }
 
 #[test]
+fn what_is_there_twice_is_named_with_both_lines() {
+    let check = |text: &str, expected: &str| assert_eq!(refusal(text, &[]), expected);
+    check(
+        "[[app]]\nhost = \"a.b\"\n[app.webpush]\nsubject = \"mailto:a@b.c\"\n\n[app.webpush]\n",
+        "config.toml:6: [app.webpush]: is in the file twice, first in line 3; keep one of them",
+    );
+    check(
+        "[store]\npath = \"a\"\n[server]\nlisten = \"127.0.0.1:1\"\nlisten=\"127.0.0.1:2\"",
+        "config.toml:5: listen: is in the file twice, first in line 4; keep one of them",
+    );
+}
+
+#[test]
 fn all_faults_of_values_come_at_once() {
     let text = "[log]\nlevel = 1\n[server]\nlisten = 2\n[[app]]\nhost = \"a b\"\n[app.webpush]\n[app.wns]\n";
     let reason = refusal(text, &[("BECKON_LOG__FORMAT", "xml")]);

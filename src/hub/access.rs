@@ -113,6 +113,19 @@ impl Hub {
     ) -> Result<Minted<AppKey>, Error> {
         self.app(app)
             .ok_or(Error::NotFound("app; add it to the config first"))?;
+        self.create_key_ahead(app, name, scope).await
+    }
+
+    /// Makes an app key of an app that the config may have yet to get.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub(super) async fn create_key_ahead(
+        &self,
+        app: &AppHost,
+        name: Option<String>,
+        scope: Scope,
+    ) -> Result<Minted<AppKey>, Error> {
         let id: String = random_text(9).replace(['-', '_'], "x");
         let secret = format!("{KEY_PREFIX}{id}_{}", random_text(32));
         let key = AppKey {

@@ -109,12 +109,14 @@ impl Hub {
     /// [`AdminError`] with what is wrong, in words for the operator.
     pub async fn admin(&self, request: Request) -> Result<Value, AdminError> {
         match request {
-            Request::CreateKey { app, name, scope } => self.admin_key(&app, name, &scope).await,
+            Request::CreateKey {
+                app,
+                name,
+                scope,
+                ahead,
+            } => self.admin_key((&app, ahead), name, &scope).await,
             Request::ListKeys { app } => self.admin_keys(app).await,
-            Request::RevokeKey { id, with_tokens } => {
-                self.revoke_key(&id, with_tokens).await?;
-                Ok(json!({ "id": id }))
-            }
+            Request::RevokeKey { id, with_tokens } => self.admin_revoke(&id, with_tokens).await,
             Request::MintToken {
                 app,
                 user,
@@ -196,16 +198,21 @@ impl Hub {
 
     async fn admin_key(
         &self,
-        app: &str,
+        (app, ahead): (&str, bool),
         name: Option<String>,
         scope: &str,
     ) -> Result<Value, AdminError> {
-        let app = self.known(app)?;
+        let app = if ahead { host(app)? } else { self.known(app)? };
         let scope = Scope::parse(scope).ok_or_else(|| {
             AdminError::invalid("--scope", "is not known; write send, users or all")
         })?;
-        let minted = self.create_key(&app, name, scope).await?;
+        let minted = self.create_key_ahead(&app, name, scope).await?;
         Ok(show::new_key(&minted))
+    }
+
+    async fn admin_revoke(&self, id: &str, with_tokens: bool) -> Result<Value, AdminError> {
+        self.revoke_key(id, with_tokens).await?;
+        Ok(json!({ "id": id }))
     }
 
     async fn admin_token(

@@ -202,6 +202,24 @@ async fn many_are_sent_to_by_a_stopped_hub_once_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn init_beside_a_running_hub_writes_the_config_and_makes_the_key() {
+    let hub = ChildHub::start().await;
+    let made = hub.shell(
+        "beckon init second.example --config second.toml --data store",
+        &[],
+    );
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert_eq!(made.status.code(), Some(0), "{said}");
+    assert!(said.contains("has not read second.toml yet"), "{said}");
+    assert!(said.contains("SIGHUP"), "{said}");
+    assert!(hub.folder.path().join("second.toml").exists());
+    let keys = answer(&hub.command(&["key", "list", "second.example", "--json"]));
+    assert_eq!(keys["value"][0]["name"], "first", "{keys}");
+    let slip = hub.refused(&["key", "create", "slip.example"]);
+    assert!(slip.contains("no app slip.example"), "{slip}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_config_that_names_a_service_without_credentials_is_refused() {
     let hub = ChildHub::start().await;
     let file = hub.folder.path().join("incomplete.toml");

@@ -33,7 +33,6 @@ pub(super) async fn run(file: &Path, context: &CommandContext) -> anyhow::Result
     if file.exists() {
         bail!("{} is there already; name another file", file.display());
     }
-    super::must_exist(&config.store.path)?;
     let door = Door::open(&config).await?;
     let written = write(&door, file, context).await;
     door.close().await;

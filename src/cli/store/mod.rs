@@ -3,10 +3,7 @@
 mod backup;
 mod restore;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 use serde_json::json;
@@ -65,7 +62,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     // All but restoring is about a store that is there: a mistyped folder must not be called sound.
     if !matches!(command, StoreCommand::Restore { .. }) {
-        must_exist(&context.config()?.store.path)?;
+        door::must_exist(&context.config()?.store.path)?;
     }
     match command {
         StoreCommand::Stats => stats(context).await?,
@@ -153,13 +150,4 @@ async fn expire(now: bool, context: &CommandContext) -> anyhow::Result<()> {
             output::text(answer, "/nowDateTime")
         )
     })
-}
-
-fn must_exist(folder: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        store::exists(folder),
-        "there is no store in {}; name its folder with --data",
-        folder.display()
-    );
-    Ok(())
 }

@@ -21,6 +21,9 @@ pub enum Request {
         name: Option<String>,
         /// `send`, `users` or `all`.
         scope: String,
+        /// The app is in a config that a running hub has yet to read.
+        #[serde(default)]
+        ahead: bool,
     },
     /// Lists the keys of all apps, or of one, revoked ones too.
     ListKeys {

@@ -1,6 +1,13 @@
 //! Every metric, its name and unit. Labels are closed sets: no app, user, host or id is ever one.
 
-use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -62,6 +69,8 @@ pub struct Figures {
     pub store_bytes: u64,
     /// Groups committed since the store was made.
     pub store_commits: u64,
+    /// Notifications posted or replaced since the hub began.
+    pub created: u64,
 }
 
 /// All metrics of one hub; cheap to clone.
@@ -182,11 +191,6 @@ impl Metrics {
         self.0.request_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts notifications that were posted or replaced.
-    pub fn created(&self, count: u64) {
-        self.0.created.inc_by(count);
-    }
-
     /// Counts the answer to a push.
     pub fn push(&self, labels: PushLabels, took: Duration) {
         let service = ServiceLabels {
@@ -230,6 +234,10 @@ impl Metrics {
             .set(i64::try_from(figures.store_bytes).unwrap_or(i64::MAX));
         it.store_commits
             .set(i64::try_from(figures.store_commits).unwrap_or(i64::MAX));
+        // Of two that ask at once, the later figure holds.
+        it.created
+            .inner()
+            .fetch_max(figures.created, Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &it.registry)?;
         Ok(text)
@@ -249,7 +257,6 @@ mod tests {
             status: 200,
         };
         metrics.request(labels, Duration::from_millis(1));
-        metrics.created(1);
         metrics.push(
             PushLabels {
                 service: "apns",
@@ -257,10 +264,15 @@ mod tests {
             },
             Duration::from_millis(5),
         );
+        let figures = Figures {
+            created: 2,
+            ..Figures::default()
+        };
+        metrics.render(figures).unwrap();
         let text = metrics.render(Figures::default()).unwrap();
         for name in [
             "beckon_http_requests_total",
-            "beckon_notifications_created_total",
+            "beckon_notifications_created_total 2",
             "beckon_pushes_total{service=\"apns\",outcome=\"accepted\"} 1",
             "beckon_push_seconds",
             "beckon_outbox_depth",

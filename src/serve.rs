@@ -159,7 +159,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
         sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
         look_over: look_over(&hub, config.store.verify_on_start),
-        broadcasts: Task::start("broadcasts", |stop| task::broadcasts(hub.clone(), metrics.clone(), stop)),
+        broadcasts: Task::start("broadcasts", |stop| task::broadcasts(hub.clone(), stop)),
         admin: Task::start("admin door", |stop| {
             http::admin::serve(hub.clone(), socket, stop)
         }),

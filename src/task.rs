@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::{self, Hub, Step, Swept, Turns},
-    metrics::Metrics,
     model::Timestamp,
 };
 
@@ -112,7 +111,7 @@ pub(crate) async fn keep_time(hub: &Hub) -> Result<(), hub::Error> {
 }
 
 /// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood.
-pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
+pub async fn broadcasts(hub: Hub, stop: CancellationToken) {
     let (mut turns, mut stuck) = (Turns::default(), false);
     while !stop.is_cancelled() {
         let taps = hub.let_taps_go_first().await;
@@ -122,11 +121,10 @@ pub async fn broadcasts(hub: Hub, metrics: Metrics, stop: CancellationToken) {
             Err(error) => Err(error),
         };
         let rest = match stepped {
-            Ok(Step::Worked { stored }) => {
+            Ok(Step::Worked) => {
                 if std::mem::take(&mut stuck) {
                     tracing::info!("broadcasts go on");
                 }
-                metrics.created(stored);
                 // Twice as long as it worked: broadcasts take no more than a third of the committer.
                 (began.elapsed() * 2).min(BROADCAST_PAUSE)
             }

@@ -91,11 +91,7 @@ pub(super) async fn post(
         return Ok(known);
     }
     let (once, draft) = asked.checked()?;
-    let posted = context.hub.create(subject, draft, once).await?;
-    if posted.stored {
-        context.metrics.created(1);
-    }
-    Ok(posted)
+    Ok(context.hub.create(subject, draft, once).await?)
 }
 
 /// What posts of an app are checked against.

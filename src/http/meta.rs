@@ -98,6 +98,7 @@ pub(super) async fn metrics(context: Data<Context>) -> Answer {
         streams_open: hub.streams_open(),
         store_bytes: stats.size_bytes,
         store_commits: stats.commits,
+        created: hub.created(),
     };
     count_lanes(&context);
     let text = context

@@ -31,7 +31,10 @@ mod streams;
 mod test_tap;
 mod time;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use tokio::sync::{Notify, OwnedMutexGuard};
 
@@ -89,6 +92,7 @@ pub struct Inner {
     tests: test_tap::Tests,
     pulls: pulls::Pulls,
     disagrees: AtomicBool,
+    created: AtomicU64,
 }
 
 impl std::ops::Deref for Hub {
@@ -129,6 +133,7 @@ impl Hub {
             tests: test_tap::Tests::default(),
             pulls: pulls::Pulls::default(),
             disagrees: AtomicBool::new(false),
+            created: AtomicU64::new(0),
         }))
     }
 
@@ -165,6 +170,15 @@ impl Hub {
 }
 
 impl Inner {
+    /// How many notifications were posted or replaced since the hub began, by whichever door.
+    pub fn created(&self) -> u64 {
+        self.created.load(Ordering::Relaxed)
+    }
+
+    fn count_created(&self, count: u64) {
+        self.created.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -66,10 +66,13 @@ impl Hub {
             .map(|once| self.running.begin(&subject.app, once))
             .transpose()?;
         let rules = self.posting_rules();
-        self.change(subject, move |reader, changes| {
-            plan(reader, changes, draft, once, rules)
-        })
-        .await
+        let posted = self
+            .change(subject, move |reader, changes| {
+                plan(reader, changes, draft, once, rules)
+            })
+            .await?;
+        self.count_created(u64::from(posted.stored));
+        Ok(posted)
     }
 
     /// What a post to this person with this `Idempotency-Key` was answered with before. Asked before the post is

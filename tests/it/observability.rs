@@ -1,9 +1,12 @@
 //! What an operator sees: probes, metrics, request ids.
 
+use std::sync::Arc;
+
 use beckon::{
     clock::Clock,
     doubles::{FaultKind, FaultSpec, Service},
 };
+use serde_json::json;
 
 use crate::support::{Client, TestHub, eventually};
 
@@ -53,6 +56,66 @@ async fn probes_and_metrics_tell_what_goes_on() {
     for secret in ["ada", "todo.example", phone.endpoint.as_str()] {
         assert!(!text.contains(secret), "{secret} is in\n{text}");
     }
+    hub.finish().await;
+}
+
+/// What a counter or gauge says.
+async fn figure(hub: &TestHub, name: &str) -> String {
+    let text = String::from_utf8(hub.client().get("/metrics").await.body.to_vec()).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name} is not in\n{text}"))
+        .trim()
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_is_counted_whatever_door_it_came_by() {
+    let hub = TestHub::start().await;
+    let created = "beckon_notifications_created_total ";
+    hub.post("ada", "over HTTP").await;
+    assert_eq!(figure(&hub, created).await, "1");
+    let sent =
+        json!({"op": "send", "app": "todo.example", "user": "ada", "post": {"title": "sent"}});
+    let sent = serde_json::from_value(sent).unwrap();
+    hub.running().hub.admin(sent).await.unwrap();
+    assert_eq!(figure(&hub, created).await, "2");
+    let many = json!({
+        "audience": {"users": ["ada", "bob"]},
+        "notification": {"payload": {"visualContent": {"title": "to many"}}},
+    });
+    hub.app().post("/v1/notifications", many).await.expect(202);
+    eventually("the job's posts are counted", || async {
+        (figure(&hub, created).await == "4").then_some(())
+    })
+    .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_the_settings_do_not_allow_is_told_as_stopped() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        for app in &mut config.apps {
+            let app = Arc::make_mut(app);
+            if let Some(web_push) = &mut app.web_push {
+                Arc::get_mut(web_push).unwrap().subject = "mailto:a@localhost".into();
+            }
+        }
+    })
+    .await;
+    let stopped = "beckon_lanes_at_rest{service=\"webPush\",fault=\"stopped\"} ";
+    assert_eq!(figure(&hub, stopped).await, "0");
+    let _browser = hub.device("ada", Service::WebPush).await;
+    hub.post("ada", "Lunch?").await;
+    eventually("the lane is told of", || async {
+        (figure(&hub, stopped).await == "1").then_some(())
+    })
+    .await;
+    let ready = hub.client().get("/readyz").await.expect(200);
+    assert_eq!(ready["status"], "degraded");
+    let health = serde_json::from_value(json!({"op": "health"})).unwrap();
+    let health = hub.running().hub.admin(health).await.unwrap();
+    let said = health["lanes"][0]["pushService"]["reason"].as_str();
+    assert!(said.unwrap().contains("subject"), "{health}");
     hub.finish().await;
 }
 

@@ -35,11 +35,8 @@ pub struct Turns(Turn);
 pub enum Step {
     /// No job is running.
     Idle,
-    /// So many notifications were stored; there may be more to do.
-    Worked {
-        /// How many.
-        stored: u64,
-    },
+    /// A little was done; there may be more.
+    Worked,
 }
 
 /// What one step writes.
@@ -71,7 +68,8 @@ impl Hub {
         };
         turns.0 = turn;
         let stored = self.step_of(id).await?;
-        Ok(Step::Worked { stored })
+        self.count_created(stored);
+        Ok(Step::Worked)
     }
 
     /// Waits for a moment where many taps are due: they go first.

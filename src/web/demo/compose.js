@@ -16,7 +16,7 @@ export function draft({ raw, title, body, priority, fallback }) {
 const fallbackOf = (raw) => ({
 	platformTypes: ["iOS", "android", "windows", "webPush"],
 	fallbackDelayInSeconds: DELAY,
-	visualContent: { title: raw.slice(0, TITLE) },
+	visualContent: { title: [...raw].slice(0, TITLE).join("") },
 });
 
 /** One line for a shell that posts the same. */
@@ -78,7 +78,7 @@ export class Compose {
 		}
 	}
 
-	/** Posts and measures how long it took until the hub had it on disk. */
+	/** Posts, and measures until it is on the hub's disk. */
 	async post(notification) {
 		const start = performance.now();
 		const stored = await this.#server.post(notification);

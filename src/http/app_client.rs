@@ -6,6 +6,7 @@ use super::{
     Answer, Context, Error,
     auth::{AppClient, Named, Unchecked},
     body::{Body, OptionalBody},
+    error::both,
     fetch::{Fetch, Fetched},
     path, reading, wire,
 };
@@ -181,9 +182,10 @@ pub(super) async fn receipts(client: AppClient, body: Body, context: Data<Contex
     let hub = &context.hub;
     let subject = client.subject();
     let endpoint = client.endpoint.ok_or_else(|| {
-        hub::Error::invalid("X-Endpoint-Id", "is missing; receipts are one device's")
-    })?;
-    let (shown, up_to) = wire::receipts(&body.object, hub.limits().batch_ids)?;
+        hub::Error::invalid("X-Endpoint-Id", "is missing; receipts are one device's").into()
+    });
+    let asked = wire::receipts(&body.object, hub.limits().batch_ids);
+    let (endpoint, (shown, up_to)) = both(endpoint, asked)?;
     // Before anything is written, so that a bad cursor leaves nothing half done.
     let up_to = cursor(&context, &subject, up_to).await?;
     if !shown.is_empty() {

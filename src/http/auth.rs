@@ -144,6 +144,7 @@ fn app_server<R: Right>(request: &HttpRequest) -> Result<AppServer<R>, Error> {
     let Caller::App(caller) = hub.authenticate(bearer(request)?)? else {
         return Err(hub::Error::Forbidden("a user token is good for /v1/me alone").into());
     };
+    leave_app(request, &caller.app);
     if !caller.scope.includes(R::SCOPE) {
         return Err(
             hub::Error::Forbidden("the scope of this app key does not include this").into(),
@@ -183,7 +184,7 @@ fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
             .into());
         }
     };
-    leave_app(request, &caller);
+    leave_app(request, &caller.subject.app);
     let named = named_endpoint(request)?;
     if let Some(named) = &named {
         only_bound(&caller, named)?;
@@ -196,9 +197,8 @@ fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
 }
 
 /// Leaves the caller's app with the request, so that the answer may name its browser origins.
-pub(super) fn leave_app(request: &HttpRequest, caller: &UserCaller) {
-    let app = CallerApp(caller.subject.app.clone());
-    request.extensions_mut().insert(app);
+pub(super) fn leave_app(request: &HttpRequest, app: &AppHost) {
+    request.extensions_mut().insert(CallerApp(app.clone()));
 }
 
 async fn check_device<D: Device>(hub: &Hub, client: &AppClient<D>) -> Result<(), Error> {

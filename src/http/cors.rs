@@ -1,4 +1,5 @@
-//! Browsers of other origins, at the client doors alone (Fetch standard, section 3.2).
+//! Browsers of other origins, at the client doors alone (Fetch standard, section 3.2), and what the retired service's
+//! call told them.
 //!
 //! A preflight carries no credential, so the origin of any app passes it. The answer itself names an origin only if
 //! it is the caller's app's. A 401 has no caller and says nothing: like the preflight it names any app's, else a page
@@ -23,6 +24,11 @@ const REQUEST_HEADERS: &str = "authorization, content-type, content-encoding, x-
 const EXPOSED: &str = "Location, request-id, client-request-id, Retry-After";
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE: &str = "7200";
+
+/// The retired service's call, whose answers could be read by pages; the origin that it named was any.
+fn is_graph_call(path: &str) -> bool {
+    path.starts_with("/beta/")
+}
 
 fn is_client_door(path: &str) -> bool {
     path.starts_with("/v1/me/") || path.starts_with("/v1/apps/")
@@ -54,7 +60,8 @@ pub(super) fn preflight(request: &HttpRequest, context: &Context) -> Option<Http
 
 /// Lets the page read the answer, where its origin is one of the caller's app.
 pub(super) fn name_origin(response: &mut ServiceResponse<BoxBody>, context: &Context) {
-    if !is_client_door(response.request().path()) {
+    let path = response.request().path();
+    if !is_client_door(path) && !is_graph_call(path) {
         return;
     }
     let origin = if response.status() == StatusCode::UNAUTHORIZED {

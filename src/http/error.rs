@@ -238,6 +238,18 @@ struct InnerError<'a> {
 }
 
 impl Complaint {
+    /// The body of the answer in OAuth's words (RFC 6749, section 5.2): of its codes those two fit what the hub says of
+    /// any door.
+    pub(super) fn write_for_oauth(&self, status: StatusCode) -> Vec<u8> {
+        let error = if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            "temporarily_unavailable"
+        } else {
+            "invalid_request"
+        };
+        let refusal = serde_json::json!({ "error": error, "error_description": self.message });
+        refusal.to_string().into_bytes()
+    }
+
     /// The body of the answer.
     pub(super) fn write(&self, request_id: &str, now: Timestamp) -> Vec<u8> {
         let details = self.details.iter().map(|fault| Detail {

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, http::header, web::Data};
 
 use super::{
-    Answer, Context, Error,
+    Answer, Context,
     app_server::{self, Asked},
     auth::{AppServer, Send},
     body::Body,
@@ -18,15 +18,18 @@ const SUBSCRIPTION: &str = "X-UNS-ID";
 pub(super) async fn create(
     caller: AppServer<Send>,
     request: HttpRequest,
-    _accepted: Unconditional,
     body: Body,
     context: Data<Context>,
 ) -> Answer {
     let app = &caller.caller.app;
     let asked = Asked::of(&context, &request, app, &body);
-    let Some(unsid) = request.headers().get(SUBSCRIPTION) else {
-        let missing = hub::Error::invalid(SUBSCRIPTION, "is missing; it names the user");
-        return Err(joined(asked.checked(), missing.into()));
+    let mut faults = conditions(&request);
+    let unsid = request.headers().get(SUBSCRIPTION);
+    if unsid.is_none() {
+        faults.push(Fault::new(SUBSCRIPTION, "is missing; it names the user"));
+    }
+    let Some(unsid) = unsid.filter(|_| faults.is_empty()) else {
+        return Err(joined(asked.checked(), hub::Error::Invalid(faults).into()));
     };
     let subject = context
         .hub
@@ -48,24 +51,13 @@ pub(super) async fn create(
         .json(wire::GraphNotification::of(it, metadata)))
 }
 
-/// A request without the two conditional headers that the retired service refused.
-#[derive(Debug)]
-pub(super) struct Unconditional;
-
-impl actix_web::FromRequest for Unconditional {
-    type Error = Error;
-    type Future = std::future::Ready<Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
-        let refused = [header::IF_MODIFIED_SINCE, header::IF_RANGE]
-            .into_iter()
-            .find(|name| request.headers().contains_key(name));
-        std::future::ready(match refused {
-            None => Ok(Self),
-            Some(name) => {
-                let fault = Fault::new(name.to_string(), "is not accepted here");
-                Err(hub::Error::Invalid(vec![fault]).into())
-            }
-        })
-    }
+/// What is wrong with the conditional headers, which the retired service refused.
+fn conditions(request: &HttpRequest) -> Vec<Fault> {
+    let refused = [header::IF_MODIFIED_SINCE, header::IF_RANGE];
+    let found = refused
+        .iter()
+        .filter(|name| request.headers().contains_key(*name));
+    found
+        .map(|name| Fault::new(name.to_string(), "is not accepted here"))
+        .collect()
 }

@@ -15,7 +15,7 @@ use actix_web::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Context, Error, cors, error::Complaint, seats, unread::Unread};
+use super::{Context, Error, cors, error::Complaint, oauth, seats, unread::Unread};
 use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -97,7 +97,11 @@ fn write_complaint(response: &mut ServiceResponse<BoxBody>, context: &Context, i
     if let Some(cause) = &complaint.cause {
         tracing::error!(request_id = id, cause, "a request failed in the store");
     }
-    let body = complaint.write(id, context.hub.now());
+    let body = if oauth::is_door(response.request().path()) {
+        complaint.write_for_oauth(response.status())
+    } else {
+        complaint.write(id, context.hub.now())
+    };
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     let empty = HttpResponse::new(response.status());

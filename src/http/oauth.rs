@@ -1,6 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4): an app key against a short-lived access token. Errors are
 //! written as section 5.2 says.
 
+use std::collections::BTreeMap;
+
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     body::BoxBody,
@@ -14,6 +16,13 @@ use url::form_urlencoded;
 use super::{Context, Error, body};
 use crate::{hub, model::Secret};
 
+/// Whether a path is one of these doors, whose errors are OAuth's whatever came about.
+pub(super) fn is_door(path: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    let (first, second) = (parts.next(), parts.next());
+    first == Some("oauth2") || second == Some("oauth2") && first != Some("v1")
+}
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// `POST /oauth2/v2.0/token`, with a tenant before it or without.
@@ -24,9 +33,9 @@ pub(super) async fn token(
 ) -> Result<HttpResponse, Refusal> {
     let body = body::read(&request, payload.into_inner(), &context.hub).await?;
     let form = Form::read(&request, &body)?;
-    if form.get("grant_type")? != Some("client_credentials") {
+    if form.get("grant_type") != Some("client_credentials") {
         let message = "grant_type is not client_credentials";
-        return Err(match form.get("grant_type")? {
+        return Err(match form.get("grant_type") {
             Some(_) => Refusal::bad("unsupported_grant_type", message),
             None => Refusal::bad("invalid_request", message),
         });
@@ -43,7 +52,7 @@ pub(super) async fn token(
 }
 
 /// The parameters of the body.
-struct Form(Vec<(String, Secret<String>)>);
+struct Form(BTreeMap<String, Secret<String>>);
 
 impl Form {
     fn read(request: &HttpRequest, body: &[u8]) -> Result<Self, Refusal> {
@@ -58,28 +67,27 @@ impl Form {
                 "Content-Type is not application/x-www-form-urlencoded",
             ));
         }
-        let pairs = form_urlencoded::parse(body);
-        Ok(Self(
-            pairs
-                .map(|(name, value)| (name.into_owned(), Secret::new(value.into_owned())))
-                .collect(),
-        ))
+        let mut form = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            let value = Secret::new(value.into_owned());
+            // Whatever it is called (section 3.2).
+            if form.insert(name.into_owned(), value).is_some() {
+                return Err(Refusal::bad("invalid_request", "a parameter is repeated"));
+            }
+        }
+        Ok(Self(form))
     }
 
-    /// A parameter; one without a value is left out, one that is repeated is refused (section 3.2).
-    fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
-        let mut found = self.0.iter().filter(|(key, _)| key == name);
-        let first = found.next().map(|(_, value)| value.expose().as_str());
-        if found.next().is_some() {
-            return Err(Refusal::bad("invalid_request", "a parameter is repeated"));
-        }
-        Ok(first.filter(|value| !value.is_empty()))
+    /// A parameter; one without a value is left out (section 3.2).
+    fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name).map(|value| value.expose().as_str());
+        value.filter(|value| !value.is_empty())
     }
 }
 
 /// Who the client says that it is, in the body or by HTTP Basic (section 2.3.1), not both.
 fn client(request: &HttpRequest, form: &Form) -> Result<(String, Secret<String>), Refusal> {
-    let in_body = (form.get("client_id")?, form.get("client_secret")?);
+    let in_body = (form.get("client_id"), form.get("client_secret"));
     let header = request.headers().get(header::AUTHORIZATION);
     match (header, in_body) {
         (None, (Some(id), Some(secret))) => Ok((id.to_owned(), Secret::new(secret.to_owned()))),
@@ -91,11 +99,17 @@ fn client(request: &HttpRequest, form: &Form) -> Result<(String, Secret<String>)
             "invalid_request",
             "the client is named in the header and in the body",
         )),
-        (Some(header), (_, None)) => header
-            .to_str()
-            .ok()
-            .and_then(basic)
-            .ok_or_else(Refusal::unknown_client),
+        (Some(header), (id, None)) => {
+            let named = header.to_str().ok().and_then(basic);
+            let named = named.ok_or_else(Refusal::unknown_client)?;
+            if id.is_some_and(|id| id != named.0) {
+                return Err(Refusal::bad(
+                    "invalid_request",
+                    "client_id is another than the header's",
+                ));
+            }
+            Ok(named)
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl FromRequest for Opener {
             };
             let hub = &Context::of(&request)?.hub;
             let ticket = hub.take_ticket(ticket)?;
-            auth::leave_app(&request, &ticket.caller);
+            auth::leave_app(&request, &ticket.caller.subject.app);
             let client = AppClient::by_ticket(ticket.caller);
             if let Some(endpoint) = &client.endpoint {
                 hub.seen(&client.caller.subject, endpoint).await?;

@@ -56,6 +56,20 @@ async fn all_faults_of_a_post_are_named_at_once() {
     unharmed(hub, before).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_headers_and_body_are_named_at_once() {
+    let hub = TestHub::start().await;
+    let before = commits(&hub);
+    let app = hub.app().header("if-modified-since", "x");
+    let app = app.header("if-range", "x");
+    let answer = app
+        .post("/beta/me/notifications", json!({"payload": {}}))
+        .await;
+    let faults = ["payload", "if-modified-since", "if-range", "X-UNS-ID"];
+    assert_refused("a Graph call with all faults", &answer, BAD, &faults);
+    unharmed(hub, before).await;
+}
+
 /// A registration in which all but the channel is wrong, with this channel: its faults join the others.
 async fn check_channel(ada: &Client, channel: Value, faults: &[&str]) {
     let others = json!({
@@ -323,6 +337,8 @@ async fn small_bodies_name_their_faults() {
     .await;
     post("state", json!({}), &["ids", "set"]).await;
     post("receipts", json!({"shown": []}), &["X-Endpoint-Id"]).await;
+    let both = ["X-Endpoint-Id", "shown"];
+    post("receipts", json!({"shown": [5]}), &both).await;
     post("stream/ticket", json!({"deltaToken": 5}), &["deltaToken"]).await;
     let mint = async |body: Value, faults: &[&str]| {
         let answer = hub.app().post("/v1/users/ada/tokens", body.clone()).await;

@@ -263,12 +263,12 @@ async fn every_path_names_the_methods_that_it_takes() {
             }
             let method = Method::from_bytes(verb.as_bytes()).unwrap();
             let answer = hub.app().send(method, &real, Bytes::new()).await;
-            assert_refused(
-                &format!("{verb} {real}"),
-                &answer,
-                (405, "methodNotAllowed"),
-                &[],
-            );
+            let what = format!("{verb} {real}");
+            if real.contains("/oauth2/") {
+                assert_eq!(answer.expect(405)["error"], "invalid_request", "{what}");
+            } else {
+                assert_refused(&what, &answer, (405, "methodNotAllowed"), &[]);
+            }
             let mut allowed: Vec<&str> = answer.header("allow").unwrap().split(", ").collect();
             allowed.sort_unstable();
             assert_eq!(allowed, takes, "{verb} {real}: {answer:?}");

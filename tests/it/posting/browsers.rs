@@ -74,7 +74,7 @@ async fn the_origin_of_any_app_passes_a_preflight_at_the_client_doors() {
     }
     for path in [POST, "/beta/me/notifications", "/oauth2/v2.0/token"] {
         let answer = preflight(&hub, path, ORIGIN).await;
-        assert_eq!(answer.refused(405), "methodNotAllowed", "{path}");
+        assert_eq!(answer.status, 405, "{path}: {answer:?}");
         assert_eq!(named(&answer), None, "{path}: {answer:?}");
     }
     assert_eq!(commits(&hub), before);
@@ -136,6 +136,20 @@ async fn an_answer_names_the_origins_of_the_callers_own_app() {
         answer.header("vary").unwrap().contains("Origin"),
         "{answer:?}"
     );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_callers_app_can_read_what_the_graph_call_answers() {
+    let hub = TestHub::start().await;
+    for (origin, expected) in [(ORIGIN, Some(ORIGIN)), ("https://elsewhere.example", None)] {
+        let page = hub.app().header("origin", origin);
+        let answer = page.post("/beta/me/notifications", json!({})).await;
+        assert_eq!((answer.status.as_u16(), named(&answer)), (400, expected));
+        let exposed = answer.header("access-control-expose-headers");
+        let reads = exposed.is_some_and(|it| it.contains("Location") && it.contains("request-id"));
+        assert_eq!(reads, expected.is_some(), "{answer:?}");
+    }
     hub.finish().await;
 }
 

@@ -7,7 +7,10 @@ use beckon::model::{AppHost, Scope};
 use hyper::Method;
 
 use super::{POST, commits, raw, text};
-use crate::support::{Answer, Client, TestHub, hub::APP};
+use crate::support::{
+    Answer, Client, TestHub,
+    hub::{APP, OTHER_APP},
+};
 
 const DOORS: [&str; 2] = ["/oauth2/v2.0/token", "/common/oauth2/v2.0/token"];
 
@@ -88,6 +91,7 @@ async fn what_is_wrong_is_said_in_oauths_words() {
     )
     .await;
     check(&format!("{}&client_id=b", form(key)), invalid).await;
+    check(&format!("{}&odd=a&odd=b", form(key)), invalid).await;
     check(
         &form(key).replace("client_credentials", "password"),
         (400, "unsupported_grant_type"),
@@ -116,6 +120,11 @@ async fn a_client_names_itself_in_one_way() {
         "invalid_request",
         "two ways at once"
     );
+    for door in DOORS {
+        let answer = hub.client().get(door).await;
+        assert_eq!(answer.expect(405)["error"], "invalid_request", "{answer:?}");
+        assert_eq!(answer.header("allow"), Some("POST"), "{answer:?}");
+    }
     let broken = hub.client().header("authorization", "Basic !");
     let answer = ask(&broken, DOORS[0], "grant_type=client_credentials").await;
     assert_eq!(answer.expect(401)["error"], "invalid_client");
@@ -127,6 +136,14 @@ async fn a_client_names_itself_in_one_way() {
         )
         .await;
     assert_eq!(json.expect(400)["error"], "invalid_request", "{json:?}");
+    let basic = STANDARD.encode(format!("{APP}:{key}"));
+    let basic = hub
+        .client()
+        .header("authorization", format!("Basic {basic}"));
+    for (id, status) in [(OTHER_APP, 400), (APP, 200)] {
+        let form = format!("grant_type=client_credentials&client_id={id}");
+        ask(&basic, DOORS[0], &form).await.expect(status);
+    }
     assert_eq!(commits(&hub), before);
     hub.finish().await;
 }

@@ -206,3 +206,41 @@ impl ResponseError for Refusal {
             .json(json!({ "error": self.code, "error_description": self.description }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::http::error::Complaint;
+
+    #[test]
+    fn whatever_goes_wrong_at_its_doors_is_told_in_oauths_words() {
+        for door in [
+            "/oauth2/v2.0/token",
+            "/common/oauth2/v2.0/token",
+            "/oauth2/x",
+        ] {
+            assert!(is_door(door), "{door}");
+        }
+        for other in [
+            "/",
+            "/v1/me/token",
+            "/v1/oauth2/x",
+            "/v1/users/oauth2/tokens",
+        ] {
+            assert!(!is_door(other), "{other}");
+        }
+        for (error, expected) in [
+            (Error::Unavailable, "temporarily_unavailable"),
+            (Error::Method(String::from("POST")), "invalid_request"),
+        ] {
+            let response = error.error_response();
+            let complaint = response.extensions().get::<Complaint>().cloned().unwrap();
+            let body = complaint.write_for_oauth(response.status());
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"], expected, "{body}");
+            assert!(body["error_description"].is_string(), "{body}");
+        }
+    }
+}

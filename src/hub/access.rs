@@ -93,11 +93,8 @@ fn hash(secret: &str) -> [u8; 32] {
 }
 
 fn random_text(bytes: usize) -> String {
-    URL_SAFE_NO_PAD.encode(
-        std::iter::repeat_with(rand::random::<u8>)
-            .take(bytes)
-            .collect::<Vec<u8>>(),
-    )
+    let drawn = std::iter::repeat_with(rand::random::<u8>).take(bytes);
+    URL_SAFE_NO_PAD.encode(drawn.collect::<Vec<u8>>())
 }
 
 impl Hub {
@@ -111,15 +108,12 @@ impl Hub {
         name: Option<String>,
         scope: Scope,
     ) -> Result<Minted<AppKey>, Error> {
-        self.app(app)
-            .ok_or(Error::NotFound("app; add it to the config first"))?;
+        let unknown = Error::NotFound("app; add it to the config first");
+        self.app(app).ok_or(unknown)?;
         self.create_key_ahead(app, name, scope).await
     }
 
     /// Makes an app key of an app that the config may have yet to get.
-    ///
-    /// # Errors
-    /// `Store`.
     pub(super) async fn create_key_ahead(
         &self,
         app: &AppHost,

@@ -160,6 +160,21 @@ async function overOnItsOwn(page) {
   });
 }
 
+async function rawWithFallback(page) {
+  await check("a raw text is posted with a fallback wherever its title is cut", async () => {
+    await page.locator("#is-raw").check();
+    await page.locator("#raw").fill(`${"a".repeat(59)}\u{1F600} end`);
+    await page.locator("#priority").selectOption("High");
+    await page.locator("#fallback").check();
+    const answer = page.waitForResponse((it) => it.request().method() === "POST" && it.url().endsWith("/notifications"));
+    await page.locator("#compose button[type=submit]").click();
+    const status = (await answer).status();
+    expect(status === 201, `answered ${status}`);
+    await page.locator("#fallback").uncheck();
+    await page.locator("#is-raw").uncheck();
+  });
+}
+
 async function sleepingPhone(page) {
   await check("a sleeping phone gets the fallback", async () => {
     await page.getByRole("button", { name: "Play: phone asleep" }).click();
@@ -189,6 +204,7 @@ async function main() {
   await twoTabs(page, context);
   await overOnItsOwn(page);
   await sleepingPhone(page);
+  await rawWithFallback(page);
   await check("no error in the console", () => expect(!seen.errors.length, seen.errors.join("; ")));
   await check("no request to another host", () => expect(!seen.foreign.length, seen.foreign.join(", ")));
   await faults(page);

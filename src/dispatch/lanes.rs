@@ -133,6 +133,11 @@ impl Lanes {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Hands a tap to its lane.
     pub(super) fn hand_over(&mut self, due: DueTap) -> Handed {
         let Some(app) = self.hub.app(&due.subject.app) else {

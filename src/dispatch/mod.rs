@@ -12,6 +12,7 @@ mod guard;
 mod job;
 mod lane;
 mod lanes;
+mod load;
 mod push_id;
 mod retry;
 mod test_tap;
@@ -26,6 +27,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use lanes::adapter;
+pub use load::{Held, Load};
 pub use vapid::VapidKeys;
 
 use job::{Closing, Found, Job};
@@ -67,6 +69,7 @@ pub struct Dispatcher {
     /// Markers due before this were read, but for those that the bell announces.
     read_up_to: Timestamp,
     next_due: Option<Timestamp>,
+    load: Load,
 }
 
 /// A background step that ended.
@@ -98,7 +101,13 @@ impl Dispatcher {
             steps: JoinSet::new(),
             read_up_to: Timestamp::default(),
             next_due: None,
+            load: Load::default(),
         }
+    }
+
+    /// Tells how much it holds, also while it runs.
+    pub fn load(&self) -> Load {
+        self.load.clone()
     }
 
     /// Works until `stop`; then finishes what is under way, at most for `grace`.
@@ -122,6 +131,12 @@ impl Dispatcher {
 
     /// Waits for what comes first and does it; says whether to go on.
     async fn wait_and_step(&mut self, stop: &CancellationToken) -> bool {
+        self.load.note(Held {
+            jobs: self.jobs.len(),
+            timers: self.timers.len(),
+            steps: self.steps.len(),
+            lanes: self.lanes.len(),
+        });
         let may_claim = self.jobs.len() < self.max_jobs && !self.tests_alone;
         let timer = self.timers.first().map(|(at, _)| *at);
         let due = self.next_due.filter(|_| may_claim);

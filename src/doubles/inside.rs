@@ -17,7 +17,7 @@ use super::settings::Ports;
 use super::state::State;
 use super::{
     passage::{self, Ending, Stream},
-    state_of,
+    state_of, web_push,
 };
 
 /// Ports that nobody listens at: they tell the services apart in a URL.
@@ -63,6 +63,11 @@ impl Inside {
         let ports = [PORTS.apns, PORTS.fcm, PORTS.web_push, PORTS.wns];
         let at = ports.iter().position(|known| *known == port)?;
         Service::ALL.get(at).copied()
+    }
+
+    /// What a Web Push tells its browser; none where the body cannot be opened, or nobody is there.
+    pub(crate) fn plaintext(&self, path: &str, body: &[u8]) -> Option<Vec<u8>> {
+        web_push::opened(&self.state, path, body)
     }
 
     /// The answer to a POST: status, headers, body. None, where the connection was cut instead.

@@ -248,3 +248,9 @@ fn body(status: u16, errno: Option<u16>, message: &str) -> Answer {
         &json!({ "code": status.as_u16(), "errno": errno, "error": error, "message": message }),
     )
 }
+
+/// The body of a push to this path, decrypted with the keys of whom it is for.
+#[cfg(test)]
+pub(crate) fn opened(state: &State, path: &str, body: &[u8]) -> Option<Vec<u8>> {
+    find(state, path)?.browser?.open(body).ok()
+}

@@ -35,3 +35,11 @@ impl<K: Hash + Eq + Clone> Locks<K> {
         lock.lock_owned().await
     }
 }
+
+#[cfg(test)]
+impl<K> Locks<K> {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}

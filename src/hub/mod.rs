@@ -246,3 +246,12 @@ impl Inner {
 mod delta_tests;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+impl Inner {
+    /// How many locks are kept: of users, and of apps.
+    pub(crate) fn locks_kept(&self) -> (usize, usize) {
+        let of_apps = self.channels.len() + self.broadcasts.len();
+        (self.locks.len(), of_apps)
+    }
+}

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use super::network::{Inbox, Network};
 use crate::{
     doubles,
-    hub::{DeltaPage, Digest, Error, Hub, Item, Registration, Since},
+    hub::{Error, Hub, Registration, Since},
     model::{
         ActionState, ApnsEnvironment, Channel, DeviceToken, EndpointId, FeedPosition,
         NotificationId, Platform, ReadState, Secret, Subject, Timestamp, WebPushKeys,
@@ -46,11 +46,11 @@ pub(super) struct Memory {
     pub(super) told: String,
     pub(super) online: bool,
     pub(super) held: BTreeMap<NotificationId, Essence>,
-    since: Option<Since>,
+    pub(super) since: Option<Since>,
     /// How often the person changed something here.
-    acts: u64,
+    pub(super) acts: u64,
     /// Whether a pull that was begun has not come to its end.
-    wants_to_pull: bool,
+    pub(super) wants_to_pull: bool,
 }
 
 /// One device of one person.
@@ -61,9 +61,9 @@ pub(super) struct Device {
     pub(super) inbox: Arc<Inbox>,
     pub(super) memory: Mutex<Memory>,
     /// One pull at a time, as taps.md asks for.
-    pulling: tokio::sync::Mutex<()>,
-    stream: Mutex<Option<AbortHandle>>,
-    network: Arc<Network>,
+    pub(super) pulling: tokio::sync::Mutex<()>,
+    pub(super) stream: Mutex<Option<AbortHandle>>,
+    pub(super) network: Arc<Network>,
     random: Mutex<StdRng>,
 }
 
@@ -110,6 +110,14 @@ impl Device {
 
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
         look(&mut self.memory.lock().unwrap())
+    }
+
+    /// Up to where it holds everything, where it is not in the midst of the feed.
+    pub(super) fn position(&self) -> Option<FeedPosition> {
+        match self.with(|memory| memory.since) {
+            Some(Since::Cursor(position)) => Some(position),
+            _ => None,
+        }
     }
 
     /// Whether it can call the hub.
@@ -176,6 +184,8 @@ impl Device {
         let now = self.network.moment().expect("a process runs");
         self.network
             .promises(|promises| promises.registered(self.name(), now));
+        self.network
+            .answers(|answers| answers.begins_anew(self.name()));
         self.with(|memory| {
             memory.signed_in = true;
             memory.told = told;
@@ -188,6 +198,8 @@ impl Device {
             Ok(_) => {}
             Err(Error::EndpointNotFound) => {
                 if self.can_call() {
+                    self.network
+                        .promises(|promises| promises.forgets(self.name()));
                     self.register(hub).await;
                 }
             }
@@ -195,11 +207,11 @@ impl Device {
         }
     }
 
-    fn below(&self, end: u64) -> u64 {
+    pub(super) fn below(&self, end: u64) -> u64 {
         self.random.lock().unwrap().random_range(0..end)
     }
 
-    async fn take(&self, longest_ms: u64) {
+    pub(super) async fn take(&self, longest_ms: u64) {
         let ms = self.below(longest_ms + 1);
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
@@ -227,113 +239,6 @@ impl Device {
         }
     }
 
-    pub(super) fn open_stream(self: &Arc<Self>, hub: &Hub) {
-        let following = tokio::spawn(Arc::clone(self).follow(hub.clone()));
-        let old = self
-            .stream
-            .lock()
-            .unwrap()
-            .replace(following.abort_handle());
-        old.inspect(AbortHandle::abort);
-    }
-
-    pub(super) fn break_stream(&self) {
-        let open = self.stream.lock().unwrap().take();
-        open.inspect(AbortHandle::abort);
-    }
-
-    /// Follows its stream: pulls whenever the feed moves.
-    async fn follow(self: Arc<Self>, hub: Hub) {
-        let Ok(_open) = hub.listen(&self.subject, Some(self.endpoint.clone())) else {
-            return;
-        };
-        let mut feed = hub.watch(&self.subject);
-        while self.can_call() {
-            let broken = PullsAgain(&self);
-            self.pull(&hub, 0).await;
-            std::mem::forget(broken);
-            feed.moved().await;
-            self.take(50).await;
-        }
-    }
-
-    /// Pulls to the end of the feed; says whether it got there. Of a hundred pages so many break on their way, half
-    /// of them after the hub has seen them leave.
-    pub(super) async fn pull(&self, hub: &Hub, broken: u64) -> bool {
-        let _alone = self.pulling.lock().await;
-        self.be_known(hub).await;
-        loop {
-            let (since, acts) = self.with(|memory| (memory.since, memory.acts));
-            let subject = self.subject.clone();
-            let asked = if self.below(4) == 0 {
-                hub.delta_with_digest(subject, since, 7).await
-            } else {
-                hub.delta(subject, since, 7).await
-            };
-            let page = match asked {
-                Err(Error::CursorTooOld) => {
-                    self.with(|memory| memory.since = None);
-                    continue;
-                }
-                page => page.expect("a delta can be read"),
-            };
-            self.take(20).await;
-            let breaks = self.below(100) < broken;
-            if breaks && self.below(2) == 0 {
-                return false;
-            }
-            let (subject, endpoint) = (self.subject.clone(), self.endpoint.clone());
-            let fetched = hub.fetched(subject, endpoint, page.position, hub.now());
-            fetched.await.expect("a fetch can be written down");
-            if breaks {
-                return false;
-            }
-            let unmoved = self.with(|memory| (memory.since == since, memory.acts == acts));
-            if unmoved != (true, true) {
-                // The person signed out, or did something, since this page was asked for: it is asked for anew.
-                if unmoved.0 {
-                    continue;
-                }
-                return true;
-            }
-            if self.apply(&page) {
-                return true;
-            }
-        }
-    }
-
-    /// Takes a page in; says whether it was the last.
-    fn apply(&self, page: &DeltaPage) -> bool {
-        self.with(|memory| {
-            if memory.since.is_none() {
-                memory.held.clear();
-            }
-            for item in &page.items {
-                match item {
-                    Item::Present(it) => {
-                        memory.held.insert(it.id, essence(it));
-                    }
-                    Item::Removed(id, ..) => {
-                        memory.held.remove(id);
-                    }
-                }
-            }
-            let position = page.position;
-            memory.since = Some(match page.begun {
-                Some(begun) if page.more => Since::Sync { position, begun },
-                _ => Since::Cursor(position),
-            });
-            if let Some(digest) = page.digest {
-                let mut own = Digest::default();
-                for (id, it) in &memory.held {
-                    own.toggle(*id, it.version);
-                }
-                assert_eq!(own, digest, "it does not hold what the digest says");
-            }
-        });
-        !page.more
-    }
-
     /// Says where it stands, for the reader of a run that failed.
     pub(super) async fn explain(&self, hub: &Hub) {
         let reader = hub.store().reader();
@@ -354,18 +259,6 @@ impl Device {
         let mut held = self.with(|memory| memory.held.clone());
         held.retain(|_, it| it.expires > now);
         held
-    }
-}
-
-/// A pull over a stream that breaks meanwhile: what the hub has seen leave may not have come, so it pulls again.
-struct PullsAgain<'a>(&'a Device);
-
-impl Drop for PullsAgain<'_> {
-    fn drop(&mut self) {
-        if let Ok(mut memory) = self.0.memory.lock() {
-            memory.wants_to_pull = true;
-            self.0.inbox.bell.notify_one();
-        }
     }
 }
 

@@ -10,11 +10,19 @@
 //! `BECKON_SEED=7 cargo test simulation` replays one seed; `BECKON_SEEDS=10000 cargo test --release simulation` runs
 //! many.
 
+mod acts;
+mod answers;
+mod carried;
 mod device;
+mod ladder;
+mod lifetimes;
 mod network;
 mod promises;
+mod pulling;
+mod rest;
 mod steps;
 mod time;
+mod weather;
 mod world;
 
 use std::{
@@ -31,36 +39,37 @@ use tokio::{runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    device::Essence,
-    network::{Network, Weather},
+    network::Network,
     time::Truth,
-    world::{PEOPLE, World, listed, subject, without_versions},
+    world::{PEOPLE, World, subject},
 };
 use crate::{
     clock::Clock,
     config::Apps,
-    dispatch::{Dispatcher, VapidKeys, chance},
-    doubles::{DevicePatch, Service, inside::Inside},
+    dispatch::{Dispatcher, Load, VapidKeys, chance},
+    doubles::{Service, inside::Inside},
     egress::in_process,
     hub::Hub,
     metrics::Metrics,
-    model::{ChannelKind, Timestamp},
+    model::Timestamp,
     store::Store,
     task,
 };
 
 /// How many things happen in a run.
 const STEPS: usize = 60;
-/// How long everything has to come to rest: the longest wait between two taps is a day.
-const REST: Duration = Duration::from_hours(26);
 /// How often what is over is ended. Rarer than in earnest: virtual time passes in leaps.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How many moments the dispatcher remembers: of those who are looked at, and of some who are no more.
+const MOST_TIMERS: usize = 16;
 
 /// One process of the hub.
 struct Process {
     hub: Hub,
     vapid: VapidKeys,
     truth: Truth,
+    load: Load,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
@@ -90,13 +99,21 @@ impl Process {
             (vapid.clone(), Default::default()),
         );
         let never = CancellationToken::new();
+        let load = dispatcher.load();
         let dispatcher = tokio::spawn(dispatcher.run(never, Duration::ZERO));
         let sweep = tokio::spawn(sweep(hub.clone(), Arc::clone(&world.network)));
+        let jobs = task::broadcasts(hub.clone(), Metrics::default(), CancellationToken::new());
+        let jobs = tokio::spawn(jobs);
         Self {
-            tasks: vec![("dispatcher", dispatcher), ("sweep", sweep)],
+            tasks: vec![
+                ("dispatcher", dispatcher),
+                ("sweep", sweep),
+                ("broadcasts", jobs),
+            ],
             hub,
             vapid,
             truth,
+            load,
         }
     }
 
@@ -112,6 +129,16 @@ impl Process {
         for (name, task) in &self.tasks {
             assert!(!task.is_finished(), "{name} has ended");
         }
+        // What is kept in memory is bounded by who there is, whatever happened.
+        let held = self.load.held();
+        let (people, apps) = self.hub.locks_kept();
+        let few = held.jobs <= PEOPLE.len() && held.steps <= 2 * PEOPLE.len();
+        assert!(few && held.timers <= MOST_TIMERS, "{held:?}");
+        assert!(held.lanes <= Service::ALL.len(), "{held:?}");
+        assert!(
+            people <= PEOPLE.len() && apps <= 2,
+            "{people}, {apps} locks"
+        );
     }
 }
 
@@ -172,149 +199,11 @@ fn live(world: &mut World, life: u64, mut left: usize) -> usize {
         let now = world.moment();
         world.now = now.truth;
         world.belief.see(now);
-        world
-            .network
-            .promises(|promises| promises.killed(now.truth));
+        world.network.killed(now.truth);
         world.note(now.hub, if killed { "killed" } else { "killed, all done" });
     });
     world.be_down();
     left
-}
-
-/// The storm is over: everything works, everybody is there, nobody does anything any more.
-fn come_to_rest(world: &mut World, life: u64) {
-    on_virtual_time(async {
-        let mut process = Process::start(world, life).await;
-        let hub = process.hub.clone();
-        world.check_kept(&hub).await;
-        world.network.handle().clear_faults();
-        for service in Service::ALL {
-            world.network.set_weather(service, Weather::FAIR);
-        }
-        process.attend(world);
-        for device in world.devices.clone() {
-            let awake = DevicePatch {
-                online: Some(true),
-                low_power: Some(false),
-                doze: Some(false),
-                ..DevicePatch::default()
-            };
-            world.patch(&device, awake);
-            let was_there = device.set_online(true);
-            if !device.has_told() || !was_there && world.random.random_range(0..2) == 0 {
-                world.sign_in(&hub, &device).await;
-            }
-            // Who was not heard of for so long is forgotten, and learns of it when the app is opened.
-            device.be_known(&hub).await;
-        }
-        let soon = Duration::from_secs(world.random.random_range(0..1_800));
-        tokio::time::sleep(soon).await;
-        world.set_right(&hub).await;
-        // By the hub's clock, which may have to wait until the wall has caught up.
-        let rested = hub.now().plus(REST);
-        while hub.now() < rested {
-            tokio::time::sleep(Duration::from_mins(20)).await;
-            world.check(&hub).await;
-            process.assert_well();
-        }
-        world.now = process.truth.now();
-        check_devices(world, &hub).await;
-        check_the_end(world, &hub).await;
-    });
-}
-
-/// By taps alone every device holds what is meant for it, and nothing that is gone.
-async fn check_devices(world: &World, hub: &Hub) {
-    for user in PEOPLE {
-        let there = listed(hub, user).await;
-        let mut kept = world.kept[user].clone();
-        kept.retain(|_, it| it.expires > hub.now());
-        assert_eq!(without_versions(&there), without_versions(&kept), "{user}");
-        for device in &world.devices {
-            if device.subject != subject(user) {
-                continue;
-            }
-            let shows = device.shows(hub.now());
-            for (id, it) in &shows {
-                let is = there.get(id);
-                if Some(it) != is {
-                    device.explain(hub).await;
-                }
-                assert_eq!(Some(it), is, "{} holds what is not so", device.name());
-            }
-            // Nobody is tapped for what was dealt with before they heard of it.
-            let meant = |it: &Essence| {
-                let all = it.platforms.as_ref();
-                it.is_open() && all.is_none_or(|platforms| platforms.contains(&device.platform()))
-            };
-            for (id, it) in there.iter().filter(|(_, it)| meant(it)) {
-                let held = shows.get(id);
-                if held != Some(it) {
-                    device.explain(hub).await;
-                }
-                assert_eq!(held, Some(it), "{} lacks {id}", device.name());
-            }
-        }
-    }
-}
-
-/// The store agrees with itself, nothing is owed any more, and every channel that lives is known.
-async fn check_the_end(world: &World, hub: &Hub) {
-    let findings = hub.store().reader().verify().unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
-    let depth = hub.store().reader().outbox_depth().unwrap();
-    // But for a look in a time that has not come, since a leap was undone.
-    let now = hub.now();
-    let is_ahead = depth.oldest_due.is_some_and(|due| due > now) && world.belief.latest() > now;
-    let owes_nothing = depth.markers == 0 || is_ahead;
-    assert!(owes_nothing, "something is still owed at {now}: {depth:?}");
-    for user in PEOPLE {
-        for endpoint in hub.endpoints(subject(user)).await.unwrap() {
-            let device = world.devices.iter().find(|it| it.endpoint == endpoint.id);
-            let device = device.expect("only devices of ours");
-            let registered = device.registration().channel == endpoint.channel;
-            let alive = endpoint.gone.is_none() && endpoint.channel.kind() != ChannelKind::None;
-            assert!(
-                !registered || alive,
-                "{} was dropped alive",
-                endpoint.id.as_str()
-            );
-        }
-    }
-}
-
-/// When all is over, so are its rows, and later those that remember it: what stays is bounded by who there is.
-fn fade_away(world: &mut World, life: u64) {
-    for _ in 0..2 {
-        let latest = world.now.max(world.belief.latest());
-        world.now = latest.plus(Duration::from_hours(32 * 24));
-        sweep_all(world, life);
-    }
-    let left = world.rows.count();
-    let (posts, devices) = (world.posted, world.devices.len());
-    let bound = 8 + 7 * devices;
-    assert!(
-        left.values().sum::<usize>() <= bound,
-        "{left:?} is left of {posts} posts to {devices} devices"
-    );
-}
-
-fn sweep_all(world: &mut World, life: u64) {
-    on_virtual_time(async {
-        let mut process = Process::start(world, life).await;
-        process.attend(world);
-        for _ in 0..5 {
-            world.check_time(&process.hub);
-            tokio::time::sleep(Duration::from_mins(3)).await;
-        }
-        tokio::time::sleep(Duration::from_hours(2)).await;
-        world.belief.see(world.moment());
-        let findings = process.hub.store().reader().verify().unwrap();
-        assert!(findings.is_empty(), "{findings:#?}");
-        for user in PEOPLE {
-            assert!(listed(&process.hub, user).await.is_empty());
-        }
-    });
 }
 
 /// One run.
@@ -328,8 +217,8 @@ fn run(seed: u64, keys: &TempDir) -> Outcome {
         left = live(told.0, life, left);
         life += 1;
     }
-    come_to_rest(told.0, life);
-    fade_away(told.0, life + 1);
+    rest::come_to_rest(told.0, life);
+    rest::fade_away(told.0, life + 1);
     in_process::unplug();
     chance::loaded::load(None);
     Outcome {

@@ -2,7 +2,7 @@
 //! refused as the weather wants it, and is judged by the doubles' own rules.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,8 +12,11 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
 use super::{
+    answers::{Answers, Heard, ON_ITS_WAY, calls_dead},
+    carried::Carried,
     promises::Promises,
     time::{Moment, Truth},
+    weather::Weather,
 };
 use crate::{
     clock::Clock,
@@ -22,65 +25,33 @@ use crate::{
     model::Timestamp,
 };
 
-/// How a service can be reached.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Weather {
-    /// The longest way there and back, in milliseconds.
-    pub(super) latency_ms: u64,
-    /// Of a hundred requests, how many find no connection.
-    pub(super) unreachable: u32,
-    /// How many are lost on their way there.
-    pub(super) lost_before: u32,
-    /// How many are lost on their way back, with their effect.
-    pub(super) lost_after: u32,
-    /// How many are answered with something that is no answer.
-    pub(super) garbled: u32,
-}
-
-impl Weather {
-    pub(super) const FAIR: Self = Self {
-        latency_ms: 40,
-        unreachable: 0,
-        lost_before: 0,
-        lost_after: 0,
-        garbled: 0,
-    };
-}
-
 /// What an answer that is none consists of.
 const GARBAGE: &[u8] = b"<html>\xff\x00";
 /// What Apple grants an endpoint in an hour (`delivery.silent_per_hour`, as it is if nobody says otherwise).
 const SILENT_PER_HOUR: usize = 3;
 
-/// How long a push may be on its way out: it waits for a token and for a connection, perhaps once more.
-const ON_ITS_WAY: Duration = Duration::from_secs(4 * MAX_REQUEST.as_secs());
-
-/// How many answers of one service about one endpoint are remembered.
-const REMEMBERED: usize = 8;
-
-/// What a device's push came to, as the hub could see it: the status, 0 where no answer came.
-pub(super) type Seen = u16;
-
-struct Inner {
+pub(super) struct Inner {
     random: StdRng,
     weather: BTreeMap<Service, Weather>,
     /// The clock of the process that runs now, and the true time.
-    times: Option<(Clock, Truth)>,
+    pub(super) times: Option<(Clock, Truth)>,
     /// When the wall leapt of late: what was composed before may leave after it.
-    leaps: Vec<Moment>,
+    pub(super) leaps: Vec<Moment>,
     /// The place in the doubles' record up to which devices were told.
     told: u64,
     /// A push channel, as its service's requests name it, and whose endpoint it is.
     channels: Vec<(String, String)>,
     inboxes: BTreeMap<String, Arc<Inbox>>,
-    /// What the hub last saw of a service, by endpoint; of its token endpoint under "token".
-    seen: BTreeMap<(Service, String), VecDeque<Seen>>,
     /// Until when what is pushed by this id may be pushed.
-    expires: BTreeMap<String, Timestamp>,
-    faults: Vec<String>,
+    pub(super) expires: BTreeMap<String, Timestamp>,
+    pub(super) faults: Vec<String>,
     promises: Promises,
+    answers: Answers,
     requests: u64,
 }
+
+/// Whose push it is, by which channel, and what it says.
+type Push<'a> = ((&'a str, &'a str), Carried);
 
 /// Where a device hears of what it was handed.
 #[derive(Default)]
@@ -111,10 +82,10 @@ impl Network {
                 told,
                 channels: Vec::new(),
                 inboxes: BTreeMap::new(),
-                seen: BTreeMap::new(),
                 expires: BTreeMap::new(),
                 faults: Vec::new(),
                 promises: Promises::default(),
+                answers: Answers::default(),
                 requests: 0,
             }),
         })
@@ -178,18 +149,23 @@ impl Network {
         });
     }
 
-    /// The statuses that the hub last saw of a service: of an endpoint's own pushes, of those of others that all wait
-    /// for, and of its token endpoint.
-    pub(super) fn seen(&self, service: Service) -> Vec<Seen> {
-        self.with(|inner| {
-            let of_it = inner.seen.iter().filter(|((of, _), _)| *of == service);
-            of_it.flat_map(|(_, seen)| seen).copied().collect()
-        })
-    }
-
     /// The account of what was taken.
     pub(super) fn promises(&self, note: impl FnOnce(&mut Promises)) {
         self.with(|inner| note(&mut inner.promises));
+    }
+
+    /// The account of what was answered.
+    pub(super) fn answers<T>(&self, look: impl FnOnce(&mut Answers) -> T) -> T {
+        self.with(|inner| look(&mut inner.answers))
+    }
+
+    /// The process is killed.
+    pub(super) fn killed(&self, now: Timestamp) {
+        self.with(|inner| {
+            inner.answers.killed(now);
+            let faults = inner.promises.killed(now);
+            inner.faults.extend(faults);
+        });
     }
 
     /// What went wrong that must not, and how many requests there were.
@@ -220,55 +196,91 @@ impl Network {
     pub(super) async fn carry(self: Arc<Self>, sent: Sent) -> Result<Answer, Failure> {
         let service = sent.url.port().and_then(Inside::service_at);
         let service = service.expect("all services are doubles");
-        let (device, channel) = self.device_of(&sent).unzip();
-        let left = self.moment().expect("a process sends").truth;
-        if let (Some(device), Some(channel)) = (&device, &channel) {
-            self.with(|inner| {
-                let fault = inner.promises.leaves((device, channel), left);
-                inner.faults.extend(fault);
-            });
+        let (endpoint, channel) = self.device_of(&sent).unzip();
+        let push = endpoint.as_deref().zip(channel.as_deref()).map(|who| {
+            let carried = Carried::read(&self.inside, service, &sent);
+            (who, carried.expect("a push says what it is"))
+        });
+        let now = self.moment().expect("a process sends");
+        if let Some((who, carried)) = &push {
+            self.look_at(service, *who, (carried, &sent), now);
         }
-        let exchange = self.exchange(service, &device, sent.clone());
+        let of_push = push
+            .as_ref()
+            .map(|((endpoint, _), carried)| (*endpoint, carried));
+        let exchange = self.exchange(service, of_push, sent.clone());
         let answer = tokio::time::timeout(MAX_REQUEST, exchange).await;
         let answer = answer.unwrap_or(Err(Failure::Timeout));
-        if let (Some(device), Ok(answer), Some(now)) = (&device, &answer, self.moment()) {
-            let dropped = answer.header("x-wns-status") == Some("dropped");
-            if (200..300).contains(&answer.status) && !answer.body.starts_with(GARBAGE) && !dropped
-            {
-                self.with(|inner| {
-                    let who = (service, device.as_str());
-                    let fault = inner
-                        .promises
-                        .taken(who, (&sent, left), (now, SILENT_PER_HOUR));
-                    inner.faults.extend(fault);
-                });
-            }
+        if let Some(heard_at) = self.moment() {
+            let times = (now.truth, heard_at);
+            self.hear(service, (push, &sent), &answer, times);
         }
-        if let (Some(channel), Ok(answer), Some(now)) = (&channel, &answer, self.moment())
-            && calls_dead(service, answer)
-        {
-            self.promises(|promises| promises.died(channel, now.truth));
-        }
-        let status = answer.as_ref().map_or(0, |answer| answer.status);
-        self.with(|inner| {
-            let whose = device.unwrap_or_else(|| String::from("token"));
-            let seen = inner.seen.entry((service, whose)).or_default();
-            seen.push_front(status);
-            seen.truncate(REMEMBERED);
-        });
         answer
+    }
+
+    /// Looks at a push that is about to leave.
+    fn look_at(
+        &self,
+        service: Service,
+        (endpoint, channel): (&str, &str),
+        (carried, sent): (&Carried, &Sent),
+        now: Moment,
+    ) {
+        self.with(|inner| {
+            let composed = inner.answers.composed(service, endpoint, now.truth);
+            let dead = inner.promises.leaves((endpoint, channel), now.truth);
+            let held = inner.promises.is_held(endpoint, carried, composed);
+            let early = inner.answers.too_soon(endpoint, (composed, now));
+            inner
+                .faults
+                .extend([dead, held, early].into_iter().flatten());
+        });
+        self.look_at_its_life(service, carried, sent);
+    }
+
+    /// Takes in what came of a request.
+    fn hear(
+        &self,
+        service: Service,
+        (push, sent): (Option<Push<'_>>, &Sent),
+        answer: &Result<Answer, Failure>,
+        (left, now): (Timestamp, Moment),
+    ) {
+        let heard = Heard::of(service, push.is_none(), answer, (left, now));
+        self.with(|inner| {
+            let Some(((endpoint, channel), carried)) = push else {
+                return inner.answers.heard(service, None, heard);
+            };
+            inner.promises.came_back(endpoint);
+            let heard = heard.test(carried.is_test());
+            inner.answers.heard(service, Some(endpoint), heard);
+            let Ok(answer) = answer else {
+                return;
+            };
+            if calls_dead(service, answer) {
+                inner.promises.died(channel, now.truth);
+            }
+            if is_taken(answer) {
+                let push_type = sent.headers.get("apns-push-type");
+                let is_background = push_type.is_some_and(|it| it == "background");
+                let fault = inner.promises.taken(
+                    (service, endpoint),
+                    (&carried, is_background, left),
+                    (now, SILENT_PER_HOUR),
+                );
+                inner.faults.extend(fault);
+            }
+        });
     }
 
     async fn exchange(
         &self,
         service: Service,
-        device: &Option<String>,
+        push: Option<(&str, &Carried)>,
         sent: Sent,
     ) -> Result<Answer, Failure> {
         let lost = |what: &str| Failure::Lost(format!("{what} by the simulation"));
         let (weather, [there, back], [unreachable, before, after, garbled]) = self.roll(service);
-        self.look_for_expired(service, device, &sent);
-        self.look_at_expiration(&sent);
         if unreachable < weather.unreachable {
             tokio::time::sleep(there).await;
             return Err(Failure::Connection(String::from(
@@ -290,6 +302,14 @@ impl Network {
         let asked = (target, headers, sent.body);
         let answer = self.inside.answer(service, asked).await;
         self.tell();
+        let is_taken = |status: hyper::StatusCode| status.is_success();
+        if let (Some((endpoint, carried)), Some(now)) = (push, self.moment())
+            && answer
+                .as_ref()
+                .is_some_and(|(status, ..)| is_taken(*status))
+        {
+            self.promises(|promises| promises.is_on_its_way(endpoint, carried, now));
+        }
         tokio::time::sleep(back).await;
         let (status, headers, body) = answer.ok_or_else(|| lost("cut"))?;
         if after < weather.lost_after {
@@ -330,56 +350,6 @@ impl Network {
         })
     }
 
-    /// What was about to leave is about something that still is.
-    fn look_for_expired(&self, service: Service, device: &Option<String>, sent: &Sent) {
-        let Some(moment) = self.moment() else {
-            return;
-        };
-        let now = self.composed_at_the_latest(moment);
-        if device.is_none() || service == Service::WebPush {
-            return;
-        }
-        let body = String::from_utf8_lossy(&sent.body).into_owned();
-        self.with(|inner| {
-            let over = inner.expires.iter();
-            let over = over.filter(|(id, until)| **until <= now && body.contains(id.as_str()));
-            let over: Vec<String> = over.map(|(id, until)| format!("{id} ({until})")).collect();
-            if !over.is_empty() {
-                let fault = format!("at {now} {service:?} was sent what had expired: {over:?}");
-                inner.faults.push(fault);
-            }
-        });
-    }
-
-    /// Where the wall is right, Apple is told a time by which what is shown is over by the hub's clock, too, though that
-    /// may be ahead of it.
-    fn look_at_expiration(&self, sent: &Sent) {
-        let header = sent.headers.get("apns-expiration");
-        let expiration: Option<u64> = header.map(|it| it.to_str().unwrap().parse().unwrap());
-        let (Some(expiration), Some(now)) = (expiration, self.moment()) else {
-            return;
-        };
-        let expiration = Timestamp::from_millis(1000 * expiration);
-        let body = String::from_utf8_lossy(&sent.body).into_owned();
-        self.with(|inner| {
-            let wall = inner.times.as_ref().map(|(clock, _)| clock.wall());
-            let of_late = |leap: &Moment| leap.truth.plus(ON_ITS_WAY) > now.truth;
-            if wall != Some(now.truth) || inner.leaps.iter().any(of_late) {
-                return;
-            }
-            let shown = inner
-                .expires
-                .iter()
-                .filter(|(id, _)| body.contains(id.as_str()));
-            let late = |until: &Timestamp| expiration > now.truth.plus(until.since(now.hub));
-            let late = shown.filter(|(_, until)| late(until)).map(|(id, _)| id);
-            let late: Vec<String> = late
-                .map(|id| format!("Apple is to keep {id} until {expiration}, at {now:?}"))
-                .collect();
-            inner.faults.extend(late);
-        });
-    }
-
     /// Whose push it is, and by which channel.
     fn device_of(&self, sent: &Sent) -> Option<(String, String)> {
         let url = sent.url.as_str();
@@ -391,35 +361,20 @@ impl Network {
         })
     }
 
-    /// What the hub's clock says, but for leaps that came while what leaves now may have been on its way out.
-    fn composed_at_the_latest(&self, now: Moment) -> Timestamp {
-        self.with(|inner| {
-            let recent = |leap: &&Moment| leap.truth.plus(ON_ITS_WAY) > now.truth;
-            let recent = inner.leaps.iter().filter(recent);
-            let without = recent.map(|leap| leap.hub.plus(now.truth.since(leap.truth)));
-            without.fold(now.hub, Timestamp::min)
-        })
-    }
-
     pub(super) fn set_time(&self, now: Timestamp) {
         self.inside.set_time(now.as_millis().cast_signed());
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
         look(&mut self.inner.lock().unwrap())
     }
 }
 
-/// Whether a service says that a channel is dead.
-fn calls_dead(service: Service, answer: &Answer) -> bool {
-    let bad_token = answer
-        .body
-        .windows(14)
-        .any(|text| text == b"BadDeviceToken");
-    match (service, answer.status) {
-        (_, 410) => true,
-        (Service::Apns, 400) => bad_token,
-        (Service::Apns, _) => false,
-        (_, status) => status == 404 && !answer.body.starts_with(GARBAGE),
-    }
+/// Whether an answer says that the push was taken. What is dropped or throttled was not.
+fn is_taken(answer: &Answer) -> bool {
+    let not = matches!(
+        answer.header("x-wns-status"),
+        Some("dropped" | "channelthrottled")
+    );
+    (200..300).contains(&answer.status) && !answer.body.starts_with(GARBAGE) && !not
 }

@@ -1,29 +1,36 @@
-//! What may be said of the pushes that a service took and whose answer the hub heard: none is shown twice, and no more
-//! silent ones leave than the platform grants. An hour of that is one by the hub's clock, which may leap; what came
-//! before what is told by the true time.
+//! What may be said of the pushes that a service took and whose answer the hub heard: none is shown twice, no fallback
+//! goes to a device that has fetched, and no more silent ones leave than the platform grants. An hour of that is one by
+//! the hub's clock, which may leap; what came before what is told by the true time.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::time::Moment;
-use crate::{doubles::Service, egress::in_process::Sent, model::Timestamp};
+use super::{carried::Carried, time::Moment};
+use crate::{
+    doubles::Service,
+    model::{FeedPosition, Timestamp},
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// How long it takes until what became of a push is on disk.
-const KEPT: Duration = Duration::from_secs(1);
+pub(super) const KEPT: Duration = Duration::from_secs(1);
 /// For how long after a registration a service's word of when its channel died is compared with it.
 const COMPARED: Duration = Duration::from_mins(5);
+/// After how long a tap may be repeated that was not answered (`delivery.retap_after`, as it is if nobody says otherwise).
+const RETAP: Duration = Duration::from_mins(15);
 
 /// The account.
 #[derive(Default)]
 pub(super) struct Promises {
     /// How often each notification was posted, replacements counted.
     postings: BTreeMap<String, usize>,
+    /// The number of each notification's last posting, where that is known.
+    numbers: BTreeMap<String, FeedPosition>,
     /// When the process was killed: what was taken just before may be sent again.
     kills: Vec<Timestamp>,
     /// When a service was heard to call a channel dead.
     dead: BTreeMap<String, Timestamp>,
     /// When an endpoint was shown a notification, by kind, since it registered last.
-    shown: BTreeMap<(String, String, &'static str), Vec<Timestamp>>,
+    shown: BTreeMap<(String, String, String), Vec<Moment>>,
     /// When an endpoint registered last.
     registered: BTreeMap<String, Timestamp>,
     /// Until when what a service says of an endpoint's death may be compared with a registration by a clock that is
@@ -31,15 +38,40 @@ pub(super) struct Promises {
     compared: BTreeMap<String, Timestamp>,
     /// When an endpoint got silent pushes from Apple, since it registered last.
     silent: BTreeMap<String, Vec<Moment>>,
+    /// How far an endpoint had pulled, and since when the hub knows; none, while that is not known.
+    pulled: BTreeMap<String, Vec<(Timestamp, Option<FeedPosition>)>>,
+    /// When the hub had answered an endpoint that read one posting singly.
+    read: BTreeMap<(String, FeedPosition), Timestamp>,
+    /// Fallbacks that a service took and whose answer is on its way back.
+    on_their_way: BTreeMap<String, (Carried, Moment)>,
 }
 
 impl Promises {
     pub(super) fn posted(&mut self, id: &str) {
         *self.postings.entry(id.to_owned()).or_default() += 1;
+        self.numbers.remove(id);
     }
 
-    pub(super) fn killed(&mut self, now: Timestamp) {
+    /// What was posted has another id than was thought.
+    pub(super) fn not_posted(&mut self, id: &str) {
+        self.postings
+            .entry(id.to_owned())
+            .and_modify(|times| *times -= 1);
+    }
+
+    /// The number that the last posting of a notification has.
+    pub(super) fn is_numbered(&mut self, id: &str, number: FeedPosition) {
+        self.numbers.insert(id.to_owned(), number);
+    }
+
+    /// The process is killed: what a service took counts, though nobody heard so. Says what is wrong with that.
+    pub(super) fn killed(&mut self, now: Timestamp) -> Vec<String> {
+        let taken = std::mem::take(&mut self.on_their_way).into_iter();
+        let faults =
+            taken.filter_map(|(endpoint, (carried, at))| self.count(&endpoint, &carried, at));
+        let faults = faults.collect();
         self.kills.push(now);
+        faults
     }
 
     /// An endpoint begins anew.
@@ -52,11 +84,59 @@ impl Promises {
         }
         self.shown.retain(|(whose, ..), _| whose != endpoint);
         self.silent.remove(endpoint);
+        self.on_their_way.remove(endpoint);
+    }
+
+    /// The hub is asked to forget what an endpoint has fetched.
+    pub(super) fn forgets(&mut self, endpoint: &str) {
+        self.pulled.remove(endpoint);
+        self.read.retain(|(whose, _), _| whose != endpoint);
+    }
+
+    /// How far an endpoint has pulled, as the hub knows from `now` on; none, as long as it has not answered.
+    pub(super) fn pulled(&mut self, endpoint: &str, to: Option<FeedPosition>, now: Timestamp) {
+        self.pulled
+            .entry(endpoint.to_owned())
+            .or_default()
+            .push((now, to));
+    }
+
+    /// When an endpoint pulled last.
+    pub(super) fn last_pull(&self, endpoint: &str) -> Timestamp {
+        let all = self.pulled.get(endpoint).and_then(|all| all.last());
+        all.map_or(Timestamp::default(), |(at, _)| *at)
+    }
+
+    /// An endpoint says that it holds everything up to a position.
+    pub(super) fn holds(&mut self, endpoint: &str, up_to: FeedPosition, now: Timestamp) {
+        let known = self.pulled.get(endpoint).and_then(|all| all.last()?.1);
+        if let Some(known) = known {
+            self.pulled(endpoint, Some(known.max(up_to)), now);
+        }
+    }
+
+    /// An endpoint has read one notification, and the hub knows.
+    pub(super) fn read(&mut self, endpoint: &str, number: FeedPosition, now: Timestamp) {
+        self.read
+            .entry((endpoint.to_owned(), number))
+            .or_insert(now);
+    }
+
+    /// An endpoint has shown one notification, and so has it; the hub knows.
+    pub(super) fn has_shown(&mut self, endpoint: &str, id: &str, now: Timestamp) {
+        if let Some(number) = self.numbers.get(id).copied() {
+            self.read(endpoint, number, now);
+        }
     }
 
     /// The hub heard that a channel is dead.
     pub(super) fn died(&mut self, channel: &str, now: Timestamp) {
         self.dead.entry(channel.to_owned()).or_insert(now);
+    }
+
+    /// Somebody has the channels tried again that were called dead.
+    pub(super) fn revived(&mut self) {
+        self.dead.clear();
     }
 
     /// The hub's clock says this now: what left in a time that, since a leap was undone, has not come may be forgotten.
@@ -89,35 +169,79 @@ impl Promises {
         })
     }
 
+    /// What is wrong with a push that was composed at `composed` and shows something: the device has it already.
+    pub(super) fn is_held(
+        &self,
+        endpoint: &str,
+        carried: &Carried,
+        composed: Timestamp,
+    ) -> Option<String> {
+        let id = carried.shows()?;
+        let number = *self.numbers.get(id)?;
+        let all = self.pulled.get(endpoint).into_iter().flatten();
+        let (since, up_to) = all.rev().find(|(at, _)| *at < composed).copied().unzip();
+        let passed = up_to.flatten().filter(|up_to| *up_to >= number).and(since);
+        let read = self.read.get(&(endpoint.to_owned(), number)).copied();
+        let read = read.filter(|at| carried.is_fallback() && *at < composed);
+        let fetched = passed.or(read)?;
+        let kind = &carried.kind;
+        Some(format!(
+            "{endpoint} was sent {kind} about {id} at {composed}, though it fetched that at {fetched}"
+        ))
+    }
+
+    /// A service took a push; the hub has not heard so yet.
+    pub(super) fn is_on_its_way(&mut self, endpoint: &str, carried: &Carried, now: Moment) {
+        if carried.is_fallback() {
+            let push = (carried.clone(), now);
+            self.on_their_way.insert(endpoint.to_owned(), push);
+        }
+    }
+
+    /// What was on its way back came, or never will.
+    pub(super) fn came_back(&mut self, endpoint: &str) {
+        self.on_their_way.remove(endpoint);
+    }
+
     /// Takes in a push that left at `left` and was taken; says what is wrong with it. `granted` is how many silent ones
     /// an hour has.
     pub(super) fn taken(
         &mut self,
         (service, endpoint): (Service, &str),
-        (sent, left): (&Sent, Timestamp),
+        (carried, is_background, left): (&Carried, bool, Timestamp),
         (now, granted): (Moment, usize),
     ) -> Option<String> {
         // What was on its way to the channel before says nothing of this one.
         if self.registered.get(endpoint).is_some_and(|at| left < *at) {
             return None;
         }
-        let body = String::from_utf8_lossy(&sent.body);
-        let push_type = sent.headers.get("apns-push-type");
-        if service == Service::Apns && push_type.is_some_and(|it| it == "background") {
-            return self.silent(endpoint, body.contains("changed"), (now, granted));
+        if service == Service::Apns && is_background {
+            return self.silent(endpoint, carried.kind == "changed", (now, granted));
         }
-        let kind = ["fallback", "created"]
-            .into_iter()
-            .find(|kind| body.contains(kind))?;
-        let shows = |id: &&String| body.contains(id.as_str());
-        let id = self.postings.keys().find(shows)?.clone();
-        let key = (endpoint.to_owned(), id, kind);
+        self.count(endpoint, carried, now)
+    }
+
+    /// One notification is shown once a posting. A browser is told of what it does not show by the same kind of push,
+    /// which is repeated like all that are silent.
+    fn count(&mut self, endpoint: &str, carried: &Carried, now: Moment) -> Option<String> {
+        let id = carried.shows()?;
+        let key = (endpoint.to_owned(), id.to_owned(), carried.kind.clone());
         let before = self.shown.entry(key.clone()).or_default();
-        before.push(now.truth);
-        let kills = self.kills.iter().filter(|at| **at >= before[0]).count();
-        let may = self.postings[&key.1] + kills;
-        let times = before.len();
-        (times > may)
+        let is_repeat = before.last().is_some_and(|last| may_repeat(*last, now));
+        if is_repeat && !carried.is_fallback() && endpoint.ends_with("WebPush") {
+            before.clear();
+        }
+        before.push(now);
+        let kills = self.kills.iter().filter(|at| **at >= before[0].truth);
+        // A fallback is written down before it leaves.
+        let again = if carried.is_fallback() {
+            0
+        } else {
+            kills.count()
+        };
+        // What is not known yet is under way to be.
+        let may = self.postings.get(id).copied().unwrap_or(1) + again;
+        (before.len() > may)
             .then(|| format!("{key:?} was shown at {before:?}, which is more than {may} times"))
     }
 
@@ -136,4 +260,12 @@ impl Promises {
         recent.push(now);
         over.then(|| format!("{endpoint} got more silent pushes than {granted} in an hour"))
     }
+}
+
+/// Whether a silent tap of then may be repeated now: by the hub's clock, which may have leapt.
+fn may_repeat(then: Moment, now: Moment) -> bool {
+    let by_hub = now.hub.as_millis().cast_signed() - then.hub.as_millis().cast_signed();
+    let truly = now.truth.since(then.truth).as_millis();
+    let leapt = by_hub.abs_diff(i64::try_from(truly).unwrap_or(i64::MAX)) > 1000;
+    leapt || now.hub >= then.hub.plus(RETAP)
 }

@@ -6,11 +6,9 @@ use rand::{Rng as _, seq::IndexedRandom as _};
 
 use super::{
     device::{Device, essence},
-    network::Weather,
     world::{self, PEOPLE, World, listed, subject},
 };
 use crate::{
-    doubles::{At, DevicePatch, FaultKind, FaultSpec, Service},
     hub::{Error, Hub, Selection},
     model::{
         ActionState, Draft, Fallback, NotificationId, Platform, Priority, ReadState, StateChange,
@@ -44,15 +42,15 @@ const CHANGES: [StateChange; 5] = [
 ];
 
 impl World {
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
     }
 
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         *all.choose(&mut self.random).expect("some to pick from")
     }
 
-    fn any_device(&mut self) -> Arc<Device> {
+    pub(super) fn any_device(&mut self) -> Arc<Device> {
         let at = self.random.random_range(0..self.devices.len());
         Arc::clone(&self.devices[at])
     }
@@ -74,8 +72,8 @@ impl World {
         if self.belief.ahead_ms() != 0 && self.chance(8) {
             self.set_right(hub).await;
         }
-        match self.random.random_range(0..103) {
-            0..=29 => self.post(hub).await,
+        match self.random.random_range(0..126) {
+            0..=29 => self.post_something(hub).await,
             30..=44 => self.change_one(hub).await,
             45..=49 => self.change_many(hub).await,
             50..=56 => self.delete(hub).await,
@@ -86,11 +84,16 @@ impl World {
             81..=84 => self.stream(hub),
             85..=92 => self.fault(hub),
             93..=95 => self.leap(hub).await,
-            _ => self.turn_the_weather(hub),
+            96..=102 => self.turn_the_weather(hub),
+            103..=105 => self.post_to_all(hub).await,
+            106..=108 => self.test_a_device(hub).await,
+            109..=110 => self.revive(hub).await,
+            111..=119 => self.jam(hub).await,
+            _ => self.send_receipts(hub).await,
         }
     }
 
-    fn draft(&mut self, hub: &Hub) -> Draft {
+    pub(super) fn draft(&mut self, hub: &Hub) -> Draft {
         self.posted += 1;
         let title = format!("title {}", self.posted);
         let visual = VisualContent {
@@ -124,32 +127,44 @@ impl World {
         }
     }
 
-    async fn post(&mut self, hub: &Hub) {
+    async fn post_something(&mut self, hub: &Hub) {
         let user = self.pick(&PEOPLE);
         let draft = self.draft(hub);
+        self.post(hub, user, draft).await;
+    }
+
+    pub(super) async fn post(&mut self, hub: &Hub, user: &'static str, draft: Draft) {
         self.note(hub.now(), format!("post to {user}: {draft:?}"));
         let name = draft.app_id.clone();
         let expires = draft
             .expires
             .unwrap_or(hub.now().plus(crate::hub::DEFAULT_EXPIRY));
-        self.begin(user);
-        if let Some(known) = name
+        self.begin(&[user]);
+        let known = name
             .as_ref()
-            .and_then(|name| self.names.get(&(user, name.clone())))
-        {
-            self.network.expires(known.to_string(), expires);
-            self.network
-                .promises(|promises| promises.posted(&known.to_string()));
+            .and_then(|name| self.names.get(&(user, name.clone())));
+        let known = known.map(NotificationId::to_string);
+        if let Some(known) = &known {
+            self.network.expires(known.clone(), expires);
+            self.network.promises(|promises| promises.posted(known));
         }
-        let posted = match hub.create(subject(user), draft, None).await {
+        let posted = hub.create(subject(user), draft, None).await;
+        let stored = posted.as_ref().ok().and_then(|it| it.notification.as_ref());
+        let id = stored.map(|it| it.id.to_string());
+        self.network.promises(|promises| {
+            if id != known {
+                known.iter().for_each(|known| promises.not_posted(known));
+                id.iter().for_each(|id| promises.posted(id));
+            }
+            stored.inspect(|it| promises.is_numbered(&it.id.to_string(), it.number));
+        });
+        let posted = match posted {
             Ok(posted) => posted,
             Err(Error::Limit { .. }) => return self.end(),
             Err(other) => panic!("{other}"),
         };
         let it = posted.notification.expect("it was just stored");
         self.network.expires(it.id.to_string(), it.expires);
-        self.network
-            .promises(|promises| promises.posted(&it.id.to_string()));
         let is = essence(&it);
         let kept = self.kept.get_mut(user).unwrap();
         kept.insert(it.id, is);
@@ -165,12 +180,12 @@ impl World {
         self.end();
     }
 
-    fn caller(&mut self) -> Option<Arc<Device>> {
+    pub(super) fn caller(&mut self) -> Option<Arc<Device>> {
         let device = self.any_device();
         device.can_call().then_some(device)
     }
 
-    fn user_of(device: &Device) -> &'static str {
+    pub(super) fn user_of(device: &Device) -> &'static str {
         let user = PEOPLE
             .iter()
             .find(|user| **user == device.subject.user.as_str());
@@ -195,7 +210,7 @@ impl World {
             hub.now(),
             format!("{} sets {id}: {change:?}", device.name()),
         );
-        self.begin(user);
+        self.begin(&[user]);
         let by = Some(device.endpoint.clone());
         let set = hub
             .set(device.subject.clone(), id, change, (None, by))
@@ -232,7 +247,7 @@ impl World {
             Some(group) => Selection::Group(group.to_owned()),
             None => Selection::All,
         };
-        self.begin(user);
+        self.begin(&[user]);
         let by = Some(device.endpoint.clone());
         let changed = hub.set_many(device.subject.clone(), selection, change, (None, by));
         changed.await.expect("many can be changed");
@@ -250,7 +265,7 @@ impl World {
         };
         let by = self.caller().filter(|device| Self::user_of(device) == user);
         self.note(hub.now(), format!("{user}'s {id} is deleted"));
-        self.begin(user);
+        self.begin(&[user]);
         let whose = by.as_ref().map(|device| device.endpoint.clone());
         match hub.delete(subject(user), id, whose).await {
             Ok(()) => {}
@@ -278,9 +293,10 @@ impl World {
     }
 
     /// A device reads a single notification, whether it had it or not.
-    async fn read_one(&mut self, hub: &Hub, device: &Device) {
+    pub(super) async fn read_one(&mut self, hub: &Hub, device: &Device) {
         let there: Vec<_> = self.kept[Self::user_of(device)].keys().copied().collect();
-        let Some(id) = there.choose(&mut self.random).copied() else {
+        let newest = there.last().copied().filter(|_| self.chance(50));
+        let Some(id) = newest.or_else(|| there.choose(&mut self.random).copied()) else {
             return;
         };
         self.note(hub.now(), format!("{} reads {id}", device.name()));
@@ -290,6 +306,9 @@ impl World {
         let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
         let fetched = hub.fetched_one(subject, endpoint, vec![id], hub.now());
         fetched.await.expect("a fetch can be written down");
+        let now = self.moment().truth;
+        self.network
+            .promises(|promises| promises.read(device.name(), it.number, now));
         device.acted(id, Some(essence(&it)));
     }
 
@@ -302,6 +321,8 @@ impl World {
         if device.can_call() && self.chance(60) {
             self.note(hub.now(), format!("{} signs out", device.name()));
             device.forget();
+            self.network
+                .promises(|promises| promises.forgets(device.name()));
             device.break_stream();
             let gone = hub.remove_endpoint(device.subject.clone(), device.endpoint.clone());
             let gone = gone.await;
@@ -334,35 +355,6 @@ impl World {
         }
     }
 
-    fn switch(&mut self, hub: &Hub) {
-        let device = self.any_device();
-        let on = self.chance(65);
-        let patch = match (device.service, self.random.random_range(0..3)) {
-            (Service::Apns, 0) => DevicePatch {
-                low_power: Some(!on),
-                ..DevicePatch::default()
-            },
-            (Service::Fcm, 0) => DevicePatch {
-                doze: Some(!on),
-                ..DevicePatch::default()
-            },
-            _ => {
-                device.break_stream();
-                device.set_online(on);
-                DevicePatch::online(on)
-            }
-        };
-        self.note(hub.now(), format!("{}: {patch:?}", device.name()));
-        self.patch(&device, patch);
-    }
-
-    pub(super) fn patch(&self, device: &Device, patch: DevicePatch) {
-        self.network.set_time(self.moment().truth);
-        let id = device.with(|memory| memory.double.id.clone());
-        self.network.handle().patch_device(&id, patch).unwrap();
-        self.network.tell();
-    }
-
     fn stream(&mut self, hub: &Hub) {
         let Some(device) = self.caller() else {
             return;
@@ -373,60 +365,6 @@ impl World {
         } else {
             self.note(hub.now(), format!("{}'s stream breaks", device.name()));
             device.break_stream();
-        }
-    }
-
-    fn fault(&mut self, hub: &Hub) {
-        let service = self.pick(&Service::ALL);
-        let kind = self.pick(&[
-            FaultKind::ServerError,
-            FaultKind::Throttled,
-            FaultKind::Cut,
-            FaultKind::CredentialRefused,
-            FaultKind::Silence,
-        ]);
-        let throttled = kind == FaultKind::Throttled;
-        let at_token = self.chance(15) && matches!(service, Service::Fcm | Service::Wns);
-        let spec = FaultSpec {
-            times: Some(self.random.random_range(1..6)),
-            retry_after_seconds: throttled.then(|| self.random.random_range(1..90)),
-            at: if at_token { At::Token } else { At::Push },
-            ..FaultSpec::always(service, kind)
-        };
-        self.note(hub.now(), format!("{spec:?}"));
-        self.network.handle().script(spec);
-    }
-
-    fn turn_the_weather(&mut self, hub: &Hub) {
-        let service = self.pick(&Service::ALL);
-        let latency_ms = self.pick(&[10, 200, 4_000, 40_000]);
-        let weather = match self.random.random_range(0..5) {
-            0 => Weather::FAIR,
-            1 => Weather {
-                latency_ms,
-                unreachable: 100,
-                ..Weather::FAIR
-            },
-            2 => Weather {
-                latency_ms,
-                lost_before: 30,
-                lost_after: 20,
-                ..Weather::FAIR
-            },
-            3 => Weather {
-                latency_ms,
-                garbled: 40,
-                ..Weather::FAIR
-            },
-            _ => Weather {
-                latency_ms,
-                ..Weather::FAIR
-            },
-        };
-        self.note(hub.now(), format!("{service:?}: {weather:?}"));
-        self.network.set_weather(service, weather);
-        if self.chance(20) {
-            self.network.handle().revoke_access_tokens();
         }
     }
 }

@@ -10,6 +10,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
 
 use super::{
+    acts::Job,
     device::{self, Device, Essence},
     network::Network,
     time::Belief,
@@ -18,10 +19,7 @@ use crate::{
     config::{self, Config},
     doubles::{Handle, NewDevice, Service, inside::Inside},
     hub::Hub,
-    model::{
-        AppHost, DeliveryStatus, EndpointId, FeedPosition, NotificationId, Reason, Subject,
-        Timestamp, UserId,
-    },
+    model::{AppHost, EndpointId, FeedPosition, NotificationId, Subject, Timestamp, UserId},
     store::Rows,
 };
 
@@ -31,11 +29,7 @@ const APP: &str = "todo.example";
 const BEGIN: u64 = 1_800_000_000_000;
 
 /// What was begun and not answered when the process was killed: it has happened, or it has not.
-#[derive(Debug, Clone)]
-pub(super) struct Doubt {
-    pub(super) user: &'static str,
-    pub(super) before: BTreeMap<NotificationId, Essence>,
-}
+type Doubt = BTreeMap<&'static str, BTreeMap<NotificationId, Essence>>;
 
 /// Everything that outlives the hub's process.
 pub(super) struct World {
@@ -51,7 +45,8 @@ pub(super) struct World {
     /// What is acknowledged, by person.
     pub(super) kept: BTreeMap<&'static str, BTreeMap<NotificationId, Essence>>,
     pub(super) names: BTreeMap<(&'static str, String), NotificationId>,
-    pub(super) doubt: Mutex<Option<Doubt>>,
+    doubt: Mutex<Doubt>,
+    pub(super) job: Mutex<Option<Job>>,
     pub(super) log: Vec<String>,
     pub(super) posted: u64,
     pub(super) vapid: String,
@@ -69,18 +64,21 @@ impl World {
         let inside = Inside::open(folder.path()).unwrap();
         let network = Network::new(inside, seed);
         network.set_time(now);
+        let mut random = StdRng::seed_from_u64(seed);
+        let concurrency = [1, 1, 2, 64][random.random_range(0..4)];
         Self {
             seed,
-            random: StdRng::seed_from_u64(seed),
+            random,
             rows: Rows::none(),
             now,
             belief: Belief::default(),
-            config: config_of(&folder, &network.handle()),
+            config: config_of(&folder, &network.handle(), concurrency),
             network,
             devices: Vec::new(),
             kept: PEOPLE.map(|user| (user, BTreeMap::new())).into(),
             names: BTreeMap::new(),
             doubt: Mutex::default(),
+            job: Mutex::default(),
             log: Vec::new(),
             posted: 0,
             vapid: String::new(),
@@ -121,43 +119,43 @@ impl World {
     }
 
     /// Says what is in doubt until it is answered.
-    pub(super) fn begin(&self, user: &'static str) {
-        let before = self.kept[user].clone();
-        *self.doubt.lock().unwrap() = Some(Doubt { user, before });
+    pub(super) fn begin(&self, users: &[&'static str]) {
+        let before = users.iter().map(|user| (*user, self.kept[user].clone()));
+        *self.doubt.lock().unwrap() = before.collect();
     }
 
     pub(super) fn end(&self) {
-        *self.doubt.lock().unwrap() = None;
+        self.doubt.lock().unwrap().clear();
     }
 
     /// After a start: what was acknowledged is there. What was in doubt may be or not; from now on it is as the hub
     /// says.
     pub(super) async fn check_kept(&mut self, hub: &Hub) {
-        let doubt = self.doubt.lock().unwrap().take();
+        let doubt = std::mem::take(&mut *self.doubt.lock().unwrap());
         for user in PEOPLE {
             let there = listed(hub, user).await;
             let (now, over) = (hub.now(), self.belief.ever());
             let mut expected = self.kept[user].clone();
             // What was over once may be deleted, though the stored time be earlier.
             expected.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
-            match &doubt {
-                Some(doubt) if doubt.user == user => {
-                    let mut before = doubt.before.clone();
-                    before.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
-                    let changed = there.iter().filter(|(id, it)| before.get(id) != Some(it));
-                    let gone = before.keys().filter(|id| !there.contains_key(id));
-                    let differ = changed.count() + gone.count();
-                    assert!(differ <= DOUBTFUL, "{before:#?}\n{there:#?}");
-                    self.adopt(hub, user, there);
-                    self.names.retain(|(whose, _), _| *whose != user);
-                }
-                _ => assert_eq!(
+            let Some(before) = doubt.get(user) else {
+                assert_eq!(
                     without_versions(&there),
                     without_versions(&expected),
                     "{user}"
-                ),
-            }
+                );
+                continue;
+            };
+            let mut before = before.clone();
+            before.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
+            let changed = there.iter().filter(|(id, it)| before.get(id) != Some(it));
+            let gone = before.keys().filter(|id| !there.contains_key(id));
+            let differ = changed.count() + gone.count();
+            assert!(differ <= DOUBTFUL, "{before:#?}\n{there:#?}");
+            self.adopt(hub, user, there);
+            self.names.retain(|(whose, _), _| *whose != user);
         }
+        self.end_job(hub).await;
     }
 
     /// Takes what the hub says for what is kept; what it does not show by a time that is doubted stays as it was, if it
@@ -194,35 +192,7 @@ impl World {
         }
         let faults = self.network.faults();
         assert!(faults.is_empty(), "{faults:#?}");
-        self.check_explanations(hub).await;
-    }
-
-    /// What waits for a push service that failed names the failure that it saw.
-    async fn check_explanations(&self, hub: &Hub) {
-        for user in PEOPLE {
-            let newest = self.kept[user].iter().max_by_key(|(_, it)| it.expires);
-            let Some((id, _)) = newest.filter(|(_, it)| it.expires > hub.now()) else {
-                continue;
-            };
-            let Ok(lines) = hub.deliveries(subject(user), *id).await else {
-                continue;
-            };
-            for line in lines {
-                let waits = line.status == DeliveryStatus::Pending
-                    && matches!(line.reason, Some(Reason::Retry));
-                let Some(answer) = line.answer.filter(|_| waits && line.attempts > 0) else {
-                    continue;
-                };
-                let device = self.devices.iter().find(|it| it.endpoint == line.endpoint);
-                let device = device.expect("only devices of ours");
-                let seen = self.network.seen(device.service);
-                assert!(
-                    seen.contains(&answer.status),
-                    "{}: {answer:?} was not seen, but {seen:?}",
-                    line.endpoint.as_str()
-                );
-            }
-        }
+        self.check_ladder(hub).await;
     }
 }
 
@@ -275,13 +245,15 @@ pub(super) fn make(handle: &Handle, service: Service, vapid: &str) -> crate::dou
     handle.add_device(wanted).unwrap()
 }
 
-fn config_of(folder: &TempDir, handle: &Handle) -> Config {
+fn config_of(folder: &TempDir, handle: &Handle, concurrency: usize) -> Config {
     let services = handle.settings().app_toml();
     let text = format!("[[app]]\nhost = \"{APP}\"\n{services}");
     let file = folder.path().join("config.toml");
     std::fs::write(&file, text).unwrap();
     let mut config = config::load(Some(&file), std::iter::empty()).unwrap();
     config.delivery.min_fallback_delay = Duration::from_secs(1);
+    // Few at a time, so that pushes wait in their lanes and what they are about changes meanwhile.
+    config.delivery.concurrency = concurrency;
     config.server.limits.notifications_per_user = 60;
     config
 }

@@ -1,0 +1,238 @@
+//! Rarer things that happen: the operator and the app's server do something for many, or look after one device.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::{Rng as _, seq::IteratorRandom as _};
+
+use super::{
+    device::Device,
+    weather::Weather,
+    world::{PEOPLE, World, listed, subject},
+};
+use crate::{
+    doubles::Service,
+    hub::{Error, Hub},
+    model::{Audience, BroadcastId, BroadcastStatus, NotificationId},
+};
+
+/// How long a job may take: it yields to taps, and the disk is slow.
+const PATIENCE: Duration = Duration::from_mins(30);
+
+/// A post to everybody that is under way.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    /// What it posts: no other has this title.
+    title: String,
+    /// What it was acknowledged as, and for how many.
+    acknowledged: Option<(BroadcastId, u64)>,
+}
+
+impl World {
+    /// The app's server posts to everybody, and waits until it is done.
+    pub(super) async fn post_to_all(&mut self, hub: &Hub) {
+        let mut draft = self.draft(hub);
+        (draft.app_id, draft.expires) = (None, None);
+        let title = format!("title {}", self.posted);
+        self.note(hub.now(), format!("post to all: {draft:?}"));
+        self.begin(&PEOPLE);
+        let mut job = Job {
+            title,
+            acknowledged: None,
+        };
+        self.set_job(Some(job.clone()));
+        let app = subject(PEOPLE[0]).app;
+        let accepted = hub.broadcast(app, Audience::All, draft, None).await;
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            // Nobody has registered yet.
+            Err(Error::Invalid { .. }) => {
+                self.set_job(None);
+                return self.end();
+            }
+            Err(other) => panic!("{other}"),
+        };
+        job.acknowledged = Some((accepted.id, accepted.accepted));
+        self.set_job(Some(job));
+        self.end_job(hub).await;
+        self.end();
+    }
+
+    /// A service is slow, so that pushes wait in its lane; and people look at what they are about before these leave.
+    pub(super) async fn jam(&mut self, hub: &Hub) {
+        let service = self.pick(&Service::ALL);
+        let weather = Weather {
+            latency_ms: 40_000,
+            ..Weather::FAIR
+        };
+        self.note(hub.now(), format!("{service:?} is jammed"));
+        self.network.set_weather(service, weather);
+        for user in PEOPLE {
+            let mut draft = self.draft(hub);
+            if let Some(fallback) = &mut draft.fallback {
+                fallback.delay = Duration::from_secs(self.random.random_range(1..8));
+            }
+            self.post(hub, user, draft).await;
+        }
+        let of_it = |device: &&Arc<Device>| device.service == service;
+        let devices: Vec<_> = self.devices.iter().filter(of_it).cloned().collect();
+        for device in devices.iter().chain(&devices) {
+            let ms = self.random.random_range(0..9_000);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            if !device.can_call() {
+                continue;
+            }
+            if self.chance(50) {
+                self.read_one(hub, device).await;
+            } else {
+                self.note(hub.now(), format!("{} is opened", device.name()));
+                device.pull(hub, 0).await;
+            }
+        }
+    }
+
+    fn set_job(&self, job: Option<Job>) {
+        *self.job.lock().unwrap() = job;
+    }
+
+    /// A job that is under way comes to its end, and everybody has its notification once; where it was not
+    /// acknowledged, nobody may.
+    pub(super) async fn end_job(&mut self, hub: &Hub) {
+        let Some(job) = self.job.lock().unwrap().clone() else {
+            return;
+        };
+        let done = match job.acknowledged {
+            Some((id, accepted)) => self.wait_for(hub, id, accepted).await,
+            None => {
+                tokio::time::sleep(PATIENCE).await;
+                None
+            }
+        };
+        let mut got = 0;
+        for user in PEOPLE {
+            let there = listed(hub, user).await;
+            let of_it = there.iter().filter(|(_, it)| it.title == job.title);
+            let of_it: Vec<NotificationId> = of_it.map(|(id, _)| *id).collect();
+            assert!(of_it.len() <= 1, "{user} got {job:?} as {of_it:?}");
+            got += of_it.len() as u64;
+            self.adopt(hub, user, there);
+            for id in &of_it {
+                let expires = self.kept[user][id].expires;
+                self.network.expires(id.to_string(), expires);
+                self.network
+                    .promises(|promises| promises.posted(&id.to_string()));
+            }
+        }
+        if let Some(done) = done {
+            assert_eq!(got, done, "{job:?}");
+        }
+        self.set_job(None);
+    }
+
+    /// Waits for the end of a job, and says how many have got it; nothing, where its time is over by the hub's clock.
+    async fn wait_for(&self, hub: &Hub, id: BroadcastId, accepted: u64) -> Option<u64> {
+        let (app, began) = (subject(PEOPLE[0]).app, tokio::time::Instant::now());
+        loop {
+            let stands = hub.broadcast_of(&app, id).await;
+            if matches!(stands, Err(Error::NotFound(_))) && self.belief.ahead_ms() > 0 {
+                return None;
+            }
+            let stands = stands.expect("it is known");
+            if stands.expires <= hub.now() {
+                return None;
+            }
+            if stands.status == BroadcastStatus::Completed {
+                assert_eq!((stands.done, stands.failed), (accepted, 0), "{stands:?}");
+                return Some(stands.done);
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end: {stands:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Somebody wants to know whether a device can be reached.
+    pub(super) async fn test_a_device(&mut self, hub: &Hub) {
+        let device = self.any_device();
+        self.note(hub.now(), format!("{} is tested", device.name()));
+        let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
+        let tested = match hub.test_endpoint(subject, endpoint).await {
+            Ok(tested) => tested,
+            Err(Error::NotFound(_) | Error::EndpointNotFound | Error::Conflict(_)) => return,
+            Err(other) => panic!("{other}"),
+        };
+        let Some(answer) = &tested.answer else {
+            return;
+        };
+        let was = self
+            .network
+            .answers(|answers| answers.tested(device.service, device.name(), answer));
+        assert!(was, "{}: that was not answered: {tested:#?}", device.name());
+        let status = answer.status.to_string();
+        // One that did not leave tells until when.
+        let said = &tested.explanation;
+        let tells = answer.status == 0 || said.contains(&status) || said.contains("until");
+        assert!(tells, "{tested:#?}");
+    }
+
+    /// The operator has the channels tried again that were called dead.
+    pub(super) async fn revive(&mut self, hub: &Hub) {
+        self.note(hub.now(), "dead channels are revived");
+        for device in &self.devices {
+            self.network
+                .answers(|answers| answers.begins_anew(device.name()));
+        }
+        self.network.promises(|promises| promises.revived());
+        let revived = hub.revive(&subject(PEOPLE[0]).app, None, None).await;
+        revived.expect("channels can be revived");
+    }
+
+    /// A device tells what it showed, or how far it has got.
+    pub(super) async fn send_receipts(&mut self, hub: &Hub) {
+        let Some(device) = self.caller() else {
+            return;
+        };
+        if self.chance(50) {
+            return self.send_position(hub, &device).await;
+        }
+        let held: Vec<NotificationId> = device.with(|memory| memory.held.keys().copied().collect());
+        let most = self.random.random_range(1..4);
+        let ids = held.into_iter().choose_multiple(&mut self.random, most);
+        self.note(hub.now(), format!("{} has shown {ids:?}", device.name()));
+        let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
+        let shown = hub.shown(subject, endpoint, ids.clone()).await;
+        shown.expect("a receipt can be written down");
+        let now = self.moment().truth;
+        self.network.promises(|promises| {
+            let ids = ids.iter().map(NotificationId::to_string);
+            ids.for_each(|id| promises.has_shown(device.name(), &id, now));
+        });
+        self.check_shown(hub, &device, &ids).await;
+    }
+
+    async fn send_position(&mut self, hub: &Hub, device: &Arc<Device>) {
+        let Some(position) = device.position() else {
+            return;
+        };
+        self.note(
+            hub.now(),
+            format!("{} is up to {position:?}", device.name()),
+        );
+        let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
+        let held = hub.holds(subject, endpoint, position).await;
+        held.expect("a receipt can be written down");
+        let now = self.moment().truth;
+        self.network
+            .promises(|promises| promises.holds(device.name(), position, now));
+    }
+
+    /// What was told to be shown is told so.
+    async fn check_shown(&self, hub: &Hub, device: &Device, ids: &[NotificationId]) {
+        for id in ids {
+            let Ok(lines) = hub.deliveries(device.subject.clone(), *id).await else {
+                continue;
+            };
+            let mine = lines.iter().find(|line| line.endpoint == device.endpoint);
+            let is_told = mine.is_none_or(|line| line.shown.is_some());
+            assert!(is_told, "{} has shown {id}: {mine:#?}", device.name());
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! What the hub heard of the push services, endpoint by endpoint: what its deliveries may say of them, and what each
+//! answer asks of it. The classes are read from the vendors' pages anew, apart from the hub's own tables.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{promises::KEPT, time::Moment};
+use crate::{
+    doubles::Service,
+    egress::{Answer, Failure, MAX_REQUEST},
+    model::{Delivery, DeliveryStatus, Reason, ServiceAnswer, Timestamp},
+};
+
+/// How long a push may be on its way out: it waits for a token and for a connection, perhaps once more.
+pub(super) const ON_ITS_WAY: Duration = Duration::from_secs(4 * MAX_REQUEST.as_secs());
+/// How long what a service answered holds all others, or its token endpoint a push, where it names no time
+/// (`delivery.retry_max`, as it is if nobody says otherwise, and a probe).
+const LANE_WAIT: Duration = Duration::from_mins(16);
+/// The longest wait that a service may ask for.
+const LONGEST: Duration = Duration::from_hours(24);
+/// What is kept of an answer's words, in bytes.
+const WORDS: usize = 4096;
+/// What the hub says where a push was too late to leave at all.
+const LATE: &str = "its time was over before it could leave";
+/// What it says where the token endpoint did not speak OAuth.
+const NO_OAUTH: &str = "an answer without a token or an OAuth error";
+
+/// One answer, or the lack of one.
+#[derive(Debug, Clone)]
+pub(super) struct Heard {
+    /// When the request left, by the true time.
+    pub(super) left: Timestamp,
+    /// When this was heard.
+    pub(super) at: Moment,
+    /// The status; 0 where no answer came.
+    pub(super) status: u16,
+    /// All that it says, or why nothing came.
+    words: String,
+    /// How long it asks to be left alone.
+    wait: Option<Duration>,
+    /// Of a test, of which nothing is kept.
+    is_test: bool,
+    /// Whether the hub may have forgotten it: the endpoint registered since, or it was revived.
+    is_old: bool,
+    class: Class,
+}
+
+/// What an answer asks of the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Taken,
+    /// Taken and dropped (WNS).
+    Dropped,
+    /// The credential or another setting is wrong.
+    Operator,
+    /// This push will never be taken.
+    Refused,
+    /// Anything else: it is tried again, or the channel is dead.
+    Other,
+}
+
+impl Heard {
+    pub(super) fn of(
+        service: Service,
+        is_token: bool,
+        answer: &Result<Answer, Failure>,
+        (left, at): (Timestamp, Moment),
+    ) -> Self {
+        let (status, mut words, wait) = match answer {
+            Ok(answer) => (answer.status, said(answer), wait(answer)),
+            Err(failure) => (0, failure.to_string(), None),
+        };
+        words.truncate(words.floor_char_boundary(WORDS));
+        let dropped = |answer: &Answer| answer.header("x-wns-status") == Some("dropped");
+        let class = match (status, answer) {
+            (200, Ok(answer)) if service == Service::Wns && dropped(answer) => Class::Dropped,
+            (200, _) if service == Service::Wns && words.contains("channelthrottled") => {
+                Class::Other
+            }
+            // Google names each message that it takes: all else is somebody else's page.
+            (200, _) if service == Service::Fcm && !words.contains("\"name\"") => Class::Other,
+            (200..300, _) => Class::Taken,
+            _ if is_token => Class::Other,
+            _ if blames_settings(service, status, &words) => Class::Operator,
+            _ if is_refused(service, status, &words) => Class::Refused,
+            _ => Class::Other,
+        };
+        Self {
+            left,
+            at,
+            status,
+            words,
+            wait,
+            is_test: false,
+            is_old: false,
+            class,
+        }
+    }
+
+    pub(super) fn test(self, is_test: bool) -> Self {
+        Self { is_test, ..self }
+    }
+
+    /// Whether this is what a delivery tells.
+    fn is(&self, answer: &ServiceAnswer) -> bool {
+        if self.status != answer.status {
+            return false;
+        }
+        let reason = answer.reason.as_deref().unwrap_or_default();
+        let reason = reason.strip_prefix("token endpoint: ").unwrap_or(reason);
+        let mut words = reason.split_whitespace();
+        reason == NO_OAUTH || words.all(|word| self.words.contains(word.trim_end_matches(':')))
+    }
+
+    /// Until when it may hold others, by both clocks.
+    fn may_hold_at(&self, now: Moment) -> bool {
+        let wait = self.wait.unwrap_or_default().max(LANE_WAIT) + ON_ITS_WAY;
+        self.at.hub.plus(wait) >= now.hub || self.at.truth.plus(wait) >= now.truth
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    let mut all =
+        String::from_utf8_lossy(&answer.body[..answer.body.len().min(WORDS)]).into_owned();
+    for value in answer.headers.values() {
+        all.push(' ');
+        all.push_str(value.to_str().unwrap_or_default());
+    }
+    all
+}
+
+fn wait(answer: &Answer) -> Option<Duration> {
+    let waits = matches!(answer.status, 406 | 408 | 429 | 500..);
+    let secs = answer.header("retry-after")?.parse().ok()?;
+    waits.then(|| Duration::from_secs(secs).min(LONGEST))
+}
+
+/// Whether a service refuses the credential, also at the second attempt with a fresh one.
+fn blames_settings(service: Service, status: u16, words: &str) -> bool {
+    let blocked = words.to_ascii_lowercase().contains("domain blocked");
+    match service {
+        Service::Apns => {
+            let topics = ["BadTopic", "MissingTopic", "TopicDisallowed"];
+            status == 403 || status == 400 && topics.iter().any(|topic| words.contains(topic))
+        }
+        Service::Fcm => status == 401,
+        Service::WebPush => {
+            let signature = ["InvalidSignature", "ExpiredSignature", "BadJwtToken"];
+            blocked || signature.iter().any(|word| words.contains(word))
+        }
+        Service::Wns => blocked || status == 401,
+    }
+}
+
+/// Whether a service will never take such a push.
+fn is_refused(service: Service, status: u16, words: &str) -> bool {
+    let but = |names: &[&str]| !names.iter().any(|name| words.contains(name));
+    match (service, status) {
+        (_, 300..400 | 405 | 413) => true,
+        (Service::Apns, 404) => true,
+        (Service::Apns, 400) => but(&["BadDeviceToken", "DeviceTokenNotForTopic", "IdleTimeout"]),
+        (Service::Fcm, 400) => but(&["registration token", "message.token"]),
+        (Service::WebPush, 400) => but(&["Mismatch", "mismatch", "UnauthorizedRegistration"]),
+        (Service::Wns, 400) => true,
+        _ => false,
+    }
+}
+
+/// Whether a service says for sure that a channel is dead: it must be dropped.
+pub(super) fn calls_dead(service: Service, answer: &Answer) -> bool {
+    let words = said(answer);
+    let says = |text: &str| words.contains(text);
+    let blocked = words.to_ascii_lowercase().contains("domain blocked");
+    match (service, answer.status) {
+        (Service::Apns, 410) => says("Unregistered") || says("ExpiredToken"),
+        (Service::Apns, 400) => says("BadDeviceToken") || says("DeviceTokenNotForTopic"),
+        (Service::Fcm, 404) => says("UNREGISTERED"),
+        (Service::WebPush | Service::Wns, 404 | 410) => !blocked,
+        _ => false,
+    }
+}
+
+/// Everything that was heard, oldest first.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// Of each endpoint's pushes.
+    own: BTreeMap<String, Vec<Heard>>,
+    /// What each service answered to any that did not take it, at its token endpoint, too.
+    refusals: BTreeMap<Service, Vec<Heard>>,
+    kills: Vec<Timestamp>,
+}
+
+impl Answers {
+    /// Takes in what was heard of a service, about an endpoint's push or at the token endpoint.
+    pub(super) fn heard(&mut self, service: Service, endpoint: Option<&str>, heard: Heard) {
+        if heard.class != Class::Taken || endpoint.is_none() {
+            let of_it = self.refusals.entry(service).or_default();
+            of_it.push(heard.clone());
+        }
+        if let Some(endpoint) = endpoint {
+            self.own.entry(endpoint.to_owned()).or_default().push(heard);
+        }
+    }
+
+    pub(super) fn killed(&mut self, now: Timestamp) {
+        self.kills.push(now);
+    }
+
+    /// The endpoint begins anew: what was heard of it may be forgotten, or not.
+    pub(super) fn begins_anew(&mut self, endpoint: &str) {
+        for heard in self.own.get_mut(endpoint).into_iter().flatten() {
+            heard.is_old = true;
+        }
+    }
+
+    fn of(&self, endpoint: &str) -> &[Heard] {
+        self.own.get(endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// Since when what leaves now may have been under way: a second attempt follows the first at once, and a push waits
+    /// for the token that it needs.
+    pub(super) fn composed(&self, service: Service, endpoint: &str, left: Timestamp) -> Timestamp {
+        let of_tokens = self.refusals.get(&service).into_iter().flatten();
+        let before: Vec<&Heard> = self.of(endpoint).iter().chain(of_tokens).collect();
+        let mut composed = left;
+        loop {
+            let follows = |heard: &&&Heard| heard.at.truth == composed && heard.left < composed;
+            match before.iter().filter(follows).map(|heard| heard.left).min() {
+                Some(earlier) => composed = earlier,
+                None => return composed,
+            }
+        }
+    }
+
+    /// Whether a push of this endpoint was refused for good since then, so that nothing else will tell it.
+    pub(super) fn refused_since(&self, endpoint: &str, since: Timestamp) -> bool {
+        let mut own = self.of(endpoint).iter();
+        own.any(|heard| heard.class == Class::Refused && heard.at.truth >= since)
+    }
+
+    /// What is wrong with a push that leaves now: the service asked to be left alone for longer. Where the hub's clock
+    /// leapt since, nobody can say.
+    pub(super) fn too_soon(
+        &self,
+        endpoint: &str,
+        (composed, now): (Timestamp, Moment),
+    ) -> Option<String> {
+        let last = self.of(endpoint).last();
+        let last = last.filter(|last| !self.may_be_forgotten(last))?;
+        let until = last.at.truth.plus(last.wait?);
+        let by_hub = now.hub.as_millis().cast_signed() - last.at.hub.as_millis().cast_signed();
+        let truly = now.truth.as_millis().cast_signed() - last.at.truth.as_millis().cast_signed();
+        let leapt = (by_hub - truly).abs() > 10;
+        (!leapt && composed < until && last.at.truth < composed).then(|| {
+            format!(
+                "{endpoint} was pushed to at {now:?}, though the service asked to wait: {last:?}"
+            )
+        })
+    }
+
+    /// Whether the hub must know this: it is on disk, and the endpoint has not begun anew.
+    fn is_kept(&self, heard: &Heard, now: Moment) -> bool {
+        now.truth.since(heard.at.truth) > KEPT && !self.may_be_forgotten(heard)
+    }
+
+    fn may_be_forgotten(&self, heard: &Heard) -> bool {
+        let at = heard.at.truth;
+        let killed = |kill: &Timestamp| *kill >= at && kill.since(at) < KEPT;
+        heard.is_old || heard.is_test || self.kills.iter().any(killed)
+    }
+
+    /// What is wrong with what a delivery says of its service's answer.
+    pub(super) fn doubts(&self, service: Service, line: &Delivery, now: Moment) -> Option<String> {
+        let waits = line.status == DeliveryStatus::Pending
+            && (line.attempts > 0 || matches!(line.reason, Some(Reason::ServiceStopped)));
+        let Some(answer) = &line.answer else {
+            return waits.then(|| String::from("what the service answered is not told"));
+        };
+        let own = self.of(line.endpoint.as_str());
+        let late = answer.status == 0 && answer.reason.as_deref() == Some(LATE);
+        let known = match line.status {
+            DeliveryStatus::Pending => self.present(service, own, answer, now),
+            DeliveryStatus::Failed => own.iter().find(|it| it.is(answer)),
+            DeliveryStatus::Gone => own.iter().find(|it| it.is(answer)),
+            _ => self.any(service, own, answer),
+        };
+        let Some(known) = known else {
+            let last = &own[own.len().saturating_sub(3)..];
+            return (!late).then(|| format!("that was not answered, but: {last:#?}"));
+        };
+        let stands = line.reason == Some(Reason::ServiceStopped);
+        let tried = line.reason == Some(Reason::Retry);
+        match (line.status, known.class) {
+            (DeliveryStatus::Pending, Class::Taken) => Some("it was taken"),
+            (DeliveryStatus::Pending, Class::Operator) if tried => {
+                Some("the settings are refused, and that is not said")
+            }
+            (DeliveryStatus::Pending, Class::Dropped) if stands => Some("nobody refuses settings"),
+            (DeliveryStatus::Failed, Class::Taken | Class::Operator) => Some("it was not refused"),
+            (DeliveryStatus::Gone, Class::Taken | Class::Dropped) => Some("it is not gone"),
+            _ => None,
+        }
+        .map(|why| format!("{why}: {known:#?}"))
+    }
+
+    /// What the hub knows last of an endpoint, or of the service that all wait for.
+    fn present<'a>(
+        &'a self,
+        service: Service,
+        own: &'a [Heard],
+        answer: &ServiceAnswer,
+        now: Moment,
+    ) -> Option<&'a Heard> {
+        let is_dropped = (200..300).contains(&answer.status);
+        let mut last = None;
+        for heard in own.iter().rev() {
+            // What was dropped stands with the push, whatever came of later attempts.
+            let counts = last.is_none() || is_dropped && heard.class == Class::Dropped;
+            if counts && heard.is(answer) {
+                return Some(heard);
+            }
+            if last.is_none() && self.is_kept(heard, now) {
+                last = Some(heard.at);
+            }
+        }
+        let since = last.unwrap_or(now);
+        let of_all = self.refusals.get(&service)?.iter().rev();
+        let mut holding = of_all.filter(|it| it.may_hold_at(since) && it.class != Class::Refused);
+        let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
+        holding.find(|it| it.is(answer) && (last.is_none() || !is_own(it)))
+    }
+
+    /// Whether a test was answered so: it is the last that was heard, or held all up.
+    pub(super) fn tested(&self, service: Service, endpoint: &str, answer: &ServiceAnswer) -> bool {
+        let late = answer.status == 0 && answer.reason.as_deref() == Some(LATE);
+        let of_tokens = self.refusals.get(&service).into_iter().flatten();
+        let of_tokens = of_tokens.rev().take(8);
+        let last = self.of(endpoint).iter().rev().take(1);
+        late || last.chain(of_tokens).any(|it| it.is(answer))
+    }
+
+    fn any<'a>(
+        &'a self,
+        service: Service,
+        own: &'a [Heard],
+        answer: &ServiceAnswer,
+    ) -> Option<&'a Heard> {
+        let of_all = self.refusals.get(&service).into_iter().flatten();
+        own.iter().chain(of_all).find(|it| it.is(answer))
+    }
+}

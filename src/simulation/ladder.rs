@@ -1,0 +1,77 @@
+//! What the hub tells of its deliveries: the answer that each endpoint's last push really got, in the record and in the
+//! sentence.
+
+use super::world::{PEOPLE, World, subject};
+use crate::{
+    hub::{Hub, explanation},
+    model::{Delivery, DeliveryStatus, NotificationId},
+};
+
+impl World {
+    /// Each line of each kept notification tells of its endpoint what that was answered.
+    pub(super) async fn check_ladder(&self, hub: &Hub) {
+        for user in PEOPLE {
+            for (id, it) in &self.kept[user] {
+                if it.expires <= hub.now() {
+                    continue;
+                }
+                // It may have expired or been retired meanwhile.
+                let Ok(lines) = hub.deliveries(subject(user), *id).await else {
+                    continue;
+                };
+                for line in lines {
+                    self.check_line(hub, *id, &line).await;
+                }
+            }
+        }
+    }
+
+    async fn check_line(&self, hub: &Hub, id: NotificationId, line: &Delivery) {
+        let Some(fault) = self.fault_of(line) else {
+            return;
+        };
+        let who = line.endpoint.as_str();
+        self.show(hub, who).await;
+        let (now, said) = (hub.now(), explanation(line));
+        panic!("{who} and {id}, at {now}: {fault}\n{said}\n{line:#?}");
+    }
+
+    async fn show(&self, hub: &Hub, endpoint: &str) {
+        let mut all = self.devices.iter();
+        let device = all.find(|it| it.name() == endpoint);
+        device.expect("only devices of ours").explain(hub).await;
+    }
+
+    fn fault_of(&self, line: &Delivery) -> Option<String> {
+        let mut all = self.devices.iter();
+        let device = all.find(|it| it.endpoint == line.endpoint)?;
+        let now = self.moment();
+        let doubt = self
+            .network
+            .answers(|answers| answers.doubts(device.service, line, now));
+        doubt.or_else(|| misses(line))
+    }
+}
+
+/// What the sentence leaves out.
+fn misses(line: &Delivery) -> Option<String> {
+    let said = explanation(line);
+    let tells_answer = matches!(
+        line.status,
+        DeliveryStatus::Pending | DeliveryStatus::Failed | DeliveryStatus::Gone
+    );
+    let answer = line.answer.as_ref().filter(|_| tells_answer);
+    let answer = answer.map(|answer| match answer.status {
+        0 => answer.reason.clone().unwrap_or_default(),
+        status => status.to_string(),
+    });
+    let times = [line.fetched, line.shown, line.acted, line.fell_back];
+    let times = times.into_iter().flatten().map(|at| at.to_string());
+    let mut missing = answer
+        .into_iter()
+        .chain(times)
+        .filter(|it| !said.contains(it));
+    missing
+        .next()
+        .map(|it| format!("the sentence does not tell {it}"))
+}

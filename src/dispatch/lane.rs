@@ -232,11 +232,6 @@ impl Way {
                 return Left::Unkept;
             }
         }
-        let Some((message, size_bytes)) =
-            compose::compose(due, &self.app, self.hub.delivery(), now)
-        else {
-            return Left::Unknown;
-        };
         if due.tap.kind == TapKind::Fallback {
             match self.hub.claim_fallback(due).await {
                 Ok(true) => {}
@@ -247,6 +242,12 @@ impl Way {
                 }
             }
         }
+        // Only now, so that what the service is told of its life is true when it leaves.
+        let now = self.hub.now();
+        let composed = compose::compose(due, &self.app, self.hub.delivery(), now);
+        let Some((message, size_bytes)) = composed else {
+            return Left::Unknown;
+        };
         // The service checks credentials by a clock of its own.
         let wall = self.hub.clock().wall();
         let outcome = self.send(due, &message, (push_id(due), wall), &pass).await;

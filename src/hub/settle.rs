@@ -130,7 +130,7 @@ impl Hub {
     }
 
     /// Notes that a fallback is about to leave, before it does: whatever happens to the hub then, it is not shown twice.
-    /// Says whether the endpoint is still the one that it was planned for.
+    /// Says whether it is still [due](Hub::still_due) then: what the device fetched meanwhile it needs no more.
     ///
     /// # Errors
     /// `Store`; it must not leave then.
@@ -153,6 +153,6 @@ impl Hub {
         let mut unit = Unit::of(due.subject.clone());
         unit.push(Row::TapState(endpoint.clone(), Box::new(state)));
         self.commit(unit, vec![lock]).await?;
-        Ok(true)
+        self.still_due(due)
     }
 }

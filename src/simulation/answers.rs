@@ -1,7 +1,10 @@
 //! What the hub heard of the push services, endpoint by endpoint: what its deliveries may say of them, and what each
 //! answer asks of it. The classes are read from the vendors' pages anew, apart from the hub's own tables.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{promises::KEPT, time::Moment};
 use crate::{
@@ -187,11 +190,17 @@ pub(super) struct Answers {
     /// What each service answered to any that did not take it, at its token endpoint, too.
     refusals: BTreeMap<Service, Vec<Heard>>,
     kills: Vec<Timestamp>,
+    /// When the hub's clock leapt.
+    moved: Vec<Timestamp>,
+    /// Endpoints whose pushes are under way, and services whose token endpoints are asked.
+    under_way: BTreeSet<(Service, Option<String>)>,
 }
 
 impl Answers {
     /// Takes in what was heard of a service, about an endpoint's push or at the token endpoint.
     pub(super) fn heard(&mut self, service: Service, endpoint: Option<&str>, heard: Heard) {
+        let whose = endpoint.map(str::to_owned);
+        self.under_way.remove(&(service, whose));
         if heard.class != Class::Taken || endpoint.is_none() {
             let of_it = self.refusals.entry(service).or_default();
             of_it.push(heard.clone());
@@ -201,8 +210,20 @@ impl Answers {
         }
     }
 
+    /// A request leaves.
+    pub(super) fn leaves(&mut self, service: Service, endpoint: Option<&str>) {
+        let whose = endpoint.map(str::to_owned);
+        self.under_way.insert((service, whose));
+    }
+
     pub(super) fn killed(&mut self, now: Timestamp) {
+        self.under_way.clear();
         self.kills.push(now);
+    }
+
+    /// The hub's clock leaps.
+    pub(super) fn clock_moved(&mut self, now: Timestamp) {
+        self.moved.push(now);
     }
 
     /// The endpoint begins anew: what was heard of it may be forgotten, or not.
@@ -247,9 +268,7 @@ impl Answers {
         let last = self.of(endpoint).last();
         let last = last.filter(|last| !self.may_be_forgotten(last))?;
         let until = last.at.truth.plus(last.wait?);
-        let by_hub = now.hub.as_millis().cast_signed() - last.at.hub.as_millis().cast_signed();
-        let truly = now.truth.as_millis().cast_signed() - last.at.truth.as_millis().cast_signed();
-        let leapt = (by_hub - truly).abs() > 10;
+        let leapt = self.moved.iter().any(|at| *at >= last.at.truth);
         (!leapt && composed < until && last.at.truth < composed).then(|| {
             format!(
                 "{endpoint} was pushed to at {now:?}, though the service asked to wait: {last:?}"
@@ -278,7 +297,7 @@ impl Answers {
         let own = self.of(line.endpoint.as_str());
         let late = answer.status == 0 && answer.reason.as_deref() == Some(LATE);
         let known = match line.status {
-            DeliveryStatus::Pending => self.present(service, own, answer, now),
+            DeliveryStatus::Pending => self.present((service, line), answer, now),
             DeliveryStatus::Failed => own.iter().find(|it| it.is(answer)),
             DeliveryStatus::Gone => own.iter().find(|it| it.is(answer)),
             _ => self.any(service, own, answer),
@@ -305,11 +324,14 @@ impl Answers {
     /// What the hub knows last of an endpoint, or of the service that all wait for.
     fn present<'a>(
         &'a self,
-        service: Service,
-        own: &'a [Heard],
+        (service, line): (Service, &Delivery),
         answer: &ServiceAnswer,
         now: Moment,
     ) -> Option<&'a Heard> {
+        let own = self.of(line.endpoint.as_str());
+        // A second attempt follows, or the token for it is asked for: the first is nothing that is kept.
+        let whose = [None, Some(line.endpoint.as_str().to_owned())];
+        let mut goes_on = whose.map(|it| self.under_way.contains(&(service, it))) != [false, false];
         let is_dropped = (200..300).contains(&answer.status);
         let mut last = None;
         for heard in own.iter().rev() {
@@ -318,13 +340,14 @@ impl Answers {
             if counts && heard.is(answer) {
                 return Some(heard);
             }
-            if last.is_none() && self.is_kept(heard, now) {
+            if last.is_none() && self.is_kept(heard, now) && !goes_on {
                 last = Some(heard.at);
             }
+            goes_on = false;
         }
-        let since = last.unwrap_or(now);
         let of_all = self.refusals.get(&service)?.iter().rev();
-        let mut holding = of_all.filter(|it| it.may_hold_at(since) && it.class != Class::Refused);
+        let holds = |it: &&Heard| last.is_none_or(|last| it.may_hold_at(last));
+        let mut holding = of_all.filter(|it| holds(it) && it.class != Class::Refused);
         let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
         holding.find(|it| it.is(answer) && (last.is_none() || !is_own(it)))
     }

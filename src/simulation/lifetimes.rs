@@ -16,11 +16,22 @@ const WEB_PUSH_MIN: Duration = Duration::from_secs(60);
 impl Network {
     /// What leaves is about something that still is; and its service is told to keep it for no longer, but for the
     /// minute that browsers' services ask for.
-    pub(super) fn look_at_its_life(&self, service: Service, carried: &Carried, sent: &Sent) {
+    ///
+    /// It was composed so long `ago`: within that minute a second attempt may follow the first.
+    pub(super) fn look_at_its_life(
+        &self,
+        service: Service,
+        (carried, ago): (&Carried, Duration),
+        sent: &Sent,
+    ) {
         let Some(moment) = self.moment() else {
             return;
         };
-        let at_the_latest = self.composed_at_the_latest(moment);
+        let mut at_the_latest = self.composed_at_the_latest(moment);
+        if service == Service::WebPush {
+            let ago = u64::try_from(ago.min(WEB_PUSH_MIN).as_millis()).expect("a minute is short");
+            at_the_latest = Timestamp::from_millis(at_the_latest.as_millis() - ago);
+        }
         self.with(|inner| {
             let over = inner.over(carried, at_the_latest);
             if !over.is_empty() {

@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) times: Option<(Clock, Truth)>,
     /// When the wall leapt of late: what was composed before may leave after it.
     pub(super) leaps: Vec<Moment>,
+    /// By how much the hub's clock is ahead.
+    ahead_ms: i64,
     /// The place in the doubles' record up to which devices were told.
     told: u64,
     /// A push channel, as its service's requests name it, and whose endpoint it is.
@@ -60,6 +62,18 @@ pub(super) struct Inbox {
     pub(super) unread: Mutex<Vec<Arc<HandedOver>>>,
 }
 
+impl Inner {
+    /// A process's clock says this from now on.
+    fn time_is(&mut self, now: Moment) {
+        let ahead = now.hub.as_millis().cast_signed() - now.truth.as_millis().cast_signed();
+        if ahead != std::mem::replace(&mut self.ahead_ms, ahead) {
+            self.answers.clock_moved(now.truth);
+            self.promises.clock_moved(now.truth);
+        }
+        self.promises.time_is(now.hub);
+    }
+}
+
 /// The network. It outlives the hub's process.
 pub(super) struct Network {
     inside: Inside,
@@ -79,6 +93,7 @@ impl Network {
                 weather: BTreeMap::new(),
                 times: None,
                 leaps: Vec::new(),
+                ahead_ms: 0,
                 told,
                 channels: Vec::new(),
                 inboxes: BTreeMap::new(),
@@ -99,7 +114,11 @@ impl Network {
     pub(super) fn follow(&self, clock: Clock, truth: Truth) {
         self.set_time(truth.now());
         self.with(|inner| {
-            inner.promises.time_is(clock.now());
+            let (hub, truth_now) = (clock.now(), truth.now());
+            inner.time_is(Moment {
+                truth: truth_now,
+                hub,
+            });
             inner.times = Some((clock, truth));
         });
     }
@@ -116,7 +135,7 @@ impl Network {
     /// The wall leaps, from this moment on.
     pub(super) fn leapt(&self, (before, after): (Moment, Moment)) {
         self.with(|inner| {
-            inner.promises.time_is(after.hub);
+            inner.time_is(after);
             let recent = |leap: &Moment| leap.truth.plus(ON_ITS_WAY) > before.truth;
             inner.leaps.retain(recent);
             inner.leaps.push(before);
@@ -204,6 +223,8 @@ impl Network {
         let now = self.moment().expect("a process sends");
         if let Some((who, carried)) = &push {
             self.look_at(service, *who, (carried, &sent), now);
+        } else {
+            self.answers(|answers| answers.leaves(service, None));
         }
         let of_push = push
             .as_ref()
@@ -226,16 +247,18 @@ impl Network {
         (carried, sent): (&Carried, &Sent),
         now: Moment,
     ) {
-        self.with(|inner| {
+        let composed = self.with(|inner| {
             let composed = inner.answers.composed(service, endpoint, now.truth);
             let dead = inner.promises.leaves((endpoint, channel), now.truth);
             let held = inner.promises.is_held(endpoint, carried, composed);
             let early = inner.answers.too_soon(endpoint, (composed, now));
-            inner
-                .faults
-                .extend([dead, held, early].into_iter().flatten());
+            let faults = [dead, held, early].into_iter().flatten();
+            inner.faults.extend(faults);
+            inner.answers.leaves(service, Some(endpoint));
+            composed
         });
-        self.look_at_its_life(service, carried, sent);
+        let ago = now.truth.since(composed);
+        self.look_at_its_life(service, (carried, ago), sent);
     }
 
     /// Takes in what came of a request.

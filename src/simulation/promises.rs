@@ -27,6 +27,8 @@ pub(super) struct Promises {
     numbers: BTreeMap<String, FeedPosition>,
     /// When the process was killed: what was taken just before may be sent again.
     kills: Vec<Timestamp>,
+    /// When the hub's clock leapt.
+    moved: Vec<Timestamp>,
     /// When a service was heard to call a channel dead.
     dead: BTreeMap<String, Timestamp>,
     /// When an endpoint was shown a notification, by kind, since it registered last.
@@ -139,6 +141,11 @@ impl Promises {
         self.dead.clear();
     }
 
+    /// The hub's clock leaps.
+    pub(super) fn clock_moved(&mut self, now: Timestamp) {
+        self.moved.push(now);
+    }
+
     /// The hub's clock says this now: what left in a time that, since a leap was undone, has not come may be forgotten.
     pub(super) fn time_is(&mut self, hub: Timestamp) {
         for pushes in self.silent.values_mut() {
@@ -227,7 +234,10 @@ impl Promises {
         let id = carried.shows()?;
         let key = (endpoint.to_owned(), id.to_owned(), carried.kind.clone());
         let before = self.shown.entry(key.clone()).or_default();
-        let is_repeat = before.last().is_some_and(|last| may_repeat(*last, now));
+        // An unanswered silent tap is repeated by the hub's clock, which may have leapt.
+        let leapt = |then: &Moment| self.moved.iter().any(|at| *at >= then.truth);
+        let may_repeat = |then: &Moment| leapt(then) || now.hub >= then.hub.plus(RETAP);
+        let is_repeat = before.last().is_some_and(may_repeat);
         if is_repeat && !carried.is_fallback() && endpoint.ends_with("WebPush") {
             before.clear();
         }
@@ -260,12 +270,4 @@ impl Promises {
         recent.push(now);
         over.then(|| format!("{endpoint} got more silent pushes than {granted} in an hour"))
     }
-}
-
-/// Whether a silent tap of then may be repeated now: by the hub's clock, which may have leapt.
-fn may_repeat(then: Moment, now: Moment) -> bool {
-    let by_hub = now.hub.as_millis().cast_signed() - then.hub.as_millis().cast_signed();
-    let truly = now.truth.since(then.truth).as_millis();
-    let leapt = by_hub.abs_diff(i64::try_from(truly).unwrap_or(i64::MAX)) > 1000;
-    leapt || now.hub >= then.hub.plus(RETAP)
 }

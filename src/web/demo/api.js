@@ -37,7 +37,7 @@ async function reach(path, request) {
 	}
 }
 
-/** What JSON says; of what is none, nothing. */
+/** Its JSON, or nothing. */
 export function parse(text) {
 	try {
 		return JSON.parse(text) ?? {};

@@ -111,6 +111,7 @@ export class Device extends EventTarget {
 		const delta = await this.#delta();
 		if (client !== this.client) return;
 		for (const change of delta.changes) this.#apply(change);
+		if (delta.changes.length) this.#tell();
 		for (const act of this.queue) this.#foresee(act);
 		this.placeholders.clear();
 		this.cursor = delta.cursor;
@@ -131,6 +132,11 @@ export class Device extends EventTarget {
 			this.items.clear();
 			return this.client.delta(null);
 		}
+	}
+
+	/** The hub now takes it for up to date, in every tab. */
+	#tell() {
+		this.dispatchEvent(new Event("told"));
 	}
 
 	/** Drops what is over: no tap tells of that. */
@@ -178,7 +184,7 @@ export class Device extends EventTarget {
 				if (item) this.items.set(id, item);
 				for (const act of this.queue) this.#foresee(act);
 				this.#changed();
-				this.dispatchEvent(new Event("sent"));
+				this.#tell();
 			}
 		} finally {
 			this.#sending = false;

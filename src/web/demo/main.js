@@ -29,7 +29,6 @@ class Page {
 		});
 		this.live.run();
 		setInterval(() => this.#all((device) => device.tidy()), 1000);
-		// Another tab is the same devices, and none is tapped for its own acts.
 		this.tabs.onmessage = () => this.#all((device) => device.wake());
 	}
 
@@ -65,7 +64,7 @@ class Page {
 	#add(device, at) {
 		this.devices[at] = device;
 		this.columns[at].show(device);
-		device.addEventListener("sent", () => this.tabs.postMessage(0));
+		device.addEventListener("told", () => this.tabs.postMessage(0));
 		device.addEventListener("change", () => {
 			this.wires[at].search();
 			this.ladder.touch();

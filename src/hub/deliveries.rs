@@ -187,12 +187,13 @@ fn look(
         .filter(|level| !who.busy.contains(&level.endpoint.id))
     {
         let verdict = levels.decide(level, rules);
+        // Also of one that is tested: what it is owed waits all the same.
+        found.next = found.next.into_iter().chain(verdict.look).min();
         if who.tests.contains(&level.endpoint.id) {
             let state = kept(level, &verdict);
             found.plan_test(test_tap::plan(subject, level, state, rules), level);
             continue;
         }
-        found.next = found.next.into_iter().chain(verdict.look).min();
         let state = kept(level, &verdict);
         match verdict.decision {
             Decision::Push(tap) => {

@@ -155,10 +155,8 @@ async fn who_makes_room_is_still_reported_on() {
     agrees(&hub);
 }
 
-#[tokio::test]
-async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
-    let hub = hub(10);
-    let registration = Registration {
+fn iphone() -> Registration {
+    Registration {
         id: crate::model::EndpointId::parse("phone").unwrap(),
         platform: crate::model::Platform::Ios,
         channel: testing::level(crate::model::Platform::Ios).endpoint.channel,
@@ -167,7 +165,31 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
         state_sync: false,
         shared: false,
         expires: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_test_of_an_endpoint_that_waits_leaves_its_wait_as_it_was() {
+    let hub = hub(10);
+    let phone = iphone().id;
+    hub.register(ada(), iphone()).await.unwrap();
+    post(&hub, draft(None, "one", None)).await;
+    let look = async |tests| hub.look(ada(), HashSet::new(), tests).await.unwrap();
+    let due = look(Vec::new()).await.taps.pop().expect("it is due");
+    let mut refused = due.state.clone();
+    refused.attempts = 1;
+    refused.not_before = hub.now().plus(5 * MINUTE);
+    hub.settle(&due, refused.clone(), None).await.unwrap();
+    let found = look(vec![phone]).await;
+    assert_eq!(found.tested.len(), 1, "it is told to wait: {found:?}");
+    assert_eq!(found.next, Some(refused.not_before));
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
+    let hub = hub(10);
+    let registration = iphone();
     let phone = registration.id.clone();
     hub.register(ada(), registration).await.unwrap();
     let urgent = Draft {
@@ -194,6 +216,8 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
     let now = hub.now();
     hub.fetched(ada(), phone, number, now).await.unwrap();
     assert!(!hub.still_due(&due).unwrap(), "it has just been fetched");
+    let leaves = hub.claim_fallback(&due).await.unwrap();
+    assert!(!leaves, "what was fetched while it was noted stays");
     assert!(look().await.taps.is_empty());
     agrees(&hub);
 }

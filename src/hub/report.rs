@@ -68,7 +68,8 @@ impl Case<'_> {
         let accepted = self.accepted();
         let own = |push: &&Push| push.shows == Some(self.it.id);
         let own_accepted = self.pushes.iter().find(|push| own(push) && push.accepted);
-        let last = own_accepted.or(accepted).or(self.pushes.last());
+        let taken = own_accepted.or(accepted);
+        let last = taken.or(self.refused()).or(self.pushes.last());
         let (status, reason) = self.status(&verdict.decision);
         let fetched = self.fetched();
         let state = self.level.current_state();
@@ -172,6 +173,13 @@ impl Case<'_> {
         })
     }
 
+    /// The last push that the service did not take. What an earlier registration was refused says nothing of this one.
+    fn refused(&self) -> Option<&Push> {
+        let registered = self.level.endpoint.registered;
+        let mut all = self.pushes.iter();
+        all.rfind(|push| !push.accepted && push.at > registered)
+    }
+
     fn status_of_taps(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
         let endpoint = &self.level.endpoint;
         if !self.it.draft.targets(endpoint.platform) {
@@ -186,12 +194,7 @@ impl Case<'_> {
         if endpoint.gone.is_some() {
             return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
-        // What an earlier registration was refused says nothing of this one.
-        let refused = self
-            .pushes
-            .iter()
-            .rfind(|push| !push.accepted && push.at > endpoint.registered);
-        match refused {
+        match self.refused() {
             // Taken and dropped: it is tapped again as one that does not answer.
             Some(push) if is_dropped(&push.answer) => {
                 return (DeliveryStatus::Pending, Some(Reason::Retry));

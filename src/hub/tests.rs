@@ -187,6 +187,49 @@ async fn a_test_of_an_endpoint_that_waits_leaves_its_wait_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_was_refused_is_told_in_the_words_of_its_refusal() {
+    let hub = hub(10);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.clock().advance(Duration::from_secs(1));
+    let settle = async |status: u16| {
+        let look = hub.look(ada(), HashSet::new(), Vec::new()).await.unwrap();
+        let due = look.taps.into_iter().next().expect("it is due");
+        let (mut state, covers) = (due.state.clone(), due.tap.covers);
+        state.covered = covers;
+        let answer = crate::model::ServiceAnswer {
+            status,
+            reason: None,
+            id: None,
+        };
+        let push = crate::model::Push {
+            covers,
+            at: hub.now(),
+            kind: due.tap.kind,
+            shows: due.tap.shows,
+            accepted: status == 200,
+            attempts: 1,
+            size_bytes: 1,
+            answer,
+        };
+        hub.settle(&due, state, Some(push)).await.unwrap();
+        hub.clock().advance(MINUTE);
+    };
+    let refused = post(&hub, draft(None, "one", None)).await;
+    settle(400).await;
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    hub.set(ada(), refused, read, (None, None)).await.unwrap();
+    hub.clock().advance(MINUTE);
+    post(&hub, draft(None, "two", None)).await;
+    settle(200).await;
+    let line = hub.deliveries(ada(), refused).await.unwrap().remove(0);
+    assert_eq!(line.status, crate::model::DeliveryStatus::Failed);
+    assert_eq!(line.answer.map(|answer| answer.status), Some(400));
+}
+
+#[tokio::test]
 async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
     let hub = hub(10);
     let registration = iphone();

@@ -27,8 +27,6 @@ use crate::{
 
 /// What an answer that is none consists of.
 const GARBAGE: &[u8] = b"<html>\xff\x00";
-/// What Apple grants an endpoint in an hour (`delivery.silent_per_hour`, as it is if nobody says otherwise).
-const SILENT_PER_HOUR: usize = 3;
 
 pub(super) struct Inner {
     random: StdRng,
@@ -286,11 +284,10 @@ impl Network {
             if is_taken(answer) {
                 let push_type = sent.headers.get("apns-push-type");
                 let is_background = push_type.is_some_and(|it| it == "background");
-                let fault = inner.promises.taken(
-                    (service, endpoint),
-                    (&carried, is_background, left),
-                    (now, SILENT_PER_HOUR),
-                );
+                let fault =
+                    inner
+                        .promises
+                        .taken((service, endpoint), (&carried, is_background, left), now);
                 inner.faults.extend(fault);
             }
         });

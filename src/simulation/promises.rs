@@ -18,6 +18,9 @@ const COMPARED: Duration = Duration::from_mins(5);
 /// After how long a tap may be repeated that was not answered (`delivery.retap_after`, as it is if nobody says otherwise).
 const RETAP: Duration = Duration::from_mins(15);
 
+/// What Apple grants an endpoint in an hour (`delivery.silent_per_hour`, as it is if nobody says otherwise).
+const SILENT_PER_HOUR: usize = 3;
+
 /// The account.
 #[derive(Default)]
 pub(super) struct Promises {
@@ -59,6 +62,11 @@ impl Promises {
         self.postings
             .entry(id.to_owned())
             .and_modify(|times| *times -= 1);
+    }
+
+    /// Something is posted under a name that may be this one's.
+    pub(super) fn may_be_posted(&mut self, id: &str) {
+        self.numbers.remove(id);
     }
 
     /// The number that the last posting of a notification has.
@@ -146,10 +154,15 @@ impl Promises {
         self.moved.push(now);
     }
 
-    /// The hub's clock says this now: what left in a time that, since a leap was undone, has not come may be forgotten.
+    /// The hub's clock says this now: what left in a time that, since a leap was undone, has not come may be forgotten,
+    /// and with it what had made room for that.
     pub(super) fn time_is(&mut self, hub: Timestamp) {
         for pushes in self.silent.values_mut() {
-            pushes.retain(|at| at.hub <= hub);
+            if pushes.iter().any(|at| at.hub > hub) {
+                let over = pushes.len().saturating_sub(SILENT_PER_HOUR);
+                pushes.drain(..over);
+                pushes.retain(|at| at.hub <= hub);
+            }
         }
     }
 
@@ -210,20 +223,19 @@ impl Promises {
         self.on_their_way.remove(endpoint);
     }
 
-    /// Takes in a push that left at `left` and was taken; says what is wrong with it. `granted` is how many silent ones
-    /// an hour has.
+    /// Takes in a push that left at `left` and was taken; says what is wrong with it.
     pub(super) fn taken(
         &mut self,
         (service, endpoint): (Service, &str),
         (carried, is_background, left): (&Carried, bool, Timestamp),
-        (now, granted): (Moment, usize),
+        now: Moment,
     ) -> Option<String> {
         // What was on its way to the channel before says nothing of this one.
         if self.registered.get(endpoint).is_some_and(|at| left < *at) {
             return None;
         }
         if service == Service::Apns && is_background {
-            return self.silent(endpoint, carried.kind == "changed", (now, granted));
+            return self.silent(endpoint, carried.kind == "changed", now);
         }
         self.count(endpoint, carried, now)
     }
@@ -256,18 +268,13 @@ impl Promises {
     }
 
     /// A change of state leaves only where the budget of the last hour has room.
-    fn silent(
-        &mut self,
-        endpoint: &str,
-        is_change: bool,
-        (now, granted): (Moment, usize),
-    ) -> Option<String> {
+    fn silent(&mut self, endpoint: &str, is_change: bool, now: Moment) -> Option<String> {
         let recent = self.silent.entry(endpoint.to_owned()).or_default();
         recent.retain(|at| at.hub.plus(HOUR) > now.hub);
         let since = recent.first().map_or(now.truth, |first| first.truth);
         let kills = self.kills.iter().filter(|at| **at >= since).count();
-        let over = is_change && recent.len() >= granted + kills;
+        let over = is_change && recent.len() >= SILENT_PER_HOUR + kills;
         recent.push(now);
-        over.then(|| format!("{endpoint} got more silent pushes than {granted} in an hour"))
+        over.then(|| format!("{endpoint} got more silent pushes than {SILENT_PER_HOUR} in an hour"))
     }
 }

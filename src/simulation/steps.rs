@@ -144,6 +144,14 @@ impl World {
             .as_ref()
             .and_then(|name| self.names.get(&(user, name.clone())));
         let known = known.map(NotificationId::to_string);
+        if name.is_some() && known.is_none() {
+            // Which one has that name was in doubt when the process was killed.
+            for id in self.kept[user].keys().map(NotificationId::to_string) {
+                self.network
+                    .promises(|promises| promises.may_be_posted(&id));
+                self.network.expires(id, expires);
+            }
+        }
         if let Some(known) = &known {
             self.network.expires(known.clone(), expires);
             self.network.promises(|promises| promises.posted(known));

@@ -54,6 +54,7 @@ impl Task {
 
 /// Ends what is over, in small steps, until `stop`.
 pub async fn sweep(hub: Hub, stop: CancellationToken) {
+    let mut guarded = 0;
     while !stop.is_cancelled() {
         let rest = hub.now().plus(SWEEP_EVERY);
         let next = match hub.sweep().await {
@@ -66,11 +67,13 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
         if let Err(error) = keep_time(&hub).await {
             tracing::warn!(%error, "the time cannot be kept; trying again in a moment");
         }
-        if hub.store().stats().full
+        let stats = hub.store().stats();
+        if (stats.full || stats.commits != guarded)
             && let Err(error) = hub.store().look_for_room().await
         {
             tracing::error!(%error, "the disk's room cannot be looked at");
         }
+        guarded = stats.commits;
         tokio::select! {
             () = stop.cancelled() => return,
             () = hub.clock().sleep_until(next) => {}

@@ -118,9 +118,10 @@ impl Door {
         Self::open_within(config, (false, PATIENCE)).await
     }
 
-    /// The same for what begins something: without a store, one is made there.
-    pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Self> {
-        Self::open_within(config, (true, PATIENCE)).await
+    /// The same for what begins something with an app: without a store, one is made there, unless the app is a slip, too.
+    pub(super) async fn open_or_make(config: &Config, app: &str) -> anyhow::Result<Self> {
+        let known = config.apps.iter().any(|it| it.host.as_str() == app);
+        Self::open_within(config, (known, PATIENCE)).await
     }
 
     async fn open_within(

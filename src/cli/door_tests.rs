@@ -130,7 +130,7 @@ async fn stop(door: RunningDoor) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_hub_and_a_stopped_one_answer_alike() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let stopped = Door::open_or_make(&config(one.path())).await.unwrap();
+    let stopped = Door::open_or_make(&config(one.path()), HOST).await.unwrap();
     assert!(!stopped.is_running());
     let in_process = answers(&stopped).await;
     stopped.close().await;
@@ -156,7 +156,7 @@ async fn what_a_stopped_hub_was_told_is_there_when_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let send = requests().remove(7);
-    let door = Door::open_or_make(&config).await.unwrap();
+    let door = Door::open_or_make(&config, HOST).await.unwrap();
     door.ask(serde_json::from_value(send).unwrap())
         .await
         .unwrap();
@@ -197,7 +197,7 @@ async fn a_folder_in_use_by_something_mute_is_named() {
 async fn a_socket_left_behind_is_no_hub() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let door = Door::open_or_make(&config).await.unwrap();
+    let door = Door::open_or_make(&config, HOST).await.unwrap();
     door.close().await;
     drop(tokio::net::UnixListener::bind(config.store.path.join(SOCKET_FILE)).unwrap());
     let door = Door::open(&config).await.unwrap();

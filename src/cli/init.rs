@@ -85,7 +85,7 @@ fn text(host: &AppHost, data: Option<&Path>) -> anyhow::Result<String> {
 /// The key, and whether a hub runs that has not read the app yet.
 async fn first_key(host: &AppHost, draft: &Path) -> anyhow::Result<(Value, bool)> {
     let config = config::load(Some(draft), environment())?;
-    let door = Door::open_or_make(&config).await?;
+    let door = Door::open_or_make(&config, host.as_str()).await?;
     let made = key_by(&door, host).await;
     door.close().await;
     made

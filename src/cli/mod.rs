@@ -190,8 +190,8 @@ impl CommandContext {
         let config = self.config()?;
         let door = match &request {
             // What a newcomer may begin with.
-            Request::CreateKey { .. } | Request::MintToken { .. } => {
-                Door::open_or_make(&config).await?
+            Request::CreateKey { app, .. } | Request::MintToken { app, .. } => {
+                Door::open_or_make(&config, app).await?
             }
             _ => Door::open(&config).await?,
         };

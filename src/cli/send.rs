@@ -90,7 +90,7 @@ async fn send(
         user: user.clone(),
         post,
     };
-    let door = Door::open_or_make(&context.config()?).await?;
+    let door = Door::open_or_make(&context.config()?, host.as_str()).await?;
     let waits = !door.is_running();
     let posted = door.ask(request).await;
     door.close().await;

@@ -1,5 +1,7 @@
 //! The push services of one app, and the files with their credentials.
 
+use std::net::IpAddr;
+
 use toml::{Spanned, Value};
 use url::Url;
 
@@ -296,15 +298,20 @@ pub fn is_contact(subject: &str) -> bool {
         Some(("mailto", address)) => address
             .rsplit_once('@')
             .filter(|(name, _)| !name.is_empty())
-            .map(|(_, host)| host.to_owned()),
+            .map(|(_, host)| host.trim_end_matches('.').to_ascii_lowercase()),
         Some(("https", _)) => Url::parse(subject)
             .ok()
             .and_then(|url| url.host_str().map(str::to_owned)),
         _ => None,
     };
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>');
+    let here = |host: &str| {
+        let literal = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        literal.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+    };
     let unroutable = |host: &str| {
         host.is_empty()
+            || here(host)
             || host == "localhost"
             || host.ends_with(".localhost")
             || host.ends_with(".invalid")

@@ -103,6 +103,9 @@ fn subjects() {
     check("mailto:ops@example.com", true);
     check("https://example.com/contact", true);
     check("mailto:a@localhost", false);
+    check("mailto:a@LOCALHOST.", false);
+    check("mailto:a@127.0.0.1", false);
+    check("https://[::1]/x", false);
     check("mailto:ops@hub.invalid", false);
     check("mailto:<ops@example.com>", false);
     check("https://localhost/contact", false);

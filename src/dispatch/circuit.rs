@@ -94,8 +94,8 @@ pub(super) struct Circuit {
     /// How many pushes are under way.
     pub(super) under_way: usize,
     failures: u32,
-    /// How many channels in a row it wanted to be left alone with.
-    busy: u32,
+    /// Which channels in a row it wanted to be left alone with; no more than [`TRIP`].
+    busy: Vec<u64>,
     probing: bool,
     standing: Option<Standing>,
     next_slot: Timestamp,
@@ -156,10 +156,10 @@ impl Circuit {
         self.probing &= !was_probe;
     }
 
-    /// Learns from an outcome. `first` is the wait after the first trip, `random` from 0 to 1.
+    /// Learns from the outcome of a push to a channel. `first` is the wait after the first trip, `random` from 0 to 1.
     pub(super) fn learn(
         &mut self,
-        outcome: &Outcome,
+        (outcome, channel): (&Outcome, u64),
         was_probe: bool,
         (first, random): (Duration, f64),
         now: Timestamp,
@@ -181,16 +181,22 @@ impl Circuit {
                 self.count(trips);
             }
             // What it says of one channel after another it means of all.
-            Signal::Busy(after) if self.busy + 1 >= TRIP => {
+            Signal::Busy(after) if self.is_busy_with(channel) => {
                 self.open(Why::Demanded, now.plus(after), outcome, now);
             }
-            Signal::Busy(_) => {
-                self.busy += 1;
-                self.hear(false, was_probe, now);
-            }
+            Signal::Busy(_) => self.hear(false, was_probe, now),
             Signal::Demanded(after) => self.open(Why::Demanded, now.plus(after), outcome, now),
             Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
         }
+    }
+
+    /// Takes a channel in that the service is too busy for; says whether it is for so many.
+    fn is_busy_with(&mut self, channel: u64) -> bool {
+        let many = TRIP as usize;
+        if self.busy.len() < many && !self.busy.contains(&channel) {
+            self.busy.push(channel);
+        }
+        self.busy.len() >= many
     }
 
     /// Stands still since too many channels are called dead.
@@ -202,7 +208,7 @@ impl Circuit {
     fn hear(&mut self, took: bool, was_probe: bool, now: Timestamp) {
         self.failures = 0;
         if took {
-            self.busy = 0;
+            self.busy.clear();
         }
         let ends = self.standing.as_ref().is_some_and(|standing| {
             let over = was_probe && standing.until <= now;

@@ -28,10 +28,14 @@ fn retry(after: Option<u64>, scope: Scope) -> Verdict {
 
 /// Sends one push at `now`; says how it was admitted.
 fn push(circuit: &mut Circuit, outcome: &Outcome, now: Timestamp) -> Admission {
+    push_to(1, circuit, outcome, now)
+}
+
+fn push_to(channel: u64, circuit: &mut Circuit, outcome: &Outcome, now: Timestamp) -> Admission {
     let admission = circuit.admit(false, now);
     let was_probe = admission == Admission::Probe;
     if !matches!(admission, Admission::Hold(_)) {
-        circuit.learn(outcome, was_probe, (FIRST, 1.0), now);
+        circuit.learn((outcome, channel), was_probe, (FIRST, 1.0), now);
         circuit.leave(was_probe);
     }
     admission
@@ -96,14 +100,14 @@ fn what_a_host_demands_of_many_channels_in_a_row_it_demands_of_all() {
     let busy = outcome(retry(Some(60), Scope::Channel), 429);
     let taken = outcome(Verdict::Accepted, 200);
     let mut circuit = Circuit::default();
-    for _ in 0..3 {
-        for _ in 1..TRIP {
-            assert_eq!(push(&mut circuit, &busy, at(0)), Admission::Go);
-        }
-        assert_eq!(push(&mut circuit, &taken, at(0)), Admission::Go);
+    for _ in 0..3 * TRIP {
+        assert_eq!(push(&mut circuit, &busy, at(0)), Admission::Go, "one alone");
     }
-    for _ in 0..TRIP {
-        assert_eq!(push(&mut circuit, &busy, at(0)), Admission::Go);
+    assert_eq!(push(&mut circuit, &taken, at(0)), Admission::Go);
+    let many = u64::from(TRIP);
+    for channel in 1..=many {
+        let admission = push_to(channel, &mut circuit, &busy, at(0));
+        assert_eq!(admission, Admission::Go);
     }
     let Admission::Hold(hold) = circuit.admit(false, at(59_999)) else {
         panic!("it is open")
@@ -161,7 +165,7 @@ fn one_probe_at_a_time_with_growing_waits_until_it_answers() {
             matches!(circuit.admit(false, now), Admission::Hold(_)),
             "a second one beside the probe"
         );
-        circuit.learn(&failing(), true, (FIRST, 1.0), now);
+        circuit.learn((&failing(), 1), true, (FIRST, 1.0), now);
         circuit.leave(true);
         let until = circuit.standing().unwrap().until;
         assert_eq!(until.since(now), Duration::from_millis(wait));
@@ -203,13 +207,13 @@ fn a_demand_is_kept_to_its_end_whatever_was_under_way() {
     let demand = outcome(retry(Some(120), Scope::Lane), 429);
     push(&mut circuit, &demand, at(0));
     circuit.learn(
-        &outcome(Verdict::Accepted, 200),
+        (&outcome(Verdict::Accepted, 200), 1),
         false,
         (FIRST, 1.0),
         at(10),
     );
     circuit.learn(
-        &outcome(retry(Some(5), Scope::Lane), 429),
+        (&outcome(retry(Some(5), Scope::Lane), 429), 1),
         false,
         (FIRST, 1.0),
         at(20),
@@ -290,7 +294,7 @@ proptest! {
                 }
                 Act::End(nth) if !under_way.is_empty() => {
                     let was_probe = under_way.remove(usize::from(nth) % under_way.len());
-                    circuit.learn(&ends[usize::from(nth)], was_probe, (FIRST, 0.5), now);
+                    circuit.learn((&ends[usize::from(nth)], 1), was_probe, (FIRST, 0.5), now);
                     circuit.leave(was_probe);
                 }
                 Act::End(_) => {}
@@ -315,7 +319,7 @@ fn a_proven_channel_tells_at_once_whether_a_guard_is_of_use() {
     assert!(matches!(circuit.admit(true, at(1000)), Admission::Hold(_)));
     assert_eq!(circuit.admit(true, at(1001)), Admission::Probe);
     circuit.learn(
-        &outcome(Verdict::Accepted, 200),
+        (&outcome(Verdict::Accepted, 200), 1),
         true,
         (FIRST, 1.0),
         at(1002),

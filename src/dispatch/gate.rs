@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -42,6 +43,8 @@ pub(super) struct Gate {
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
     authority: String,
+    /// Which channel it is for, as a hash.
+    channel: u64,
     /// How it was let through; none for a test, which asks nobody.
     probe: Option<bool>,
 }
@@ -90,6 +93,7 @@ impl Gate {
         Ok(Pass {
             gate: self,
             authority,
+            channel: hash_of(channel),
             probe: Some(probe),
         })
     }
@@ -116,6 +120,7 @@ impl Gate {
             _ => Ok(Pass {
                 gate: self,
                 authority,
+                channel: hash_of(channel),
                 probe: None,
             }),
         }
@@ -216,7 +221,8 @@ impl Pass<'_> {
         if guarded {
             circuit.guard(outcome, now);
         } else {
-            circuit.learn(outcome, was_probe, (first, chance::throw()), now);
+            let chance = (first, chance::throw());
+            circuit.learn((outcome, self.channel), was_probe, chance, now);
         }
         let standing = circuit.standing().cloned();
         if before.is_some() || standing.is_some() {
@@ -233,6 +239,12 @@ impl Drop for Pass<'_> {
             circuit.leave(was_probe);
         }
     }
+}
+
+fn hash_of(channel: &Channel) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    channel.identity().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn fault(why: Why) -> LaneFault {

@@ -232,20 +232,9 @@ impl Way {
                 return Left::Unkept;
             }
         }
-        if due.tap.kind == TapKind::Fallback {
-            match self.hub.claim_fallback(due).await {
-                Ok(true) => {}
-                Ok(false) => return Left::Unknown,
-                Err(error) => {
-                    tracing::error!(%error, "a fallback cannot be noted before it leaves; it stays due");
-                    return Left::Unkept;
-                }
-            }
-        }
-        // Only now, so that what the service is told of its life is true when it leaves.
-        let now = self.hub.now();
-        let composed = compose::compose(due, &self.app, self.hub.delivery(), now);
-        let Some((message, size_bytes)) = composed else {
+        let Some((message, size_bytes)) =
+            compose::compose(due, &self.app, self.hub.delivery(), now)
+        else {
             return Left::Unknown;
         };
         // The service checks credentials by a clock of its own.

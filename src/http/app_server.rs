@@ -229,8 +229,8 @@ pub(super) async fn mint(
     body: OptionalBody,
     context: Data<Context>,
 ) -> Answer {
-    let subject = caller.subject(path::user(&request)?);
-    let (endpoint, life) = wire::token(&body.0)?;
+    let (user, (endpoint, life)) = both(path::user(&request), wire::token(&body.0))?;
+    let subject = caller.subject(user);
     let minted_by = Some(caller.caller.key_id);
     let minted = context
         .hub

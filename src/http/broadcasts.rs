@@ -6,6 +6,7 @@ use super::{
     Answer, Context, app_server,
     auth::{AppServer, Send},
     body::AudienceBody,
+    error::joined,
     path, wire,
 };
 
@@ -20,7 +21,16 @@ pub(super) async fn post(
     context: Data<Context>,
 ) -> Answer {
     let (hub, app) = (&context.hub, caller.caller.app);
-    let once = app_server::once_key(&request, &body)?;
+    let rules = app_server::rules(hub, &app);
+    let once = match app_server::once_key(&request, &body) {
+        Ok(once) => once,
+        Err(fault) => {
+            return Err(match wire::broadcast(&body.object, &rules) {
+                Ok(_) => fault,
+                Err(more) => joined(Err::<(), _>(fault), more.into()),
+            });
+        }
+    };
     let known = match once {
         Some(once) => hub.accepted_before(&app, once).await?,
         None => None,
@@ -28,7 +38,6 @@ pub(super) async fn post(
     let accepted = match known {
         Some(known) => known,
         None => {
-            let rules = app_server::rules(hub, &app);
             let (audience, draft) = wire::broadcast(&body.object, &rules)?;
             hub.broadcast(app, audience, draft, once).await?
         }

@@ -20,7 +20,7 @@ use crate::hub;
 
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, content-encoding, x-endpoint-id, last-event-id, \
-                               client-request-id, cache-control";
+                               client-request-id, cache-control, x-uns-id, idempotency-key";
 const EXPOSED: &str = "Location, request-id, client-request-id, Retry-After";
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE: &str = "7200";
@@ -28,6 +28,11 @@ const MAX_AGE: &str = "7200";
 /// The retired service's call, whose answers could be read by pages; the origin that it named was any.
 fn is_graph_call(path: &str) -> bool {
     path.starts_with("/beta/")
+}
+
+/// What pages of an app's origins may call and read.
+fn is_read_by_pages(path: &str) -> bool {
+    is_client_door(path) || is_graph_call(path)
 }
 
 fn is_client_door(path: &str) -> bool {
@@ -38,7 +43,7 @@ fn is_client_door(path: &str) -> bool {
 pub(super) fn preflight(request: &HttpRequest, context: &Context) -> Option<HttpResponse> {
     let headers = request.headers();
     let asked = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if request.method() != Method::OPTIONS || !asked || !is_client_door(request.path()) {
+    if request.method() != Method::OPTIONS || !asked || !is_read_by_pages(request.path()) {
         return None;
     }
     let origin = headers.get(header::ORIGIN)?;
@@ -61,7 +66,7 @@ pub(super) fn preflight(request: &HttpRequest, context: &Context) -> Option<Http
 /// Lets the page read the answer, where its origin is one of the caller's app.
 pub(super) fn name_origin(response: &mut ServiceResponse<BoxBody>, context: &Context) {
     let path = response.request().path();
-    if !is_client_door(path) && !is_graph_call(path) {
+    if !is_read_by_pages(path) {
         return;
     }
     let origin = if response.status() == StatusCode::UNAUTHORIZED {

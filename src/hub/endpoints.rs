@@ -169,7 +169,7 @@ impl Hub {
     pub async fn still_seen(&self, subject: &Subject, id: &EndpointId) -> Result<(), Error> {
         let now = self.now();
         let endpoint = live(self.store.reader(), subject, id, now)?;
-        if now < endpoint.last_seen.plus(SEEN_EVERY) {
+        if !is_news(&endpoint, now, self.delivery().endpoint_expiry) {
             return Ok(());
         }
         // Boxed, since it is rare and would make every open stream larger.

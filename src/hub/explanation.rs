@@ -38,6 +38,13 @@ fn next(it: &Delivery) -> Option<String> {
     }
 }
 
+/// Whether no answer came to a push that may have been read: it was not a connection or a token that was missing.
+fn is_lost(answer: &ServiceAnswer) -> bool {
+    let words = answer.reason.as_deref().unwrap_or_default();
+    let unsent = ["connection:", "token endpoint:"];
+    answer.status == 0 && !unsent.iter().any(|begin| words.starts_with(begin))
+}
+
 fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
     at.map(|at| format!("{what} at {at}"))
 }
@@ -126,7 +133,7 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::Retry if it.answer.as_ref().is_some_and(report::is_dropped) => {
             "the push service took it and dropped it, and is tried again"
         }
-        Reason::Retry if it.answer.as_ref().is_some_and(|answer| answer.status == 0) => {
+        Reason::Retry if it.attempts > 0 && it.answer.as_ref().is_some_and(is_lost) => {
             "nobody knows whether it arrived, and it is tried again"
         }
         Reason::Retry => "the push service could not take it and is tried again",

@@ -88,6 +88,8 @@ fn waiting() -> Vec<Row> {
             "nothing has left since T0: the push service took it and dropped it, and is tried again (WNS answered 200 dropped); next attempt at T9"),
         (Delivery { next_attempt: None, ..pending(Reason::SilentBudget) },
             "nothing has left since T0: held by the budget, the platform allows no more silent pushes for now; its time is over before the next attempt"),
+        (answered(of(tried(1, Reason::Retry), Platform::Android), 0, "connection: refused"),
+            "tried once since T0: the push service could not take it and is tried again (FCM did not answer: connection: refused); next attempt at T9"),
         (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
             "nothing has left since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
     ]

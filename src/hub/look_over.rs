@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use tokio::sync::OwnedMutexGuard;
-
 use super::{Error, Hub};
 use crate::{model::Subject, store::Finding};
 
@@ -39,50 +37,50 @@ impl Hub {
         go_on: impl Fn() -> bool + Send + 'static,
     ) -> Result<Option<Vec<Finding>>, Error> {
         self.store
-            .ask(move |reader| Ok::<_, Error>(reader.verify_while(&mut || go_on())?))
+            .ask(move |reader| Ok::<_, Error>(reader.verify_while(go_on)?))
             .await
     }
 
-    /// A walk is no snapshot, and what is written meanwhile can look wrong. So those of whom something was found are
-    /// left alone for another one; of what is nobody's that counts which is found again.
+    /// A walk is no snapshot, and what is written meanwhile can look wrong: once, as far as single rows go. What many rows
+    /// of someone come to is counted anew while nothing is done for them.
     async fn look_again(
         &self,
         found: Vec<Finding>,
         go_on: impl Fn() -> bool + Send + 'static,
     ) -> Result<Option<Vec<Finding>>, Error> {
-        let suspects: BTreeSet<String> = found.iter().map(|it| it.user.clone()).collect();
-        let _left_alone = self.leave_alone(&suspects).await?;
-        // What was handed over before they were held is written by then.
-        self.store.look_for_room().await?;
+        let (sums, rows): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_sum);
+        let mut certain = Vec::new();
+        let users: BTreeSet<String> = sums.iter().map(|it| it.user.clone()).collect();
+        for user in users {
+            certain.extend(self.count_again(user, &sums).await?);
+        }
+        if rows.is_empty() {
+            return Ok(Some(certain));
+        }
         let again = self.walk(go_on).await?;
         Ok(again.map(|again| {
-            let counts = |it: &Finding| {
-                suspects.contains(&it.user) && (!it.is_of_nobody() || found.contains(it))
-            };
-            again.into_iter().filter(counts).collect()
+            let twice = again.into_iter().filter(|it| rows.contains(it));
+            certain.into_iter().chain(twice).collect()
         }))
     }
 
-    /// Holds what is done for these users. In the order of their keys, as nobody else holds two at a time.
-    async fn leave_alone(
-        &self,
-        users: &BTreeSet<String>,
-    ) -> Result<Vec<OwnedMutexGuard<()>>, Error> {
-        let users = users.clone();
-        let subjects: Vec<Subject> = self
+    async fn count_again(&self, user: String, found: &[Finding]) -> Result<Vec<Finding>, Error> {
+        let asked = user.clone();
+        let subject = self
             .store
-            .ask(move |reader| {
-                let found = users
-                    .iter()
-                    .filter_map(|user| reader.named(user).transpose());
-                Ok::<_, Error>(found.collect::<Result<_, _>>()?)
-            })
+            .ask(move |reader| Ok::<_, Error>(reader.named(&asked)?))
             .await?;
-        let mut held = Vec::new();
-        for subject in &subjects {
-            held.push(self.locks.lock(subject).await);
-        }
-        Ok(held)
+        let Some(subject) = subject else {
+            // Without a row nobody is written to.
+            let theirs = found.iter().filter(|it| it.user == user);
+            return Ok(theirs.cloned().collect());
+        };
+        let _left_alone = self.locks.lock(&subject).await;
+        // What was handed over before is written by then.
+        self.store.look_for_room().await?;
+        self.store
+            .ask(move |reader| Ok::<_, Error>(reader.verify_sums(&subject)?))
+            .await
     }
 
     /// Whoever is [forgotten](Self::forgotten) of all users of the configured apps, as findings.

@@ -128,31 +128,4 @@ impl Hub {
         }
         Ok(())
     }
-
-    /// Notes that a fallback is about to leave, before it does: whatever happens to the hub then, it is not shown twice.
-    /// Says whether it is still [due](Hub::still_due) then: what the device fetched meanwhile it needs no more.
-    ///
-    /// # Errors
-    /// `Store`; it must not leave then.
-    pub async fn claim_fallback(&self, due: &DueTap) -> Result<bool, Error> {
-        let Some(shown) = &due.notification else {
-            return Ok(false);
-        };
-        let mut state = due.state.clone();
-        state.fallbacks.retain(|number| *number != shown.number);
-        state.fell_back.push(shown.number);
-        let endpoint = &due.level.endpoint.id;
-        let lock = self.locks.lock(&due.subject).await;
-        let stored = self
-            .store
-            .reader()
-            .registered_endpoint(&due.subject, endpoint)?;
-        if stored.is_none_or(|stored| stored.generation != state.generation) {
-            return Ok(false);
-        }
-        let mut unit = Unit::of(due.subject.clone());
-        unit.push(Row::TapState(endpoint.clone(), Box::new(state)));
-        self.commit(unit, vec![lock]).await?;
-        self.still_due(due)
-    }
 }

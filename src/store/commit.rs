@@ -237,9 +237,10 @@ impl State {
             self.progress
                 .units
                 .fetch_add(group.units(), Ordering::Relaxed);
-            if let Some(file) = &mut self.head_file {
-                file.write_sometimes(self.head)?;
-            }
+        }
+        // Also where nothing is written, so that the last commits of a burst are guarded, too.
+        if let Some(file) = &mut self.head_file {
+            file.write_sometimes(self.head)?;
         }
         for request in group.accepted {
             self.answer(request);

@@ -22,6 +22,11 @@ pub enum Error {
         "the data folder {0} is in use by another process; stop it first, or talk to the running hub with the commands of `beckon --help`"
     )]
     InUse(PathBuf),
+    /// The folder holds other things than a store.
+    #[error(
+        "the folder {0} holds no store, and is not empty: it is left as it is; name an empty folder, or one that is not there yet"
+    )]
+    NotAStore(PathBuf),
     /// The folder was written by a later version.
     #[error("the data folder is of format {found}, this version knows {known}; use a later beckon")]
     TooNew {

@@ -15,6 +15,9 @@ use super::{Error, keys};
 /// Makes the folder, for its owner alone; one that is there is closed to others.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     if folder.is_dir() {
+        if is_anothers(folder)? {
+            return Err(Error::NotAStore(folder.to_owned()));
+        }
         // Also where the operator made it: what lies in it is not for others.
         return close(folder, 0o700);
     }
@@ -30,6 +33,23 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
+/// Whether the folder holds something, and no store: it was named by mistake, and is not to be closed to anyone. What a
+/// file system or an editor leaves does not count.
+fn is_anothers(folder: &Path) -> Result<bool, Error> {
+    let cannot = || Error::io(format!("cannot read the folder {}", folder.display()));
+    let mut holds_something = false;
+    for entry in fs::read_dir(folder).map_err(cannot())? {
+        let name = entry.map_err(cannot())?.file_name();
+        let name = name.to_string_lossy();
+        // A swap that a kill broke off has a journal, and perhaps no store.
+        if ["db", "conf", "head", "swap", "making"].contains(&name.as_ref()) {
+            return Ok(false);
+        }
+        holds_something |= !name.starts_with('.') && name != "lost+found";
+    }
+    Ok(holds_something)
 }
 
 /// Closes what the store keeps in the folder to others, whatever the process makes its files with. What else lies there
@@ -173,7 +193,8 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct HeadFile {
     path: PathBuf,
-    written: Option<Instant>,
+    /// What was written last, and when.
+    written: Option<(Instant, Head)>,
 }
 
 impl HeadFile {
@@ -203,12 +224,12 @@ impl HeadFile {
         }))
     }
 
-    /// Writes it if the last time is a second ago.
+    /// Writes it if it says something else, and the last time is a second ago.
     pub(super) fn write_sometimes(&mut self, head: Head) -> Result<(), Error> {
-        if self
-            .written
-            .is_some_and(|at| at.elapsed() < Duration::from_secs(1))
-        {
+        let fresh = |(at, written): (Instant, Head)| {
+            written == head || at.elapsed() < Duration::from_secs(1)
+        };
+        if self.written.is_some_and(fresh) {
             return Ok(());
         }
         self.write(head)
@@ -223,7 +244,7 @@ impl HeadFile {
         write_synced(&fresh, &bytes)
             .and_then(|()| fs::rename(&fresh, &self.path))
             .map_err(Error::io("cannot write the head file"))?;
-        self.written = Some(Instant::now());
+        self.written = Some((Instant::now(), head));
         Ok(())
     }
 }

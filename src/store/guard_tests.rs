@@ -105,3 +105,19 @@ fn a_folder_that_was_open_to_others_is_closed_with_all_that_lies_in_it() {
         open_up(folder.path(), 0o755).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_folder_of_other_things_is_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(folder.path().join("lost+found")).unwrap();
+    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    let refused = Store::open(&options(folder.path()));
+    assert!(matches!(refused, Err(Error::NotAStore(_))), "{refused:?}");
+    let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    fs::remove_file(folder.path().join("notes.txt")).unwrap();
+    Store::open(&options(folder.path())).unwrap().close();
+}

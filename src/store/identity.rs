@@ -57,6 +57,12 @@ pub(super) fn begin(
         begin_head(on_disk, noted, head)?;
         return Ok((head, secret));
     }
+    if !is_whole {
+        tracing::warn!(
+            missing,
+            "the store has lost its end, or may have: going on with what is there, and with a new epoch"
+        );
+    }
     head.epoch = epoch_after(head.epoch.max(noted.map_or(0, |noted| noted.epoch)));
     head.commits = head.commits.max(noted.map_or(0, |noted| noted.commits)) + 1;
     let secret = secret.unwrap_or_else(rand::random);

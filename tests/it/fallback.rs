@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beckon::{
     clock::Clock,
-    doubles::{Body, FaultKind, FaultSpec, Push, Service},
+    doubles::{FaultKind, FaultSpec, Push, Service},
 };
 use serde_json::json;
 
@@ -129,46 +129,62 @@ async fn what_was_read_while_its_fallback_waited_in_the_lane_is_not_shown() {
     hub.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fallback_that_was_on_its_way_when_the_hub_was_killed_is_not_shown_again() {
+/// A fallback is on its way when the hub ends: it is sent again, in the place of the first.
+async fn comes_in_the_place_of_the_first(killed: bool) {
     let mut hub = ChildHub::start().await;
     let (phone, _) = hub.phone(Service::Fcm).await;
-    let handed = async |hub: &ChildHub, kind: &str, title: &str| {
-        let fits = |push: &Push| beckon_of(push)["k"] == kind;
-        let found = hub
-            .doubles()
-            .await_handed_over(&phone.id, 0, DEADLINE, fits);
-        assert!(found.await.is_some(), "{title}: {kind} never came");
-    };
     let raw = json!({
         "priority": "High", "payload": {"rawContent": "secret"},
         "fallbackPolicy": {"endpointFallback": {
             "platformTypes": ["android"], "fallbackDelayInSeconds": 1, "visualContent": {"title": "Look"}
         }}
     });
-    let posts = "/v1/users/ada/notifications";
-    hub.app().post(posts, raw.clone()).await.expect(201);
-    handed(&hub, "created", "the raw tap").await;
+    let posted = hub.app().post("/v1/users/ada/notifications", raw).await;
+    let posted = posted.expect(201);
+    let raw_tap = |push: &Push| beckon_of(push)["k"] == "created";
+    let taken = hub
+        .doubles()
+        .await_handed_over(&phone.id, 0, DEADLINE, raw_tap);
+    assert!(taken.await.is_some(), "the raw tap never came");
     // The phone is handed it at once, and the answer takes its time.
     hub.doubles().script(FaultSpec {
-        delay_ms: Some(10_000),
+        delay_ms: Some(15_000),
         ..FaultSpec::once(Service::Fcm, FaultKind::Slow)
     });
     eventually("the fallback is on its way", || async {
         (hub.doubles().counters(Service::Fcm).faulted > 0).then_some(())
     })
     .await;
-    hub.kill();
+    let ended = hub.doubles().place();
+    if killed {
+        hub.kill();
+    } else {
+        hub.stop().await;
+    }
     hub.doubles().clear_faults();
     hub.begin().await;
-    // Its turn has come and gone once the fallback of a later one is there.
-    hub.app().post(posts, raw).await.expect(201);
-    handed(&hub, "fallback", "of the second").await;
+    let fallback = |push: &Push| beckon_of(push)["k"] == "fallback";
+    let again = hub
+        .doubles()
+        .await_handed_over(&phone.id, ended, DEADLINE, fallback);
+    assert!(again.await.is_some(), "killed: {killed}: it never came");
     let arrived = hub.doubles().arrivals(0);
-    let is_fallback = |body: &Body| format!("{body:?}").contains("fallback");
-    let fallbacks = arrived.iter().filter_map(|it| it.body.as_ref());
-    let fallbacks = fallbacks.filter(|body| is_fallback(body)).count();
-    assert_eq!(fallbacks, 2, "one of each");
+    let bodies = arrived.iter().filter_map(|it| it.body.as_ref());
+    let texts: Vec<String> = bodies.map(|body| format!("{body:?}")).collect();
+    let fallbacks: Vec<_> = texts.iter().filter(|it| it.contains("fallback")).collect();
+    let id = posted["id"].as_str().unwrap();
+    assert_eq!(fallbacks.len(), 2, "{fallbacks:#?}");
+    for it in fallbacks {
+        let (_, tag) = it.split_once("tag").unwrap();
+        assert!(tag.contains(id), "{it}");
+    }
     hub.kill();
     hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_was_on_its_way_when_the_hub_ended_comes_in_the_place_of_the_first() {
+    for killed in [true, false] {
+        comes_in_the_place_of_the_first(killed).await;
+    }
 }

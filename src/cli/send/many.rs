@@ -46,7 +46,7 @@ pub(super) async fn send(
     post: Box<Post>,
     context: &CommandContext,
 ) -> anyhow::Result<ExitCode> {
-    let door = Door::open_or_make(&context.config()?).await?;
+    let door = Door::open_or_make(&context.config()?, host.as_str()).await?;
     let app = host.to_string();
     let request = Request::SendMany {
         app: app.clone(),

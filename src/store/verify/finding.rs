@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Check;
+
 use crate::{
     model::Subject,
     store::{
@@ -17,6 +19,8 @@ pub struct Finding {
     pub user: String,
     /// What disagrees.
     pub message: String,
+    /// Whether it is about what many rows come to: of someone who is written to, that can look wrong the same way twice.
+    pub is_sum: bool,
 }
 
 impl Finding {
@@ -25,15 +29,11 @@ impl Finding {
         Self::about(&keys::user_key(subject), message)
     }
 
-    /// Whether it is about rows that belong to no user.
-    pub fn is_of_nobody(&self) -> bool {
-        self.user.bytes().all(|digit| digit == b'0')
-    }
-
     pub(super) fn about(user: &UserKey, message: impl Into<String>) -> Self {
         Self {
             user: user.iter().map(|byte| format!("{byte:02x}")).collect(),
             message: message.into(),
+            is_sum: false,
         }
     }
 }
@@ -45,6 +45,23 @@ impl fmt::Display for Finding {
 }
 
 impl Reader {
+    /// What the rows of one user come to, against what their own row says. Nobody may write to them meanwhile.
+    ///
+    /// # Errors
+    /// As [`Reader::verify`].
+    pub fn verify_sums(&self, subject: &Subject) -> Result<Vec<Finding>, Error> {
+        let user = keys::user_key(subject);
+        let mut check = Check::new(self, || true);
+        let prefix = |letter: u8| [&[letter][..], &user].concat();
+        check.rows(&prefix(b'n'), Check::notification)?;
+        check.rows(&prefix(b'f'), Check::change)?;
+        check.rows(&prefix(b'u'), Check::user)?;
+        check.nobodys();
+        let mut findings = check.findings;
+        findings.retain(|it| it.is_sum);
+        Ok(findings)
+    }
+
     /// Whom a finding is about; none, where the user has no row.
     ///
     /// # Errors

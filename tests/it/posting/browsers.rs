@@ -72,7 +72,11 @@ async fn the_origin_of_any_app_passes_a_preflight_at_the_client_doors() {
             assert_eq!(named(&answer), None, "{stranger}: {answer:?}");
         }
     }
-    for path in [POST, "/beta/me/notifications", "/oauth2/v2.0/token"] {
+    let graph = preflight(&hub, "/beta/me/notifications", ORIGIN).await;
+    assert_eq!(graph.status, 204, "{graph:?}");
+    let allowed = graph.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("x-uns-id"), "{allowed}");
+    for path in [POST, "/oauth2/v2.0/token"] {
         let answer = preflight(&hub, path, ORIGIN).await;
         assert_eq!(answer.status, 405, "{path}: {answer:?}");
         assert_eq!(named(&answer), None, "{path}: {answer:?}");

@@ -259,8 +259,6 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
     let now = hub.now();
     hub.fetched(ada(), phone, number, now).await.unwrap();
     assert!(!hub.still_due(&due).unwrap(), "it has just been fetched");
-    let leaves = hub.claim_fallback(&due).await.unwrap();
-    assert!(!leaves, "what was fetched while it was noted stays");
     assert!(look().await.taps.is_empty());
     agrees(&hub);
 }

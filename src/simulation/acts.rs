@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rand::{Rng as _, seq::IteratorRandom as _};
+use rand::{
+    Rng as _,
+    seq::{IndexedRandom as _, IteratorRandom as _},
+};
 
 use super::{
     device::Device,
@@ -10,9 +13,12 @@ use super::{
     world::{PEOPLE, World, listed, subject},
 };
 use crate::{
-    doubles::Service,
+    doubles::{DevicePatch, Service},
     hub::{Error, Hub},
-    model::{Audience, BroadcastId, BroadcastStatus, NotificationId},
+    model::{
+        Audience, BroadcastId, BroadcastStatus, Draft, Fallback, NotificationId, Platform,
+        Priority, VisualContent,
+    },
 };
 
 /// How long a job may take: it yields to taps, and the disk is slow.
@@ -57,7 +63,8 @@ impl World {
         self.end();
     }
 
-    /// A service is slow, so that pushes wait in its lane; and people look at what they are about before these leave.
+    /// A service is slow, so that pushes wait in its lane; devices are away or keep silent ones back; and people look at what they are
+    /// about before these leave.
     pub(super) async fn jam(&mut self, hub: &Hub) {
         let service = self.pick(&Service::ALL);
         let weather = Weather {
@@ -66,28 +73,73 @@ impl World {
         };
         self.note(hub.now(), format!("{service:?} is jammed"));
         self.network.set_weather(service, weather);
-        for user in PEOPLE {
-            let mut draft = self.draft(hub);
-            if let Some(fallback) = &mut draft.fallback {
-                fallback.delay = Duration::from_secs(self.random.random_range(1..8));
-            }
-            self.post(hub, user, draft).await;
-        }
         let of_it = |device: &&Arc<Device>| device.service == service;
         let devices: Vec<_> = self.devices.iter().filter(of_it).cloned().collect();
-        for device in devices.iter().chain(&devices) {
-            let ms = self.random.random_range(0..9_000);
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            if !device.can_call() {
-                continue;
+        for device in &devices {
+            let away = self.chance(40);
+            let sleepy = DevicePatch {
+                online: away.then_some(false),
+                low_power: (service == Service::Apns).then_some(true),
+                doze: (service == Service::Fcm).then_some(true),
+                ..DevicePatch::default()
+            };
+            if away {
+                device.break_stream();
+                device.set_online(false);
             }
-            if self.chance(50) {
-                self.read_one(hub, device).await;
+            self.patch(device, sleepy);
+        }
+        for user in PEOPLE {
+            let draft = self.draft(hub);
+            let draft = if self.chance(60) {
+                self.urgent(draft)
             } else {
-                self.note(hub.now(), format!("{} is opened", device.name()));
-                device.pull(hub, 0).await;
+                draft
+            };
+            self.post(hub, user, draft).await;
+        }
+        for _ in 0..8 {
+            let ms = self.random.random_range(0..20_000);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            if let Some(device) = devices.choose(&mut self.random) {
+                self.visit(hub, device).await;
             }
         }
+    }
+
+    /// The same as one that falls back soon.
+    fn urgent(&mut self, draft: Draft) -> Draft {
+        let title = format!("title {}", self.posted);
+        let visual = VisualContent {
+            title: title.clone(),
+            body: None,
+        };
+        let delay = Duration::from_secs(self.random.random_range(1..5));
+        Draft {
+            platforms: None,
+            raw: Some(title),
+            visual: None,
+            priority: Priority::High,
+            fallback: Some(Fallback {
+                platforms: Platform::ALL.to_vec(),
+                delay,
+                visual,
+            }),
+            ..draft
+        }
+    }
+
+    /// The person opens the app, or only what came last.
+    async fn visit(&mut self, hub: &Hub, device: &Device) {
+        if !device.can_call() {
+            return;
+        }
+        let newest = self.kept[Self::user_of(device)].keys().last().copied();
+        if let Some(id) = newest.filter(|_| self.chance(60)) {
+            return self.read(hub, device, id).await;
+        }
+        self.note(hub.now(), format!("{} is opened", device.name()));
+        device.pull(hub, 0).await;
     }
 
     fn set_job(&self, job: Option<Job>) {

@@ -217,7 +217,17 @@ impl Answers {
     }
 
     pub(super) fn killed(&mut self, now: Timestamp) {
-        self.under_way.clear();
+        // What a second attempt was to follow, or a token for it, was never kept.
+        for (service, endpoint) in std::mem::take(&mut self.under_way) {
+            let of_it = format!("-{service:?}");
+            let own = self.own.iter_mut().filter(|(whose, _)| match &endpoint {
+                Some(endpoint) => *whose == endpoint,
+                None => whose.ends_with(&of_it),
+            });
+            for last in own.filter_map(|(_, all)| all.last_mut()) {
+                last.is_old = true;
+            }
+        }
         self.kills.push(now);
     }
 

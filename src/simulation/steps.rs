@@ -301,12 +301,14 @@ impl World {
     }
 
     /// A device reads a single notification, whether it had it or not.
-    pub(super) async fn read_one(&mut self, hub: &Hub, device: &Device) {
+    async fn read_one(&mut self, hub: &Hub, device: &Device) {
         let there: Vec<_> = self.kept[Self::user_of(device)].keys().copied().collect();
-        let newest = there.last().copied().filter(|_| self.chance(50));
-        let Some(id) = newest.or_else(|| there.choose(&mut self.random).copied()) else {
-            return;
-        };
+        if let Some(id) = there.choose(&mut self.random).copied() {
+            self.read(hub, device, id).await;
+        }
+    }
+
+    pub(super) async fn read(&mut self, hub: &Hub, device: &Device, id: NotificationId) {
         self.note(hub.now(), format!("{} reads {id}", device.name()));
         let Ok(it) = hub.notification(device.subject.clone(), id).await else {
             return;

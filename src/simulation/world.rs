@@ -65,7 +65,7 @@ impl World {
         let network = Network::new(inside, seed);
         network.set_time(now);
         let mut random = StdRng::seed_from_u64(seed);
-        let concurrency = [1, 1, 2, 64][random.random_range(0..4)];
+        let concurrency = [1, 1, 1, 64][random.random_range(0..4)];
         Self {
             seed,
             random,

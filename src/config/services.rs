@@ -299,14 +299,16 @@ pub fn is_contact(subject: &str) -> bool {
             .rsplit_once('@')
             .filter(|(name, _)| !name.is_empty())
             .map(|(_, host)| host.trim_end_matches('.').to_ascii_lowercase()),
-        Some(("https", _)) => Url::parse(subject)
-            .ok()
-            .and_then(|url| url.host_str().map(str::to_owned)),
+        Some(("https", _)) => Url::parse(subject).ok().and_then(|url| {
+            url.host_str()
+                .map(|host| host.trim_end_matches('.').to_owned())
+        }),
         _ => None,
     };
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>');
     let here = |host: &str| {
         let literal = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let literal = literal.map(|ip| ip.to_canonical());
         literal.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
     };
     let unroutable = |host: &str| {

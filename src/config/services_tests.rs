@@ -106,6 +106,8 @@ fn subjects() {
     check("mailto:a@LOCALHOST.", false);
     check("mailto:a@127.0.0.1", false);
     check("https://[::1]/x", false);
+    check("https://[::ffff:127.0.0.1]/x", false);
+    check("https://localhost./x", false);
     check("mailto:ops@hub.invalid", false);
     check("mailto:<ops@example.com>", false);
     check("https://localhost/contact", false);

@@ -36,20 +36,20 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
 }
 
 /// Whether the folder holds something, and no store: it was named by mistake, and is not to be closed to anyone. What a
-/// file system or an editor leaves does not count.
+/// file system leaves does not count.
 fn is_anothers(folder: &Path) -> Result<bool, Error> {
-    let cannot = || Error::io(format!("cannot read the folder {}", folder.display()));
-    let mut holds_something = false;
-    for entry in fs::read_dir(folder).map_err(cannot())? {
-        let name = entry.map_err(cannot())?.file_name();
-        let name = name.to_string_lossy();
-        // A swap that a kill broke off has a journal, and perhaps no store.
-        if ["db", "conf", "head", "swap", "making"].contains(&name.as_ref()) {
-            return Ok(false);
-        }
-        holds_something |= !name.starts_with('.') && name != "lost+found";
+    // A swap that a kill broke off has a journal, and perhaps no store.
+    let is_ours = |name: &str| folder.join(name).is_file();
+    if ["db", "conf", "head", "swap"].into_iter().any(is_ours) || folder.join("making").is_dir() {
+        return Ok(false);
     }
-    Ok(holds_something)
+    let cannot = || Error::io(format!("cannot read the folder {}", folder.display()));
+    for entry in fs::read_dir(folder).map_err(cannot())? {
+        if entry.map_err(cannot())?.file_name() != "lost+found" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Closes what the store keeps in the folder to others, whatever the process makes its files with. What else lies there

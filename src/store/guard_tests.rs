@@ -112,12 +112,12 @@ async fn a_folder_of_other_things_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(folder.path().join("lost+found")).unwrap();
-    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    fs::create_dir(folder.path().join("conf")).unwrap();
     let refused = Store::open(&options(folder.path()));
     assert!(matches!(refused, Err(Error::NotAStore(_))), "{refused:?}");
     let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    fs::remove_file(folder.path().join("notes.txt")).unwrap();
+    fs::remove_dir(folder.path().join("conf")).unwrap();
     Store::open(&options(folder.path())).unwrap().close();
 }

@@ -20,7 +20,8 @@ use std::{
 use beckon::{
     doubles::Service,
     hub::Hub,
-    model::{EndpointId, Subject},
+    metrics::PushLabels,
+    model::{ChannelKind, EndpointId, Subject},
     serve::Running,
     store::{Row as StoreRow, Store, Unit},
 };
@@ -41,6 +42,12 @@ const POSTERS: usize = 64;
 const QUIET: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(300);
 const ALL: [Service; 4] = Service::ALL;
+const SERVICES: [ChannelKind; 4] = [
+    ChannelKind::Apns,
+    ChannelKind::Fcm,
+    ChannelKind::WebPush,
+    ChannelKind::Wns,
+];
 /// What one person with so many devices should reach of the bare loop.
 const MANY_DEVICES: usize = 1000;
 
@@ -230,12 +237,13 @@ async fn settled(hub: &Hub) {
 
 /// How many pushes were accepted so far, as the hub counts them.
 fn accepted(running: &Running) -> u64 {
-    let text = running.metrics.render(Default::default()).unwrap();
-    let counts = text
-        .lines()
-        .filter(|line| line.starts_with("beckon_pushes_total") && line.contains("\"accepted\""))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-    counts.sum()
+    let of_service = |kind: ChannelKind| {
+        running.metrics.pushes(&PushLabels {
+            service: kind.as_str(),
+            outcome: "accepted",
+        })
+    };
+    SERVICES.into_iter().map(of_service).sum()
 }
 
 /// CPU-µs of a row in the store alone: units of two rows, as a settled tap writes, of as many callers as taps may be

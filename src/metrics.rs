@@ -203,6 +203,11 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// How many pushes ended so.
+    pub fn pushes(&self, labels: &PushLabels) -> u64 {
+        self.0.pushes.get_or_create(labels).get()
+    }
+
     /// Counts an answer that had the push sent again at once.
     pub fn push_again(&self, labels: PushLabels) {
         self.0.pushes.get_or_create(&labels).inc();

@@ -28,6 +28,10 @@ const DOOR_GRACE: Duration = Duration::from_secs(4);
 const PART_GRACE: Duration = Duration::from_secs(2);
 const CUT_GRACE: Duration = Duration::from_millis(200);
 
+/// Threads for questions to the store. They are bound by the processor or the disk, so that more would only wait for
+/// each other: with hundreds of looks under way, a thread for each took half of the time to switch between them.
+const READERS: usize = 8;
+
 /// How long a start waits for a store that another process holds.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -123,6 +127,17 @@ impl Door {
             let _cut_or_not = tokio::time::timeout(CUT_GRACE, cutting).await;
         }
     }
+}
+
+/// The threads that a hub runs on.
+///
+/// # Errors
+/// Where the system grants none.
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(READERS)
+        .enable_all()
+        .build()
 }
 
 /// Starts a hub and returns once it answers.

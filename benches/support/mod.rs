@@ -32,6 +32,10 @@ use beckon::{
     serve::{self, Running},
 };
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub(crate) const APP: &str = "bench.example";
 /// Set in the child process that runs the doubles, with their folder.
 const CHILD: &str = "BECKON_BENCH_DOUBLES";
@@ -43,10 +47,7 @@ pub(crate) fn main<F: Future<Output = ()>>(bench: impl FnOnce() -> F) {
         println!("1 passed, 0 failed");
         return;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = serve::runtime().unwrap();
     match env::var(CHILD) {
         Ok(folder) => runtime.block_on(run_doubles(Path::new(&folder))),
         Err(_) => runtime.block_on(bench()),

@@ -162,10 +162,7 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
 
 /// A runtime for a command that needs one.
 fn runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the threads of the runtime")
+    crate::serve::runtime().context("cannot start the threads of the runtime")
 }
 
 /// What a command runs with.

@@ -29,6 +29,7 @@ fn due(platform: Platform, visible: bool) -> DueTap {
         level,
         notification: Some(Arc::new(it)),
         unread: 1,
+        seen: crate::store::Stamp::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         Delivery, EndpointId, FeedPosition, Marker, Notification, NotificationId, Subject, Tap,
         TapState, Timestamp,
     },
-    store::Reader,
+    store::{Reader, Stamp},
 };
 
 /// A base that lags behind by more than this is moved up, so that it is not read again each time.
@@ -42,6 +42,8 @@ pub struct DueTap {
     pub displayed: bool,
     /// What else changed about the endpoint's state with the decision.
     pub state: TapState,
+    /// When the store was read for it.
+    pub seen: Stamp,
 }
 
 /// What a look at a user came to.
@@ -100,7 +102,7 @@ impl Hub {
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
-        let believed = self.believed();
+        let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         self.store
             .ask(move |reader| {
                 let rules = Rules {
@@ -110,6 +112,7 @@ impl Hub {
                     believed,
                     configured,
                     longest_wait,
+                    seen,
                 };
                 let who = Who {
                     busy: &busy,
@@ -135,7 +138,7 @@ impl Hub {
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
-        let believed = self.believed();
+        let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         let asked = subject.clone();
         let mut found = self
             .store
@@ -147,6 +150,7 @@ impl Hub {
                     believed,
                     configured,
                     longest_wait,
+                    seen,
                 };
                 report::deliveries(reader, &asked, id, (&listening, &rules))
             })
@@ -197,7 +201,7 @@ fn look(
         let state = kept(level, &verdict);
         match verdict.decision {
             Decision::Push(tap) => {
-                let notification = shown.find(reader, subject, tap.shows)?;
+                let notification = shown.find((reader, subject), &levels.steps, tap.shows)?;
                 found.taps.push(DueTap {
                     subject: subject.clone(),
                     displayed: due::is_displayed(level, &tap, rules.app),
@@ -206,6 +210,7 @@ fn look(
                     notification,
                     unread: levels.unread,
                     state,
+                    seen: rules.seen,
                 });
             }
             Decision::Idle => found

@@ -14,9 +14,9 @@ use crate::{
     config::{Delivery, apps::App},
     model::{
         Change, Endpoint, EndpointId, FeedPosition, Notification, NotificationId, Subject,
-        Timestamp,
+        TapState, Timestamp,
     },
-    store::Reader,
+    store::{Reader, Stamp},
 };
 
 /// A feed is read at most so far back for a decision; what is older is covered by the same tap.
@@ -32,6 +32,8 @@ pub(super) struct Rules<'a> {
     pub(super) configured: Timestamp,
     /// What waits for longer was put off by a clock that has leapt.
     pub(super) longest_wait: Duration,
+    /// When the store was read.
+    pub(super) seen: Stamp,
 }
 
 /// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
@@ -51,9 +53,9 @@ impl Levels {
     ) -> Result<Self, Error> {
         let user = reader.user(subject)?;
         let mut levels = Vec::new();
-        for endpoint in reader.endpoints(subject)? {
-            let endpoint = endpoint.at(rules.now);
-            levels.push(level(reader, subject, endpoint, (listening, rules))?);
+        for (endpoint, state) in reader.endpoints_with_states(subject)? {
+            let stands = (endpoint.at(rules.now), state);
+            levels.push(level(reader, subject, stands, (listening, rules))?);
         }
         let reachable = |level: &&Level| {
             level.endpoint.channel.identity().is_some() && level.endpoint.expires > rules.now
@@ -92,10 +94,9 @@ impl Levels {
 fn level(
     reader: &Reader,
     subject: &Subject,
-    endpoint: Endpoint,
+    (endpoint, mut state): (Endpoint, TapState),
     (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Level, Error> {
-    let mut state = reader.tap_state(subject, &endpoint.id)?;
     state.forget_what_is_to_come(rules.now, rules.longest_wait);
     let mark = reader.fetch_mark(subject, &endpoint.id)?;
     let mut fallbacks = Vec::new();
@@ -180,8 +181,8 @@ pub(super) struct Shown(HashMap<NotificationId, Option<Arc<Notification>>>);
 impl Shown {
     pub(super) fn find(
         &mut self,
-        reader: &Reader,
-        subject: &Subject,
+        (reader, subject): (&Reader, &Subject),
+        steps: &[Step],
         id: Option<NotificationId>,
     ) -> Result<Option<Arc<Notification>>, Error> {
         let Some(id) = id else {
@@ -190,9 +191,13 @@ impl Shown {
         if let Some(known) = self.0.get(&id) {
             return Ok(known.clone());
         }
-        let found = match reader.number_of(subject, id)? {
-            Some(number) => reader.notification(subject, number)?,
-            None => None,
+        let mut of_steps = steps.iter().filter_map(|step| step.notification.as_ref());
+        let found = match of_steps.find(|it| it.id == id && it.removed.is_none()) {
+            Some(known) => Some(known.clone()),
+            None => match reader.number_of(subject, id)? {
+                Some(number) => reader.notification(subject, number)?,
+                None => None,
+            },
         };
         let found = found.map(Arc::new);
         self.0.insert(id, found.clone());

@@ -32,7 +32,7 @@ impl Hub {
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
-        let believed = self.believed();
+        let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         self.store
             .ask(move |reader| {
                 let rules = levels::Rules {
@@ -42,6 +42,7 @@ impl Hub {
                     believed,
                     configured,
                     longest_wait,
+                    seen,
                 };
                 for _ in 0..VIEWS {
                     let before = reader.commits()?;

@@ -2,12 +2,37 @@
 
 use super::{DueTap, Error, Hub};
 use crate::{
-    model::{EndpointId, Marker, Push, Subject, TapKind, TapState, Timestamp},
+    model::{
+        Endpoint, EndpointId, Marker, Notification, Push, Subject, TapKind, TapState, Timestamp,
+    },
     store::{Row, Unit},
 };
 
 /// How many markers one unit takes away at most.
 const DROPPED: usize = 400;
+
+impl DueTap {
+    /// Whether it still holds, if nothing was written since it was planned.
+    fn holds_at(&self, now: Timestamp) -> bool {
+        let shows = self.notification.as_ref();
+        self.reaches(self.level.endpoint.clone().at(now))
+            && shows.is_none_or(|it| self.may_show(it, now))
+    }
+
+    /// Whether the endpoint is as it was planned on.
+    fn reaches(&self, found: Endpoint) -> bool {
+        let planned = &self.level.endpoint;
+        found.generation == planned.generation && found.channel.kind() == planned.channel.kind()
+    }
+
+    /// Whether what it shows may be shown.
+    fn may_show(&self, it: &Notification, now: Timestamp) -> bool {
+        match self.tap.kind {
+            TapKind::Fallback => it.may_fall_back(now),
+            _ => it.is_open(now),
+        }
+    }
+}
 
 impl Hub {
     /// Whether a tap is still as it was planned, the channel the endpoint's, what it shows open and not fetched there
@@ -16,22 +41,19 @@ impl Hub {
     /// # Errors
     /// `Store`.
     pub fn still_due(&self, due: &DueTap) -> Result<bool, Error> {
-        let (reader, planned) = (self.store.reader(), &due.level.endpoint);
         let now = self.now();
+        if self.is_unchanged(due) {
+            return Ok(due.holds_at(now));
+        }
+        let (reader, planned) = (self.store.reader(), &due.level.endpoint);
         let found = reader.endpoint(&due.subject, &planned.id)?;
-        let found = found.map(|found| found.at(now));
-        let reached = found.is_some_and(|found| {
-            found.generation == planned.generation && found.channel.kind() == planned.channel.kind()
-        });
+        let reached = found.is_some_and(|found| due.reaches(found.at(now)));
         let Some(shown) = &due.notification else {
             return Ok(reached);
         };
         let open = reader
             .notification(&due.subject, shown.number)?
-            .is_some_and(|it| match due.tap.kind {
-                TapKind::Fallback => it.may_fall_back(self.now()),
-                _ => it.is_open(self.now()),
-            });
+            .is_some_and(|it| due.may_show(&it, now));
         let held = reader.fetch_mark(&due.subject, &planned.id)?.position;
         // Read singly it moved no position, and needs no fallback all the same.
         let read = due.tap.kind == TapKind::Fallback
@@ -40,6 +62,11 @@ impl Hub {
                 .fetched
                 .is_some();
         Ok(reached && open && !read && held < shown.number)
+    }
+
+    /// Whether what the tap was planned on is as it was, but for the time.
+    fn is_unchanged(&self, due: &DueTap) -> bool {
+        self.store.stamp(&due.subject) == due.seen
     }
 
     /// Takes back what became of a tap: the endpoint's new state, and the push if it is settled. Nothing is kept of
@@ -55,15 +82,19 @@ impl Hub {
     ) -> Result<bool, Error> {
         let planned = &due.level.endpoint;
         let lock = self.locks.lock(&due.subject).await;
-        let stored = self
-            .store
-            .reader()
-            .registered_endpoint(&due.subject, &planned.id)?;
-        let Some(stored) = stored.filter(|stored| stored.generation == state.generation) else {
+        let version = |it: &Endpoint| (it.generation, it.registered);
+        let stored = if self.is_unchanged(due) {
+            Some(version(planned))
+        } else {
+            let reader = self.store.reader();
+            let stored = reader.registered_endpoint(&due.subject, &planned.id)?;
+            stored.as_ref().map(version)
+        };
+        let Some((_, registered)) = stored.filter(|(it, _)| *it == state.generation) else {
             return Ok(false);
         };
+        let as_it_was = registered == planned.registered;
         let mut state = state;
-        let as_it_was = stored.registered == planned.registered;
         if !as_it_was {
             state.gone = None;
         }
@@ -93,32 +124,25 @@ impl Hub {
     ) -> Result<(), Error> {
         let lock = self.locks.lock(&subject).await;
         let mut taken = taken.into_iter();
-        let first: Vec<Marker> = taken.by_ref().take(DROPPED).collect();
-        let of = subject.clone();
-        let unit = self
-            .store
-            .ask(move |reader| {
-                let mut unit = Unit::of(of);
-                for (endpoint, state) in states {
-                    let stored = reader.registered_endpoint(&unit.subject, &endpoint)?;
-                    if stored.is_some_and(|stored| stored.generation == state.generation) {
-                        unit.push(Row::TapState(endpoint, Box::new(state)));
-                    }
-                }
-                unit.rows.extend(first.into_iter().map(Row::DropMarker));
-                unit.rows.extend(next.map(|due| {
-                    // One moment, one marker: this one may be written again and again.
-                    Row::Marker(Marker {
-                        due,
-                        subject: unit.subject.clone(),
-                        tag: 0,
-                    })
-                }));
-                Ok::<_, Error>(unit)
+        let mut unit = Unit::of(subject.clone());
+        unit.rows = self.still_registered(&subject, states).await?;
+        unit.rows
+            .extend(taken.by_ref().take(DROPPED).map(Row::DropMarker));
+        // One moment, one marker: this one may be written again and again.
+        unit.rows.extend(next.map(|due| {
+            let subject = subject.clone();
+            Row::Marker(Marker {
+                due,
+                subject,
+                tag: 0,
             })
-            .await?;
+        }));
         if !unit.is_empty() {
-            self.commit(unit, vec![lock]).await?;
+            self.write_doubt_down().await?;
+            // As in `settle`; and nobody waits for it, but for a look that only another commit can ask for.
+            let submitted = self.store.submit_at_leisure(unit).await?;
+            drop(lock);
+            submitted.written().await?;
         }
         while taken.len() > 0 {
             let mut unit = Unit::of(subject.clone());
@@ -127,5 +151,29 @@ impl Hub {
             self.store.commit(unit).await?;
         }
         Ok(())
+    }
+
+    /// The rows of those states whose endpoint is the one that they were found of.
+    async fn still_registered(
+        &self,
+        subject: &Subject,
+        states: Vec<(EndpointId, TapState)>,
+    ) -> Result<Vec<Row>, Error> {
+        if states.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subject = subject.clone();
+        self.store
+            .ask(move |reader| {
+                let mut rows = Vec::new();
+                for (endpoint, state) in states {
+                    let stored = reader.registered_endpoint(&subject, &endpoint)?;
+                    if stored.is_some_and(|stored| stored.generation == state.generation) {
+                        rows.push(Row::TapState(endpoint, Box::new(state)));
+                    }
+                }
+                Ok(rows)
+            })
+            .await
     }
 }

@@ -237,5 +237,6 @@ pub(super) fn plan(subject: &Subject, level: &Level, state: TapState, rules: &Ru
         unread: 0,
         displayed: false,
         state,
+        seen: rules.seen,
     }))
 }

@@ -279,7 +279,8 @@ impl Answers {
         let last = last.filter(|last| !self.may_be_forgotten(last))?;
         let until = last.at.truth.plus(last.wait?);
         let leapt = self.moved.iter().any(|at| *at >= last.at.truth);
-        (!leapt && composed < until && last.at.truth < composed).then(|| {
+        let too_soon = now.truth < until && composed < until;
+        (!leapt && too_soon && last.at.truth < composed).then(|| {
             format!(
                 "{endpoint} was pushed to at {now:?}, though the service asked to wait: {last:?}"
             )

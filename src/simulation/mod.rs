@@ -26,8 +26,9 @@ mod weather;
 mod world;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -275,13 +276,18 @@ fn simulated_runs_keep_every_promise() {
     let (keys, seeds) = (keys(), seeds());
     let next = AtomicU64::new(seeds.start);
     let (lives, requests) = (AtomicU64::new(0), AtomicU64::new(0));
+    let failed = Mutex::new(Vec::new());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 return;
             }
-            let outcome = run(seed, &keys);
+            // The others are run all the same.
+            let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| run(seed, &keys))) else {
+                failed.lock().unwrap().push(seed);
+                continue;
+            };
             lives.fetch_add(outcome.lives, Ordering::Relaxed);
             requests.fetch_add(outcome.requests, Ordering::Relaxed);
         }
@@ -295,6 +301,12 @@ fn simulated_runs_keep_every_promise() {
     });
     let (lives, requests) = (lives.into_inner(), requests.into_inner());
     println!("{seeds:?}: {lives} lives, {requests} requests");
+    let failed = failed.into_inner().unwrap();
+    assert!(
+        failed.is_empty(),
+        "{} seeds failed: {failed:?}",
+        failed.len()
+    );
     assert!(requests > 0, "nothing was pushed");
 }
 

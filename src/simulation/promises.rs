@@ -45,6 +45,8 @@ pub(super) struct Promises {
     silent: BTreeMap<String, Vec<Moment>>,
     /// How far an endpoint had pulled, and since when the hub knows; none, while that is not known.
     pulled: BTreeMap<String, Vec<(Timestamp, Option<FeedPosition>)>>,
+    /// When an endpoint last got an answer to a pull; what it says to hold is none.
+    answered: BTreeMap<String, Timestamp>,
     /// When the hub had answered an endpoint that read one posting singly.
     read: BTreeMap<(String, FeedPosition), Timestamp>,
     /// Fallbacks that a service took and whose answer is on its way back.
@@ -111,10 +113,14 @@ impl Promises {
             .push((now, to));
     }
 
+    /// An endpoint got an answer to a pull.
+    pub(super) fn was_answered(&mut self, endpoint: &str, now: Timestamp) {
+        self.answered.insert(endpoint.to_owned(), now);
+    }
+
     /// When an endpoint pulled last.
     pub(super) fn last_pull(&self, endpoint: &str) -> Timestamp {
-        let all = self.pulled.get(endpoint).and_then(|all| all.last());
-        all.map_or(Timestamp::default(), |(at, _)| *at)
+        self.answered.get(endpoint).copied().unwrap_or_default()
     }
 
     /// An endpoint says that it holds everything up to a position.

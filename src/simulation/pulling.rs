@@ -83,6 +83,9 @@ impl Device {
                 }
                 return true;
             }
+            let now = self.network.moment().expect("a process runs").truth;
+            self.network
+                .promises(|promises| promises.was_answered(self.name(), now));
             if self.apply(&page) {
                 return true;
             }

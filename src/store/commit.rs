@@ -23,6 +23,7 @@ use super::{
     records::Record,
     rows,
     shared::{self, Counts},
+    stamps::Stamps,
 };
 use crate::model::{Subject, User};
 
@@ -45,6 +46,8 @@ pub(super) struct Request {
     pub(super) work: Work,
     /// The locks that the plan was made under, held until the disk has answered even if the caller has gone away.
     pub(super) hold: Vec<OwnedMutexGuard<()>>,
+    /// Whether nobody waits for it: it may wait for others.
+    pub(super) at_leisure: bool,
     pub(super) answer: oneshot::Sender<Result<(), Error>>,
 }
 
@@ -86,6 +89,7 @@ pub(super) struct State {
     pub(super) engine: Arc<Engine>,
     pub(super) progress: Arc<Progress>,
     pub(super) bells: Arc<Bells>,
+    pub(super) stamps: Arc<Stamps>,
     pub(super) space: Space,
     pub(super) head_file: Option<HeadFile>,
     pub(super) head: Head,
@@ -334,12 +338,15 @@ impl State {
     }
 
     fn answer(&self, request: Request) {
-        drop(request.hold);
         let units = match &request.work {
             Work::Unit(unit) => std::slice::from_ref(unit),
             Work::Batch(batch) => &batch.units,
             Work::Look | Work::Note(_) | Work::Stop => &[],
         };
+        for unit in units {
+            self.stamps.note(unit);
+        }
+        drop(request.hold);
         for unit in units {
             let due = unit.rows.iter().filter_map(|row| match row {
                 Row::Marker(marker) => Some(marker.due),

@@ -20,11 +20,26 @@ impl Reader {
     /// # Errors
     /// Where the store cannot be read.
     pub fn endpoints(&self, subject: &Subject) -> Result<Vec<Endpoint>, Error> {
+        let with_states = self.endpoints_with_states(subject)?;
+        Ok(with_states.into_iter().map(|(it, _)| it).collect())
+    }
+
+    /// The same, each with what dispatch knows of it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn endpoints_with_states(
+        &self,
+        subject: &Subject,
+    ) -> Result<Vec<(Endpoint, TapState)>, Error> {
         let prefix = keys::endpoints(&keys::user_key(subject));
         let stored = self.collect(&prefix, |_, value| Endpoint::decode(value))?;
         stored
             .into_iter()
-            .map(|endpoint| self.with_channel(subject, endpoint))
+            .map(|endpoint| {
+                let state = self.tap_state(subject, &endpoint.id)?;
+                Ok((self.with_channel(subject, endpoint, &state)?, state))
+            })
             .collect()
     }
 
@@ -35,9 +50,11 @@ impl Reader {
     pub fn endpoint(&self, subject: &Subject, id: &EndpointId) -> Result<Option<Endpoint>, Error> {
         let key = keys::endpoint(&keys::user_key(subject), id);
         let stored: Option<Endpoint> = self.record(&key)?;
-        stored
-            .map(|endpoint| self.with_channel(subject, endpoint))
-            .transpose()
+        let Some(endpoint) = stored else {
+            return Ok(None);
+        };
+        let state = self.tap_state(subject, id)?;
+        self.with_channel(subject, endpoint, &state).map(Some)
     }
 
     /// One endpoint as it was registered, whatever has become of its channel since.
@@ -52,11 +69,15 @@ impl Reader {
         self.record(&keys::endpoint(&keys::user_key(subject), id))
     }
 
-    fn with_channel(&self, subject: &Subject, mut endpoint: Endpoint) -> Result<Endpoint, Error> {
+    fn with_channel(
+        &self,
+        subject: &Subject,
+        mut endpoint: Endpoint,
+        state: &TapState,
+    ) -> Result<Endpoint, Error> {
         let Some(identity) = endpoint.channel.identity() else {
             return Ok(endpoint);
         };
-        let state = self.tap_state(subject, &endpoint.id)?;
         if state.generation == endpoint.generation && state.gone.is_some() {
             endpoint.gone = state.gone;
             endpoint.channel = Channel::None;

@@ -1,6 +1,10 @@
 //! The line before the committer: who goes into the next group.
 
-use std::{collections::VecDeque, sync::mpsc};
+use std::{
+    collections::VecDeque,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use super::commit::{Request, Work};
 
@@ -8,6 +12,9 @@ use super::commit::{Request, Work};
 pub(super) const GROUP_UNITS: usize = 512;
 /// How many groups a patient batch lets go first at most.
 const PATIENCE: u32 = 4;
+
+/// How long what nobody waits for stays in the line at most, for others to share a sync of the disk with.
+const LEISURE: Duration = Duration::from_millis(5);
 
 /// Who is next: everyone in the order of their coming, but the patient.
 #[derive(Default)]
@@ -20,8 +27,8 @@ impl Line {
     /// The next group; none, once nobody can come any more.
     pub(super) fn next_group(&mut self, waiting: &mpsc::Receiver<Request>) -> Option<Vec<Request>> {
         let mut group = Vec::new();
-        if self.patient.is_empty() {
-            self.sort(waiting.recv().ok()?, &mut group);
+        if self.patient.is_empty() && !self.wait(waiting, &mut group) {
+            return None;
         }
         while group.len() < GROUP_UNITS
             && let Ok(next) = waiting.try_recv()
@@ -35,6 +42,29 @@ impl Line {
             self.passed += 1;
         }
         Some(group)
+    }
+
+    /// Waits for the first who is in a hurry, or until those who are not have waited enough. Says whether anyone came.
+    fn wait(&mut self, waiting: &mpsc::Receiver<Request>, group: &mut Vec<Request>) -> bool {
+        let mut until = None;
+        loop {
+            let next = match until {
+                None => waiting.recv().ok(),
+                Some(until) => {
+                    let left = Instant::saturating_duration_since(&until, Instant::now());
+                    waiting.recv_timeout(left).ok()
+                }
+            };
+            let Some(next) = next else {
+                return !group.is_empty();
+            };
+            let hurries = !next.at_leisure;
+            self.sort(next, group);
+            if hurries || group.len() >= GROUP_UNITS {
+                return true;
+            }
+            until.get_or_insert_with(|| Instant::now() + LEISURE);
+        }
     }
 
     fn sort(&mut self, request: Request, group: &mut Vec<Request>) {
@@ -60,7 +90,15 @@ mod tests {
         Request {
             work,
             hold: Vec::new(),
+            at_leisure: false,
             answer,
+        }
+    }
+
+    fn at_leisure() -> Request {
+        Request {
+            at_leisure: true,
+            ..single()
         }
     }
 
@@ -102,6 +140,22 @@ mod tests {
         queue.send(single()).unwrap();
         assert_eq!(next(&mut line, &waiting), (1, 1), "it has waited enough");
         drop(queue);
+        assert!(line.next_group(&waiting).is_none());
+    }
+
+    #[test]
+    fn what_is_at_leisure_goes_with_the_next_who_is_not_or_alone_after_a_while() {
+        let (queue, waiting) = mpsc::sync_channel(16);
+        let mut line = Line::default();
+        for it in [at_leisure(), at_leisure(), single(), at_leisure()] {
+            queue.send(it).unwrap();
+        }
+        assert_eq!(next(&mut line, &waiting), (4, 0));
+        queue.send(at_leisure()).unwrap();
+        assert_eq!(next(&mut line, &waiting), (1, 0), "nobody else comes");
+        queue.send(at_leisure()).unwrap();
+        drop(queue);
+        assert_eq!(next(&mut line, &waiting), (1, 0), "nobody can come");
         assert!(line.next_group(&waiting).is_none());
     }
 }

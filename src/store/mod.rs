@@ -31,9 +31,11 @@ mod rows;
 mod shared;
 #[cfg(test)]
 mod simulated;
+mod stamps;
 mod swap;
 mod unit;
 mod verify;
+mod writing;
 
 use std::{
     ops::{Bound, ControlFlow},
@@ -42,7 +44,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 pub use bells::{Bells, FeedBell};
 pub use broadcasts::{Turn, list_rows};
@@ -53,8 +55,10 @@ pub use figures::Held;
 pub use outbox::Depth;
 pub use records::Standing;
 pub use restore::{Restore, Restored, Revived, restore};
+pub use stamps::Stamp;
 pub use unit::{AppRow, Batch, Expiring, Row, Unit};
 pub use verify::Finding;
+pub use writing::Submitted;
 
 #[cfg(test)]
 pub(crate) use simulated::Rows;
@@ -63,6 +67,7 @@ use commit::{Committer, Progress, Request, Work};
 use engine::{Engine, Order};
 use guard::{FolderLock, HeadFile, Space};
 use identity::Identity;
+use stamps::Stamps;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -84,6 +89,7 @@ pub struct Store {
     committer: Committer,
     progress: Arc<Progress>,
     bells: Arc<Bells>,
+    stamps: Arc<Stamps>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     identity: Arc<Identity>,
     /// Held while a backup is taken.
@@ -94,21 +100,6 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub struct Reader {
     engine: Arc<Engine>,
-}
-
-/// A unit on its way to the disk.
-#[derive(Debug)]
-#[must_use = "the unit is not known to be on disk before this says so"]
-pub struct Submitted(oneshot::Receiver<Result<(), Error>>);
-
-impl Submitted {
-    /// Waits until the unit is on disk.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn written(self) -> Result<(), Error> {
-        self.0.await.map_err(|_| Error::Closed)?
-    }
 }
 
 /// Figures about a store.
@@ -163,76 +154,6 @@ impl Store {
         Ok(parts.into_store(committer, Some(thread)))
     }
 
-    /// Writes a unit; when this returns `Ok`, it is on disk.
-    ///
-    /// # Errors
-    /// `Conflict` where the feed has moved since the plan was made, `Full` where the disk has no room, `Closed`
-    /// where the store has stopped.
-    pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
-        self.hand_over(Work::Unit(unit), Vec::new()).await
-    }
-
-    /// Writes a unit that was planned under locks, which are held until the disk has answered, even if
-    /// the caller is dropped meanwhile.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn commit_holding(
-        &self,
-        unit: Unit,
-        locks: Vec<OwnedMutexGuard<()>>,
-    ) -> Result<(), Error> {
-        self.hand_over(Work::Unit(unit), locks).await
-    }
-
-    /// Writes a row that belongs to no user.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn commit_app(&self, row: AppRow) -> Result<(), Error> {
-        self.hand_over(Work::Batch(row.into()), Vec::new()).await
-    }
-
-    /// Writes units of several users and rows of none, all or nothing, planned under locks that are held until the disk
-    /// has answered.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn commit_batch(
-        &self,
-        batch: Batch,
-        locks: Vec<OwnedMutexGuard<()>>,
-    ) -> Result<(), Error> {
-        self.hand_over(Work::Batch(batch), locks).await
-    }
-
-    /// Looks at the disk's room, and writes nothing: so that a store that nobody writes to learns of room again.
-    ///
-    /// # Errors
-    /// `Closed` where the store has stopped.
-    pub async fn look_for_room(&self) -> Result<(), Error> {
-        self.hand_over(Work::Look, Vec::new()).await
-    }
-
-    /// Hands a unit to the committer, which writes units in the order that it gets them; the answer is still to be
-    /// waited for. For units of which many of one user are under way at once: a lock that orders them may go now.
-    ///
-    /// # Errors
-    /// `Closed` where the store has stopped.
-    pub async fn submit(&self, unit: Unit) -> Result<Submitted, Error> {
-        self.send(Work::Unit(unit), Vec::new()).await
-    }
-
-    async fn hand_over(&self, work: Work, hold: Vec<OwnedMutexGuard<()>>) -> Result<(), Error> {
-        self.send(work, hold).await?.written().await
-    }
-
-    async fn send(&self, work: Work, hold: Vec<OwnedMutexGuard<()>>) -> Result<Submitted, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.committer.send(Request { work, hold, answer }).await?;
-        Ok(Submitted(answered))
-    }
-
     /// Answers questions, off the async workers where they may wait for a disk.
     ///
     /// # Errors
@@ -263,6 +184,12 @@ impl Store {
     /// What is heard after commits.
     pub fn bells(&self) -> &Arc<Bells> {
         &self.bells
+    }
+
+    /// The present moment in what was written about a user: to be asked before one reads, and compared later. Where it
+    /// is the same, so is what was read, but for what dispatch writes.
+    pub fn stamp(&self, subject: &crate::model::Subject) -> Stamp {
+        self.stamps.now(subject)
     }
 
     /// The store's epoch: cursors of another one reach nowhere.
@@ -316,6 +243,7 @@ impl Store {
         };
         let (answer, _answered) = oneshot::channel();
         let stop = Request {
+            at_leisure: false,
             work: Work::Stop,
             hold: Vec::new(),
             answer,

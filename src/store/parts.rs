@@ -11,6 +11,7 @@ use super::{
     engine::Engine,
     guard::{HeadFile, Space},
     identity::{self, Identity},
+    stamps::Stamps,
 };
 
 /// A store that has no committer yet.
@@ -18,6 +19,7 @@ pub(super) struct Parts {
     engine: Arc<Engine>,
     progress: Arc<Progress>,
     bells: Arc<Bells>,
+    stamps: Arc<Stamps>,
     identity: Identity,
 }
 
@@ -32,6 +34,7 @@ pub(super) fn begin(
         engine,
         progress: Arc::default(),
         bells: Arc::default(),
+        stamps: Arc::default(),
         identity: Identity {
             epoch: head.epoch,
             secret,
@@ -45,6 +48,7 @@ pub(super) fn begin(
         engine: Arc::clone(&parts.engine),
         progress: Arc::clone(&parts.progress),
         bells: Arc::clone(&parts.bells),
+        stamps: Arc::clone(&parts.stamps),
         space,
         head_file: on_disk.map(|(file, _)| file),
         head,
@@ -63,6 +67,7 @@ impl Parts {
             committer,
             progress: self.progress,
             bells: self.bells,
+            stamps: self.stamps,
             thread: Arc::new(Mutex::new(thread)),
             identity: Arc::new(self.identity),
             backing_up: Arc::default(),

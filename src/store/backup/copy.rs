@@ -145,6 +145,7 @@ impl Copy {
     fn wait_for_the_committer(&self) -> Result<(), End> {
         let (answer, answered) = oneshot::channel();
         self.committer.send_blocking(Request {
+            at_leisure: false,
             work: Work::Look,
             hold: Vec::new(),
             answer,

@@ -160,6 +160,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     let rules = (config.delivery.clone(), config.server.limits);
     let hub = Hub::new(store, Apps::new(config.apps.clone()), rules, options.clock);
     tell_time(&hub).await;
+    note_settings(&hub).await;
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;
     let (metrics, ready) = (Metrics::default(), Readiness::default());
@@ -225,6 +226,13 @@ async fn tell_time(hub: &Hub) {
     }
 }
 
+/// Before anything is put off since its app is not in the config; if the disk is full, that is put off, too.
+async fn note_settings(hub: &Hub) {
+    if let Err(error) = hub.note_settings().await {
+        tracing::warn!(%error, "it cannot be noted which apps the config has; trying again in a moment");
+    }
+}
+
 /// Listens on an address.
 ///
 /// # Errors
@@ -273,10 +281,10 @@ impl Running {
     /// Swaps the apps for those of a config read anew; lanes follow with the next push.
     ///
     /// # Errors
-    /// Where a key cannot be read; the apps stay as they were.
+    /// Where a key cannot be read, or the store refuses; the apps stay as they were.
     pub async fn reload(&self, apps: Vec<Arc<App>>) -> anyhow::Result<()> {
         self.vapid.load(&self.hub, &apps).await?;
-        self.hub.configure(apps);
+        self.hub.reconfigure(apps).await?;
         Ok(())
     }
 

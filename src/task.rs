@@ -64,8 +64,8 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
                 rest
             }
         };
-        if let Err(error) = keep_time(&hub).await {
-            tracing::warn!(%error, "the time cannot be kept; trying again in a moment");
+        if let Err(error) = keep_up(&hub).await {
+            tracing::warn!(%error, "the time and the settings cannot be kept up with; trying again in a moment");
         }
         let stats = hub.store().stats();
         if (stats.full || stats.commits != guarded)
@@ -104,12 +104,13 @@ fn next_sweep(swept: Swept, now: Timestamp, rest: Timestamp) -> Timestamp {
     next.map_or(rest, |next| next.min(rest))
 }
 
-/// Tells the store the time, and has everybody looked at where it went back.
+/// Tells the store the time; has everybody looked at where it went back, or the settings are others.
 ///
 /// # Errors
 /// Where the store refuses; it is tried again with the next call.
-pub(crate) async fn keep_time(hub: &Hub) -> Result<(), hub::Error> {
+pub(crate) async fn keep_up(hub: &Hub) -> Result<(), hub::Error> {
     hub.catch_up_with_time().await?;
+    hub.catch_up_with_settings().await?;
     hub.tell_time().await
 }
 

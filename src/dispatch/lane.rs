@@ -315,14 +315,22 @@ impl Way {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match outcome.verdict {
             Verdict::Accepted => {
-                let owed = self.hub.now().since(due.tap.since);
-                self.metrics.owed_to_push(owed);
+                if let Some(since) = owed_since(due) {
+                    self.metrics.owed_to_push(self.hub.now().since(since));
+                }
                 tracing::debug!(service, status, took_ms, "push accepted");
             }
             Verdict::Rejected => tracing::error!(service, status, reason, "push refused as wrong"),
             _ => tracing::info!(service, status, reason, verdict, "push not accepted"),
         }
     }
+}
+
+/// Since when the device was owed what the tap is the first to tell it of. Nothing, where it repeats what was told, or is
+/// a test.
+fn owed_since(due: &DueTap) -> Option<Timestamp> {
+    let tells = due.tap.kind != TapKind::Test && due.tap.covers > due.state.tapped;
+    tells.then(|| due.tap.since.max(due.level.endpoint.registered))
 }
 
 /// What a service says of when a channel died is compared with a registration that is young; an older one that it still

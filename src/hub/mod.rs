@@ -25,6 +25,7 @@ mod pulls;
 mod report;
 mod revive;
 mod seal;
+mod settings;
 mod settle;
 mod state;
 mod streams;
@@ -87,6 +88,8 @@ pub struct Inner {
     channels: Locks<AppHost>,
     broadcasts: Locks<AppHost>,
     broadcast_bell: Notify,
+    /// Held while apps are swapped, or it is noted by which settings they were looked at.
+    settings: tokio::sync::Mutex<()>,
     running: once::Running,
     streams: streams::Streams,
     tests: test_tap::Tests,
@@ -129,6 +132,7 @@ impl Hub {
             broadcasts: Locks::default(),
             broadcast_bell: Notify::new(),
             running: once::Running::default(),
+            settings: tokio::sync::Mutex::default(),
             streams: streams::Streams::default(),
             tests: test_tap::Tests::default(),
             pulls: pulls::Pulls::default(),
@@ -194,8 +198,8 @@ impl Inner {
         self.apps.get(host)
     }
 
-    /// Swaps the apps for those of a config read anew. What stood still for the old settings is tried again.
-    pub fn configure(&self, apps: Vec<Arc<App>>) {
+    /// Swaps the apps. What stood still for the old settings is tried again.
+    fn configure(&self, apps: Vec<Arc<App>>) {
         self.apps.replace(apps);
         self.lanes.forget();
         self.configured.renew(self.now());

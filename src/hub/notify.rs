@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     model::{
-        ActionState, Draft, Notification, NotificationId, Once, OnceAnswer, ReadState, Removal,
-        Subject, Timestamp,
+        ActionState, Draft, Notification, NotificationId, Once, OnceAnswer, ReadState, Receipt,
+        Removal, Subject, Timestamp,
     },
     store::{Expiring, Reader, Row, Unit},
 };
@@ -116,12 +116,29 @@ impl Hub {
         self.change(subject, move |reader, mut changes| {
             let old = live(reader, &changes.user().subject, id, believed)?;
             make_room_for_removal(reader, &mut changes, max)?;
+            note_fetches(reader, &mut changes, &old)?;
             changes.remove(&old, Removal::Deleted, by.as_ref());
             changes.look(now);
             Ok((changes.into_unit(), ()))
         })
         .await
     }
+}
+
+/// Has it kept when each endpoint got what is about to go: a mark remembers some fetches alone, and later ones pass what
+/// is gone, too.
+fn note_fetches(reader: &Reader, changes: &mut Changes, it: &Notification) -> Result<(), Error> {
+    let subject = changes.user().subject.clone();
+    for endpoint in reader.endpoints(&subject)? {
+        let mark = reader.fetch_mark(&subject, &endpoint.id)?;
+        let receipt = reader.receipt(&subject, it.number, &endpoint.id)?;
+        let fetched = receipt.fetched.or(mark.passed(it.number));
+        if fetched != receipt.fetched {
+            let receipt = Receipt { fetched, ..receipt };
+            changes.also(Row::Receipt(it.number, endpoint.id, receipt));
+        }
+    }
+    Ok(())
 }
 
 /// What a plan needs to know beside the store.

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Error, Hub, due::Decision, levels};
+use super::{Error, Hub, due::Decision, levels, settings};
 use crate::{
-    model::{EndpointId, Subject, Timestamp},
+    model::{EndpointId, Subject, TapRules, Timestamp},
     store::Reader,
 };
 
@@ -29,6 +29,15 @@ impl Hub {
         let Some(app) = self.app(&subject.app).filter(|_| !self.owes_a_look()) else {
             return Ok(Vec::new());
         };
+        let follows = settings::follows(
+            self.store.reader(),
+            &app.host,
+            TapRules::of(self.delivery()),
+        );
+        if !follows? {
+            // Everybody is about to be looked at.
+            return Ok(Vec::new());
+        }
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
         let (configured, longest_wait) = (self.configured.since(), self.longest_wait());

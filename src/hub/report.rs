@@ -69,8 +69,11 @@ impl Case<'_> {
         let own = |push: &&Push| push.shows == Some(self.it.id);
         let own_accepted = self.pushes.iter().find(|push| own(push) && push.accepted);
         let taken = own_accepted.or(accepted);
-        let last = taken.or(self.refused()).or(self.pushes.last());
         let (status, reason) = self.status(&verdict.decision);
+        let last = taken.or(self.refused()).or_else(|| match status {
+            DeliveryStatus::Gone => self.pushes.last(),
+            _ => None,
+        });
         let fetched = self.fetched();
         let state = self.level.current_state();
         Delivery {
@@ -119,6 +122,12 @@ impl Case<'_> {
         passed.or(self.receipt.fetched)
     }
 
+    /// Whether the endpoint got it, be it too long ago to say when. Of what is gone a receipt says so.
+    fn is_fetched(&self) -> bool {
+        let holds = self.it.removed.is_none() && self.level.mark.position >= self.it.number;
+        holds || self.fetched().is_some()
+    }
+
     /// When the endpoint was there last to fetch, as the store knows it: a pull that brought nothing is noted once an
     /// hour at most.
     fn last_fetched(&self) -> Option<Timestamp> {
@@ -153,7 +162,7 @@ impl Case<'_> {
         let raised = [
             (self.receipt.acted.is_some(), DeliveryStatus::Acted),
             (self.receipt.shown.is_some(), DeliveryStatus::Shown),
-            (self.fetched().is_some(), DeliveryStatus::Fetched),
+            (self.is_fetched(), DeliveryStatus::Fetched),
         ];
         let waits = matches!(below, DeliveryStatus::Pending | DeliveryStatus::Tapped);
         match raised.iter().find(|(reached, _)| *reached) {

@@ -221,7 +221,8 @@ impl Hub {
         Ok(())
     }
 
-    async fn look_at_all_of(&self, app: &AppHost) -> Result<(), Error> {
+    /// Has everybody of an app looked at.
+    pub(super) async fn look_at_all_of(&self, app: &AppHost) -> Result<(), Error> {
         let mut after: Option<Subject> = None;
         loop {
             let (asked, from) = (app.clone(), after.take());

@@ -31,6 +31,6 @@ pub use notification::{
     ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
 };
 pub use secret::Secret;
-pub use tap::{FetchMark, Marker, Push, Receipt, Tap, TapKind, TapState};
+pub use tap::{FetchMark, Marker, Push, Receipt, Tap, TapKind, TapRules, TapState};
 pub use time::{Timestamp, Ttl};
 pub use user::User;

@@ -48,6 +48,17 @@ pub struct Tap {
     pub since: Timestamp,
 }
 
+/// What of the operator's settings decides when a tap leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapRules {
+    /// How long an endpoint with an open stream has to fetch first.
+    pub stream_grace_millis: u64,
+    /// Silent pushes that one endpoint gets in an hour.
+    pub silent_per_hour: u64,
+    /// How long a tap may stay unanswered before the next one.
+    pub retap_after_millis: u64,
+}
+
 /// What dispatch knows of one endpoint. Written by dispatch alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TapState {
@@ -152,12 +163,16 @@ impl FetchMark {
         }
     }
 
-    /// When it first held `position`, as far as is remembered.
+    /// When it first held `position`; none, where it never did, or that is too long ago to be remembered.
     pub fn passed(&self, position: FeedPosition) -> Option<Timestamp> {
-        self.recent
-            .iter()
-            .find(|(held, _)| *held >= position)
-            .map(|(_, at)| *at)
+        let forgets = self.recent.len() >= Self::KEPT;
+        let first = self.recent.iter().position(|(held, _)| *held >= position)?;
+        (first > 0 || !forgets).then(|| self.recent[first].1)
+    }
+
+    /// When it last moved; what was read without moving it does not count.
+    pub fn moved(&self) -> Option<Timestamp> {
+        self.recent.last().map(|(_, at)| *at)
     }
 }
 

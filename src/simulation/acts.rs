@@ -232,9 +232,13 @@ impl World {
             self.network
                 .answers(|answers| answers.begins_anew(device.name()));
         }
-        self.network.promises(|promises| promises.revived());
+        let now = self.moment().truth;
+        self.network.promises(|promises| promises.revived(now));
         let revived = hub.revive(&subject(PEOPLE[0]).app, None, None).await;
         revived.expect("channels can be revived");
+        // One that was called dead meanwhile may have been among them.
+        let now = self.moment().truth;
+        self.network.promises(|promises| promises.revived(now));
     }
 
     /// A device tells what it showed, or how far it has got.

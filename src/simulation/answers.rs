@@ -189,6 +189,8 @@ pub(super) struct Answers {
     own: BTreeMap<String, Vec<Heard>>,
     /// What each service answered to any that did not take it, at its token endpoint, too.
     refusals: BTreeMap<Service, Vec<Heard>>,
+    /// When each service took a push last.
+    taken: BTreeMap<Service, Timestamp>,
     kills: Vec<Timestamp>,
     /// When the hub's clock leapt.
     moved: Vec<Timestamp>,
@@ -201,6 +203,9 @@ impl Answers {
     pub(super) fn heard(&mut self, service: Service, endpoint: Option<&str>, heard: Heard) {
         let whose = endpoint.map(str::to_owned);
         self.under_way.remove(&(service, whose));
+        if heard.class == Class::Taken && endpoint.is_some() {
+            self.taken.insert(service, heard.at.truth);
+        }
         if heard.class != Class::Taken || endpoint.is_none() {
             let of_it = self.refusals.entry(service).or_default();
             of_it.push(heard.clone());
@@ -357,10 +362,13 @@ impl Answers {
             goes_on = false;
         }
         let of_all = self.refusals.get(&service)?.iter().rev();
-        let holds = |it: &&Heard| last.is_none_or(|last| it.may_hold_at(last));
+        // Refused settings hold all up until a push is taken.
+        let taken = self.taken.get(&service).copied().unwrap_or_default();
+        let stops = |it: &Heard| it.class == Class::Operator && it.at.truth >= taken;
+        let holds = |it: &&Heard| last.is_none_or(|last| it.may_hold_at(last) || stops(it));
         let mut holding = of_all.filter(|it| holds(it) && it.class != Class::Refused);
         let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
-        holding.find(|it| it.is(answer) && (last.is_none() || !is_own(it)))
+        holding.find(|it| it.is(answer) && (last.is_none() || stops(it) || !is_own(it)))
     }
 
     /// Whether a test was answered so: it is the last that was heard, or held all up.

@@ -179,17 +179,23 @@ impl Device {
     /// Tells the hub of its present channel.
     pub(super) async fn register(&self, hub: &Hub) {
         let told = self.with(|memory| memory.double.id.clone());
+        // Dispatch may hear of it before the device does.
+        self.begins_anew();
         let registered = hub.register(self.subject.clone(), self.registration());
         registered.await.expect("a device can be registered");
+        self.begins_anew();
+        self.with(|memory| {
+            memory.signed_in = true;
+            memory.told = told;
+        });
+    }
+
+    fn begins_anew(&self) {
         let now = self.network.moment().expect("a process runs");
         self.network
             .promises(|promises| promises.registered(self.name(), now));
         self.network
             .answers(|answers| answers.begins_anew(self.name()));
-        self.with(|memory| {
-            memory.signed_in = true;
-            memory.told = told;
-        });
     }
 
     /// Calls the hub, which may say that it knows no such device any more: then it registers again.

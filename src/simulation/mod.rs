@@ -146,7 +146,7 @@ impl Process {
 async fn sweep(hub: Hub, network: Arc<Network>) {
     loop {
         while hub.sweep().await.expect("what is over can be ended").ended > 0 {}
-        let kept = task::keep_time(&hub).await;
+        let kept = task::keep_up(&hub).await;
         kept.expect("the time can be kept");
         let leapt = network.leapt.notified();
         // Within the time or at once, which makes no difference.

@@ -133,6 +133,8 @@ impl Network {
     /// The wall leaps, from this moment on.
     pub(super) fn leapt(&self, (before, after): (Moment, Moment)) {
         self.with(|inner| {
+            // A clock that is held has fallen behind since it was looked at last.
+            inner.time_is(before);
             inner.time_is(after);
             let recent = |leap: &Moment| leap.truth.plus(ON_ITS_WAY) > before.truth;
             inner.leaps.retain(recent);
@@ -279,7 +281,7 @@ impl Network {
                 return;
             };
             if calls_dead(service, answer) {
-                inner.promises.died(channel, now.truth);
+                inner.promises.died(channel, (left, now.truth));
             }
             if is_taken(answer) {
                 let push_type = sent.headers.get("apns-push-type");

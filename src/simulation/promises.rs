@@ -34,13 +34,15 @@ pub(super) struct Promises {
     moved: Vec<Timestamp>,
     /// When a service was heard to call a channel dead.
     dead: BTreeMap<String, Timestamp>,
+    /// When channels that had been called dead were tried again last.
+    revived: Timestamp,
     /// When an endpoint was shown a notification, by kind, since it registered last.
     shown: BTreeMap<(String, String, String), Vec<Moment>>,
     /// When an endpoint registered last.
     registered: BTreeMap<String, Timestamp>,
     /// Until when what a service says of an endpoint's death may be compared with a registration by a clock that is
     /// ahead.
-    compared: BTreeMap<String, Timestamp>,
+    compared: BTreeMap<String, (Timestamp, Timestamp)>,
     /// When an endpoint got silent pushes from Apple, since it registered last.
     silent: BTreeMap<String, Vec<Moment>>,
     /// How far an endpoint had pulled, and since when the hub knows; none, while that is not known.
@@ -92,7 +94,7 @@ impl Promises {
         self.compared.remove(endpoint);
         if now.hub > now.truth {
             let until = now.truth.plus(2 * COMPARED);
-            self.compared.insert(endpoint.to_owned(), until);
+            self.compared.insert(endpoint.to_owned(), (until, now.hub));
         }
         self.shown.retain(|(whose, ..), _| whose != endpoint);
         self.silent.remove(endpoint);
@@ -145,14 +147,18 @@ impl Promises {
         }
     }
 
-    /// The hub heard that a channel is dead.
-    pub(super) fn died(&mut self, channel: &str, now: Timestamp) {
-        self.dead.entry(channel.to_owned()).or_insert(now);
+    /// The hub heard that a channel is dead, of a push that had `left` before. Who had the channels tried again since
+    /// then wants to hear it once more.
+    pub(super) fn died(&mut self, channel: &str, (left, now): (Timestamp, Timestamp)) {
+        if self.revived < left {
+            self.dead.entry(channel.to_owned()).or_insert(now);
+        }
     }
 
     /// Somebody has the channels tried again that were called dead.
-    pub(super) fn revived(&mut self) {
+    pub(super) fn revived(&mut self, now: Timestamp) {
         self.dead.clear();
+        self.revived = now;
     }
 
     /// The hub's clock leaps.
@@ -189,7 +195,11 @@ impl Promises {
             self.dead.remove(channel);
             return None;
         }
-        let compared = self.compared.get(endpoint).is_some_and(|it| now < *it);
+        // Soon after, and when the time comes of which the clock spoke.
+        let compared = self.compared.get(endpoint).is_some_and(|(until, at)| {
+            let then = now.max(*at).since(now.min(*at));
+            now < *until || then < 2 * COMPARED
+        });
         (!compared && now > died.plus(KEPT)).then(|| {
             format!("{endpoint} was pushed to at {now}, though its channel died at {died}")
         })

@@ -4,7 +4,7 @@ use super::{
     Error, Reader, keys,
     records::{self, Record},
 };
-use crate::model::{AppHost, AppKey, ChannelKind, EndpointId, Once, Subject, UserToken};
+use crate::model::{AppHost, AppKey, ChannelKind, EndpointId, Once, Subject, TapRules, UserToken};
 
 impl Reader {
     /// The app key with this id, revoked ones too.
@@ -79,6 +79,22 @@ impl Reader {
     /// Where the store cannot be read.
     pub fn guard(&self, app: &AppHost, service: ChannelKind) -> Result<bool, Error> {
         Ok(self.engine.get(&keys::guard(app, service))?.is_some())
+    }
+
+    /// By which rules everybody of an app was looked at; none, where by none that stand.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn rules(&self, app: &AppHost) -> Result<Option<TapRules>, Error> {
+        self.record(&keys::rules(app))
+    }
+
+    /// The apps whose people were looked at by some rules.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn apps_with_rules(&self) -> Result<Vec<AppHost>, Error> {
+        self.collect(&keys::all_rules(), |key, _| keys::host_at_end(key))
     }
 
     /// The VAPID key (PKCS#8) that the hub made for an app.

@@ -23,6 +23,8 @@
 //! | `q` | user, endpoint or nothing, 0, hash of a token (32) | – |
 //! | `d` | app (8), hash of an `Idempotency-Key` (32) | what it was used for |
 //! | `v` | app host | the app's VAPID key |
+//! | `G` | app host, 0, service | that its channels are guarded |
+//! | `y` | app host | by which rules its people were looked at |
 //! | `b` | broadcast id (16) | a broadcast |
 //! | `B` | app (8), broadcast id | one that is not finished |
 //! | `w` | broadcast id, row (4) | some of the people that it is still for |
@@ -227,6 +229,22 @@ pub(super) fn guard(app: &AppHost, service: ChannelKind) -> Vec<u8> {
         b'G',
         &[app.as_str().as_bytes(), &[0], service.as_str().as_bytes()],
     )
+}
+
+/// The rows of all apps that were looked at.
+pub(super) fn all_rules() -> Vec<u8> {
+    vec![b'y']
+}
+
+/// The app at the end of such a key.
+pub(super) fn host_at_end(key: &[u8]) -> Result<AppHost, Error> {
+    let text = std::str::from_utf8(&key[1..]).ok();
+    text.and_then(|text| AppHost::parse(text).ok())
+        .ok_or_else(|| broken("an app in a key"))
+}
+
+pub(super) fn rules(app: &AppHost) -> Vec<u8> {
+    join(b'y', &[app.as_str().as_bytes()])
 }
 
 pub(super) fn meta(name: &str) -> Vec<u8> {

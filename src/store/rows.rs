@@ -50,6 +50,10 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
             ops.push(Op::Put(keys::guard(app, *service), Vec::new()));
         }
         AppRow::Guard(app, service, false) => ops.push(Op::Remove(keys::guard(app, *service))),
+        AppRow::Rules(app, rules) => {
+            ops.push(put(keys::rules(app), rules.encode())?);
+        }
+        AppRow::DropRules(app) => ops.push(Op::Remove(keys::rules(app))),
         AppRow::Vapid(app, pkcs8) => ops.push(Op::Put(keys::vapid(app), pkcs8.clone())),
         AppRow::Time(time) => ops.push(moment("time", *time)),
         AppRow::Doubt(until) => ops.push(moment("doubt", *until)),

@@ -3,7 +3,7 @@
 use crate::model::{
     AppHost, AppKey, Broadcast, BroadcastId, Change, ChannelKind, Draft, Endpoint, EndpointId,
     FeedPosition, FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner, Push,
-    Receipt, Subject, SubscriptionId, TapState, Timestamp, User, UserToken,
+    Receipt, Subject, SubscriptionId, TapRules, TapState, Timestamp, User, UserToken,
 };
 
 /// What one operation writes about one user; at most some hundred rows.
@@ -139,6 +139,10 @@ pub enum AppRow {
     Key(AppKey),
     /// Whether the channels of an app at a service are guarded against wrong settings, through restarts.
     Guard(AppHost, ChannelKind, bool),
+    /// By which rules everybody of an app was looked at.
+    Rules(AppHost, TapRules),
+    /// Everybody of the app is to be looked at, once it is back.
+    DropRules(AppHost),
     /// An app's VAPID key (PKCS#8).
     Vapid(AppHost, Vec<u8>),
     /// What time it is, so that a leap of the clock is seen through a stop.

@@ -96,6 +96,7 @@ impl Reader {
         check.nobodys();
         check.rows(b"k", Check::app_key)?;
         check.rows(b"v", Check::vapid)?;
+        check.rows(b"y", Check::rules)?;
         check.rows(b"M", Check::meta)?;
         let stray = self.engine.stray_files();
         if stray > 0 {

@@ -34,6 +34,7 @@ mod logins;
 mod logs;
 mod observability;
 mod posting;
+mod settings;
 mod spine;
 mod streams;
 mod support;

@@ -171,7 +171,7 @@ impl<'a> Due<'a> {
     /// A device that just fetched, and lacks only what was there by then, is on its way through the pages: it is
     /// left alone for a moment.
     fn paging(&self, needs: &Needs<'_>) -> Option<Decision> {
-        let fetched = self.level.mark.at;
+        let fetched = self.level.mark.moved()?;
         let until = fetched.plus(self.delivery.stream_grace);
         let all_there = needs.until.is_some_and(|last| last < fetched);
         (all_there && !fetched.is_to_come(self.now) && self.now < until)

@@ -7,8 +7,8 @@ use super::{
     Record, millis, time, times,
 };
 use crate::model::{
-    FeedPosition, FetchMark, NotificationId, Push, Receipt, ServiceAnswer, TapKind, TapState,
-    Timestamp,
+    FeedPosition, FetchMark, NotificationId, Push, Receipt, ServiceAnswer, TapKind, TapRules,
+    TapState, Timestamp,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -232,6 +232,29 @@ impl Record for Receipt {
             fetched: times(stored.0),
             shown: times(stored.1),
             acted: times(stored.2),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredTapRules(u64, u64, u64);
+
+impl Record for TapRules {
+    type Stored = StoredTapRules;
+
+    fn to_stored(&self) -> StoredTapRules {
+        StoredTapRules(
+            self.stream_grace_millis,
+            self.silent_per_hour,
+            self.retap_after_millis,
+        )
+    }
+
+    fn from_stored(stored: StoredTapRules) -> Result<Self, Error> {
+        Ok(Self {
+            stream_grace_millis: stored.0,
+            silent_per_hour: stored.1,
+            retap_after_millis: stored.2,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::{
-    model::AppKey,
+    model::{AppKey, TapRules},
     store::{Error, keys, records::Record},
 };
 
@@ -20,6 +20,13 @@ impl Check<'_> {
         // What is in it is the push service's room to say; PKCS#8 in DER begins with a sequence.
         if value.first() != Some(&0x30) {
             self.say(&NOBODY, "an app's VAPID key is no PKCS#8");
+        }
+        Ok(())
+    }
+
+    pub(super) fn rules(&mut self, _key: &[u8], value: &[u8]) -> Result<(), Error> {
+        if let Err(error) = TapRules::decode(value) {
+            self.say(&NOBODY, format!("an app's rules: {error}"));
         }
         Ok(())
     }

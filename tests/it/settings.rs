@@ -1,0 +1,74 @@
+//! Settings that change: nobody waits by the old ones.
+
+use std::time::Duration;
+
+use beckon::doubles::Service;
+use serde_json::json;
+
+use crate::support::{TestHub, device::beckon_of, eventually};
+
+/// Waits until nothing is due now or before.
+async fn nothing_is_due(hub: &TestHub) {
+    let reader = hub.running().hub.store().reader().clone();
+    eventually("nothing is due", || async {
+        let oldest = reader.outbox_depth().unwrap().oldest_due;
+        oldest.is_none_or(|due| due > hub.clock.now()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fell_due_while_its_app_was_away_leaves_when_the_app_is_back() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let body = json!({
+        "priority": "High", "payload": {"rawContent": "secret"},
+        "fallbackPolicy": {"endpointFallback": {
+            "platformTypes": ["iOS"], "fallbackDelayInSeconds": 60, "visualContent": {"title": "Look"}
+        }}
+    });
+    hub.app()
+        .post("/v1/users/ada/notifications", body)
+        .await
+        .expect(201);
+    phone.next_push("the raw tap").await;
+    nothing_is_due(&hub).await;
+    let (there, mut without) = (
+        hub.running().hub.apps().all(),
+        hub.running().hub.apps().all(),
+    );
+    without.retain(|app| app.host.as_str() != "todo.example");
+    hub.running().reload(without).await.unwrap();
+    hub.advance(Duration::from_secs(60));
+    nothing_is_due(&hub).await;
+    assert_eq!(phone.unseen(), 0, "its app is not there");
+    hub.running().reload(there).await.unwrap();
+    let shown = || async {
+        hub.advance(Duration::from_secs(1));
+        (phone.unseen() > 0).then_some(())
+    };
+    eventually("the fallback", shown).await;
+    let shown = phone.next_push("the fallback").await;
+    assert_eq!(beckon_of(&shown.push)["k"], "fallback");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_by_a_longer_rule_than_that_of_the_next_start_is_tapped_by_the_new_one() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    hub.post("ada", "Lunch?").await;
+    phone.next_push("the first tap").await;
+    nothing_is_due(&hub).await;
+    hub.advance(Duration::from_secs(1));
+    hub.restart_with(|config| config.delivery.retap_after = Duration::from_secs(5))
+        .await;
+    let repeated = || async {
+        hub.advance(Duration::from_secs(1));
+        (phone.unseen() > 0).then_some(hub.clock.now())
+    };
+    let began = hub.clock.now();
+    let at = eventually("the repeat", repeated).await;
+    assert!(at.since(began) < Duration::from_mins(10), "{at}");
+    hub.finish().await;
+}

@@ -2,7 +2,9 @@
 //! nothing more did. The API and `beckon explain` tell the same.
 
 use super::report;
-use crate::model::{Delivery, DeliveryStatus, Platform, Reason, ServiceAnswer, Timestamp};
+use crate::model::{
+    ChannelKind, Delivery, DeliveryStatus, Platform, Reason, ServiceAnswer, Timestamp,
+};
 
 /// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
 pub fn explanation(it: &Delivery) -> String {
@@ -65,14 +67,9 @@ fn standing(it: &Delivery) -> Option<String> {
     let answer = answered(it).map_or(String::new(), |answer| format!(" ({answer})"));
     match it.status {
         DeliveryStatus::Pending => {
-            let since = it.pending;
-            let because = because.unwrap_or_else(|| String::from("a tap is about to leave"));
-            let so_far = match it.attempts {
-                0 => format!("nothing has left since {since}"),
-                1 => format!("tried once since {since}"),
-                many => format!("tried {many} times since {since}"),
-            };
-            Some(format!("{so_far}: {because}{answer}"))
+            let because =
+                because.unwrap_or_else(|| String::from("it is about to leave, or under way"));
+            Some(format!("{}: {because}{answer}", waiting(it)))
         }
         DeliveryStatus::Skipped => {
             let because = because.unwrap_or_else(|| String::from("none was due"));
@@ -88,8 +85,36 @@ fn standing(it: &Delivery) -> Option<String> {
             ))
         }
         DeliveryStatus::Expired => Some(String::from("its time was over first")),
-        DeliveryStatus::Tapped => Some(last_fetched(it)),
+        DeliveryStatus::Tapped => Some(last_fetched(it) + &lost(it)),
         DeliveryStatus::Fetched | DeliveryStatus::Shown | DeliveryStatus::Acted => held(it),
+    }
+}
+
+/// Since when it waits, and how often the tap was tried that it waits for; that one may have been about others first.
+fn waiting(it: &Delivery) -> String {
+    let since = it.pending;
+    match it.attempts {
+        0 => format!("waiting for a tap since {since}"),
+        _ => format!(
+            "waiting since {since} for a tap that was tried {}",
+            often(it)
+        ),
+    }
+}
+
+fn often(it: &Delivery) -> String {
+    match it.attempts {
+        1 => String::from("once"),
+        many => format!("{many} times"),
+    }
+}
+
+/// That the endpoint has lost its channel since it was tapped.
+fn lost(it: &Delivery) -> String {
+    match (it.gone, it.channel) {
+        (Some(at), _) => format!("; the channel is gone since {at}, the app has to register again"),
+        (None, ChannelKind::None) => String::from("; the endpoint has no push channel any more"),
+        (None, _) => String::new(),
     }
 }
 
@@ -106,9 +131,17 @@ fn held(it: &Delivery) -> Option<String> {
     if it.fetched.is_none() && it.status == DeliveryStatus::Fetched {
         return Some(String::from("the device holds it already"));
     }
-    let untapped = it.tapped.is_none() && it.fell_back.is_none();
-    let because = it.reason.filter(|_| untapped)?;
-    Some(format!("no tap left: {}", why(because, it)))
+    if it.tapped.is_some() || it.fell_back.is_some() {
+        return None;
+    }
+    if let Some(because) = it.reason {
+        return Some(format!("no tap left: {}", why(because, it)));
+    }
+    let answer = answered(it).filter(|_| it.attempts > 0)?;
+    let often = often(it);
+    Some(format!(
+        "the push service had not taken a tap that was tried {often} ({answer})"
+    ))
 }
 
 fn why(reason: Reason, it: &Delivery) -> String {
@@ -124,19 +157,19 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::EndpointExpired => "the endpoint was not heard of for too long",
         Reason::ChannelGone => "the push service said that the channel is dead",
         Reason::Handled => "it was read, dismissed or taken back before one left",
-        Reason::Coalescing => "a tap is about to leave, together with others",
+        Reason::Coalescing => "it is about to leave, together with others",
         Reason::Streaming => "held by its open stream, on which it is given a moment to fetch",
         Reason::Unanswered => "held back, an earlier tap has not been answered yet",
         Reason::SilentBudget => {
             "held by the budget, the platform allows no more silent pushes for now"
         }
         Reason::Retry if it.answer.as_ref().is_some_and(report::is_dropped) => {
-            "the push service took it and dropped it, and is tried again"
+            "the push service took it and dropped it"
         }
         Reason::Retry if it.attempts > 0 && it.answer.as_ref().is_some_and(is_lost) => {
-            "nobody knows whether it arrived, and it is tried again"
+            "nobody knows whether it arrived"
         }
-        Reason::Retry => "the push service could not take it and is tried again",
+        Reason::Retry => "the push service could not take it",
         Reason::ServiceStopped => {
             "pushes to this service stand still until the operator acts, `beckon check` says why"
         }

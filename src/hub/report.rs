@@ -91,6 +91,7 @@ impl Case<'_> {
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
+                None if status != DeliveryStatus::Pending => 0,
                 None => state.attempts,
             },
             last_fetched: self.last_fetched(),
@@ -166,7 +167,8 @@ impl Case<'_> {
         ];
         let waits = matches!(below, DeliveryStatus::Pending | DeliveryStatus::Tapped);
         match raised.iter().find(|(reached, _)| *reached) {
-            Some((_, status)) => (*status, reason),
+            // What the endpoint waits for now is for something else.
+            Some((_, status)) => (*status, reason.filter(|reason| !reason.is_of_waiting())),
             None if waits && self.it.expires <= self.now => (DeliveryStatus::Expired, reason),
             None => (below, reason),
         }

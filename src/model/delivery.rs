@@ -87,6 +87,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it tells what a delivery waits for.
+    pub fn is_of_waiting(self) -> bool {
+        matches!(
+            self,
+            Self::Coalescing
+                | Self::Streaming
+                | Self::Unanswered
+                | Self::SilentBudget
+                | Self::Retry
+                | Self::ServiceStopped
+        )
+    }
+
     /// All there are.
     pub const ALL: [Self; 13] = [
         Self::NotTargeted,

@@ -8,7 +8,7 @@ use beckon::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestHub, eventually};
+use crate::support::{TestHub, device::TestDevice, eventually};
 
 const POST: &str = "/v1/users/ada/notifications";
 
@@ -153,7 +153,7 @@ async fn what_waits_says_for_what_and_until_when() {
     hub.doubles()
         .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
     let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
-    let retried = "tried once since T: the push service could not take it and is tried again (APNs answered 500 InternalServerError); next attempt at T";
+    let retried = "waiting since T for a tap that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T";
     let it = says(&hub, &id, &phone.endpoint, retried).await;
     assert!(it["nextAttemptDateTime"].is_string(), "{it}");
     hub.finish().await;
@@ -240,7 +240,7 @@ async fn what_is_covered_falls_back_or_waits_its_turn() {
     let tapped = "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T";
     says(&hub, &first, &phone.endpoint, tapped).await;
     let second = post(&hub, raw("two")).await;
-    let held = "nothing has left since T: held back, an earlier tap has not been answered yet; next attempt at T";
+    let held = "waiting for a tap since T: held back, an earlier tap has not been answered yet; next attempt at T";
     says(&hub, &second, &phone.endpoint, held).await;
     let fallback = json!({"endpointFallback": {
         "platformTypes": ["iOS"], "fallbackDelayInSeconds": 60, "visualContent": {"title": "Look"}
@@ -258,5 +258,39 @@ async fn what_is_covered_falls_back_or_waits_its_turn() {
     phone.pull().await;
     let fetched = "tapped at T, APNs answered 200; fell back to a visible push at T; the device fetched it at T";
     says(&hub, &third, &phone.endpoint, fetched).await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_device_fetched_what_is_gone_is_told_however_often_it_fetched_since() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let gone = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let kept = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let fetched = async |phone: &mut TestDevice, id: &str| {
+        phone.pull().await;
+        eventually("the fetch is told", || async {
+            let it = line(&hub, id, &phone.endpoint).await;
+            (it["status"] == "fetched").then_some(it)
+        })
+        .await
+    };
+    let at = fetched(&mut phone, &gone).await["fetchedDateTime"].clone();
+    hub.app()
+        .delete(&format!("{POST}/{gone}"))
+        .await
+        .expect(204);
+    for _ in 0..52 {
+        hub.advance(Duration::from_secs(1));
+        let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+        fetched(&mut phone, &id).await;
+    }
+    let of_gone = line(&hub, &gone, &phone.endpoint).await;
+    let told = (&of_gone["status"], &of_gone["fetchedDateTime"]);
+    assert_eq!(told, (&json!("fetched"), &at));
+    let of_kept = line(&hub, &kept, &phone.endpoint).await;
+    assert_eq!(of_kept["status"], "fetched");
+    let told = &of_kept["fetchedDateTime"];
+    assert!(told.is_null() || *told == at, "{of_kept}");
     hub.finish().await;
 }

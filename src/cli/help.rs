@@ -24,7 +24,8 @@ Examples:
   beckon user show todo.example.com ada                see what she has
   beckon check                                         ask each push service about the credentials
 
-All but `serve`, `doubles` and `init` work with the hub running or stopped. Exit codes: 0 done, 1 failed, 2 not understood.";
+All but `serve` work with the hub running or stopped; `store restore` and `store compact` want it
+stopped. Exit codes: 0 done, 1 failed, 2 not understood.";
 
 /// The command with its subcommands grouped in its help.
 pub(super) fn grouped(command: Command) -> Command {

@@ -102,7 +102,7 @@ enum Command {
     Maintain(Maintenance),
 }
 
-/// What works with the hub running or stopped, and `init`.
+/// What works with the hub running or stopped; `store restore` and `store compact` alone want it stopped.
 #[derive(Debug, Subcommand)]
 enum Maintenance {
     /// Write a config for one app and make its first key.
@@ -115,14 +115,14 @@ enum Maintenance {
     /// Mint user tokens.
     #[command(subcommand)]
     Token(access::TokenCommand),
-    /// Send a notification to a user.
+    /// Send a notification to a user, to many or to all.
     Send(Box<send::SendArgs>),
     /// Tell for each device what became of a notification, and why.
     Explain(explain::ExplainArgs),
     /// List users and show one.
     #[command(subcommand)]
     User(people::UserCommand),
-    /// List, test and remove a user's endpoints.
+    /// List, test, revive and remove endpoints.
     #[command(subcommand)]
     Endpoint(people::EndpointCommand),
     /// Look at the store.

@@ -13,7 +13,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("to").required(true).args(["user", "all", "users"])))]
+#[command(
+    group(ArgGroup::new("to").required(true).args(["user", "all", "users"])),
+    // By itself clap puts the group before the app.
+    override_usage = "beckon send [OPTIONS] <HOST> <USER|--all|--users <FILE>>"
+)]
 pub(super) struct SendArgs {
     /// The app.
     host: AppHost,

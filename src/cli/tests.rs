@@ -40,6 +40,15 @@ fn help_says_one_sentence_for_each_command() {
 }
 
 #[test]
+fn send_shows_its_arguments_in_the_order_in_which_it_takes_them() {
+    let mut command = Cli::command();
+    let send = command.find_subcommand_mut("send").unwrap();
+    let usage = send.render_usage().to_string();
+    let places = ["<HOST>", "<USER|--all|--users <FILE>>"].map(|it| usage.find(it));
+    assert!(places[0].is_some() && places[0] < places[1], "{usage}");
+}
+
+#[test]
 fn command_lines_are_understood_or_not() {
     let check = |line: &str, good: bool| {
         let words = std::iter::once("beckon").chain(line.split_whitespace());

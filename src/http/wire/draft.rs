@@ -81,8 +81,8 @@ fn owned(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
 }
 
-/// The platforms that `fields` names, each once.
-/// The platforms that are named; `empty` says what to do about none.
+/// The platforms that are named, each once and in one order, since another order says nothing else; `empty` says what
+/// to do about none.
 fn platforms(fields: &Fields<'_>, empty: &str) -> Option<Vec<Platform>> {
     let names = fields.entries(PLATFORMS)?;
     if names.is_empty() {
@@ -99,6 +99,7 @@ fn platforms(fields: &Fields<'_>, empty: &str) -> Option<Vec<Platform>> {
             ),
         }
     }
+    found.sort();
     Some(found)
 }
 

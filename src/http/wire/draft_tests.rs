@@ -36,6 +36,23 @@ fn with(more: &str) -> String {
 }
 
 #[test]
+fn platforms_in_another_order_or_twice_are_the_same() {
+    let post = |target: &str, fallback: &str| {
+        let more = format!(
+            r#""priority":"High","targetPolicy":{{"platformTypes":{target}}},"fallbackPolicy":{{"endpointFallback":
+            {{"platformTypes":{fallback},"fallbackDelayInSeconds":60,"visualContent":{{"title":"t"}}}}}}"#
+        );
+        read(&with(&more)).unwrap()
+    };
+    let one = post(r#"["iOS","android"]"#, r#"["android","iOS"]"#);
+    let other = post(
+        r#"["android","ios","Android"]"#,
+        r#"["iOS","android","iOS"]"#,
+    );
+    assert_eq!(one, other);
+}
+
+#[test]
 fn contents() {
     check(r#"{"payload":{"rawContent":"r"}}"#, &[]);
     check(r#"{"payload":{"visualContent":{"title":"t"}}}"#, &[]);

@@ -102,6 +102,8 @@ impl Faults {
                 ),
             }
         }
+        // In one order, as the API keeps them: another order is no other content.
+        platforms.sort();
         (!platforms.is_empty()).then_some(platforms)
     }
 

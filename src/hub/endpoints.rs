@@ -298,14 +298,15 @@ fn random_id() -> [u8; 16] {
     Uuid::new_v4().into_bytes()
 }
 
-/// Makes the endpoint the owner of its channel: the only one, unless all concerned share it.
+/// Makes the endpoint the owner of its channel: the only one, unless all concerned share it. Those who share are several
+/// people: two endpoints of one person would be one device that is tapped twice.
 fn claim(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
     let Some(identity) = endpoint.channel.identity() else {
         return Ok(());
     };
     let subject = changes.user().subject.clone();
     let mut owners = others(reader, &subject, &identity, &endpoint.id)?;
-    owners.retain(|owner| endpoint.shared && owner.shared);
+    owners.retain(|owner| endpoint.shared && owner.shared && owner.subject != subject);
     if owners.len() >= SHARERS {
         return Err(Error::Limit {
             name: "a shared channel",

@@ -404,6 +404,23 @@ async fn people_may_share_one_installation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_person_does_not_share_a_channel_with_themselves() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut shared = apns("ab");
+    shared["shared"] = json!(true);
+    let bob = hub.person("bob", None).await;
+    bob.put(&path("family"), shared.clone()).await.expect(201);
+    let ada = hub.person("ada", None).await;
+    ada.put(&path("old"), shared.clone()).await.expect(201);
+    hub.advance(Duration::from_millis(1));
+    ada.put(&path("new"), shared).await.expect(201);
+    let lines = [("old", "none"), ("new", "apns")].map(|(id, it)| (id.into(), it.into()));
+    assert_eq!(list(&ada).await, lines, "one device is tapped once");
+    assert_eq!(list(&bob).await[0].1, "apns", "who shares keeps it");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_not_seen_for_90_days_is_gone() {
     let hub = TestHub::at_a_standstill().await;
     let ada = lasting(&hub).await;

@@ -47,10 +47,11 @@ pub(super) async fn ticket(
     Ok(HttpResponse::Created().json(wire::Ticket::of(&ticket, expires)))
 }
 
-/// Who opens a stream, by its credential or by a ticket.
+/// Who opens a stream, by its credential or by a ticket, counted in.
 #[derive(Debug)]
 pub(super) struct Opener {
     client: AppClient,
+    listener: Listener,
     from: Option<FeedPosition>,
 }
 
@@ -63,12 +64,17 @@ impl FromRequest for Opener {
         let request = request.clone();
         Box::pin(async move {
             let query = Query::of(&request)?;
+            let hub = &Context::of(&request)?.hub;
             let Some(ticket) = query.get("ticket") else {
                 let client = by_credential.await?;
-                return Ok(Self { client, from: None });
+                let listener = hub.listen(&client.caller.subject, client.endpoint.clone())?;
+                return Ok(Self {
+                    client,
+                    listener,
+                    from: None,
+                });
             };
-            let hub = &Context::of(&request)?.hub;
-            let ticket = hub.take_ticket(ticket)?;
+            let (ticket, listener) = hub.listen_by_ticket(ticket)?;
             auth::leave_app(&request, &ticket.caller.subject.app);
             let client = AppClient::by_ticket(ticket.caller);
             if let Some(endpoint) = &client.endpoint {
@@ -76,6 +82,7 @@ impl FromRequest for Opener {
             }
             Ok(Self {
                 client,
+                listener,
                 from: ticket.from,
             })
         })
@@ -88,7 +95,6 @@ pub(super) async fn open(opener: Opener, request: HttpRequest, context: Data<Con
     let subject = opener.client.subject();
     // Before the head is read, so that nothing falls between the two.
     let bell = hub.watch(&subject);
-    let listener = hub.listen(&subject, opener.client.endpoint.clone())?;
     let position = match asked_from(&request)? {
         Some(cursor) => hub.open_cursor(&subject, &cursor).await?,
         None => match opener.from {
@@ -100,7 +106,7 @@ pub(super) async fn open(opener: Opener, request: HttpRequest, context: Data<Con
     let events = Box::new(Events::new(
         &context,
         opener.client,
-        (bell, listener),
+        (bell, opener.listener),
         position,
     ));
     Ok(HttpResponse::Ok()

@@ -91,29 +91,35 @@ impl Hub {
         let now = self.now();
         let expires = now.plus(TICKET_LIFE).min(caller.expires);
         let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        let subject = caller.subject.clone();
         let ticket = Ticket {
             caller,
             from,
             expires,
         };
-        self.streams
-            .locked()
-            .keep(text.clone(), subject, ticket, now);
+        self.streams.locked().keep(text.clone(), ticket, now);
         (Secret::new(text), expires)
     }
 
-    /// Takes a ticket; it is gone then.
+    /// Counts a stream in by a ticket, which is gone then; it stays good where there is no room for the stream yet.
     ///
     /// # Errors
-    /// `Unauthenticated` where it is unknown, was used, or waited for too long.
-    pub fn take_ticket(&self, text: &str) -> Result<Ticket, Error> {
+    /// `Unauthenticated` where it is unknown, was used, or waited for too long; as [`Hub::listen`].
+    pub fn listen_by_ticket(&self, text: &str) -> Result<(Ticket, Listener), Error> {
+        let now = self.now();
         let ticket = self.streams.locked().take(text);
-        ticket
-            .filter(|ticket| ticket.expires > self.now() && self.still_good(&ticket.caller))
+        let ticket = ticket
+            .filter(|ticket| ticket.expires > now && self.still_good(&ticket.caller))
             .ok_or(Error::Unauthenticated(
                 "this ticket is unknown, was used, or is over a minute old",
-            ))
+            ))?;
+        let caller = &ticket.caller;
+        match self.listen(&caller.subject, caller.endpoint.clone()) {
+            Ok(listener) => Ok((ticket, listener)),
+            Err(full) => {
+                self.streams.locked().keep(text.to_owned(), ticket, now);
+                Err(full)
+            }
+        }
     }
 
     /// Which of a user's endpoints have a stream open.
@@ -131,7 +137,8 @@ impl Hub {
 }
 
 impl Listening {
-    fn keep(&mut self, text: String, subject: Subject, ticket: Ticket, now: Timestamp) {
+    fn keep(&mut self, text: String, ticket: Ticket, now: Timestamp) {
+        let subject = ticket.caller.subject.clone();
         let waiting = self.waiting.entry(subject).or_default();
         while let Some(oldest) = waiting.front() {
             let is_over = self

@@ -167,6 +167,9 @@ async fn a_person_has_so_many_streams_and_no_more() {
         message.contains("server.limits.streams_per_user"),
         "{message}"
     );
+    let by_ticket = format!("{STREAM}?ticket={}", ticket(&ada, json!({})).await);
+    let early = hub.client().get(&by_ticket).await;
+    assert_eq!(early.refused(429), "limitReached");
     let _bobs = Sse::open(&bob, STREAM).await;
     assert_eq!(hub.running().hub.streams_open(), 3);
     drop(first);
@@ -175,6 +178,9 @@ async fn a_person_has_so_many_streams_and_no_more() {
         || async { (hub.running().hub.streams_open() == 2).then_some(()) },
     )
     .await;
-    let _third = Sse::open(&ada, STREAM).await;
+    let third = Sse::open(&hub.client(), &by_ticket).await;
+    drop(third);
+    let used = hub.client().get(&by_ticket).await;
+    assert_eq!(used.refused(401), "unauthenticated", "it opens one stream");
     hub.finish().await;
 }

@@ -140,6 +140,9 @@ impl Case<'_> {
 
     /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.
     fn next_attempt(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<Timestamp> {
+        if !self.is_reachable() {
+            return None;
+        }
         let open = self.it.is_open(self.now);
         let next = match (status, &verdict.decision) {
             (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
@@ -149,6 +152,12 @@ impl Case<'_> {
         };
         // What is over by then is not tried any more.
         next.filter(|at| *at < self.it.expires)
+    }
+
+    /// Whether anything can leave for the endpoint.
+    fn is_reachable(&self) -> bool {
+        let endpoint = &self.level.endpoint;
+        endpoint.channel.kind() != ChannelKind::None && endpoint.expires > self.now
     }
 
     fn fell_back(&self) -> Option<Timestamp> {
@@ -206,12 +215,12 @@ impl Case<'_> {
             return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
         match self.refused() {
+            Some(push) if !is_dropped(&push.answer) => return (DeliveryStatus::Failed, None),
             // Taken and dropped: it is tapped again as one that does not answer.
-            Some(push) if is_dropped(&push.answer) => {
+            Some(_) if self.is_reachable() => {
                 return (DeliveryStatus::Pending, Some(Reason::Retry));
             }
-            Some(_) => return (DeliveryStatus::Failed, None),
-            None => {}
+            _ => {}
         }
         if endpoint.channel.kind() == ChannelKind::None {
             return (DeliveryStatus::Skipped, Some(Reason::NoChannel));

@@ -147,6 +147,30 @@ async fn who_is_left_out_is_told_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_announced_for_a_device_that_has_no_channel_any_more() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Fcm).await;
+    let id = post(&hub, json!({"payload": {"rawContent": "r"}})).await;
+    let tapped =
+        "tapped at T, FCM answered 200; not fetched yet; the device has never fetched anything";
+    let repeated = format!("{tapped}; next attempt at T");
+    says(&hub, &id, &phone.endpoint, &repeated).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::Gone));
+    hub.advance(Duration::from_secs(2));
+    post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    eventually("the channel is gone", || async {
+        let it = line(&hub, &id, &phone.endpoint).await;
+        (it["channel"] == "none").then_some(())
+    })
+    .await;
+    let lost = format!("{tapped}; the channel is gone since T, the app has to register again");
+    let it = says(&hub, &id, &phone.endpoint, &lost).await;
+    assert!(it["nextAttemptDateTime"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_says_for_what_and_until_when() {
     let hub = TestHub::at_a_standstill().await;
     let phone = hub.device("ada", Service::Apns).await;

@@ -19,7 +19,7 @@ use crate::{
     config::apps::{self as config, App},
     hub::{DueTap, Hub, LaneName, Look, Tested},
     metrics::Metrics,
-    model::{ApnsEnvironment, AppHost, Channel, ChannelKind, TapKind, Timestamp},
+    model::{ApnsEnvironment, AppHost, Channel, ChannelKind, ServiceAnswer, TapKind, Timestamp},
     push::{Adapter, Resolver, apns, fcm, web_push, wns},
 };
 
@@ -99,8 +99,8 @@ pub(super) enum Handed {
     Full,
     /// Its lane is full and slow; the tap is put off.
     Held(Box<DueTap>, Hold),
-    /// There is no way to the service with the present settings.
-    NoLane(Box<DueTap>),
+    /// There is no way to the service with the present settings, and why.
+    NoLane(Box<DueTap>, String),
 }
 
 /// The lanes, and the adapters that they share.
@@ -141,7 +141,8 @@ impl Lanes {
     /// Hands a tap to its lane.
     pub(super) fn hand_over(&mut self, due: DueTap) -> Handed {
         let Some(app) = self.hub.app(&due.subject.app) else {
-            return Handed::NoLane(Box::new(due));
+            let reason = String::from("the config has no such app");
+            return Handed::NoLane(Box::new(due), reason);
         };
         let key = self.key(&app, &due.level.endpoint.channel);
         // An app that was configured anew gets new lanes, which owe nothing to what was refused before; the old ones
@@ -160,8 +161,8 @@ impl Lanes {
                     self.lanes.insert(key.clone(), lane);
                 }
                 Err(reason) => {
-                    self.no_lane(&key, reason);
-                    return Handed::NoLane(Box::new(due));
+                    self.no_lane(&key, reason.clone());
+                    return Handed::NoLane(Box::new(due), reason);
                 }
             }
         }
@@ -337,15 +338,21 @@ pub(super) fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: 
                 look.next = look.next.into_iter().chain([hold.until]).min();
                 look.states.push((endpoint, retry::held(&due, hold)));
             }
-            Handed::NoLane(due) if due.tap.kind == TapKind::Test => {
-                let text = "there is no way to the push service with the present settings; `beckon check` says more";
+            Handed::NoLane(due, reason) if due.tap.kind == TapKind::Test => {
+                let text = format!(
+                    "there is no way to the push service with the present settings: {reason}"
+                );
                 job.answer(&endpoint, Tested::unsent(text));
             }
-            Handed::NoLane(due) => {
+            Handed::NoLane(due, reason) => {
                 let hold = Hold {
                     until: now.plus(STOPPED),
                     stopped: Some(now),
-                    answer: None,
+                    answer: Some(ServiceAnswer {
+                        status: 0,
+                        reason: Some(reason),
+                        id: None,
+                    }),
                 };
                 let state = retry::held(&due, hold);
                 look.next = look.next.into_iter().chain([state.not_before]).min();

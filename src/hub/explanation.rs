@@ -170,6 +170,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
             "nobody knows whether it arrived"
         }
         Reason::Retry => "the push service could not take it",
+        Reason::ServiceStopped if it.answer.as_ref().is_some_and(is_ours) => {
+            "pushes to this service stand still until the operator acts"
+        }
         Reason::ServiceStopped => {
             "pushes to this service stand still until the operator acts, `beckon check` says why"
         }
@@ -178,9 +181,18 @@ fn why(reason: Reason, it: &Delivery) -> String {
     String::from(text)
 }
 
-/// The service's own words.
+/// Whether the words are the hub's own, since no service answered.
+fn is_ours(answer: &ServiceAnswer) -> bool {
+    answer.status == 0 && answer.reason.is_some()
+}
+
+/// The service's own words; the hub's, where the settings let nothing leave.
 fn answered(it: &Delivery) -> Option<String> {
-    let ServiceAnswer { status, reason, .. } = it.answer.as_ref()?;
+    let answer = it.answer.as_ref()?;
+    if it.reason == Some(Reason::ServiceStopped) && is_ours(answer) {
+        return answer.reason.clone();
+    }
+    let ServiceAnswer { status, reason, .. } = answer;
     // A channel that is gone is `none` by now; its platform says whose it was.
     let service = match it.platform {
         Platform::Ios => "APNs",

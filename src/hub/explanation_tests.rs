@@ -92,6 +92,8 @@ fn waiting() -> Vec<Row> {
             "waiting since T0 for a tap that was tried once: the push service could not take it (FCM did not answer: connection: refused); next attempt at T9"),
         (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
             "waiting for a tap since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
+        (answered(pending(Reason::ServiceStopped), 0, "the app has no settings for apns"),
+            "waiting for a tap since T0: pushes to this service stand still until the operator acts (the app has no settings for apns); next attempt at T9"),
     ]
 }
 

@@ -256,6 +256,25 @@ async fn who_waits_for_the_operator_is_told_what_the_service_said_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_settings_that_were_taken_away_is_told_so() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Apns).await;
+    let running = hub.running();
+    hub.clock.advance(Duration::from_millis(1));
+    let apps = running.hub.apps().all();
+    let without = apps.iter().map(|app| {
+        let mut app = beckon::config::apps::App::clone(app);
+        app.apns = None;
+        std::sync::Arc::new(app)
+    });
+    running.reload(without.collect()).await.unwrap();
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let stopped = "waiting for a tap since T: pushes to this service stand still until the operator acts (the app has no settings for apns); next attempt at T";
+    says(&hub, &id, &phone.endpoint, stopped).await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_covered_falls_back_or_waits_its_turn() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Apns).await;

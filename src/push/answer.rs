@@ -114,14 +114,24 @@ pub(super) fn unsent(verdict: Verdict, reason: &str) -> Outcome {
     Outcome::new(verdict, answer)
 }
 
-/// Says in one line what an outcome means for the operator who asked to check the service.
-pub(super) fn complaint(outcome: &Outcome, remedy: &str) -> String {
+/// Says in one line what an outcome means for the operator who asked to check the service: `remedy` is for what it
+/// answered. Where nothing answered, that is about the `place` that was asked, which `setting` names.
+pub(super) fn complaint(outcome: &Outcome, (place, setting): (&str, &str), remedy: &str) -> String {
     let reason = outcome
         .answer
         .reason
         .as_deref()
         .unwrap_or("no reason given");
     match outcome.answer.status {
+        0 if reason.contains("Connection refused") => {
+            format!("{reason}; nobody listens at {place}: see what should run there, and {setting}")
+        }
+        0 if ["connection: ", "timeout"]
+            .iter()
+            .any(|it| reason.contains(it)) =>
+        {
+            format!("{reason}; see that this machine may connect to {place}")
+        }
         0 => format!("{reason}; {remedy}"),
         status => format!("answered {status}, {reason}; {remedy}"),
     }
@@ -189,6 +199,27 @@ pub(super) mod tests {
         assert_eq!(long.len(), 200);
         let odd = words(&format!("a{}", "ü".repeat(150))).unwrap();
         assert_eq!(odd.len(), 199);
+    }
+
+    #[test]
+    fn the_advice_fits_whether_anyone_answered() {
+        let check = |status: u16, reason: &str, expected: &str| {
+            let mut outcome = unsent(Verdict::Misconfigured, reason);
+            outcome.answer.status = status;
+            let place = ("the token endpoint", "token_endpoint");
+            let told = complaint(&outcome, place, "compare the secret");
+            assert!(told.ends_with(expected), "{told}");
+        };
+        check(401, "no", "answered 401, no; compare the secret");
+        check(0, "the key is bad", "the key is bad; compare the secret");
+        check(
+            0,
+            "token endpoint: connection: Connection refused (os error 111)",
+            "; nobody listens at the token endpoint: see what should run there, and token_endpoint",
+        );
+        let unreached = "; see that this machine may connect to the token endpoint";
+        check(0, "token endpoint: timeout", unreached);
+        check(0, "connection: look-up failed: no", unreached);
     }
 
     #[test]

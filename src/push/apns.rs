@@ -159,7 +159,15 @@ impl Apns {
                     certificate.expires.since(now).as_secs() / DAY_SECS
                 )),
             },
-            _ => Err(answer::complaint(&outcome, remedy(&outcome))),
+            _ => {
+                let port = self.base.port_or_known_default().unwrap_or_default();
+                let place = format!("{host}:{port}");
+                Err(answer::complaint(
+                    &outcome,
+                    (&place, "endpoint"),
+                    remedy(&outcome),
+                ))
+            }
         }
     }
 
@@ -325,7 +333,6 @@ fn remedy(outcome: &Outcome) -> &'static str {
         "BadCertificate" | "BadCertificateEnvironment" | "Forbidden" => {
             "see that the certificate is for this topic and environment, and not revoked"
         }
-        _ if outcome.answer.status == 0 => "see that this machine may connect to Apple at port 443",
         _ => "see Apple's page on handling notification responses",
     }
 }

@@ -19,7 +19,7 @@ use super::{
     answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
     message::FcmMessage,
     outcome::{Again, Outcome, Scope, Verdict},
-    token::{Ask, Tokens},
+    token::{self, Ask, Tokens},
 };
 use crate::{
     config::apps,
@@ -169,6 +169,7 @@ impl Fcm {
             )),
             Err(outcome) => Err(answer::complaint(
                 &outcome,
+                token::PLACE,
                 "see that this machine's clock is right and that the service account and its key still exist",
             )),
         }

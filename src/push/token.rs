@@ -30,6 +30,9 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024;
 /// The longest wait after failed refreshes.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
+/// What a check calls the place that is asked for a token, and the setting that names it.
+pub(super) const PLACE: (&str, &str) = ("the token endpoint", "token_endpoint");
+
 /// Writes the request for a new token at a given time.
 pub(super) type Ask = Box<dyn Fn(Timestamp) -> Result<Request, String> + Send + Sync>;
 

@@ -21,7 +21,7 @@ use super::{
     answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
     message::{WnsKind, WnsMessage},
     outcome::{Again, Outcome, Scope, Verdict},
-    token::{Ask, Tokens},
+    token::{self, Ask, Tokens},
 };
 use crate::{
     config::apps,
@@ -135,10 +135,12 @@ impl Wns {
             )),
             Err(outcome) if self.older => Err(answer::complaint(
                 &outcome,
+                token::PLACE,
                 "compare client_id (the Package SID) and the secret with the Partner Center; an app of the Windows App SDK needs Entra's credentials and tenant_id",
             )),
             Err(outcome) => Err(answer::complaint(
                 &outcome,
+                token::PLACE,
                 "compare tenant_id, client_id and the secret (it may have expired) with Entra's app registration",
             )),
         }

@@ -352,6 +352,19 @@ async fn the_check_expects_a_bad_device_token() {
     );
 }
 
+#[tokio::test]
+async fn the_check_says_where_nobody_listens() {
+    let server = Server::start(&["h2"], |_| reply(200, String::new())).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = free.local_addr().unwrap();
+    drop(free);
+    let mut apns = adapter(&server);
+    apns.base.set_port(Some(place.port())).unwrap();
+    let wrong = apns.check(at(0)).await.unwrap_err();
+    let advice = format!("; nobody listens at {place}: see what should run there, and endpoint");
+    assert!(wrong.ends_with(&advice), "{wrong}");
+}
+
 /// A certificate of our own, and the login by it.
 fn certificate(expires: Timestamp) -> (Vec<u8>, ApnsLogin) {
     let (pem, key) = crate::egress::testing::client_certificate();

@@ -50,6 +50,8 @@ pub enum FaultKind {
     GoAwayUnprocessed,
     /// From now on the connection takes only so many streams at once, and says so in SETTINGS (HTTP/2). This request is answered.
     StreamLimit,
+    /// The push is taken, and its device is handed it twice.
+    HandedOverTwice,
     /// The answer comes late.
     Slow,
     /// A page of HTML from a proxy in front of the service: 502.
@@ -101,7 +103,7 @@ pub enum At {
 }
 
 /// The kinds that are not one service's own, by name.
-const SHARED: [(&str, FaultKind); 29] = [
+const SHARED: [(&str, FaultKind); 30] = [
     ("gone", FaultKind::Gone),
     ("throttled", FaultKind::Throttled),
     ("serverError", FaultKind::ServerError),
@@ -118,6 +120,7 @@ const SHARED: [(&str, FaultKind); 29] = [
     ("goAway", FaultKind::GoAway),
     ("goAwayUnprocessed", FaultKind::GoAwayUnprocessed),
     ("streamLimit", FaultKind::StreamLimit),
+    ("handedOverTwice", FaultKind::HandedOverTwice),
     ("slow", FaultKind::Slow),
     ("htmlError", FaultKind::HtmlError),
     ("garbageBody", FaultKind::GarbageBody),
@@ -255,6 +258,7 @@ impl FaultKind {
             // WNS speaks HTTP/1.1.
             _ if self.is_of_http2() => service != Service::Wns,
             Self::ShortLife => at == At::Token,
+            Self::HandedOverTwice => at == At::Push,
             // One listener serves both doors.
             _ => self.moment(at) != Moment::Handshake || at == At::Push,
         }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::device::{Body, Service};
 use super::exchange::{Accepted, Answer, Judged, Link, Request};
-use super::fault::{At, Moment, Struck};
+use super::fault::{At, FaultKind, Moment, Struck};
 use super::journal::Arrival;
 use super::retention::Fate;
 use super::state::State;
@@ -208,6 +208,9 @@ async fn take(
     };
     let moment = Moment::Request(At::Push);
     let struck = state.faults.strike(link.service, moment, device.as_deref());
+    let twice = struck
+        .as_ref()
+        .is_some_and(|struck| struck.kind() == FaultKind::HandedOverTwice);
     if let Some(struck) = struck {
         if struck.spec.delivered || struck.kind().breaks_an_answer() {
             return take_and_suffer(state, stream, request, (arrival, accepted, struck)).await;
@@ -235,7 +238,10 @@ async fn take(
         fate: Some(fate),
         ..arrival
     });
-    hand_over(state, accepted, fate);
+    if twice {
+        hand_over(state, &accepted, fate);
+    }
+    hand_over(state, &accepted, fate);
     Ending::Whole(answer)
 }
 
@@ -250,7 +256,7 @@ async fn take_and_suffer(
     let (answer, fate) = deliver(state, link.service, request, &accepted);
     let arrival = Arrival { fate, ..arrival };
     if let Some(fate) = fate {
-        hand_over(state, accepted, fate);
+        hand_over(state, &accepted, fate);
     }
     let way = (state, &**link, stream.id);
     match suffer(way, &struck, (arrival, request, Some(answer))).await {
@@ -283,9 +289,9 @@ fn deliver(
     }
 }
 
-fn hand_over(state: &State, accepted: Accepted, fate: Fate) {
-    if let (Fate::HandedOver, Some(device), Some(item)) = (fate, accepted.device, accepted.item) {
-        state.hand_over(device.service, &device.id, false, item.push);
+fn hand_over(state: &State, accepted: &Accepted, fate: Fate) {
+    if let (Fate::HandedOver, Some(device), Some(item)) = (fate, &accepted.device, &accepted.item) {
+        state.hand_over(device.service, &device.id, false, item.push.clone());
     }
 }
 

@@ -92,6 +92,7 @@ async fn strike(way: Way<'_>, struck: &Struck, (arrival, answer): (Arrival, Answ
         kind => kind,
     };
     match kind {
+        FaultKind::HandedOverTwice => Suffered::GoesOn,
         FaultKind::Silence => goes_on_after(cleared.cancelled()).await,
         FaultKind::Slow => {
             let delay = Duration::from_millis(struck.spec.delay_ms.unwrap_or(SLOW_MS));

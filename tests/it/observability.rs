@@ -1,6 +1,6 @@
 //! What an operator sees: probes, metrics, request ids.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use beckon::{
     clock::Clock,
@@ -161,5 +161,42 @@ async fn every_answer_has_an_id_and_echoes_the_caller_s() {
             );
         }
     }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_is_counted_once_and_from_when_the_device_was_there() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let counted = |taken: u64, seconds: f64| {
+        let hub = &hub;
+        eventually("it is counted", move || async move {
+            let figures = hub.client().get("/metrics").await.body;
+            let figures = String::from_utf8(figures.to_vec()).unwrap();
+            let figure = |name: &str| {
+                let line = figures.lines().find(|line| line.starts_with(name))?;
+                line.rsplit(' ').next()?.parse::<f64>().ok()
+            };
+            let pushes = figure("beckon_pushes_total{service=\"fcm\",outcome=\"accepted\"}")?;
+            let count = figure("beckon_owed_to_push_seconds_count")?;
+            let sum = figure("beckon_owed_to_push_seconds_sum")?;
+            (pushes >= taken as f64)
+                .then(|| assert!(count <= 2.0 && sum <= seconds, "{count} {sum}"))
+        })
+    };
+    hub.post("ada", "Lunch?").await;
+    phone.next_push("the first tap").await;
+    counted(1, 1.0).await;
+    hub.advance(Duration::from_secs(16 * 60));
+    phone.next_push("its repeat").await;
+    counted(2, 1.0).await;
+    let mut tablet = hub.device("ada", Service::Fcm).await;
+    let tapped = || async {
+        hub.advance(Duration::from_secs(1));
+        (tablet.unseen() > 0).then_some(())
+    };
+    eventually("a device that came later", tapped).await;
+    tablet.next_push("what was there before it").await;
+    counted(3, 30.0).await;
     hub.finish().await;
 }

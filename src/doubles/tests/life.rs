@@ -323,3 +323,16 @@ fn fcm_replaces_by_collapse_key_and_keeps_four() {
     assert_eq!(ids, ["3", "4", "5", "6", "7"]);
     assert!(line.is_empty());
 }
+
+#[tokio::test]
+async fn a_device_may_be_handed_a_push_twice() {
+    let rig = Rig::start().await;
+    let device = rig.device(Service::Apns);
+    let good = apns_push(&rig, &device);
+    rig.handle()
+        .script(FaultSpec::once(Service::Apns, FaultKind::HandedOverTwice));
+    assert_eq!(rig.send2(&good).await.status, 200);
+    assert_eq!(handed(&rig, &device).len(), 2);
+    assert_eq!(rig.send2(&good).await.status, 200);
+    assert_eq!(handed(&rig, &device).len(), 3);
+}

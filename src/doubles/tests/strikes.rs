@@ -44,7 +44,7 @@ fn is_as_told(kind: FaultKind, seen: Option<Result<u16, String>>) -> bool {
             matches!(seen, Some(Ok(500..=599)))
         }
         Kind::Redirect => seen == Some(Ok(301)),
-        Kind::GoAway | Kind::StreamLimit | Kind::ShortLife => {
+        Kind::GoAway | Kind::StreamLimit | Kind::ShortLife | Kind::HandedOverTwice => {
             matches!(seen, Some(Ok(200 | 201)))
         }
         _ => matches!(seen, Some(Err(_))),

@@ -400,8 +400,7 @@ fn what_is_older_than_the_registration_comes_without_a_sound() {
 #[test]
 fn a_device_in_the_middle_of_its_pages_is_left_alone_for_a_moment() {
     let mut phone = level(Platform::Android);
-    phone.mark.position = FeedPosition(1);
-    phone.mark.at = at(2);
+    phone.mark.move_to(FeedPosition(1), at(2));
     let steps = [visual(1), visual(2), visual(3)];
     assert_eq!(
         wait_of(&decide(&phone, &steps, at(3))),
@@ -411,10 +410,16 @@ fn a_device_in_the_middle_of_its_pages_is_left_alone_for_a_moment() {
         tap_of(&decide(&phone, &steps, at(7))).is_some(),
         "it stopped half-way"
     );
-    phone.mark.at = at(0);
+    phone.mark = FetchMark::default();
+    phone.mark.move_to(FeedPosition(1), at(0));
     assert!(
         tap_of(&decide(&phone, &steps, at(0))).is_some(),
         "this came after its fetch"
+    );
+    phone.mark.at = at(8);
+    assert!(
+        tap_of(&decide(&phone, &steps, at(9))).is_some(),
+        "to read one of them is not to page through them"
     );
 }
 

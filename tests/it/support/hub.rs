@@ -246,7 +246,18 @@ async fn serve_with(config: Config, clock: &Clock, tell: Tell) -> anyhow::Result
         demo: None,
         resolver: (tell.resolver)(),
     };
-    serve::start(options).await
+    let running = serve::start(options).await?;
+    // What a hub writes by itself as it starts is written before a test counts.
+    let reader = running.hub.store().reader();
+    eventually("the settings are noted", || async {
+        let apps = running.hub.apps().all();
+        let noted = apps
+            .iter()
+            .all(|app| reader.rules(&app.host).unwrap().is_some());
+        (noted || running.hub.store().stats().full).then_some(())
+    })
+    .await;
+    Ok(running)
 }
 
 /// `BECKON_TEST_LOG=1 cargo test` shows the hubs' logs of a failed test.

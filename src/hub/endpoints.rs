@@ -4,22 +4,19 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Error, Hub, changes::Changes};
+use super::{Error, Hub, changes::Changes, retire::retire};
 use crate::{
     model::{
         AppHost, Channel, Endpoint, EndpointId, FeedPosition, Owner, Platform, Subject,
         SubscriptionId, TapId, Timestamp,
     },
-    store::{Expiring, Reader, Row, Unit},
+    store::{Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row, Unit},
 };
 
 /// How many people may share one channel.
 const SHARERS: usize = 5;
 /// How often an endpoint's `lastSeenDateTime` moves at most.
 const SEEN_EVERY: Duration = Duration::from_secs(3600);
-
-/// How many rows of pushes go with an endpoint at once.
-const PUSHES_DROPPED: usize = 200;
 
 /// A checked registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,6 +231,11 @@ fn plan(
             let_go(reader, &mut changes, old)?;
         }
     } else {
+        // What was left of an earlier one is this one's now.
+        changes.also(Row::DropExpiry(
+            LEFT_BY_AN_ENDPOINT,
+            Expiring::Endpoint(endpoint.id.clone()),
+        ));
         changes.also(Row::Subscription(
             endpoint.subscription,
             endpoint.id.clone(),
@@ -325,7 +327,11 @@ fn claim(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<
 }
 
 /// Gives up the channel of an endpoint, where it still is its own.
-fn let_go(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
+pub(super) fn let_go(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
     let Some(identity) = endpoint.channel.identity() else {
         return Ok(());
     };
@@ -363,37 +369,5 @@ fn make_room(
             retire(reader, changes, &stored)?;
         }
     }
-    Ok(())
-}
-
-/// Takes an endpoint away with all that hangs on it.
-pub(super) fn retire(
-    reader: &Reader,
-    changes: &mut Changes,
-    endpoint: &Endpoint,
-) -> Result<(), Error> {
-    let subject = changes.user().subject.clone();
-    let id = endpoint.id.clone();
-    let_go(reader, changes, endpoint)?;
-    for token in reader.tokens_of(&subject, &id)? {
-        changes.also(Row::DropExpiry(token.expires, Expiring::Token(token.hash)));
-        changes.also(Row::DropToken(token));
-    }
-    // A unit stays small; what is left is of no use and goes with the notifications that it announced.
-    for push in reader
-        .pushes_of(&subject, &id)?
-        .into_iter()
-        .take(PUSHES_DROPPED)
-    {
-        changes.also(Row::DropPush(id.clone(), push.covers, push.at));
-    }
-    changes.also(Row::DropExpiry(
-        endpoint.expires,
-        Expiring::Endpoint(id.clone()),
-    ));
-    changes.also(Row::DropSubscription(endpoint.subscription));
-    changes.also(Row::DropFetchMark(id.clone()));
-    changes.also(Row::DropTapState(id.clone()));
-    changes.also(Row::DropEndpoint(id));
     Ok(())
 }

@@ -8,10 +8,15 @@ use std::{
 
 use futures_util::StreamExt as _;
 
-use super::{Error, Hub, changes::Changes, endpoints, notify};
+use super::{
+    Error, Hub,
+    changes::Changes,
+    notify,
+    retire::{drop_left, retire},
+};
 use crate::{
     model::{FeedPosition, Subject, Timestamp},
-    store::{AppExpired, Expired, Expiring, Reader, Row, Unit},
+    store::{AppExpired, Expired, Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row, Unit},
 };
 
 /// How many things one step looks at, and how many rows one unit may grow to.
@@ -151,22 +156,30 @@ fn plan(
                     None => changes.also(Row::DropExpiry(it.at, it.what.clone())),
                 }
             }
-            Expiring::Endpoint(id) => {
-                changes.also(Row::DropExpiry(it.at, it.what.clone()));
-                let endpoint = reader.registered_endpoint(&subject, id)?;
-                if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.expires <= now) {
-                    endpoints::retire(reader, &mut changes, &endpoint)?;
+            Expiring::Endpoint(id) => match reader.registered_endpoint(&subject, id)? {
+                None if it.at == LEFT_BY_AN_ENDPOINT => drop_left(reader, &mut changes, id)?,
+                found => {
+                    changes.also(Row::DropExpiry(it.at, it.what.clone()));
+                    if let Some(endpoint) = found.filter(|found| found.expires <= now) {
+                        retire(reader, &mut changes, &endpoint)?;
+                    }
                 }
-            }
+            },
             Expiring::Token(hash) => {
                 changes.also(Row::DropExpiry(it.at, it.what.clone()));
-                if let Some(token) = reader.token(hash)? {
+                let token = reader.token(hash)?;
+                if let Some(token) = token.filter(|token| token.expires <= now) {
                     changes.also(Row::DropToken(token));
                 }
             }
             Expiring::Once(app, key) => {
                 changes.also(Row::DropExpiry(it.at, it.what.clone()));
-                changes.also(Row::DropOnce(app.clone(), *key));
+                if reader
+                    .once(app, key)?
+                    .is_some_and(|once| once.expires <= now)
+                {
+                    changes.also(Row::DropOnce(app.clone(), *key));
+                }
             }
         }
         ended += 1;
@@ -178,7 +191,8 @@ fn plan(
     Ok((changes.into_quiet_unit(), (ended, pushes)))
 }
 
-/// Ends the notification at `number`, whose expiry stands at `at`.
+/// Ends the notification at `number`, whose expiry stands at `at`; where it ends at another time, the expiry was not its
+/// own, and only that goes.
 pub(super) fn end_notification(
     reader: &Reader,
     changes: &mut Changes,
@@ -186,7 +200,8 @@ pub(super) fn end_notification(
     (at, max): (Timestamp, usize),
 ) -> Result<(), Error> {
     let subject = changes.user().subject.clone();
-    let Some(it) = reader.notification(&subject, number)? else {
+    let found = reader.notification(&subject, number)?;
+    let Some(it) = found.filter(|it| it.expires == at) else {
         changes.also(Row::DropExpiry(at, Expiring::Notification(number)));
         return Ok(());
     };

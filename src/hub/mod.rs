@@ -23,6 +23,7 @@ mod once;
 mod promise;
 mod pulls;
 mod report;
+mod retire;
 mod revive;
 mod seal;
 mod settings;

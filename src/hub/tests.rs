@@ -9,7 +9,7 @@ use crate::{
         Draft, EndpointId, FeedPosition, NotificationId, Priority, Push, ReadState, ServiceAnswer,
         StateChange, TapKind, VisualContent,
     },
-    store::{Row, Unit},
+    store::{Expiring, Row, Unit},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -361,6 +361,82 @@ async fn what_a_client_was_told_to_be_over_stays_so_through_a_kill_and_a_wall_se
     assert_eq!(page_again.digest, page.digest);
 }
 
+fn push(covers: u64, at: Timestamp) -> Push {
+    Push {
+        covers: FeedPosition(covers),
+        at,
+        kind: TapKind::Created,
+        shows: None,
+        accepted: true,
+        attempts: 1,
+        size_bytes: 1,
+        answer: ServiceAnswer {
+            status: 200,
+            reason: None,
+            id: None,
+        },
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_that_is_not_its_own_ends_nothing() {
+    let hub = hub(100);
+    let id = post(&hub, draft(Some("order-7"), "one", None)).await;
+    let once = OnceKey {
+        key: [1; 32],
+        request: [2; 32],
+    };
+    let posted = hub.create(ada(), draft(None, "two", None), Some(once));
+    posted.await.unwrap();
+    let mut unit = Unit::of(ada());
+    let soon = hub.now().plus(MINUTE);
+    for what in [
+        Expiring::Notification(FeedPosition(1)),
+        Expiring::Once(ada().app, once.key),
+    ] {
+        unit.push(Row::Expiry(soon, what));
+    }
+    hub.store().commit(unit).await.unwrap();
+    assert_eq!(hub.store().reader().verify().unwrap().len(), 2);
+    hub.clock().advance(2 * MINUTE);
+    while hub.sweep().await.unwrap().ended > 0 {}
+    assert!(hub.notification(ada(), id).await.is_ok());
+    assert!(hub.posted_before(&ada(), once).await.unwrap().is_some());
+    agrees(&hub);
+}
+
+/// More than one unit takes; and one that was on its way to the disk when the device signed out.
+#[tokio::test]
+async fn what_a_device_leaves_that_signs_out_is_taken_by_the_sweep() {
+    let hub = hub(100);
+    hub.register(ada(), iphone()).await.unwrap();
+    post(&hub, draft(None, "one", None)).await;
+    let id = iphone().id;
+    let tap = |nth| {
+        Row::Push(
+            id.clone(),
+            push(1, hub.now().plus(Duration::from_secs(nth))),
+        )
+    };
+    for part in 0..3 {
+        let mut unit = Unit::of(ada());
+        unit.rows.extend((0..200).map(|nth| tap(200 * part + nth)));
+        hub.store().commit(unit).await.unwrap();
+    }
+    hub.remove_endpoint(ada(), id.clone()).await.unwrap();
+    let mut late = Unit::of(ada());
+    late.push(tap(1_000));
+    hub.store().commit(late).await.unwrap();
+    agrees(&hub);
+    while hub.sweep().await.unwrap().ended > 0 {
+        agrees(&hub);
+    }
+    let left = hub.store().reader().pushes_of(&ada(), &id).unwrap();
+    assert_eq!(left, []);
+    hub.register(ada(), iphone()).await.unwrap();
+    agrees(&hub);
+}
+
 #[tokio::test]
 async fn all_pushes_go_with_what_they_announced_however_many() {
     let hub = hub(100);
@@ -373,20 +449,7 @@ async fn all_pushes_go_with_what_they_announced_however_many() {
         let mut unit = Unit::of(ada());
         for covers in 1..=40 {
             let at = hub.now().plus(Duration::from_secs(covers));
-            let push = Push {
-                covers: FeedPosition(covers),
-                at,
-                kind: TapKind::Created,
-                shows: None,
-                accepted: true,
-                attempts: 1,
-                size_bytes: 1,
-                answer: ServiceAnswer {
-                    status: 200,
-                    reason: None,
-                    id: None,
-                },
-            };
+            let push = push(covers, at);
             unit.push(Row::Push(phone(nth), push));
         }
         hub.store().commit(unit).await.unwrap();

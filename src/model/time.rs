@@ -11,6 +11,9 @@ pub struct Timestamp(u64);
 const AHEAD: Duration = Duration::from_secs(300);
 
 impl Timestamp {
+    /// The earliest moment that there is: 1970-01-01.
+    pub const EPOCH: Self = Self(0);
+
     /// The latest moment that there is: 9999-12-31, which RFC 3339 can still write.
     pub const MAX: Self = Self(253_402_300_799_999);
 

@@ -152,8 +152,7 @@ impl Reader {
         let mut found = Vec::new();
         self.scan_prefix(&prefix, Order::Ascending, &mut |key, value| {
             if keys::push_covers(key)? < position {
-                let id = key.get(prefix.len()..key.len() - 17).unwrap_or_default();
-                found.push((keys::endpoint_text(id)?, Push::decode(value)?));
+                found.push((keys::push_endpoint(key)?, Push::decode(value)?));
             }
             Ok(if found.len() < most {
                 ControlFlow::Continue(())

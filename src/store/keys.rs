@@ -155,6 +155,15 @@ pub(super) fn push_covers(key: &[u8]) -> Result<FeedPosition, Error> {
     Ok(FeedPosition(u64_at(tail.unwrap_or_default(), 0)?))
 }
 
+/// The endpoint that a push went to, read from its key.
+pub(super) fn push_endpoint(key: &[u8]) -> Result<EndpointId, Error> {
+    let end = key.len().checked_sub(17);
+    endpoint_text(
+        end.and_then(|end| key.get(1 + USER..end))
+            .unwrap_or_default(),
+    )
+}
+
 pub(super) fn receipts(user: &UserKey, number: FeedPosition) -> Vec<u8> {
     join(b'r', &[user, &number.0.to_be_bytes()])
 }

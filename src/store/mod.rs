@@ -56,7 +56,7 @@ pub use outbox::Depth;
 pub use records::Standing;
 pub use restore::{Restore, Restored, Revived, restore};
 pub use stamps::Stamp;
-pub use unit::{AppRow, Batch, Expiring, Row, Unit};
+pub use unit::{AppRow, Batch, Expiring, LEFT_BY_AN_ENDPOINT, Row, Unit};
 pub use verify::Finding;
 pub use writing::Submitted;
 

@@ -132,6 +132,9 @@ pub enum Expiring {
     Once(AppHost, [u8; 32]),
 }
 
+/// When the expiry stands of an endpoint that is gone and may have left pushes behind: at once.
+pub const LEFT_BY_AN_ENDPOINT: Timestamp = Timestamp::EPOCH;
+
 /// A row that belongs to no user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppRow {

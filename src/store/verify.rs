@@ -4,8 +4,10 @@
 mod access;
 mod broadcasts;
 mod endpoints;
+mod expiries;
 mod finding;
 mod operator;
+mod prefixes;
 mod used_keys;
 
 use std::{
@@ -19,7 +21,7 @@ use super::{
     Error, Reader,
     engine::Order,
     keys::{self, ExpiryKind, UserKey},
-    records::Record,
+    records::{self, Record},
 };
 use crate::model::{
     BroadcastId, Change, ChangeKind, FeedPosition, Notification, ReadState, Removal, User,
@@ -70,34 +72,7 @@ impl Reader {
     /// As [`Reader::verify`].
     pub fn verify_while(&self, go_on: impl FnMut() -> bool) -> Result<Option<Vec<Finding>>, Error> {
         let mut check = Check::new(self, go_on);
-        check.rows(b"n", Check::notification)?;
-        check.rows(b"f", Check::change)?;
-        check.rows(b"i", Check::id)?;
-        check.rows(b"a", Check::name)?;
-        check.rows(b"p", Check::part)?;
-        check.rows(b"b", Check::broadcast)?;
-        check.rows(b"B", Check::unfinished)?;
-        check.rows(b"w", Check::listed)?;
-        check.rows(b"h", Check::shared)?;
-        check.contents_left();
-        check.rows(b"x", Check::expiry)?;
-        check.rows(b"e", Check::endpoint)?;
-        check.rows(b"c", Check::channel)?;
-        check.rows(b"t", Check::tap_state)?;
-        check.rows(b"g", Check::fetch_mark)?;
-        check.rows(b"l", Check::push)?;
-        check.rows(b"r", Check::receipt)?;
-        check.rows(b"m", Check::marker)?;
-        check.rows(b"s", Check::subscription)?;
-        check.rows(b"o", Check::token)?;
-        check.rows(b"q", Check::token_of)?;
-        check.rows(b"d", Check::used_key)?;
-        check.rows(b"u", Check::user)?;
-        check.nobodys();
-        check.rows(b"k", Check::app_key)?;
-        check.rows(b"v", Check::vapid)?;
-        check.rows(b"y", Check::rules)?;
-        check.rows(b"M", Check::meta)?;
+        check.all()?;
         let stray = self.engine.stray_files();
         if stray > 0 {
             let message = format!("{stray} values lie in files that nothing syncs");
@@ -267,81 +242,54 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn id(&mut self, _key: &[u8], value: &[u8]) -> Result<(), Error> {
+    fn id(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let user = keys::user_at(value, 0)?;
         let number = FeedPosition(keys::u64_at(value, keys::USER)?);
-        let row = keys::notification(&user, number);
-        self.expect(
-            &user,
-            &row,
-            format!("an id leads to {}, which is not there", number.0),
-        )
+        let row = self.reader.engine.get(&keys::notification(&user, number))?;
+        let row = row.as_deref().map(records::decode_row).transpose()?;
+        match row {
+            Some(row) if keys::id(row.standing().id) == key => {}
+            Some(_) => self.say(
+                &user,
+                format!("an id leads to {}, which has another", number.0),
+            ),
+            None => self.say(
+                &user,
+                format!("an id leads to {}, which is not there", number.0),
+            ),
+        }
+        Ok(())
     }
 
     fn name(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let user = keys::user_at(key, 1)?;
         let number = FeedPosition(keys::u64_at(value, 0)?);
-        let row = keys::notification(&user, number);
-        self.expect(
-            &user,
-            &row,
-            format!("a name leads to {}, which is not there", number.0),
-        )
+        let row = self.reader.engine.get(&keys::notification(&user, number))?;
+        let row = row.as_deref().map(records::decode_row).transpose()?;
+        let is_its = |name: &str| keys::name(&user, name) == key;
+        match row {
+            Some(row) if row.name().is_some_and(is_its) => {}
+            Some(_) => self.say(
+                &user,
+                format!("a name leads to {}, which is not called so", number.0),
+            ),
+            None => self.say(
+                &user,
+                format!("a name leads to {}, which is not there", number.0),
+            ),
+        }
+        Ok(())
     }
 
     fn part(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
         let user = keys::user_at(key, 1)?;
         let number = FeedPosition(keys::u64_at(key, 1 + keys::USER)?);
-        let row = keys::notification(&user, number);
-        self.expect(&user, &row, format!("a part of {} is left over", number.0))
-    }
-
-    fn expiry(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
-        let (_, kind, what) = keys::expiry_parts(key)?;
-        let of_nobody = match kind {
-            ExpiryKind::Token => Some(b'o'),
-            ExpiryKind::Broadcast => Some(b'b'),
-            ExpiryKind::AppOnce => {
-                return self.used_key_expiry(key, (kind, what), &[0; keys::USER]);
-            }
-            _ => None,
-        };
-        if let Some(prefix) = of_nobody {
-            return self.expect(
-                &[0; keys::USER],
-                &[&[prefix], what].concat(),
-                format!("an expiry of kind {kind:?} is left over"),
-            );
-        }
-        let user = keys::user_at(what, 0)?;
-        let rest = &what[keys::USER..];
-        let row = match kind {
-            ExpiryKind::Notification => {
-                keys::notification(&user, FeedPosition(keys::u64_at(rest, 0)?))
-            }
-            ExpiryKind::Removal => {
-                let position = FeedPosition(keys::u64_at(rest, 0)?);
-                if let Some(counted) = self.counted.get_mut(&user) {
-                    counted.lasting.remove(&position);
-                }
-                return self.removal_expiry(&user, position);
-            }
-            ExpiryKind::Endpoint => keys::endpoint(&user, &keys::endpoint_text(rest)?),
-            ExpiryKind::Once | ExpiryKind::Token | ExpiryKind::Broadcast | ExpiryKind::AppOnce => {
-                return self.used_key_expiry(key, (kind, rest), &user);
-            }
-        };
-        self.expect(
-            &user,
-            &row,
-            format!("an expiry of kind {kind:?} is left over"),
-        )
-    }
-
-    fn removal_expiry(&mut self, user: &UserKey, position: FeedPosition) -> Result<(), Error> {
-        let row: Option<Change> = self.reader.record(&keys::change(user, position))?;
-        if !row.is_some_and(|it| matches!(it.kind, ChangeKind::Removed(_))) {
-            self.say(user, "an expiry of kind Removal is left over");
+        let row = self.reader.engine.get(&keys::notification(&user, number))?;
+        let row = row.as_deref().map(records::decode_row).transpose()?;
+        let parts = row.map_or(0, |row| row.parts());
+        let own = (0..parts).any(|part| keys::part(&user, number, part) == key);
+        if !own {
+            self.say(&user, format!("a part of {} is left over", number.0));
         }
         Ok(())
     }

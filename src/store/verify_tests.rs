@@ -4,8 +4,9 @@ use super::super::engine::{Engine, Op};
 use super::*;
 use crate::{
     model::{
-        AppHost, Channel, Endpoint, EndpointId, NotificationId, Once, OnceAnswer, Owner, Platform,
-        Subject, SubscriptionId, TapId, Timestamp, UserId, UserToken,
+        AppHost, Channel, Endpoint, EndpointId, FetchMark, NotificationId, Once, OnceAnswer, Owner,
+        Platform, Push, Receipt, ServiceAnswer, Subject, SubscriptionId, TapId, TapKind, TapState,
+        Timestamp, UserId, UserToken,
     },
     store::{
         Expiring, Row, Store, Unit,
@@ -14,6 +15,9 @@ use crate::{
     },
 };
 use std::{ops::Bound, sync::Arc};
+
+#[path = "verify/surplus_tests.rs"]
+mod surplus;
 
 fn subject() -> Subject {
     Subject {
@@ -38,6 +42,27 @@ fn said(rows: Vec<Op>) -> Vec<String> {
     engine.commit(rows).unwrap();
     let findings = Reader { engine }.verify().unwrap();
     findings.into_iter().map(|it| it.message).collect()
+}
+
+fn put(key: Vec<u8>, it: &impl Record) -> Op {
+    Op::Put(key, it.encode().unwrap())
+}
+
+fn push(covers: FeedPosition, at: Timestamp) -> Push {
+    Push {
+        covers,
+        at,
+        kind: TapKind::Created,
+        shows: None,
+        accepted: true,
+        attempts: 1,
+        size_bytes: 1,
+        answer: ServiceAnswer {
+            status: 200,
+            reason: None,
+            id: None,
+        },
+    }
 }
 
 /// A token with its index and its expiry.
@@ -227,20 +252,20 @@ fn what_outlived_its_endpoint_or_notification_is_named() {
     let owners = encode_owners(&[owner]).unwrap();
     assert_each_named([
         (
-            Op::Put([&b"t"[..], &user, b"phone"].concat(), Vec::new()),
+            put(keys::tap_state(&user, &phone), &TapState::default()),
             "a tap state is of no endpoint",
         ),
         (
-            Op::Put([&b"g"[..], &user, b"phone"].concat(), Vec::new()),
+            put(keys::fetch_mark(&user, &phone), &FetchMark::default()),
             "a fetch mark is of no endpoint",
         ),
         (
-            Op::Put(keys::receipt(&user, number, &phone), Vec::new()),
+            put(keys::receipt(&user, number, &phone), &Receipt::default()),
             "a receipt of 7 is left over",
         ),
         (
-            Op::Put(keys::push(&user, &phone, number, now), Vec::new()),
-            "a push is to nobody's endpoint",
+            put(keys::push(&user, &phone, number, now), &push(number, now)),
+            "a push is to no endpoint that is there",
         ),
         (
             Op::Put([&b"c"[..], &[1; 32]].concat(), owners),

@@ -110,6 +110,20 @@ impl Standing {
 }
 
 impl StoredNotification {
+    /// What the app calls it, while it is there.
+    pub(in crate::store) fn name(&self) -> Option<&str> {
+        let name = self.state.app_id.as_deref();
+        name.filter(|_| self.state.removed.is_none())
+    }
+
+    /// In how many parts its content stands beside it.
+    pub(in crate::store) fn parts(&self) -> u16 {
+        match self.state.content {
+            StoredPlace::Parts(count) => count,
+            StoredPlace::Inline(_) | StoredPlace::Shared(..) => 0,
+        }
+    }
+
     pub(in crate::store) fn standing(&self) -> Standing {
         Standing {
             id: NotificationId::from_bytes(self.state.id),

@@ -28,8 +28,7 @@ impl Check<'_> {
         if keys::token(&it.hash) != key {
             self.say(&user, "a token stands under another's hash");
         }
-        let index = keys::token_of(&user, it.endpoint.as_ref(), &it.hash);
-        self.expect(&user, &index, "a token is not found by its user")?;
+        self.expect(&user, &index_of(&it), "a token is not found by its user")?;
         let expiry = keys::expiry(it.expires, ExpiryKind::Token, &[&it.hash]);
         self.expect(&user, &expiry, "a token never expires")
     }
@@ -39,6 +38,20 @@ impl Check<'_> {
         let hash = key
             .last_chunk()
             .ok_or_else(|| keys::broken("a token's hash"))?;
-        self.expect(&user, &keys::token(hash), "a user's token is not there")
+        let token: Option<UserToken> = self.reader.record(&keys::token(hash))?;
+        match token {
+            Some(it) if index_of(&it) == key => {}
+            Some(_) => self.say(
+                &user,
+                "a token is found by another than its user or endpoint",
+            ),
+            None => self.say(&user, "a user's token is not there"),
+        }
+        Ok(())
     }
+}
+
+fn index_of(it: &UserToken) -> Vec<u8> {
+    let user = keys::user_key(&it.subject);
+    keys::token_of(&user, it.endpoint.as_ref(), &it.hash)
 }

@@ -66,16 +66,34 @@ impl Check<'_> {
     }
 
     pub(super) fn unfinished(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
-        let (_, id) = keys::unfinished_parts(key)?;
-        let message = format!("the unfinished broadcast {id} is not there");
-        self.expect(&[0; keys::USER], &keys::broadcast(id), message)
+        let (app, id) = keys::unfinished_parts(key)?;
+        // One that cannot be read is named by itself.
+        match self.reader.broadcast(id) {
+            Ok(Some(it)) if keys::app_hash(&it.app) != app => {
+                self.say_of_apps(format!("the unfinished broadcast {id} is another app's"));
+            }
+            Ok(None) => self.say_of_apps(format!("the unfinished broadcast {id} is not there")),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        Ok(())
     }
 
     pub(super) fn listed(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let id = keys::broadcast_at(key, 1)?;
         records::decode_listed(value)?;
-        let message = format!("a list of the broadcast {id} is left over");
-        self.expect(&[0; keys::USER], &keys::broadcast(id), message)
+        let row = keys::listed_row(key)?;
+        let left = match self.reader.broadcast(id) {
+            // How long it becomes is said once all of it is there.
+            Ok(Some(it)) if it.status == BroadcastStatus::Accepting => false,
+            Ok(Some(it)) => row >= it.rows || row < it.next.row,
+            Ok(None) => true,
+            // One that cannot be read is named by itself.
+            Err(_) => false,
+        };
+        if left {
+            self.say_of_apps(format!("a list of the broadcast {id} is left over"));
+        }
+        Ok(())
     }
 
     pub(super) fn shared(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {

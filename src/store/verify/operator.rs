@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::{
-    model::{AppKey, TapRules},
+    model::{AppKey, ChannelKind, TapRules},
     store::{Error, keys, records::Record},
 };
 
@@ -31,9 +31,26 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Under the name of an app and a service, and empty.
+    pub(super) fn guard(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let of =
+            |service: ChannelKind| key.ends_with(&[b"\0", service.as_str().as_bytes()].concat());
+        if !value.is_empty() || !ChannelKind::SERVICES.into_iter().any(of) {
+            self.say(&NOBODY, "a guard is of no app and service");
+        }
+        Ok(())
+    }
+
     pub(super) fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let name = String::from_utf8_lossy(&key[1..]);
-        let length = if name == "secret" { 32 } else { 8 };
+        let length = match &*name {
+            "secret" => 32,
+            "format" | "epoch" | "commits" | "time" | "doubt" => 8,
+            _ => {
+                self.say(&NOBODY, format!("nothing is known as the store's {name}"));
+                return Ok(());
+            }
+        };
         if value.len() != length {
             let message = format!("the store's {name} has {} bytes", value.len());
             self.say(&NOBODY, message);

@@ -15,7 +15,7 @@ use super::{
 use crate::model::Timestamp;
 
 /// Where it is made; nothing else is called so.
-const FOLDER: &str = "making";
+pub(super) const FOLDER: &str = "making";
 
 /// It is gone when this is dropped before [`Fresh::take_over`].
 pub(super) struct Fresh {
@@ -70,12 +70,12 @@ impl Fresh {
         // The engine is asked to end before anybody moves its files.
         self.reader = None;
         engine::wait_until_closed(&fresh)?;
-        if super::exists(&self.data) {
+        if self.data.join("db").exists() {
             engine::wait_until_closed(&self.data)?;
         }
         let swap = Swap {
             fresh: FOLDER.to_owned(),
-            kept: unused(&self.data, &format!("before-{why}-{}", plain(now))),
+            kept: swap::unused(&self.data, &format!("before-{why}-{}", plain(now))),
         };
         swap::run(&self.data, &swap)?;
         let kept = self.data.join(&swap.kept);
@@ -115,15 +115,6 @@ fn plain(now: Timestamp) -> String {
     format!("{}Z", seconds.replace(':', "-"))
 }
 
-/// The name, or the first numbered one that nothing has yet.
-fn unused(folder: &Path, name: &str) -> String {
-    let numbered = (2..).map(|nth| format!("{name}-{nth}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    names
-        .find(|name| !folder.join(name).exists())
-        .unwrap_or_else(|| name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +127,8 @@ mod tests {
             plain(Timestamp::from_millis(1_800_000_000_123))
         );
         assert_eq!(name, "before-x-2027-01-15T08-00-00Z");
-        assert_eq!(unused(folder.path(), &name), name);
+        assert_eq!(swap::unused(folder.path(), &name), name);
         fs::create_dir(folder.path().join(&name)).unwrap();
-        assert_eq!(unused(folder.path(), &name), format!("{name}-2"));
+        assert_eq!(swap::unused(folder.path(), &name), format!("{name}-2"));
     }
 }

@@ -52,6 +52,17 @@ fn is_anothers(folder: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
+/// Refuses a folder that has lost its `db`: a `head` is written only beside one.
+pub(super) fn must_be_whole(folder: &Path) -> Result<(), Error> {
+    if folder.join("head").exists() && !folder.join("db").exists() {
+        return Err(Error::Corrupt(format!(
+            "the file `db` in {} is gone; put it where it was, or put back the last backup with `beckon store restore FILE --force`, which keeps this folder's files aside",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Closes what the store keeps in the folder to others, whatever the process makes its files with. What else lies there
 /// is not the store's to close.
 pub(super) fn close_files(folder: &Path) -> Result<(), Error> {

@@ -130,6 +130,10 @@ impl Store {
 
     fn open_holding(options: &Options, lock: FolderLock) -> Result<Self, Error> {
         swap::finish(&options.folder)?;
+        // The engine would begin an empty one beside the old one's head.
+        if !options.accept_loss {
+            guard::must_be_whole(&options.folder)?;
+        }
         let engine = Engine::open(&options.folder, options.cache_bytes, lock)?;
         let head_file = HeadFile::new(&options.folder);
         let space = Space::new(Some(options.folder.clone()), options.min_free_bytes);
@@ -290,9 +294,9 @@ impl Reader {
     }
 }
 
-/// Whether `folder` holds a store already.
+/// Whether `folder` holds a store already, or what is left of one.
 pub fn exists(folder: &Path) -> bool {
-    folder.join("db").exists()
+    folder.join("db").exists() || folder.join("head").exists() || swap::is_begun(folder)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     Error, Options, Reader, Store,
     backup::{self, Frame},
     engine::{Op, Order},
-    fresh::Fresh,
+    fresh::{self, Fresh},
     guard::{self, FolderLock, Head},
     identity,
     keys::{self, ExpiryKind},
@@ -86,22 +86,29 @@ pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restore
     let contents = backup::check(&asked.file, &mut |_| {})?;
     guard::make_folder(&asked.into.folder)?;
     let lock = FolderLock::take(&asked.into.folder)?;
-    swap::finish(&asked.into.folder)?;
+    match swap::finish(&asked.into.folder) {
+        // It is written anew when the restored store takes its place; until then no start takes the folder for a new one.
+        Err(error @ Error::Corrupt(_)) if asked.force => {
+            let aside = swap::set_aside(&asked.into.folder, fresh::FOLDER)?;
+            tracing::warn!(%error, aside, "going on without it");
+        }
+        finished => finished?,
+    }
     let old = Old::open(&asked.into, &lock)?;
     if !asked.force && matches!(old, Old::Readable(_) | Old::Unreadable) {
         return Err(Error::NotEmpty(asked.into.folder.clone()));
     }
-    let mut fresh = Fresh::begin(&asked.into)?;
+    let mut making = Fresh::begin(&asked.into)?;
     let mut written = 0;
-    fill(&asked.file, &mut fresh, &mut |rows| {
+    fill(&asked.file, &mut making, &mut |rows| {
         written += rows;
         progress(written);
     })?;
     if asked.new_secrets {
-        end_tokens(&mut fresh)?;
+        end_tokens(&mut making)?;
     }
-    let head = renew(&mut fresh, asked.new_secrets)?;
-    let reader = fresh.reader()?;
+    let head = renew(&mut making, asked.new_secrets)?;
+    let reader = making.reader()?;
     let findings = reader.verify()?.len();
     let rows = reader.count_rows()?;
     let revived = match &old {
@@ -110,9 +117,9 @@ pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restore
     };
     let was_empty = matches!(old, Old::Empty);
     old.close();
-    let mut kept = fresh.take_over(head, ("restore", asked.now))?;
+    let mut kept = making.take_over(head, ("restore", asked.now))?;
     if let Some(folder) = kept.take_if(|_| was_empty) {
-        super::fresh::remove(&folder)?;
+        fresh::remove(&folder)?;
     }
     Ok(Restored {
         taken: contents.taken,

@@ -110,15 +110,37 @@ fn note(folder: &Path, stage: Stage, swap: &Swap) -> Result<(), Error> {
     guard::sync_folder(folder)
 }
 
+/// Sets a store aside that was to come in, if one lies there, where nobody can tell any more whether it did. Gives the
+/// name that it has now.
+pub(super) fn set_aside(folder: &Path, fresh: &str) -> Result<Option<String>, Error> {
+    let aside = unused(folder, &format!("{fresh}-before"));
+    match fs::rename(folder.join(fresh), folder.join(&aside)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("cannot set `{fresh}` aside"))(error)),
+        Ok(()) => guard::sync_folder(folder).map(|()| Some(aside)),
+    }
+}
+
+/// The name, or the first numbered one that nothing has yet.
+pub(super) fn unused(folder: &Path, name: &str) -> String {
+    let numbered = (2..).map(|nth| format!("{name}-{nth}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names
+        .find(|name| !folder.join(name).exists())
+        .unwrap_or_else(|| name.to_owned())
+}
+
 fn noted(folder: &Path) -> Result<Option<(Stage, Swap)>, Error> {
-    let text = match fs::read_to_string(folder.join(JOURNAL)) {
-        Ok(text) => text,
+    let text = match fs::read(folder.join(JOURNAL)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("cannot read how far the store was moved")(error)),
     };
     let damaged = || {
-        let file = folder.join(JOURNAL);
-        Error::Corrupt(format!("{} cannot be read", file.display()))
+        Error::Corrupt(format!(
+            "the file `{JOURNAL}` in {}, which says how far a store was being put in the place of another one, cannot be read; put back the last backup with `beckon store restore FILE --force`, which keeps aside all that lies there",
+            folder.display()
+        ))
     };
     let mut lines = text.lines();
     let stage = match lines.next() {
@@ -223,13 +245,15 @@ mod tests {
     fn a_journal_that_names_another_place_is_refused() {
         let folder = folder();
         for text in [
-            "",
-            "away\n../x\nbefore\n",
-            "in\nrestoring\n..\n",
-            "x\na\nb\n",
+            &b""[..],
+            b"away\n../x\nbefore\n",
+            b"in\nrestoring\n..\n",
+            b"x\na\nb\n",
+            b"\xff\n",
         ] {
             fs::write(folder.path().join(JOURNAL), text).unwrap();
-            assert!(finish(folder.path()).is_err(), "{text}");
+            let said = finish(folder.path()).unwrap_err().to_string();
+            assert!(said.contains("beckon store restore FILE --force"), "{said}");
         }
         assert_eq!(fs::read_to_string(folder.path().join("db")).unwrap(), "old");
     }

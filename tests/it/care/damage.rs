@@ -1,6 +1,10 @@
 //! A store that was damaged behind the hub's back is refused with what to do, and never with a panic on the screen.
 
-use std::{fs, os::unix::fs::FileExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
 
 use beckon::{
     model::{AppHost, NotificationId, Subject, UserId},
@@ -198,11 +202,8 @@ async fn an_emptied_store_is_refused_and_a_backup_puts_it_right() {
     let said = hub.refused(&["serve"]);
     assert!(said.contains("beckon store restore"), "{said}");
     // Without what the engine remembers of the file, it would begin an empty one.
-    for entry in fs::read_dir(hub.data()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.to_string_lossy().contains("/snap.") {
-            fs::remove_file(path).unwrap();
-        }
+    for path in snapshots(&hub.data()) {
+        fs::remove_file(path).unwrap();
     }
     let said = hub.refused(&["serve"]);
     assert!(said.contains("has lost"), "{said}");
@@ -281,4 +282,98 @@ async fn a_row_that_is_missing_is_noticed_once_the_hub_has_started() {
     })
     .await;
     hub.stop().await;
+}
+
+/// The files in `folder` that the engine starts faster with.
+fn snapshots(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let found = paths.filter(|path| path.to_string_lossy().contains("/snap."));
+    found.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_damaged_snapshot_it_is_said_how_to_tell_and_that_the_store_is_whole_without() {
+    let hub = rested().await;
+    let copy = hub.folder.path().join("copy");
+    copy_folder(&hub.data(), &copy);
+    let found = snapshots(&copy);
+    assert!(!found.is_empty());
+    for path in &found {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+    let said = started(&hub, &copy).expect("it is refused");
+    assert!(said.contains("`snap.*`"), "{said}");
+    assert!(said.contains("beckon store verify --data COPY"), "{said}");
+    for path in snapshots(&copy) {
+        fs::rename(&path, hub.folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(started(&hub, &copy), None);
+    assert_eq!(held(&hub, &copy), POSTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_its_db_is_a_damaged_one_to_every_command() {
+    let mut hub = rested().await;
+    let file = hub.folder.path().join("backup");
+    let path = file.to_string_lossy().into_owned();
+    hub.json(&["store", "backup", &path]);
+    fs::rename(hub.data().join("db"), hub.folder.path().join("db")).unwrap();
+    for args in [
+        &["serve"][..],
+        &["store", "verify"],
+        &["store", "stats"],
+        &["store", "compact"],
+    ] {
+        let said = hub.refused(args);
+        assert!(said.contains("the store is damaged"), "{args:?}: {said}");
+        assert!(
+            said.contains("beckon store restore FILE --force"),
+            "{args:?}: {said}"
+        );
+        assert!(!hub.data().join("db").exists(), "{args:?}");
+    }
+    let there = hub.refused(&["store", "restore", &path]);
+    assert!(there.contains("--force"), "{there}");
+    let told = hub.json(&["store", "restore", &path, "--force"]);
+    assert!(
+        Path::new(told["keptAs"].as_str().unwrap())
+            .join("head")
+            .exists(),
+        "{told}"
+    );
+    hub.begin().await;
+    hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_cannot_be_read_says_what_to_do_and_a_restore_goes_on() {
+    let mut hub = rested().await;
+    let file = hub.folder.path().join("backup");
+    let path = file.to_string_lossy().into_owned();
+    hub.json(&["store", "backup", &path]);
+    fs::write(hub.data().join("swap"), b"\xff\xff").unwrap();
+    fs::create_dir(hub.data().join("making")).unwrap();
+    fs::write(hub.data().join("making/db"), b"another").unwrap();
+    for args in [
+        &["serve"][..],
+        &["store", "verify"],
+        &["store", "restore", &path],
+    ] {
+        let said = hub.refused(args);
+        assert!(said.contains("the file `swap`"), "{args:?}: {said}");
+        assert!(
+            said.contains("beckon store restore FILE --force"),
+            "{args:?}: {said}"
+        );
+    }
+    hub.json(&["store", "restore", &path, "--force"]);
+    assert!(!hub.data().join("swap").exists());
+    let aside = fs::read(hub.data().join("making-before/db")).unwrap();
+    assert_eq!(aside, b"another", "nothing is lost");
+    hub.begin().await;
+    hub.verify();
 }

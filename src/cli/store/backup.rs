@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use rustix::fs::FlockOperation;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
         CommandContext,
         door::{Door, Pieces},
         output,
+        serve::Stops,
     },
     store::{
         self,
@@ -34,7 +36,15 @@ pub(super) async fn run(file: &Path, context: &CommandContext) -> anyhow::Result
         bail!("{} is there already; name another file", file.display());
     }
     let door = Door::open(&config).await?;
-    let written = write(&door, file, context).await;
+    let mut stops = Stops::listen()?;
+    let written = tokio::select! {
+        written = write(&door, file, context) => written,
+        // What was written so far goes when the writing is let go of.
+        () = stops.stop() => Err(anyhow::anyhow!(
+            "stopped; {} was not made",
+            file.display()
+        )),
+    };
     door.close().await;
     context.output.progress_ends();
     let contents = written?;
@@ -69,6 +79,7 @@ impl Drop for Unfinished {
 }
 
 async fn write(door: &Door, file: &Path, context: &CommandContext) -> anyhow::Result<Contents> {
+    remove_left(file)?;
     let unfinished = unfinished(file)?;
     let failed = || format!("cannot write {}", unfinished.display());
     let mut to = fs::OpenOptions::new()
@@ -78,6 +89,7 @@ async fn write(door: &Door, file: &Path, context: &CommandContext) -> anyhow::Re
         .open(&unfinished)
         .with_context(failed)?;
     let mut guard = Unfinished(Some(unfinished.clone()));
+    rustix::fs::flock(&to, FlockOperation::NonBlockingLockExclusive).with_context(failed)?;
     let mut pieces = door.backup().await?;
     take(&mut pieces, &mut to, context).await?;
     to.sync_all().with_context(failed)?;
@@ -136,14 +148,64 @@ impl Shown {
     }
 }
 
+/// What stands behind a file's name while it is written.
+const UNFINISHED: &str = ".unfinished";
+
 /// What a file is called while it is written: beside it, so that it need only be renamed.
 fn unfinished(file: &Path) -> anyhow::Result<PathBuf> {
     let Some(name) = file.file_name() else {
         bail!("{} is no name of a file", file.display());
     };
     let mut name = name.to_owned();
-    name.push(format!(".{}.unfinished", std::process::id()));
+    name.push(format!(".{}{UNFINISHED}", std::process::id()));
     Ok(file.with_file_name(name))
+}
+
+/// Removes what earlier backups to the same file left that were killed. One that is still under way holds a lock.
+fn remove_left(file: &Path) -> anyhow::Result<()> {
+    let folder = folder_of(file);
+    let failed = || {
+        format!(
+            "cannot write {}, whose folder cannot be read",
+            file.display()
+        )
+    };
+    for entry in fs::read_dir(folder).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if !is_unfinished(&path, file) {
+            continue;
+        }
+        let Ok(left) = fs::File::open(&path) else {
+            continue;
+        };
+        if rustix::fs::flock(&left, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let failed = || format!("cannot remove the unfinished backup {}", path.display());
+            fs::remove_file(&path).with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` is named as a backup to `file` is while it is written, by whichever process.
+fn is_unfinished(path: &Path, file: &Path) -> bool {
+    let bytes = |path: &'_ Path| {
+        path.file_name()
+            .map(|name| name.as_encoded_bytes().to_vec())
+    };
+    let (Some(name), Some(of)) = (bytes(path), bytes(file)) else {
+        return false;
+    };
+    let process = name
+        .strip_prefix(&of[..])
+        .and_then(|rest| rest.strip_prefix(b"."))
+        .and_then(|rest| rest.strip_suffix(UNFINISHED.as_bytes()));
+    process.is_some_and(|it| !it.is_empty() && it.iter().all(u8::is_ascii_digit))
+}
+
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Gives a file its name, unless another one has it by now.
@@ -157,8 +219,7 @@ fn name(unfinished: &Path, file: &Path) -> anyhow::Result<()> {
         // Some file systems know no second name.
         Err(_) => fs::rename(unfinished, file).with_context(failed)?,
     }
-    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))
+    fs::File::open(folder_of(file))
         .and_then(|folder| folder.sync_all())
         .with_context(failed)
 }

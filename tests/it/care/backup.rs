@@ -6,9 +6,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use rustix::{fs::FlockOperation, process::Signal};
+
 use crate::{
     durability::{Ledger, missing, write},
-    support::{ChildHub, eventually},
+    support::{ChildHub, child::signal, eventually},
 };
 
 const WRITERS: usize = 8;
@@ -92,4 +94,52 @@ async fn a_stopped_hubs_store_is_backed_up_and_a_store_that_is_not_there_is_none
         name.to_string_lossy().contains("unfinished")
     });
     assert_eq!(unfinished.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_stopped_or_killed_leaves_nothing_for_long() {
+    let hub = ChildHub::start().await;
+    let folder = hub.folder.path().join("backups");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("backup").to_string_lossy().into_owned();
+    let left = || {
+        let entries = fs::read_dir(&folder).unwrap();
+        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    // A hub that does not answer keeps each of them waiting.
+    hub.signal(Signal::STOP);
+    for which in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let mut backup = hub.spawn(&["store", "backup", &path]);
+        eventually("it has begun", || async {
+            (left().len() == 1).then_some(())
+        })
+        .await;
+        signal(&backup, which);
+        let ended = tokio::task::spawn_blocking(move || backup.wait().unwrap());
+        assert!(!ended.await.unwrap().success());
+        assert_eq!(
+            left().len(),
+            usize::from(which == Signal::KILL),
+            "{which:?}"
+        );
+    }
+    // That of one which is still under way stays.
+    let running = folder.join("backup.1.unfinished");
+    let held = fs::File::create(&running).unwrap();
+    rustix::fs::flock(&held, FlockOperation::LockExclusive).unwrap();
+    fs::write(folder.join("backup.of-mine.unfinished"), "").unwrap();
+    hub.signal(Signal::CONT);
+    // It still has to learn that those who asked before are gone.
+    eventually("it takes one", || async {
+        let taken = hub.command(&["store", "backup", &path]);
+        taken.status.success().then_some(())
+    })
+    .await;
+    let mut names = left();
+    names.sort();
+    assert_eq!(
+        names,
+        ["backup", "backup.1.unfinished", "backup.of-mine.unfinished"]
+    );
 }

@@ -147,9 +147,12 @@ impl ChildHub {
 
     /// Asks the process to stop; it is still to be waited for.
     pub fn terminate(&self) {
-        let id = self.process.as_ref().expect("it is not running").id();
-        let id = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-        rustix::process::kill_process(id, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, which: Signal) {
+        signal(self.process.as_ref().expect("it is not running"), which);
     }
 
     /// Waits until the process has ended by itself.
@@ -165,6 +168,11 @@ impl ChildHub {
     /// Runs another command of the binary on the same config, to its end.
     pub fn command(&self, args: &[&str]) -> Output {
         self.binary(args).output().unwrap()
+    }
+
+    /// Begins another command of the binary on the same config.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        self.binary(args).spawn().unwrap()
     }
 
     /// Asks the process to stop, and waits until it has.
@@ -290,4 +298,10 @@ impl Drop for ChildHub {
             eprintln!("the hub's log ends:\n{}", lines[from..].join("\n"));
         }
     }
+}
+
+/// Sends a process a signal.
+pub fn signal(process: &Child, which: Signal) {
+    let id = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+    rustix::process::kill_process(id, which).unwrap();
 }

@@ -283,7 +283,7 @@ impl Way {
                 }
                 Ok(_) => return Left::Unknown,
                 Err(hub::Error::Store(store_error)) if store_error.is_full() => {
-                    tracing::warn!("what became of a push waits for room on the disk");
+                    tracing::debug!("what became of a push waits for room on the disk");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
                 Err(error) => {

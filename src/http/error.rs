@@ -130,7 +130,8 @@ impl Error {
             _ => Vec::new(),
         };
         let cause = match self {
-            Self::Hub(hub::Error::Store(error)) => Some(error.to_string()),
+            // The store says once by itself that it is full.
+            Self::Hub(hub::Error::Store(error)) if !error.is_full() => Some(error.to_string()),
             _ => None,
         };
         Complaint {

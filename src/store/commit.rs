@@ -220,6 +220,7 @@ impl State {
     /// Writes one group. An error here is the engine's, and final.
     fn commit(&mut self, requests: Vec<Request>) -> Result<Next, Error> {
         self.space.look();
+        self.space.tell();
         let (room, _) = self.space.room(0);
         self.progress.full.store(!room, Ordering::Relaxed);
         let mut group = Group::default();

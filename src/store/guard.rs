@@ -137,12 +137,21 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
 /// What a byte of a row takes on disk until the engine has tidied up, measured and rounded up.
 const DISK_BYTES_A_BYTE: u64 = 4;
 
+/// What has become of the room on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Full,
+    Roomy,
+}
+
 /// Watches how much room the folder's disk has.
 #[derive(Debug)]
 pub(super) struct Space {
     folder: Option<PathBuf>,
     min_free_bytes: u64,
     free: u64,
+    /// Whether it was said that there is too little.
+    is_told_full: bool,
     /// What a test says is free.
     #[cfg(test)]
     told: Option<std::sync::Arc<std::sync::atomic::AtomicU64>>,
@@ -154,6 +163,7 @@ impl Space {
             folder,
             min_free_bytes,
             free: u64::MAX,
+            is_told_full: false,
             #[cfg(test)]
             told: None,
         }
@@ -182,6 +192,42 @@ impl Space {
             self.free = rustix::fs::statvfs(folder)
                 .map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
         }
+    }
+
+    /// Says once that there is too little room, and once that there is enough again.
+    pub(super) fn tell(&mut self) {
+        let folder = self.folder.clone().unwrap_or_default();
+        let (folder, free_bytes) = (folder.display(), self.free);
+        let min_free_bytes = self.min_free_bytes;
+        match self.turn() {
+            Some(Turn::Full) => tracing::error!(
+                %folder,
+                free_bytes,
+                min_free_bytes,
+                "the disk is nearly full: less is free than store.min_free_bytes, so what is new is refused with 503. Reading goes on, and what settles or takes away does down to half of that. Make room on the folder's disk and writing goes on by itself, or lower store.min_free_bytes and start the hub again"
+            ),
+            Some(Turn::Roomy) => tracing::warn!(
+                %folder,
+                free_bytes,
+                min_free_bytes,
+                "the disk has room again: nothing is refused for want of it any more"
+            ),
+            None => {}
+        }
+    }
+
+    /// There must be somewhat more than the mark for enough, or of a disk that stands just at it would be told again and
+    /// again.
+    fn turn(&mut self) -> Option<Turn> {
+        let mark = self.min_free_bytes;
+        let enough = mark.saturating_add(mark / 16);
+        let turn = match self.is_told_full {
+            false if self.free < mark => Turn::Full,
+            true if self.free >= enough => Turn::Roomy,
+            _ => return None,
+        };
+        self.is_told_full = turn == Turn::Full;
+        Some(turn)
     }
 
     /// Whether there is room for new content, and whether for what only settles and frees, once so many bytes more

@@ -4,11 +4,18 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use super::super::{
-    Error, Store,
-    tests::{copy_folder, options, post, subject},
+use super::{
+    super::{
+        Error, Store,
+        tests::{copy_folder, options, post, subject},
+    },
+    Space, Turn,
 };
 
 #[tokio::test]
@@ -120,4 +127,25 @@ async fn a_folder_of_other_things_is_left_as_it_is() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     fs::remove_dir(folder.path().join("conf")).unwrap();
     Store::open(&options(folder.path())).unwrap().close();
+}
+
+#[test]
+fn a_disk_that_fills_up_is_told_of_once_when_it_begins_and_once_when_it_ends() {
+    const MARK: u64 = 1600;
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let mut space = Space::told(Arc::clone(&free), MARK);
+    for (now, told) in [
+        (MARK, None),
+        (MARK - 1, Some(Turn::Full)),
+        (0, None),
+        (MARK, None),
+        (MARK - 1, None),
+        (MARK + 100, Some(Turn::Roomy)),
+        (MARK, None),
+        (MARK - 1, Some(Turn::Full)),
+    ] {
+        free.store(now, Ordering::SeqCst);
+        space.look();
+        assert_eq!(space.turn(), told, "{now}");
+    }
 }

@@ -27,6 +27,7 @@ mod outbox;
 mod parts;
 mod records;
 mod restore;
+mod revived;
 mod rows;
 mod shared;
 #[cfg(test)]
@@ -54,7 +55,8 @@ pub use expiry::{AppExpired, Expired, Over};
 pub use figures::Held;
 pub use outbox::Depth;
 pub use records::Standing;
-pub use restore::{Restore, Restored, Revived, restore};
+pub use restore::{Restore, Restored, restore};
+pub use revived::Revived;
 pub use stamps::Stamp;
 pub use unit::{AppRow, Batch, Expiring, LEFT_BY_AN_ENDPOINT, Row, Unit};
 pub use verify::Finding;

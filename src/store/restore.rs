@@ -13,10 +13,10 @@ use super::{
     guard::{self, FolderLock, Head},
     identity,
     keys::{self, ExpiryKind},
-    records::Record,
+    revived::Revived,
     swap,
 };
-use crate::model::{Subject, Timestamp, User, UserToken};
+use crate::model::Timestamp;
 
 /// How many rows are written at once.
 const GROUP: usize = 2000;
@@ -49,19 +49,6 @@ pub struct Restored {
     pub revived: Option<Revived>,
     /// How many rows disagree, as they did when the backup was taken.
     pub findings: usize,
-}
-
-/// What had ended since the backup and is good again.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Revived {
-    /// Ids of keys that were revoked since.
-    pub keys: Vec<String>,
-    /// Ids of keys that were made since, and so are not known any more.
-    pub keys_lost: Vec<String>,
-    /// How many user tokens.
-    pub tokens: usize,
-    /// Users that were erased since.
-    pub users: Vec<Subject>,
 }
 
 /// The store that is to give way.
@@ -225,49 +212,7 @@ fn renew(fresh: &mut Fresh, new_secrets: bool) -> Result<Head, Error> {
     Ok(head)
 }
 
-impl Revived {
-    /// What is good in the restored store and was not any more in the old one.
-    fn of(restored: &Reader, old: &Reader, now: Timestamp) -> Result<Self, Error> {
-        let mut it = Self::default();
-        for key in restored.app_keys()? {
-            let known = old.app_key(&key.id)?;
-            if key.revoked.is_none() && known.is_none_or(|known| known.revoked.is_some()) {
-                it.keys.push(key.id);
-            }
-        }
-        for key in old.app_keys()? {
-            if key.revoked.is_none() && restored.app_key(&key.id)?.is_none() {
-                it.keys_lost.push(key.id);
-            }
-        }
-        restored.each(&keys::tokens(), |token: UserToken| {
-            if token.expires > now && old.token(&token.hash)?.is_none() {
-                it.tokens += 1;
-            }
-            Ok(())
-        })?;
-        restored.each(b"u", |user: User| {
-            if old.known_user(&user.subject)?.is_none() {
-                it.users.push(user.subject);
-            }
-            Ok(())
-        })?;
-        Ok(it)
-    }
-}
-
 impl Reader {
-    fn each<T: Record>(
-        &self,
-        prefix: &[u8],
-        mut visit: impl FnMut(T) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.scan_prefix(prefix, Order::Ascending, &mut |_, value| {
-            visit(T::decode(value)?)?;
-            Ok(ControlFlow::Continue(()))
-        })
-    }
-
     /// Whether there is nothing but what a store knows about itself.
     fn holds_nothing(&self) -> Result<bool, Error> {
         let mut nothing = true;

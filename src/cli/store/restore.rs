@@ -52,11 +52,24 @@ fn shown(it: &Restored) -> Value {
             .users
             .iter()
             .map(|subject| json!({ "app": subject.app.as_str(), "user": subject.user.as_str() }));
+        let endpoints = revived.endpoints.iter().map(|(subject, id)| {
+            json!({
+                "app": subject.app.as_str(),
+                "user": subject.user.as_str(),
+                "endpoint": id.as_str(),
+            })
+        });
+        let broadcasts = revived
+            .broadcasts
+            .iter()
+            .map(|(app, id)| json!({ "app": app.as_str(), "id": id.to_string() }));
         json!({
             "keys": revived.keys,
             "keysLost": revived.keys_lost,
             "tokens": revived.tokens,
             "users": users.collect::<Vec<_>>(),
+            "endpoints": endpoints.collect::<Vec<_>>(),
+            "broadcasts": broadcasts.collect::<Vec<_>>(),
         })
     });
     json!({
@@ -88,7 +101,7 @@ fn people(it: &Restored, new_secrets: bool) -> String {
     match &it.revived {
         Some(revived) => lines.extend(named(revived)),
         None => lines.push(format!(
-            "what ended since {} is back, and cannot be told here: look for keys revoked since (`beckon key list`, `key revoke`) and users erased since (`user list`, `user erase`)",
+            "what ended since {} is back, and cannot be told here: look for keys revoked since (`beckon key list`, `key revoke`), users erased since (`user list`, `user erase`), devices that signed out since, which are tapped again (`endpoint list`, `endpoint remove`), and broadcasts cancelled since, which run on (`DELETE /v1/notifications/{{id}}`)",
             it.taken
         )),
     }
@@ -106,11 +119,32 @@ fn named(revived: &Revived) -> Vec<String> {
         .iter()
         .map(|subject| format!("{} {}", subject.app.as_str(), subject.user.as_str()))
         .collect();
+    let endpoints: Vec<String> = revived
+        .endpoints
+        .iter()
+        .map(|(subject, id)| {
+            let (app, user) = (subject.app.as_str(), subject.user.as_str());
+            format!("{app} {user} {}", id.as_str())
+        })
+        .collect();
+    let broadcasts: Vec<String> = revived
+        .broadcasts
+        .iter()
+        .map(|(app, id)| format!("{} {id}", app.as_str()))
+        .collect();
     let mut lines = Vec::new();
     for (what, names) in [
         ("keys revoked since are good again", &revived.keys),
         ("keys made since are gone", &revived.keys_lost),
         ("users erased since are back", &users),
+        (
+            "devices that signed out since are back, and tapped again (`beckon endpoint remove` before the hub starts)",
+            &endpoints,
+        ),
+        (
+            "broadcasts cancelled since run on once the hub starts (`DELETE /v1/notifications/{id}` cancels them)",
+            &broadcasts,
+        ),
     ] {
         if !names.is_empty() {
             let shown: Vec<String> = names

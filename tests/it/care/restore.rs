@@ -40,6 +40,9 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     assert_eq!(told["revived"]["keysLost"], json!([made["id"]]), "{told}");
     assert_eq!(told["revived"]["tokens"], 1, "{told}");
     assert_eq!(told["revived"]["users"], json!([]), "{told}");
+    let back = json!([{"app": "todo.example", "user": "ada", "endpoint": "phone"}]);
+    assert_eq!(told["revived"]["endpoints"], back, "{told}");
+    assert_eq!(told["revived"]["broadcasts"], json!([]), "{told}");
     let kept = PathBuf::from(told["keptAs"].as_str().unwrap());
     assert!(kept.starts_with(hub.data()), "{told}");
     assert!(kept.join("db").exists() && kept.join("head").exists());

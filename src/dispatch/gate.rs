@@ -11,7 +11,7 @@ use super::{
     chance,
     circuit::{Admission, Circuit, Hold, Standing, Why},
     compose,
-    guard::{DROPS, Guard, Guarded},
+    guard::{self, Guard, Guarded},
     retry,
 };
 use crate::{
@@ -50,16 +50,11 @@ pub(super) struct Pass<'a> {
 }
 
 impl Gate {
-    pub(super) fn new(
-        hub: Hub,
-        app: Arc<App>,
-        (service, guard): (ChannelKind, Arc<Guard>),
-        own: Option<String>,
-    ) -> Self {
+    pub(super) fn new(hub: Hub, app: Arc<App>, guard: Arc<Guard>, own: Option<String>) -> Self {
         Self {
             hub,
             app,
-            service,
+            service: guard.service.kind,
             own,
             circuits: Mutex::default(),
             guard,
@@ -139,24 +134,22 @@ impl Gate {
 
     /// Has the guard take an outcome in; says whether the lane is to stand still for it.
     pub(super) async fn guarded(&self, outcome: &mut Outcome, registered: Timestamp) -> bool {
-        let (app, service) = (&self.app.host, self.service);
-        let keep = match self.guard.take(outcome, registered) {
+        let guard = &self.guard;
+        let begins = match guard.take(outcome, registered) {
             Guarded::No => return false,
             Guarded::Yes => return true,
+            Guarded::Counts | Guarded::Ends => false,
             Guarded::Begins => true,
-            Guarded::Ends => false,
         };
-        if keep {
-            tracing::error!(
-                %app,
-                service = service.as_str(),
-                "{DROPS} channels in a row were called dead without one success; no more are dropped until one was taken. Check the credentials and topics, send SIGHUP, and bring back what was dropped with `beckon endpoint revive`"
-            );
+        if begins {
+            guard::tell(&guard.service.app, guard.service.kind);
         }
-        if let Err(error) = self.hub.keep_guard(app, service, keep).await {
-            tracing::error!(%error, "the guard of the channels is not kept through a restart");
+        // Before the drop itself, so that no kill forgets it.
+        let count = || guard.to_keep();
+        if let Err(error) = self.hub.keep_drops(&guard.service, count).await {
+            tracing::error!(%error, "what the guard of the channels counts is not kept through a restart");
         }
-        keep
+        begins
     }
 
     fn authority(&self, channel: &Channel) -> String {

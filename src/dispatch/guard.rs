@@ -1,23 +1,23 @@
 //! What guards the channels of an app at a service against wrong settings (contract 3.6). All lanes to the service share
 //! it, and so do those that come after a reload of the same settings.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{
-    model::Timestamp,
+    hub::DROPS,
+    model::{AppHost, AppService, ChannelKind, Timestamp},
     push::outcome::{Outcome, Verdict},
 };
-
-/// How many channels are dropped in a row without one success.
-pub(super) const DROPS: u32 = 20;
 
 /// The guard.
 #[derive(Debug)]
 pub(super) struct Guard {
+    /// Of what.
+    pub(super) service: AppService,
     /// How many channels were called dead since the last success.
     drops: AtomicU32,
-    /// Whether it is kept through a restart.
-    kept: AtomicBool,
+    /// What the store has of one with other settings, until a success: these are tried, and may be no better.
+    earlier: AtomicU32,
 }
 
 /// What an outcome was to the guard.
@@ -25,22 +25,30 @@ pub(super) struct Guard {
 pub(super) enum Guarded {
     /// Nothing: what guards does not, or has nothing to do with it.
     No,
+    /// One channel more is dropped.
+    Counts,
     /// It is the one after which nothing more is dropped.
     Begins,
     /// Nothing was dropped for it.
     Yes,
-    /// It ends.
+    /// What was counted is over with it.
     Ends,
 }
 
 impl Guard {
-    /// One that guards from the start, or not yet; an earlier one may be `kept`.
-    pub(super) fn new(guards: bool, kept: bool) -> Self {
-        let drops = if guards { DROPS } else { 0 };
+    /// One that goes on from `drops`, where the store may have what one with `earlier` settings counted.
+    pub(super) fn new(service: AppService, drops: u32, earlier: u32) -> Self {
         Self {
+            service,
             drops: AtomicU32::new(drops),
-            kept: AtomicBool::new(kept),
+            earlier: AtomicU32::new(earlier),
         }
+    }
+
+    /// How many channels were called dead since the last success, as it is to be kept.
+    pub(super) fn to_keep(&self) -> u32 {
+        let drops = self.drops.load(Ordering::Relaxed);
+        drops.max(self.earlier.load(Ordering::Relaxed))
     }
 
     /// Takes in what became of a push to a channel that was last `registered` then. A channel that was registered since
@@ -48,19 +56,16 @@ impl Guard {
     pub(super) fn take(&self, outcome: &mut Outcome, registered: Timestamp) -> Guarded {
         match outcome.verdict {
             Verdict::Accepted => {
-                self.drops.store(0, Ordering::Relaxed);
-                match self.kept.swap(false, Ordering::Relaxed) {
-                    true => Guarded::Ends,
-                    false => Guarded::No,
+                let earlier = self.earlier.swap(0, Ordering::Relaxed);
+                match self.drops.swap(0, Ordering::Relaxed) {
+                    0 if earlier == 0 => Guarded::No,
+                    _ => Guarded::Ends,
                 }
             }
             verdict if verdict.drops(registered) => {
                 match self.drops.fetch_add(1, Ordering::Relaxed) + 1 {
-                    ..DROPS => Guarded::No,
-                    DROPS => {
-                        self.kept.store(true, Ordering::Relaxed);
-                        Guarded::Begins
-                    }
+                    ..DROPS => Guarded::Counts,
+                    DROPS => Guarded::Begins,
                     _ => {
                         outcome.verdict = Verdict::Misconfigured;
                         Guarded::Yes
@@ -70,6 +75,15 @@ impl Guard {
             _ => Guarded::No,
         }
     }
+}
+
+/// Says in the log that a guard is engaged, and what to do.
+pub(super) fn tell(app: &AppHost, service: ChannelKind) {
+    let service = service.as_str();
+    tracing::error!(
+        %app, service,
+        "{DROPS} channels in a row were called dead without one success; no more are dropped until one was taken. Check the credentials and topics, send SIGHUP, and bring back what was dropped with `beckon endpoint revive`"
+    );
 }
 
 #[cfg(test)]
@@ -86,20 +100,30 @@ mod tests {
         Outcome::new(verdict, answer)
     }
 
+    fn guard(drops: u32, earlier: u32) -> Guard {
+        let service = AppService {
+            app: AppHost::parse("todo.example").unwrap(),
+            kind: ChannelKind::Fcm,
+            sandbox: false,
+        };
+        Guard::new(service, drops, earlier)
+    }
+
     #[test]
     fn twenty_drops_in_a_row_begin_it_and_one_success_ends_it() {
-        let (guard, long_ago) = (Guard::new(false, false), Timestamp::default());
+        let (guard, long_ago) = (guard(0, 0), Timestamp::default());
         let gone = Verdict::Gone { since: None };
         for _ in 0..3 {
             for nth in 1..=DROPS {
                 let mut it = outcome(gone);
                 let expected = if nth < DROPS {
-                    Guarded::No
+                    Guarded::Counts
                 } else {
                     Guarded::Begins
                 };
                 assert_eq!(guard.take(&mut it, long_ago), expected);
                 assert_eq!(it.verdict, gone, "it is dropped");
+                assert_eq!(guard.to_keep(), nth);
             }
             let mut more = outcome(gone);
             assert_eq!(guard.take(&mut more, long_ago), Guarded::Yes);
@@ -111,15 +135,35 @@ mod tests {
     }
 
     #[test]
-    fn one_that_has_begun_before_drops_nothing() {
-        let guard = Guard::new(true, true);
-        let mut it = outcome(Verdict::Gone { since: None });
-        assert_eq!(guard.take(&mut it, Timestamp::default()), Guarded::Yes);
+    fn one_that_has_counted_before_counts_on() {
+        let gone = || outcome(Verdict::Gone { since: None });
+        let long_ago = Timestamp::default();
+        let engaged = guard(DROPS, 0);
+        assert_eq!(engaged.take(&mut gone(), long_ago), Guarded::Yes);
+        let nearly = guard(DROPS - 1, 0);
+        assert_eq!(nearly.take(&mut gone(), long_ago), Guarded::Begins);
+    }
+
+    #[test]
+    fn a_success_ends_what_earlier_settings_counted() {
+        let guard = guard(0, DROPS);
+        let mut gone = outcome(Verdict::Gone { since: None });
+        assert_eq!(
+            guard.take(&mut gone, Timestamp::default()),
+            Guarded::Counts,
+            "these are tried"
+        );
+        assert_eq!(guard.to_keep(), DROPS);
+        let mut taken = outcome(Verdict::Accepted);
+        let long_ago = Timestamp::default();
+        assert_eq!(guard.take(&mut taken, long_ago), Guarded::Ends);
+        assert_eq!(guard.to_keep(), 0);
+        assert_eq!(guard.take(&mut taken, long_ago), Guarded::No);
     }
 
     #[test]
     fn what_was_registered_since_it_died_does_not_count() {
-        let guard = Guard::new(false, false);
+        let guard = guard(0, 0);
         let since = Some(Timestamp::from_millis(1));
         for _ in 0..3 * DROPS {
             let mut it = outcome(Verdict::Gone { since });

@@ -10,7 +10,7 @@ use super::{
     circuit::{Hold, STOPPED},
     compose,
     gate::Gate,
-    guard::Guard,
+    guard::{self, Guard},
     job::Job,
     lane::{Freed, Lane, Pace, Way},
     retry,
@@ -19,7 +19,10 @@ use crate::{
     config::apps::{self as config, App},
     hub::{DueTap, Hub, LaneName, Look, Tested},
     metrics::Metrics,
-    model::{ApnsEnvironment, AppHost, Channel, ChannelKind, ServiceAnswer, TapKind, Timestamp},
+    model::{
+        ApnsEnvironment, AppHost, AppService, Channel, ChannelKind, ServiceAnswer, TapKind,
+        Timestamp,
+    },
     push::{Adapter, Resolver, apns, fcm, web_push, wns},
 };
 
@@ -44,14 +47,6 @@ impl LaneKey {
             authority: self.authority.clone(),
         }
     }
-}
-
-/// Which adapter: its connections and credentials are shared by all lanes to the service.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct AdapterKey {
-    app: AppHost,
-    kind: ChannelKind,
-    sandbox: bool,
 }
 
 /// An adapter. As long as what it was made with stays as it is, so do its connections and credentials, which the services
@@ -103,7 +98,7 @@ pub(super) enum Handed {
     NoLane(Box<DueTap>, String),
 }
 
-/// The lanes, and the adapters that they share.
+/// The lanes, and the adapters that they share: connections and credentials are those of all lanes to the service.
 #[derive(Debug)]
 pub(super) struct Lanes {
     hub: Hub,
@@ -112,7 +107,7 @@ pub(super) struct Lanes {
     resolver: Resolver,
     freed: mpsc::UnboundedSender<Freed>,
     lanes: HashMap<LaneKey, Lane>,
-    adapters: HashMap<AdapterKey, Made>,
+    adapters: HashMap<AppService, Made>,
 }
 
 impl Lanes {
@@ -210,8 +205,7 @@ impl Lanes {
         let own = key.authority.clone();
         let own = Some(own).filter(|own| !own.is_empty() || compose::authority(channel).is_empty());
         let (adapter, guard) = self.adapter(app, channel)?;
-        let service = (key.kind, guard);
-        let gate = Gate::new(self.hub.clone(), Arc::clone(app), service, own);
+        let gate = Gate::new(self.hub.clone(), Arc::clone(app), guard, own);
         Ok(Lane::start(Way {
             hub: self.hub.clone(),
             metrics: self.metrics.clone(),
@@ -233,7 +227,7 @@ impl Lanes {
             _ => ApnsEnvironment::Production,
         };
         let sandbox = environment == ApnsEnvironment::Sandbox;
-        let key = AdapterKey {
+        let key = AppService {
             app: app.host.clone(),
             kind: channel.kind(),
             sandbox,
@@ -252,8 +246,9 @@ impl Lanes {
         let adapter = Arc::new(adapter(app, service, &self.vapid, self.resolver.clone())?);
         // New settings are to be tried; whether those of an earlier process were the same nobody knows.
         let known = self.adapters.contains_key(&key);
-        let kept = self.hub.is_guarded(&app.host, key.kind).unwrap_or(true);
-        let guard = Arc::new(Guard::new(kept && !known, kept));
+        let kept = self.hub.drops(&key);
+        let (drops, earlier) = if known { (0, kept) } else { (kept, 0) };
+        let guard = Arc::new(Guard::new(key.clone(), drops, earlier));
         let made = Made {
             with,
             app: Arc::clone(app),
@@ -262,6 +257,13 @@ impl Lanes {
         };
         self.adapters.insert(key, made);
         Ok((adapter, guard))
+    }
+
+    /// Tells the operator which guards the present settings begin with.
+    pub(super) fn tell_guards(&self) {
+        for (name, _) in self.hub.guards() {
+            guard::tell(&name.app, name.service);
+        }
     }
 
     /// Takes no more taps, and waits for those under way at most until `deadline`.

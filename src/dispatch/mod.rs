@@ -167,6 +167,7 @@ impl Dispatcher {
     /// What stood still for wrong settings is tried with the present ones: those who wait in the outbox, and those
     /// whom a look is under way for that began with the old ones.
     async fn begin_anew(&mut self) {
+        self.lanes.tell_guards();
         let mut under_way: Vec<Subject> = self.jobs.keys().cloned().collect();
         under_way.sort();
         for subject in under_way {

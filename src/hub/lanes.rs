@@ -6,11 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, Hub, Inner};
-use crate::{
-    model::{AppHost, ChannelKind, ServiceAnswer, Timestamp},
-    store::AppRow,
-};
+use super::Inner;
+use crate::model::{AppHost, ChannelKind, ServiceAnswer, Timestamp};
 
 /// How many are remembered: hosts come from outside.
 const MOST: usize = 1024;
@@ -94,31 +91,6 @@ impl Lanes {
     }
 }
 
-impl Hub {
-    /// Whether nothing is dropped at a service of an app until it has taken a push: 20 channels in a row were called dead,
-    /// in this life of the process or an earlier one.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub fn is_guarded(&self, app: &AppHost, service: ChannelKind) -> Result<bool, Error> {
-        Ok(self.store.reader().guard(app, service)?)
-    }
-
-    /// Keeps that.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn keep_guard(
-        &self,
-        app: &AppHost,
-        service: ChannelKind,
-        guarded: bool,
-    ) -> Result<(), Error> {
-        let row = AppRow::Guard(app.clone(), service, guarded);
-        Ok(self.store.commit_app(row).await?)
-    }
-}
-
 impl Inner {
     /// Notes how a lane stands; none, where it runs.
     pub fn note_lane(&self, name: LaneName, state: Option<LaneState>) {
@@ -150,18 +122,28 @@ impl Inner {
         self.note_lane(name, Some(state));
     }
 
-    /// The lanes that stand still, by app and service.
+    /// The lanes that stand still, by app and service. A guard under which no lane has stopped stands for those that would.
     pub fn lanes_at_rest(&self) -> Vec<(LaneName, LaneState)> {
-        let all = self.lanes.present(self.now());
-        all.iter()
-            .map(|(name, state)| (name.clone(), state.clone()))
-            .collect()
+        let mut all = self.lanes.present(self.now()).clone();
+        for (name, state) in self.guards() {
+            let stopped = |(other, state): (&LaneName, &LaneState)| {
+                let is_under_it = other.app == name.app
+                    && other.service == name.service
+                    && (name.authority.is_empty() || name.authority == other.authority);
+                is_under_it && state.fault == LaneFault::Stopped
+            };
+            if !all.iter().any(stopped) {
+                all.insert(name, state);
+            }
+        }
+        all.into_iter().collect()
     }
 
-    /// Whether a push service refuses the operator's settings.
+    /// Whether a push service refuses the operator's settings, or calls so many channels dead that it may mean them.
     pub fn is_stopped(&self) -> bool {
-        let all = self.lanes.present(self.now());
-        all.values().any(|state| state.fault == LaneFault::Stopped)
+        let all = self.lanes_at_rest();
+        all.iter()
+            .any(|(_, state)| state.fault == LaneFault::Stopped)
     }
 }
 

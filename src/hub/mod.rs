@@ -14,6 +14,7 @@ mod error;
 mod expiry;
 mod explanation;
 mod feed;
+mod guards;
 mod lanes;
 mod levels;
 mod locks;
@@ -49,6 +50,7 @@ pub use error::Error;
 pub use expiry::Swept;
 pub use explanation::explanation;
 pub use feed::{Filter, HistoryPage};
+pub use guards::DROPS;
 pub use lanes::{LaneFault, LaneName, LaneState};
 pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, Posted};
 pub use once::OnceKey;
@@ -80,6 +82,7 @@ pub struct Inner {
     apps: Apps,
     configured: Configured,
     lanes: lanes::Lanes,
+    guards: guards::Guards,
     delivery: Delivery,
     limits: Limits,
     clock: Clock,
@@ -118,11 +121,13 @@ impl Hub {
         let seal = Seal::new(store.secret(), store.epoch());
         time::go_on(&clock, &store);
         let doubt = time::Doubt::inherit(&store, &clock);
+        let guards = guards::Guards::inherit(&store);
         Self(Arc::new(Inner {
             store,
             apps,
             configured: Configured::at(clock.now()),
             lanes: lanes::Lanes::default(),
+            guards,
             delivery,
             limits,
             clock,

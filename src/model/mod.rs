@@ -12,6 +12,7 @@ pub mod feed;
 pub mod id;
 pub mod notification;
 pub mod secret;
+pub mod service;
 pub mod tap;
 pub mod time;
 pub mod user;
@@ -31,6 +32,7 @@ pub use notification::{
     ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
 };
 pub use secret::Secret;
+pub use service::{AppService, Drops};
 pub use tap::{FetchMark, Marker, Push, Receipt, Tap, TapKind, TapRules, TapState};
 pub use time::{Timestamp, Ttl};
 pub use user::User;

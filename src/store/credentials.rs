@@ -4,7 +4,9 @@ use super::{
     Error, Reader, keys,
     records::{self, Record},
 };
-use crate::model::{AppHost, AppKey, ChannelKind, EndpointId, Once, Subject, TapRules, UserToken};
+use crate::model::{
+    AppHost, AppKey, AppService, Drops, EndpointId, Once, Subject, TapRules, Timestamp, UserToken,
+};
 
 impl Reader {
     /// The app key with this id, revoked ones too.
@@ -73,12 +75,14 @@ impl Reader {
         row.as_deref().map(records::decode_once).transpose()
     }
 
-    /// Whether the channels of an app at a service are guarded against wrong settings.
+    /// How many channels in a row each service called dead, where it did.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn guard(&self, app: &AppHost, service: ChannelKind) -> Result<bool, Error> {
-        Ok(self.engine.get(&keys::guard(app, service))?.is_some())
+    pub fn guards(&self) -> Result<Vec<(AppService, Drops)>, Error> {
+        self.collect(&keys::guards(), |key, value| {
+            Ok((keys::guarded(key)?, drops(value)?))
+        })
     }
 
     /// By which rules everybody of an app was looked at; none, where by none that stand.
@@ -104,4 +108,15 @@ impl Reader {
     pub fn vapid(&self, app: &AppHost) -> Result<Option<Vec<u8>>, Error> {
         self.engine.get(&keys::vapid(app))
     }
+}
+
+/// What a guard counted. An earlier version wrote no number, only that it was too many.
+pub(super) fn drops(value: &[u8]) -> Result<Drops, Error> {
+    if value.is_empty() {
+        return Ok(Drops {
+            count: u32::MAX,
+            at: Timestamp::default(),
+        });
+    }
+    Drops::decode(value)
 }

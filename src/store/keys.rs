@@ -23,13 +23,13 @@
 //! | `q` | user, endpoint or nothing, 0, hash of a token (32) | – |
 //! | `d` | app (8), hash of an `Idempotency-Key` (32) | what it was used for |
 //! | `v` | app host | the app's VAPID key |
-//! | `G` | app host, 0, service | that its channels are guarded |
 //! | `y` | app host | by which rules its people were looked at |
 //! | `b` | broadcast id (16) | a broadcast |
 //! | `B` | app (8), broadcast id | one that is not finished |
 //! | `w` | broadcast id, row (4) | some of the people that it is still for |
 //! | `h` | broadcast id | how many share its content, and in how many parts it is |
 //! | `h` | broadcast id, part (2) | a part of the content |
+//! | `G` | app host, 0, push service | how many channels in a row it called dead |
 //! | `M` | name | meta |
 //!
 //! *user* is 24 bytes: 8 of the hash of the app's host, 16 of the hash of the user id, so that the users of an app
@@ -42,7 +42,7 @@ pub(super) use broadcasts::*;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::model::{
-    AppHost, ChannelKind, EndpointId, FeedPosition, Marker, NotificationId, Subject,
+    AppHost, AppService, ChannelKind, EndpointId, FeedPosition, Marker, NotificationId, Subject,
     SubscriptionId, Timestamp,
 };
 
@@ -233,11 +233,41 @@ pub(super) fn vapid(app: &AppHost) -> Vec<u8> {
     join(b'v', &[app.as_str().as_bytes()])
 }
 
-pub(super) fn guard(app: &AppHost, service: ChannelKind) -> Vec<u8> {
+/// Set behind the name of Apple's service.
+const SANDBOX: &str = "/sandbox";
+
+pub(super) fn guard(service: &AppService) -> Vec<u8> {
+    let apart = if service.sandbox { SANDBOX } else { "" };
+    let kind = service.kind.as_str();
     join(
         b'G',
-        &[app.as_str().as_bytes(), &[0], service.as_str().as_bytes()],
+        &[
+            service.app.as_str().as_bytes(),
+            &[0],
+            kind.as_bytes(),
+            apart.as_bytes(),
+        ],
     )
+}
+
+pub(super) fn guards() -> Vec<u8> {
+    vec![b'G']
+}
+
+/// What a guard's key says.
+pub(super) fn guarded(key: &[u8]) -> Result<AppService, Error> {
+    let text = key.get(1..).and_then(|text| str::from_utf8(text).ok());
+    let parts = text.and_then(|text| text.split_once('\0'));
+    let service = parts.and_then(|(app, name)| {
+        let kind = name.strip_suffix(SANDBOX);
+        let mut kinds = ChannelKind::SERVICES.into_iter();
+        Some(AppService {
+            app: AppHost::parse(app).ok()?,
+            kind: kinds.find(|it| it.as_str() == kind.unwrap_or(name))?,
+            sandbox: kind.is_some(),
+        })
+    });
+    service.ok_or_else(|| broken("a guard"))
 }
 
 /// The rows of all apps that were looked at.

@@ -46,10 +46,8 @@ fn is_posting(change: &Change) -> bool {
 pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
     match row {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
-        AppRow::Guard(app, service, true) => {
-            ops.push(Op::Put(keys::guard(app, *service), Vec::new()));
-        }
-        AppRow::Guard(app, service, false) => ops.push(Op::Remove(keys::guard(app, *service))),
+        AppRow::Guard(service, drops) => ops.push(put(keys::guard(service), drops.encode())?),
+        AppRow::DropGuard(service) => ops.push(Op::Remove(keys::guard(service))),
         AppRow::Rules(app, rules) => {
             ops.push(put(keys::rules(app), rules.encode())?);
         }

@@ -1,9 +1,9 @@
 //! A unit of work: the rows that one operation writes, as typed data. All of it becomes durable, or none.
 
 use crate::model::{
-    AppHost, AppKey, Broadcast, BroadcastId, Change, ChannelKind, Draft, Endpoint, EndpointId,
-    FeedPosition, FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner, Push,
-    Receipt, Subject, SubscriptionId, TapRules, TapState, Timestamp, User, UserToken,
+    AppHost, AppKey, AppService, Broadcast, BroadcastId, Change, Draft, Drops, Endpoint,
+    EndpointId, FeedPosition, FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner,
+    Push, Receipt, Subject, SubscriptionId, TapRules, TapState, Timestamp, User, UserToken,
 };
 
 /// What one operation writes about one user; at most some hundred rows.
@@ -140,8 +140,10 @@ pub const LEFT_BY_AN_ENDPOINT: Timestamp = Timestamp::EPOCH;
 pub enum AppRow {
     /// An app key.
     Key(AppKey),
-    /// Whether the channels of an app at a service are guarded against wrong settings, through restarts.
-    Guard(AppHost, ChannelKind, bool),
+    /// How many channels in a row a service called dead: the guard against wrong settings, through restarts.
+    Guard(AppService, Drops),
+    /// The same, after a success.
+    DropGuard(AppService),
     /// By which rules everybody of an app was looked at.
     Rules(AppHost, TapRules),
     /// Everybody of the app is to be looked at, once it is back.

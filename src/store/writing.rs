@@ -100,6 +100,15 @@ impl Store {
         self.send((work, false), hold).await?.written().await
     }
 
+    /// As [`Store::submit`], for a row that belongs to no user.
+    ///
+    /// # Errors
+    /// `Closed` where the store has stopped.
+    pub async fn submit_app(&self, row: AppRow) -> Result<Submitted, Error> {
+        self.send((Work::Batch(row.into()), false), Vec::new())
+            .await
+    }
+
     async fn send(
         &self,
         (work, at_leisure): (Work, bool),

@@ -28,6 +28,7 @@ mod docs;
 mod durability;
 mod fallback;
 mod faults;
+mod guards;
 mod isolation;
 mod ladder;
 mod logins;

@@ -5,6 +5,7 @@ mod access;
 mod broadcast;
 mod endpoint;
 mod notification;
+mod service;
 mod tap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -2,8 +2,8 @@
 
 use super::Check;
 use crate::{
-    model::{AppKey, ChannelKind, TapRules},
-    store::{Error, keys, records::Record},
+    model::{AppKey, TapRules},
+    store::{Error, credentials::drops, keys, records::Record},
 };
 
 impl Check<'_> {
@@ -31,12 +31,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Under the name of an app and a service, and empty.
     pub(super) fn guard(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let of =
-            |service: ChannelKind| key.ends_with(&[b"\0", service.as_str().as_bytes()].concat());
-        if !value.is_empty() || !ChannelKind::SERVICES.into_iter().any(of) {
-            self.say(&NOBODY, "a guard is of no app and service");
+        if let Err(error) = keys::guarded(key).and_then(|_| drops(value)) {
+            self.say(&NOBODY, format!("the guard of an app's channels: {error}"));
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! A row too many, added to those of a sound store: `verify` names it.
 
 use super::*;
-use crate::{model::ChannelKind, store::LEFT_BY_AN_ENDPOINT};
+use crate::{
+    model::{AppService, ChannelKind, Drops},
+    store::LEFT_BY_AN_ENDPOINT,
+};
 
 /// A row's key and value, and what is said of it.
 type Surplus = (Vec<u8>, Vec<u8>, &'static str);
@@ -122,7 +125,7 @@ fn of_nobody() -> Vec<Surplus> {
             vec![0; 8],
             "nothing is known as the store's other",
         ),
-        (guard, Vec::new(), "a guard is of no app and service"),
+        (guard, Vec::new(), "the guard of an app's channels: "),
         (keys::rules(&subject().app), vec![255], "an app's rules: "),
         (
             b"Zoo".to_vec(),
@@ -162,6 +165,15 @@ async fn what_may_stand_beside_is_not_named() {
         ExpiryKind::Endpoint,
         &[&user, b"tablet"],
     );
+    let service = |sandbox| AppService {
+        app: subject().app,
+        kind: ChannelKind::Apns,
+        sandbox,
+    };
+    let drops = Drops {
+        count: 3,
+        at: soon(),
+    };
     let mut rows = rows_of_someone().await;
     rows.extend([
         put(keys::receipt(&user, number, &tablet), &Receipt::default()),
@@ -170,7 +182,8 @@ async fn what_may_stand_beside_is_not_named() {
             &push(number, soon()),
         ),
         Op::Put(left, Vec::new()),
-        Op::Put(keys::guard(&subject().app, ChannelKind::Wns), Vec::new()),
+        Op::Put(keys::guard(&service(false)), Vec::new()),
+        put(keys::guard(&service(true)), &drops),
     ]);
     assert_eq!(said(rows), [""; 0]);
 }

@@ -150,6 +150,11 @@ impl ChildHub {
         self.signal(Signal::TERM);
     }
 
+    /// Asks the process to read its config anew.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Sends the process a signal.
     pub fn signal(&self, which: Signal) {
         signal(self.process.as_ref().expect("it is not running"), which);

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::{
-    model::{ServiceAnswer, Timestamp},
+    model::{Demand, ServiceAnswer, Timestamp},
     push::outcome::{Outcome, Scope, Verdict},
 };
 
@@ -24,6 +24,9 @@ const PROBING: Duration = Duration::from_secs(1);
 const PROOF: Duration = Duration::from_secs(1);
 /// The distance of two held taps: 500 a second.
 const SLOT: Duration = Duration::from_millis(2);
+
+/// A demand is kept through a restart if it lasts longer than one, and so much longer than what is kept.
+const RESTART: Duration = Duration::from_secs(10);
 
 /// Why it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +104,48 @@ pub(super) struct Circuit {
     next_slot: Timestamp,
     /// When the next proven channel may try a guard.
     next_proof: Timestamp,
+    /// Until when the demand lasts that the store has.
+    kept: Timestamp,
 }
 
 impl Circuit {
+    /// One that begins with what the service demanded before.
+    pub(super) fn demanded(demand: Demand) -> Self {
+        Self {
+            kept: demand.until,
+            standing: Some(Standing {
+                why: Why::Demanded,
+                since: demand.since,
+                until: demand.until,
+                answer: demand.answer,
+                trips: 0,
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// What the service demanded of everyone, until it is over.
+    pub(super) fn demand(&self, now: Timestamp) -> Option<Demand> {
+        let standing = self.standing.as_ref();
+        let standing = standing.filter(|it| it.why == Why::Demanded && it.until > now);
+        standing.map(|standing| Demand {
+            since: standing.since,
+            until: standing.until,
+            answer: standing.answer.clone(),
+        })
+    }
+
+    /// The same where it is to be kept through a restart, and is not yet.
+    pub(super) fn unkept(&mut self, now: Timestamp) -> Option<Demand> {
+        let demand = self.demand(now)?;
+        let from = now.max(self.kept);
+        if demand.until.since(from) < RESTART {
+            return None;
+        }
+        self.kept = demand.until;
+        Some(demand)
+    }
+
     /// What stands in the way, if anything does.
     pub(super) fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()

@@ -334,3 +334,44 @@ fn what_the_service_refuses_is_not_tried_the_oftener_for_proven_channels() {
     push(&mut circuit, &outcome(Verdict::Misconfigured, 403), at(0));
     assert!(matches!(circuit.admit(true, at(1)), Admission::Hold(_)));
 }
+
+#[test]
+fn a_demand_is_kept_once_for_all_who_hear_it_and_goes_on_in_another_circuit() {
+    let mut circuit = Circuit::default();
+    assert_eq!(circuit.unkept(at(0)), None);
+    push(
+        &mut circuit,
+        &outcome(retry(Some(5), Scope::Lane), 429),
+        at(0),
+    );
+    assert_eq!(circuit.unkept(at(0)), None, "it is over before a restart");
+    // They were under way when the first was answered.
+    let demand = outcome(retry(Some(300), Scope::Lane), 429);
+    for (nth, kept) in [(1, true), (2, false), (10_000, false), (11_001, true)] {
+        circuit.learn((&demand, 1), false, (FIRST, 1.0), at(nth));
+        let expected = kept.then(|| at(nth + 300_000));
+        let unkept = circuit.unkept(at(nth));
+        assert_eq!(unkept.map(|it| it.until), expected, "{nth}");
+    }
+    let demand = circuit.demand(at(12_000)).unwrap();
+    assert_eq!(demand.since, at(0));
+    let mut other = Circuit::demanded(demand);
+    assert_eq!(other.unkept(at(12_000)), None, "it is kept already");
+    let held = other.admit(false, at(12_000));
+    assert!(matches!(held, Admission::Hold(_)), "{held:?}");
+    assert_eq!(other.admit(false, at(311_001)), Admission::Probe);
+    assert_eq!(other.demand(at(311_001)), None, "it is over");
+}
+
+#[test]
+fn what_no_service_demanded_of_everyone_is_no_demand() {
+    let mut failing = tripped(at(0));
+    let mut refused = Circuit::default();
+    push(&mut refused, &outcome(Verdict::Misconfigured, 403), at(0));
+    let mut guarded = Circuit::default();
+    guarded.guard(&outcome(Verdict::Misconfigured, 410), at(0));
+    for circuit in [&mut failing, &mut refused, &mut guarded] {
+        assert_eq!(circuit.demand(at(0)), None);
+        assert_eq!(circuit.unkept(at(0)), None);
+    }
+}

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::apps::App,
     hub::{Hub, LaneFault, LaneName, LaneState},
-    model::{Channel, ChannelKind, Timestamp},
+    model::{Channel, ChannelKind, Demand, Timestamp},
     push::outcome::Outcome,
 };
 
@@ -25,6 +25,9 @@ use crate::{
 const MAX_SHARED: usize = 4;
 /// How many hosts of the shared lane are remembered while nothing is known to be wrong with them.
 const MAX_BLANK: usize = 256;
+
+/// What services demanded of everyone, by authority.
+pub(super) type Demands = Vec<(String, Demand)>;
 
 /// The gate of one lane.
 #[derive(Debug)]
@@ -50,15 +53,33 @@ pub(super) struct Pass<'a> {
 }
 
 impl Gate {
-    pub(super) fn new(hub: Hub, app: Arc<App>, guard: Arc<Guard>, own: Option<String>) -> Self {
+    /// A gate that begins with what was demanded before.
+    pub(super) fn new(
+        hub: Hub,
+        app: Arc<App>,
+        guard: Arc<Guard>,
+        (own, demands): (Option<String>, Demands),
+    ) -> Self {
+        let demands = demands.into_iter();
+        let circuits = demands.map(|(authority, it)| (authority, Circuit::demanded(it)));
         Self {
             hub,
             app,
             service: guard.service.kind,
             own,
-            circuits: Mutex::default(),
+            circuits: Mutex::new(circuits.collect()),
             guard,
         }
+    }
+
+    /// What the services behind it demanded of everyone.
+    pub(super) fn demands(&self, now: Timestamp) -> Demands {
+        let circuits = self.circuits();
+        let demands = circuits.iter().filter_map(|(authority, circuit)| {
+            let demand = circuit.demand(now)?;
+            Some((authority.clone(), demand))
+        });
+        demands.collect()
     }
 
     /// Asks for a tap to leave, for a channel that was `proven` by a push that the service took, or not.
@@ -163,19 +184,35 @@ impl Gate {
         self.circuits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A lane of old settings that finishes has nothing to say about the new ones.
+    fn is_present(&self) -> bool {
+        let present = self.hub.app(&self.app.host);
+        present.is_some_and(|present| Arc::ptr_eq(&present, &self.app))
+    }
+
+    fn name(&self, authority: &str) -> LaneName {
+        LaneName {
+            app: self.app.host.clone(),
+            service: self.service,
+            authority: authority.to_owned(),
+        }
+    }
+
+    /// Tells the hub what the lane begins with.
+    pub(super) fn begin(&self) {
+        for (authority, circuit) in &*self.circuits() {
+            let state = circuit.standing().map(state);
+            self.hub.note_lane(self.name(authority), state);
+        }
+    }
+
     /// Tells the hub, and the log where it is news.
     fn tell(&self, authority: &str, before: Option<LaneFault>, now: Option<&Standing>) {
-        // A lane of old settings that finishes has nothing to say about the new ones.
-        let present = self.hub.app(&self.app.host);
-        if !present.is_some_and(|present| Arc::ptr_eq(&present, &self.app)) {
+        if !self.is_present() {
             return;
         }
         let (app, service) = (&self.app.host, self.service.as_str());
-        let name = LaneName {
-            app: app.clone(),
-            service: self.service,
-            authority: authority.to_owned(),
-        };
+        let name = self.name(authority);
         let state = now.map(state);
         let fault = state.as_ref().map(|state| state.fault);
         let until = state.as_ref().map(|state| state.until.to_string());
@@ -202,8 +239,21 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// Has the circuit learn from what became of the push; under guard, that the lane is to stand still.
-    pub(super) fn learn(&self, outcome: &Outcome, guarded: bool) {
+    /// Has the circuit learn from what became of the push; under guard, that the lane is to stand still. What the service
+    /// demands of everyone is kept through a restart.
+    pub(super) async fn learn(&self, outcome: &Outcome, guarded: bool) {
+        let Some(demand) = self.take_in(outcome, guarded) else {
+            return;
+        };
+        let gate = self.gate;
+        let kept = gate.hub.keep_demand(gate.name(&self.authority), demand);
+        if let Err(error) = kept.await {
+            tracing::error!(%error, "what a push service demanded is not kept through a restart");
+        }
+    }
+
+    /// The same; gives a demand that is to be kept.
+    fn take_in(&self, outcome: &Outcome, guarded: bool) -> Option<Demand> {
         let gate = self.gate;
         let now = gate.hub.now();
         let first = retry::first_pause(gate.service, gate.hub.delivery());
@@ -221,6 +271,7 @@ impl Pass<'_> {
         if before.is_some() || standing.is_some() {
             gate.tell(&self.authority, before, standing.as_ref());
         }
+        circuit.unkept(now).filter(|_| gate.is_present())
     }
 }
 

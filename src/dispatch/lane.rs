@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     chance, compose,
-    gate::{Gate, Pass},
+    gate::{Demands, Gate, Pass},
     lanes::Handed,
     push_id::push_id,
     retry,
@@ -124,6 +124,15 @@ impl Lane {
             way,
             queue,
             task,
+        }
+    }
+
+    /// What the services at its end demanded of everyone, if they are reached as by `adapter`.
+    pub(super) fn demands(&self, adapter: &Arc<Adapter>) -> Demands {
+        if Arc::ptr_eq(&self.way.adapter, adapter) {
+            self.way.gate.demands(self.way.hub.now())
+        } else {
+            Demands::new()
         }
     }
 
@@ -264,7 +273,7 @@ impl Way {
         let took = began.elapsed();
         self.pace.answered(took);
         self.note(due, &outcome, took);
-        pass.learn(&outcome, guarded);
+        pass.learn(&outcome, guarded).await;
         outcome
     }
 

@@ -9,7 +9,7 @@ use super::{
     VapidKeys,
     circuit::{Hold, STOPPED},
     compose,
-    gate::Gate,
+    gate::{Demands, Gate},
     guard::{self, Guard},
     job::Job,
     lane::{Freed, Lane, Pace, Way},
@@ -20,7 +20,7 @@ use crate::{
     hub::{DueTap, Hub, LaneName, Look, Tested},
     metrics::Metrics,
     model::{
-        ApnsEnvironment, AppHost, AppService, Channel, ChannelKind, ServiceAnswer, TapKind,
+        ApnsEnvironment, AppHost, AppService, Channel, ChannelKind, Demand, ServiceAnswer, TapKind,
         Timestamp,
     },
     push::{Adapter, Resolver, apns, fcm, web_push, wns},
@@ -108,6 +108,8 @@ pub(super) struct Lanes {
     freed: mpsc::UnboundedSender<Freed>,
     lanes: HashMap<LaneKey, Lane>,
     adapters: HashMap<AppService, Made>,
+    /// What services demanded of everyone in an earlier life of the process.
+    demanded: Vec<(LaneName, Demand)>,
 }
 
 impl Lanes {
@@ -117,7 +119,12 @@ impl Lanes {
         (vapid, resolver): (VapidKeys, Resolver),
         freed: mpsc::UnboundedSender<Freed>,
     ) -> Self {
+        let demanded = hub.demands().unwrap_or_else(|error| {
+            tracing::error!(%error, "the store does not say which push services want to be left alone");
+            Vec::new()
+        });
         Self {
+            demanded,
             hub,
             metrics,
             vapid,
@@ -140,19 +147,16 @@ impl Lanes {
             return Handed::NoLane(Box::new(due), reason);
         };
         let key = self.key(&app, &due.level.endpoint.channel);
-        // An app that was configured anew gets new lanes, which owe nothing to what was refused before; the old ones
-        // finish by themselves.
-        if self
-            .lanes
-            .get(&key)
-            .is_some_and(|lane| !Arc::ptr_eq(&lane.app, &app))
-        {
-            self.lanes.remove(&key);
-        }
+        // An app that was configured anew gets new lanes, which owe nothing to what was refused before, but wait where the
+        // service demanded it; the old ones finish by themselves.
+        let is_old = |lane: &Lane| !Arc::ptr_eq(&lane.app, &app);
+        let old = match self.lanes.get(&key).is_some_and(is_old) {
+            true => self.lanes.remove(&key),
+            false => None,
+        };
         if !self.lanes.contains_key(&key) {
-            match self.lane(&app, (&key, &due.level.endpoint.channel)) {
+            match self.lane(&app, (&key, &due.level.endpoint.channel), old) {
                 Ok(lane) => {
-                    self.hub.note_lane(key.name(), None);
                     self.lanes.insert(key.clone(), lane);
                 }
                 Err(reason) => {
@@ -201,11 +205,18 @@ impl Lanes {
         &mut self,
         app: &Arc<App>,
         (key, channel): (&LaneKey, &Channel),
+        old: Option<Lane>,
     ) -> Result<Lane, String> {
         let own = key.authority.clone();
         let own = Some(own).filter(|own| !own.is_empty() || compose::authority(channel).is_empty());
         let (adapter, guard) = self.adapter(app, channel)?;
-        let gate = Gate::new(self.hub.clone(), Arc::clone(app), guard, own);
+        let demands = match old {
+            Some(old) => old.demands(&adapter),
+            None => self.demanded_at(key),
+        };
+        let gate = Gate::new(self.hub.clone(), Arc::clone(app), guard, (own, demands));
+        self.hub.note_lane(key.name(), None);
+        gate.begin();
         Ok(Lane::start(Way {
             hub: self.hub.clone(),
             metrics: self.metrics.clone(),
@@ -215,6 +226,17 @@ impl Lanes {
             gate,
             pace: Pace::default(),
         }))
+    }
+
+    /// What an earlier life of the process was told to wait for; at the shared lane, by any host.
+    fn demanded_at(&self, key: &LaneKey) -> Demands {
+        let now = self.hub.now();
+        let here = self.demanded.iter().filter(|(lane, demand)| {
+            let is_there = key.authority.is_empty() || lane.authority == key.authority;
+            is_there && lane.app == key.app && lane.service == key.kind && demand.until > now
+        });
+        here.map(|(lane, demand)| (lane.authority.clone(), demand.clone()))
+            .collect()
     }
 
     fn adapter(
@@ -246,6 +268,10 @@ impl Lanes {
         let adapter = Arc::new(adapter(app, service, &self.vapid, self.resolver.clone())?);
         // New settings are to be tried; whether those of an earlier process were the same nobody knows.
         let known = self.adapters.contains_key(&key);
+        if known {
+            self.demanded
+                .retain(|(lane, _)| lane.app != key.app || lane.service != key.kind);
+        }
         let kept = self.hub.drops(&key);
         let (drops, earlier) = if known { (0, kept) } else { (kept, 0) };
         let guard = Arc::new(Guard::new(key.clone(), drops, earlier));

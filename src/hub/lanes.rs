@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::Inner;
-use crate::model::{AppHost, ChannelKind, ServiceAnswer, Timestamp};
+pub use crate::model::LaneName;
+use crate::model::{ChannelKind, ServiceAnswer, Timestamp};
 
 /// How many are remembered: hosts come from outside.
 const MOST: usize = 1024;
@@ -17,17 +18,6 @@ const UNTRIED: Duration = Duration::from_secs(10 * 60);
 /// The same where the service refuses the operator's settings at a host that clients name. At a host of the operator's
 /// own settings that is remembered until it is mended.
 const UNTRIED_STOPPED: Duration = Duration::from_secs(24 * 3600);
-
-/// Which lane: an app, a push service, and an APNs environment or the host that channels name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LaneName {
-    /// The app.
-    pub app: AppHost,
-    /// The push service.
-    pub service: ChannelKind,
-    /// `production`, `sandbox`, `updates.example.net:443`; empty where there is nothing to tell apart.
-    pub authority: String,
-}
 
 /// Why a lane stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +153,7 @@ mod tests {
         clock::Clock,
         config::{Apps, Delivery, Limits},
         hub::Hub,
+        model::AppHost,
         store::Store,
     };
 

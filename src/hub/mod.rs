@@ -8,6 +8,7 @@ mod changes;
 mod configured;
 mod deliveries;
 mod delta;
+mod demands;
 pub mod due;
 mod endpoints;
 mod error;

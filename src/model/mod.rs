@@ -32,7 +32,7 @@ pub use notification::{
     ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
 };
 pub use secret::Secret;
-pub use service::{AppService, Drops};
+pub use service::{AppService, Demand, Drops, LaneName};
 pub use tap::{FetchMark, Marker, Push, Receipt, Tap, TapKind, TapRules, TapState};
 pub use time::{Timestamp, Ttl};
 pub use user::User;

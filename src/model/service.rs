@@ -1,6 +1,6 @@
 //! Push services, as apps reach them.
 
-use super::{AppHost, ChannelKind, Timestamp};
+use super::{AppHost, ChannelKind, ServiceAnswer, Timestamp};
 
 /// A push service of an app; Apple's sandbox is one of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,4 +20,26 @@ pub struct Drops {
     pub count: u32,
     /// When that was written down.
     pub at: Timestamp,
+}
+
+/// Which lane: an app, a push service, and an APNs environment or the host that channels name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LaneName {
+    /// The app.
+    pub app: AppHost,
+    /// The push service.
+    pub service: ChannelKind,
+    /// `production`, `sandbox`, `updates.example.net:443`; empty where there is nothing to tell apart.
+    pub authority: String,
+}
+
+/// A wait that a push service demanded of everyone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Since when it waits for the service.
+    pub since: Timestamp,
+    /// When it may be asked again.
+    pub until: Timestamp,
+    /// In which words it was demanded.
+    pub answer: ServiceAnswer,
 }

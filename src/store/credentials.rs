@@ -5,7 +5,8 @@ use super::{
     records::{self, Record},
 };
 use crate::model::{
-    AppHost, AppKey, AppService, Drops, EndpointId, Once, Subject, TapRules, Timestamp, UserToken,
+    AppHost, AppKey, AppService, Demand, Drops, EndpointId, LaneName, Once, Subject, TapRules,
+    Timestamp, UserToken,
 };
 
 impl Reader {
@@ -99,6 +100,16 @@ impl Reader {
     /// Where the store cannot be read.
     pub fn apps_with_rules(&self) -> Result<Vec<AppHost>, Error> {
         self.collect(&keys::all_rules(), |key, _| keys::host_at_end(key))
+    }
+
+    /// The waits that push services demanded of everyone, also those that are over.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn demands(&self) -> Result<Vec<(LaneName, Demand)>, Error> {
+        self.collect(&keys::demands(), |key, value| {
+            Ok((keys::demanded(key)?, Demand::decode(value)?))
+        })
     }
 
     /// The VAPID key (PKCS#8) that the hub made for an app.

@@ -29,6 +29,7 @@
 //! | `w` | broadcast id, row (4) | some of the people that it is still for |
 //! | `h` | broadcast id | how many share its content, and in how many parts it is |
 //! | `h` | broadcast id, part (2) | a part of the content |
+//! | `D` | app host, 0, push service, 0, lane | a wait that the service demanded |
 //! | `G` | app host, 0, push service | how many channels in a row it called dead |
 //! | `M` | name | meta |
 //!
@@ -36,14 +37,15 @@
 //! stand together. *number*, *position* and *time* are 8 bytes.
 
 mod broadcasts;
+mod services;
 
 pub(super) use broadcasts::*;
+pub(super) use services::*;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::model::{
-    AppHost, AppService, ChannelKind, EndpointId, FeedPosition, Marker, NotificationId, Subject,
-    SubscriptionId, Timestamp,
+    AppHost, EndpointId, FeedPosition, Marker, NotificationId, Subject, SubscriptionId, Timestamp,
 };
 
 use super::Error;
@@ -231,43 +233,6 @@ pub(super) fn once_at(app: &[u8; 8], key: &[u8; 32]) -> Vec<u8> {
 
 pub(super) fn vapid(app: &AppHost) -> Vec<u8> {
     join(b'v', &[app.as_str().as_bytes()])
-}
-
-/// Set behind the name of Apple's service.
-const SANDBOX: &str = "/sandbox";
-
-pub(super) fn guard(service: &AppService) -> Vec<u8> {
-    let apart = if service.sandbox { SANDBOX } else { "" };
-    let kind = service.kind.as_str();
-    join(
-        b'G',
-        &[
-            service.app.as_str().as_bytes(),
-            &[0],
-            kind.as_bytes(),
-            apart.as_bytes(),
-        ],
-    )
-}
-
-pub(super) fn guards() -> Vec<u8> {
-    vec![b'G']
-}
-
-/// What a guard's key says.
-pub(super) fn guarded(key: &[u8]) -> Result<AppService, Error> {
-    let text = key.get(1..).and_then(|text| str::from_utf8(text).ok());
-    let parts = text.and_then(|text| text.split_once('\0'));
-    let service = parts.and_then(|(app, name)| {
-        let kind = name.strip_suffix(SANDBOX);
-        let mut kinds = ChannelKind::SERVICES.into_iter();
-        Some(AppService {
-            app: AppHost::parse(app).ok()?,
-            kind: kinds.find(|it| it.as_str() == kind.unwrap_or(name))?,
-            sandbox: kind.is_some(),
-        })
-    });
-    service.ok_or_else(|| broken("a guard"))
 }
 
 /// The rows of all apps that were looked at.

@@ -48,9 +48,9 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
         AppRow::Guard(service, drops) => ops.push(put(keys::guard(service), drops.encode())?),
         AppRow::DropGuard(service) => ops.push(Op::Remove(keys::guard(service))),
-        AppRow::Rules(app, rules) => {
-            ops.push(put(keys::rules(app), rules.encode())?);
-        }
+        AppRow::Demand(lane, demand) => ops.push(put(keys::demand(lane), demand.encode())?),
+        AppRow::DropDemand(lane) => ops.push(Op::Remove(keys::demand(lane))),
+        AppRow::Rules(app, rules) => ops.push(put(keys::rules(app), rules.encode())?),
         AppRow::DropRules(app) => ops.push(Op::Remove(keys::rules(app))),
         AppRow::Vapid(app, pkcs8) => ops.push(Op::Put(keys::vapid(app), pkcs8.clone())),
         AppRow::Time(time) => ops.push(moment("time", *time)),

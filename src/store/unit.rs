@@ -1,9 +1,10 @@
 //! A unit of work: the rows that one operation writes, as typed data. All of it becomes durable, or none.
 
 use crate::model::{
-    AppHost, AppKey, AppService, Broadcast, BroadcastId, Change, Draft, Drops, Endpoint,
-    EndpointId, FeedPosition, FetchMark, Listed, Marker, Notification, NotificationId, Once, Owner,
-    Push, Receipt, Subject, SubscriptionId, TapRules, TapState, Timestamp, User, UserToken,
+    AppHost, AppKey, AppService, Broadcast, BroadcastId, Change, Demand, Draft, Drops, Endpoint,
+    EndpointId, FeedPosition, FetchMark, LaneName, Listed, Marker, Notification, NotificationId,
+    Once, Owner, Push, Receipt, Subject, SubscriptionId, TapRules, TapState, Timestamp, User,
+    UserToken,
 };
 
 /// What one operation writes about one user; at most some hundred rows.
@@ -144,6 +145,10 @@ pub enum AppRow {
     Guard(AppService, Drops),
     /// The same, after a success.
     DropGuard(AppService),
+    /// A wait that the service at the end of a lane demanded of everyone.
+    Demand(LaneName, Demand),
+    /// The same, once it is over.
+    DropDemand(LaneName),
     /// By which rules everybody of an app was looked at.
     Rules(AppHost, TapRules),
     /// Everybody of the app is to be looked at, once it is back.

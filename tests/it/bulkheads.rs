@@ -270,3 +270,74 @@ async fn every_action_has_its_count() {
     }
     hub.finish().await;
 }
+
+/// The service wants to be left alone by everyone, once.
+async fn is_told_to_wait(hub: &TestHub, service: Service) {
+    hub.doubles().script(FaultSpec {
+        retry_after_seconds: Some(300),
+        ..FaultSpec::once(service, FaultKind::Throttled)
+    });
+    let user = format!("{service:?}-0");
+    let posts = [(user.clone(), hub.post(&user, "Lunch?").await)];
+    eventually("the service has demanded a wait", || async {
+        let at_rest = lanes(hub).await;
+        let waits = fates(hub, &posts).await == ["pending retry"];
+        (waits && at_rest.iter().any(|lane| lane["status"] == "throttled")).then_some(())
+    })
+    .await;
+}
+
+/// What becomes of a post to somebody whom no push was tried to, until one leaves or waits.
+async fn next_fate(hub: &TestHub, user: &str) -> String {
+    let posts = [(user.to_owned(), hub.post(user, "Lunch?").await)];
+    eventually("it leaves or waits", || async {
+        let fate = fates(hub, &posts).await.remove(0);
+        (fate != "pending ").then_some(fate)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_a_service_demands_of_everyone_outlasts_reloads_and_restarts() {
+    for service in [Service::Fcm, Service::Wns] {
+        let mut hub = TestHub::at_a_standstill().await;
+        let people = people(&hub, 4, service).await;
+        is_told_to_wait(&hub, service).await;
+        let name = |nth: usize| format!("{service:?}-{nth}");
+        assert_eq!(next_fate(&hub, &name(1)).await, "pending retry");
+        hub.reload(|doubles| doubles.settings().app_toml()).await;
+        let fate = next_fate(&hub, &name(2)).await;
+        assert_eq!(fate, "pending retry", "{service:?} after a reload");
+        assert_eq!(lanes(&hub).await[0]["status"], "throttled", "{service:?}");
+        hub.restart().await;
+        let fate = next_fate(&hub, &name(3)).await;
+        assert_eq!(fate, "pending retry", "{service:?} after a restart");
+        assert_eq!(lanes(&hub).await[0]["status"], "throttled", "{service:?}");
+        let was_left_alone = people.iter().all(|(_, device)| device.unseen() == 0);
+        assert!(was_left_alone, "{service:?}");
+        for (_, device) in &people {
+            eventually("the tap, once the wait is over", || async {
+                hub.advance(Duration::from_secs(20));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                (device.unseen() > 0).then_some(())
+            })
+            .await;
+        }
+        hub.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_settings_owe_nothing_to_what_was_demanded_before() {
+    let mut hub = TestHub::at_a_standstill().await;
+    people(&hub, 2, Service::Fcm).await;
+    is_told_to_wait(&hub, Service::Fcm).await;
+    hub.reload(|doubles| {
+        let services = doubles.settings().app_toml();
+        services.replace("[app.fcm]\n", "[app.fcm]\nchannel_id = \"other\"\n")
+    })
+    .await;
+    let fate = next_fate(&hub, "Fcm-1").await;
+    assert!(fate.starts_with("tapped"), "{fate}");
+    hub.finish().await;
+}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Record, time};
-use crate::model::Drops;
+use crate::model::{Demand, Drops, ServiceAnswer};
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredDrops {
@@ -25,6 +25,39 @@ impl Record for Drops {
         Ok(Self {
             count: stored.count,
             at: time(stored.at),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredDemand {
+    since: u64,
+    until: u64,
+    status: u16,
+    reason: Option<String>,
+}
+
+impl Record for Demand {
+    type Stored = StoredDemand;
+
+    fn to_stored(&self) -> StoredDemand {
+        StoredDemand {
+            since: self.since.as_millis(),
+            until: self.until.as_millis(),
+            status: self.answer.status,
+            reason: self.answer.reason.clone(),
+        }
+    }
+
+    fn from_stored(stored: StoredDemand) -> Result<Self, Error> {
+        Ok(Self {
+            since: time(stored.since),
+            until: time(stored.until),
+            answer: ServiceAnswer {
+                status: stored.status,
+                reason: stored.reason,
+                id: None,
+            },
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::{
-    model::{AppKey, TapRules},
+    model::{AppKey, Demand, TapRules},
     store::{Error, credentials::drops, keys, records::Record},
 };
 
@@ -34,6 +34,13 @@ impl Check<'_> {
     pub(super) fn guard(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         if let Err(error) = keys::guarded(key).and_then(|_| drops(value)) {
             self.say(&NOBODY, format!("the guard of an app's channels: {error}"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn demand(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        if let Err(error) = keys::demanded(key).and_then(|_| Demand::decode(value)) {
+            self.say(&NOBODY, format!("what a push service demanded: {error}"));
         }
         Ok(())
     }

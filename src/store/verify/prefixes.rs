@@ -8,7 +8,7 @@ const NOBODY: keys::UserKey = [0; keys::USER];
 
 impl Check<'_> {
     /// The kinds, in an order in which what is counted is counted before it is compared.
-    fn kinds() -> [(u8, Look<Self>); 27] {
+    fn kinds() -> [(u8, Look<Self>); 28] {
         [
             (b'n', Self::notification),
             (b'f', Self::change),
@@ -36,6 +36,7 @@ impl Check<'_> {
             (b'v', Self::vapid),
             (b'M', Self::meta),
             (b'G', Self::guard),
+            (b'D', Self::demand),
             (b'y', Self::rules),
         ]
     }

@@ -126,6 +126,11 @@ fn of_nobody() -> Vec<Surplus> {
             "nothing is known as the store's other",
         ),
         (guard, Vec::new(), "the guard of an app's channels: "),
+        (
+            b"Dtodo.example\0pigeon\0".to_vec(),
+            vec![255],
+            "what a push service demanded: ",
+        ),
         (keys::rules(&subject().app), vec![255], "an app's rules: "),
         (
             b"Zoo".to_vec(),

@@ -9,6 +9,7 @@ use rand::{
 
 use super::{
     device::Device,
+    doubt::Touches,
     weather::Weather,
     world::{PEOPLE, World, listed, subject},
 };
@@ -40,7 +41,11 @@ impl World {
         (draft.app_id, draft.expires) = (None, None);
         let title = format!("title {}", self.posted);
         self.note(hub.now(), format!("post to all: {draft:?}"));
-        self.begin(&PEOPLE);
+        let posts = Touches {
+            posts: Some(title.clone()),
+            ..Touches::default()
+        };
+        self.begin(&PEOPLE, &posts);
         let mut job = Job {
             title,
             acknowledged: None,
@@ -108,7 +113,7 @@ impl World {
     }
 
     /// The same as one that falls back soon.
-    fn urgent(&mut self, draft: Draft) -> Draft {
+    pub(super) fn urgent(&mut self, draft: Draft) -> Draft {
         let title = format!("title {}", self.posted);
         let visual = VisualContent {
             title: title.clone(),
@@ -218,10 +223,11 @@ impl World {
             .network
             .answers(|answers| answers.tested(device.service, device.name(), answer));
         assert!(was, "{}: that was not answered: {tested:#?}", device.name());
-        let status = answer.status.to_string();
-        // One that did not leave tells until when.
+        let status = (answer.status != 0).then(|| answer.status.to_string());
+        let mut words = status.into_iter().chain(answer.reason.clone());
         let said = &tested.explanation;
-        let tells = answer.status == 0 || said.contains(&status) || said.contains("until");
+        // One that did not leave tells until when.
+        let tells = said.contains("until") || words.all(|it| said.contains(&it));
         assert!(tells, "{tested:#?}");
     }
 
@@ -239,6 +245,10 @@ impl World {
         // One that was called dead meanwhile may have been among them.
         let now = self.moment().truth;
         self.network.promises(|promises| promises.revived(now));
+        for device in &self.devices {
+            self.network
+                .answers(|answers| answers.has_begun(device.name(), now));
+        }
     }
 
     /// A device tells what it showed, or how far it has got.
@@ -246,6 +256,7 @@ impl World {
         let Some(device) = self.caller() else {
             return;
         };
+        device.is_about_to_call();
         if self.chance(50) {
             return self.send_position(hub, &device).await;
         }

@@ -1,12 +1,16 @@
-//! What the hub heard of the push services, endpoint by endpoint: what its deliveries may say of them, and what each
-//! answer asks of it. The classes are read from the vendors' pages anew, apart from the hub's own tables.
+//! What the hub heard of the push services, endpoint by endpoint: what its deliveries may say of them, and which channels
+//! it may have dropped.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use super::{promises::KEPT, time::Moment};
+use super::{
+    class::{Class, calls_dead},
+    promises::KEPT,
+    time::Moment,
+};
 use crate::{
     doubles::Service,
     egress::{Answer, Failure, MAX_REQUEST},
@@ -47,20 +51,6 @@ pub(super) struct Heard {
     class: Class,
 }
 
-/// What an answer asks of the hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Taken,
-    /// Taken and dropped (WNS).
-    Dropped,
-    /// The credential or another setting is wrong.
-    Operator,
-    /// This push will never be taken.
-    Refused,
-    /// Anything else: it is tried again, or the channel is dead.
-    Other,
-}
-
 impl Heard {
     pub(super) fn of(
         service: Service,
@@ -73,20 +63,7 @@ impl Heard {
             Err(failure) => (0, failure.to_string(), None),
         };
         words.truncate(words.floor_char_boundary(WORDS));
-        let dropped = |answer: &Answer| answer.header("x-wns-status") == Some("dropped");
-        let class = match (status, answer) {
-            (200, Ok(answer)) if service == Service::Wns && dropped(answer) => Class::Dropped,
-            (200, _) if service == Service::Wns && words.contains("channelthrottled") => {
-                Class::Other
-            }
-            // Google names each message that it takes: all else is somebody else's page.
-            (200, _) if service == Service::Fcm && !words.contains("\"name\"") => Class::Other,
-            (200..300, _) => Class::Taken,
-            _ if is_token => Class::Other,
-            _ if blames_settings(service, status, &words) => Class::Operator,
-            _ if is_refused(service, status, &words) => Class::Refused,
-            _ => Class::Other,
-        };
+        let class = Class::of(service, is_token, answer, &words);
         Self {
             left,
             at,
@@ -101,6 +78,11 @@ impl Heard {
 
     pub(super) fn test(self, is_test: bool) -> Self {
         Self { is_test, ..self }
+    }
+
+    /// Whether it says for sure that the channel is dead: it must be dropped.
+    pub(super) fn calls_dead(&self, service: Service) -> bool {
+        calls_dead(service, self.status, &self.words)
     }
 
     /// Whether this is what a delivery tells.
@@ -137,51 +119,6 @@ fn wait(answer: &Answer) -> Option<Duration> {
     waits.then(|| Duration::from_secs(secs).min(LONGEST))
 }
 
-/// Whether a service refuses the credential, also at the second attempt with a fresh one.
-fn blames_settings(service: Service, status: u16, words: &str) -> bool {
-    let blocked = words.to_ascii_lowercase().contains("domain blocked");
-    match service {
-        Service::Apns => {
-            let topics = ["BadTopic", "MissingTopic", "TopicDisallowed"];
-            status == 403 || status == 400 && topics.iter().any(|topic| words.contains(topic))
-        }
-        Service::Fcm => status == 401,
-        Service::WebPush => {
-            let signature = ["InvalidSignature", "ExpiredSignature", "BadJwtToken"];
-            blocked || signature.iter().any(|word| words.contains(word))
-        }
-        Service::Wns => blocked || status == 401,
-    }
-}
-
-/// Whether a service will never take such a push.
-fn is_refused(service: Service, status: u16, words: &str) -> bool {
-    let but = |names: &[&str]| !names.iter().any(|name| words.contains(name));
-    match (service, status) {
-        (_, 300..400 | 405 | 413) => true,
-        (Service::Apns, 404) => true,
-        (Service::Apns, 400) => but(&["BadDeviceToken", "DeviceTokenNotForTopic", "IdleTimeout"]),
-        (Service::Fcm, 400) => but(&["registration token", "message.token"]),
-        (Service::WebPush, 400) => but(&["Mismatch", "mismatch", "UnauthorizedRegistration"]),
-        (Service::Wns, 400) => true,
-        _ => false,
-    }
-}
-
-/// Whether a service says for sure that a channel is dead: it must be dropped.
-pub(super) fn calls_dead(service: Service, answer: &Answer) -> bool {
-    let words = said(answer);
-    let says = |text: &str| words.contains(text);
-    let blocked = words.to_ascii_lowercase().contains("domain blocked");
-    match (service, answer.status) {
-        (Service::Apns, 410) => says("Unregistered") || says("ExpiredToken"),
-        (Service::Apns, 400) => says("BadDeviceToken") || says("DeviceTokenNotForTopic"),
-        (Service::Fcm, 404) => says("UNREGISTERED"),
-        (Service::WebPush | Service::Wns, 404 | 410) => !blocked,
-        _ => false,
-    }
-}
-
 /// Everything that was heard, oldest first.
 #[derive(Default)]
 pub(super) struct Answers {
@@ -196,6 +133,8 @@ pub(super) struct Answers {
     moved: Vec<Timestamp>,
     /// Endpoints whose pushes are under way, and services whose token endpoints are asked.
     under_way: BTreeSet<(Service, Option<String>)>,
+    /// When each endpoint last began anew.
+    began: BTreeMap<String, Timestamp>,
 }
 
 impl Answers {
@@ -241,11 +180,47 @@ impl Answers {
         self.moved.push(now);
     }
 
+    /// The endpoint has begun anew, as the hub says.
+    pub(super) fn has_begun(&mut self, endpoint: &str, now: Timestamp) {
+        self.began.insert(endpoint.to_owned(), now);
+    }
+
     /// The endpoint begins anew: what was heard of it may be forgotten, or not.
     pub(super) fn begins_anew(&mut self, endpoint: &str) {
         for heard in self.own.get_mut(endpoint).into_iter().flatten() {
             heard.is_old = true;
         }
+    }
+
+    /// Whether a channel may have been dropped: a word of its death came since the endpoint began anew, or was just then
+    /// being written down.
+    pub(super) fn may_be_gone(&self, endpoint: &str) -> bool {
+        let since = self.began.get(endpoint).copied().unwrap_or_default();
+        let mut own = self.of(endpoint).iter();
+        own.any(|it| it.class == Class::Dead && it.at.truth.plus(KEPT) >= since)
+    }
+
+    /// How many pushes of an endpoint have come to nothing that is known since then.
+    pub(super) fn failed_since(&self, endpoint: &str, since: Timestamp) -> usize {
+        let own = self.of(endpoint).iter();
+        let failed = own.filter(|it| it.class != Class::Taken && it.at.truth >= since);
+        failed.count()
+    }
+
+    /// Since when, or from when on, nothing that a service said holds anything up; none, while something is under way.
+    pub(super) fn is_well_since(&self, service: Service) -> Option<Timestamp> {
+        if self.under_way.iter().any(|(of, _)| *of == service) {
+            return None;
+        }
+        let until = |it: &Heard| {
+            // Where the hub's clock leapt since, the wait has another end.
+            let leapt = self.moved.iter().any(|at| *at >= it.at.truth);
+            let wait = it.wait.unwrap_or_default().max(LANE_WAIT);
+            let wait = if leapt { LONGEST } else { wait };
+            it.at.truth.plus(wait + ON_ITS_WAY)
+        };
+        let all = self.refusals.get(&service).into_iter().flatten();
+        Some(all.map(until).max().unwrap_or_default())
     }
 
     fn of(&self, endpoint: &str) -> &[Heard] {
@@ -314,8 +289,8 @@ impl Answers {
         let late = answer.status == 0 && answer.reason.as_deref() == Some(LATE);
         let known = match line.status {
             DeliveryStatus::Pending => self.present((service, line), answer, now),
-            DeliveryStatus::Failed => own.iter().find(|it| it.is(answer)),
-            DeliveryStatus::Gone => own.iter().find(|it| it.is(answer)),
+            DeliveryStatus::Failed => find(own, Class::Refused, answer),
+            DeliveryStatus::Gone => find(own, Class::Dead, answer),
             _ => self.any(service, own, answer),
         };
         let Some(known) = known else {
@@ -330,8 +305,9 @@ impl Answers {
                 Some("the settings are refused, and that is not said")
             }
             (DeliveryStatus::Pending, Class::Dropped) if stands => Some("nobody refuses settings"),
-            (DeliveryStatus::Failed, Class::Taken | Class::Operator) => Some("it was not refused"),
-            (DeliveryStatus::Gone, Class::Taken | Class::Dropped) => Some("it is not gone"),
+            (DeliveryStatus::Failed, Class::Refused) | (DeliveryStatus::Gone, Class::Dead) => None,
+            (DeliveryStatus::Failed, _) => Some("it was not refused"),
+            (DeliveryStatus::Gone, _) => Some("it is not gone"),
             _ => None,
         }
         .map(|why| format!("{why}: {known:#?}"))
@@ -389,4 +365,10 @@ impl Answers {
         let of_all = self.refusals.get(&service).into_iter().flatten();
         own.iter().chain(of_all).find(|it| it.is(answer))
     }
+}
+
+/// The answer of an endpoint's that a delivery tells: of this class, if there is such a one.
+fn find<'a>(own: &'a [Heard], class: Class, answer: &ServiceAnswer) -> Option<&'a Heard> {
+    let all = || own.iter().filter(|it| it.is(answer));
+    all().find(|it| it.class == class).or(all().next())
 }

@@ -4,7 +4,7 @@ use quick_xml::escape::unescape;
 use serde_json::Value;
 
 use crate::{
-    doubles::{Service, inside::Inside},
+    doubles::{Push, Service, inside::Inside},
     egress::in_process::Sent,
 };
 
@@ -26,9 +26,23 @@ impl Carried {
             Service::WebPush => inside.plaintext(sent.url.path(), &sent.body)?,
             _ => sent.body.to_vec(),
         };
-        let text = String::from_utf8(text).ok()?;
+        Self::said(service, String::from_utf8(text).ok()?)
+    }
+
+    /// What a device was handed says; none where it says nothing of the hub's.
+    pub(super) fn handed(service: Service, push: &Push) -> Option<Self> {
+        let text = String::from_utf8(push.body.as_ref()?.bytes()).ok()?;
+        Self::said(service, text)
+    }
+
+    fn said(service: Service, text: String) -> Option<Self> {
         let part = match service {
-            Service::Fcm => member(&parse(&text)?, "message")?.get("data")?.clone(),
+            Service::Fcm => {
+                let whole = parse(&text)?;
+                // As it is sent, or as the device gets it.
+                let message = member(&whole, "message").unwrap_or(whole);
+                member(&message, "data")?
+            }
             Service::Wns if text.starts_with('<') => {
                 member(&parse(&unescape(launch(&text)?).ok()?)?, "beckon")?
             }

@@ -23,6 +23,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Essence {
     pub(super) title: String,
+    pub(super) group: Option<String>,
     pub(super) read: ReadState,
     pub(super) action: ActionState,
     pub(super) expires: Timestamp,
@@ -34,6 +35,12 @@ impl Essence {
     /// Whether nobody has dealt with it.
     pub(super) fn is_open(&self) -> bool {
         self.read == ReadState::Unread && self.action == ActionState::NoInteraction
+    }
+
+    /// Whether it may still fall back: who put it off has not dealt with it.
+    pub(super) fn may_fall_back(&self) -> bool {
+        let put_off = self.is_open() || self.action == ActionState::Snoozed;
+        self.read == ReadState::Unread && put_off
     }
 }
 
@@ -176,6 +183,12 @@ impl Device {
         }
     }
 
+    /// What it tells the hub now may come to it, though it be killed before it says so.
+    pub(super) fn is_about_to_call(&self) {
+        self.network
+            .promises(|promises| promises.fallbacks.excuse(self.name()));
+    }
+
     /// Tells the hub of its present channel.
     pub(super) async fn register(&self, hub: &Hub) {
         let told = self.with(|memory| memory.double.id.clone());
@@ -184,6 +197,9 @@ impl Device {
         let registered = hub.register(self.subject.clone(), self.registration());
         registered.await.expect("a device can be registered");
         self.begins_anew();
+        let now = self.network.moment().expect("a process runs").truth;
+        self.network
+            .answers(|answers| answers.has_begun(self.name(), now));
         self.with(|memory| {
             memory.signed_in = true;
             memory.told = told;
@@ -269,14 +285,10 @@ impl Device {
 }
 
 pub(super) fn essence(it: &crate::model::Notification) -> Essence {
-    let visual = it.draft.visual.as_ref().map(|visual| visual.title.clone());
     Essence {
-        title: visual.or_else(|| it.draft.raw.clone()).unwrap_or_default(),
         read: it.read,
         action: it.action,
-        expires: it.expires,
-        platforms: it.draft.platforms.clone(),
-        version: it.version,
+        ..Essence::posted(&it.draft, it.expires, it.version)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the hub tells of its deliveries: the answer that each endpoint's last push really got, in the record and in the
-//! sentence.
+//! sentence; and of its channels: which are dead.
 
 use super::world::{PEOPLE, World, subject};
 use crate::{
@@ -8,6 +8,21 @@ use crate::{
 };
 
 impl World {
+    /// No channel is gone of whose death no service spoke.
+    pub(super) async fn check_channels(&self, hub: &Hub) {
+        for user in PEOPLE {
+            let endpoints = hub.endpoints(subject(user)).await.unwrap();
+            for it in endpoints.iter().filter(|it| it.gone.is_some()) {
+                let name = it.id.as_str();
+                let may_be = self.network.answers(|answers| answers.may_be_gone(name));
+                if !may_be {
+                    self.show(hub, name).await;
+                }
+                assert!(may_be, "{name} was dropped alive: {it:#?}");
+            }
+        }
+    }
+
     /// Each line of each kept notification tells of its endpoint what that was answered.
     pub(super) async fn check_ladder(&self, hub: &Hub) {
         for user in PEOPLE {
@@ -58,19 +73,19 @@ fn misses(line: &Delivery) -> Option<String> {
     let said = explanation(line);
     let tells_answer = matches!(
         line.status,
-        DeliveryStatus::Pending | DeliveryStatus::Failed | DeliveryStatus::Gone
+        DeliveryStatus::Pending
+            | DeliveryStatus::Tapped
+            | DeliveryStatus::Failed
+            | DeliveryStatus::Gone
     );
-    let answer = line.answer.as_ref().filter(|_| tells_answer);
-    let answer = answer.map(|answer| match answer.status {
-        0 => answer.reason.clone().unwrap_or_default(),
-        status => status.to_string(),
+    let answer = line.answer.iter().filter(|_| tells_answer);
+    let answer = answer.flat_map(|answer| {
+        let status = (answer.status != 0).then(|| answer.status.to_string());
+        status.into_iter().chain(answer.reason.clone())
     });
     let times = [line.fetched, line.shown, line.acted, line.fell_back];
     let times = times.into_iter().flatten().map(|at| at.to_string());
-    let mut missing = answer
-        .into_iter()
-        .chain(times)
-        .filter(|it| !said.contains(it));
+    let mut missing = answer.chain(times).filter(|it| !said.contains(it));
     missing
         .next()
         .map(|it| format!("the sentence does not tell {it}"))

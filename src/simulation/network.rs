@@ -12,21 +12,22 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
 use super::{
-    answers::{Answers, Heard, ON_ITS_WAY, calls_dead},
+    answers::{Answers, ON_ITS_WAY},
     carried::Carried,
     promises::Promises,
+    screens::Screens,
     time::{Moment, Truth},
     weather::Weather,
 };
 use crate::{
     clock::Clock,
-    doubles::{Entry, HandedOver, Handle, Service, inside::Inside},
+    doubles::{HandedOver, Handle, Service, inside::Inside},
     egress::{Answer, Failure, MAX_REQUEST, in_process::Sent},
     model::Timestamp,
 };
 
 /// What an answer that is none consists of.
-const GARBAGE: &[u8] = b"<html>\xff\x00";
+pub(super) const GARBAGE: &[u8] = b"<html>\xff\x00";
 
 pub(super) struct Inner {
     random: StdRng,
@@ -38,20 +39,22 @@ pub(super) struct Inner {
     /// By how much the hub's clock is ahead.
     ahead_ms: i64,
     /// The place in the doubles' record up to which devices were told.
-    told: u64,
+    pub(super) told: u64,
     /// A push channel, as its service's requests name it, and whose endpoint it is.
     channels: Vec<(String, String)>,
-    inboxes: BTreeMap<String, Arc<Inbox>>,
+    /// Of each device of the doubles, whose it is and where it hears.
+    pub(super) inboxes: BTreeMap<String, (String, Arc<Inbox>)>,
     /// Until when what is pushed by this id may be pushed.
     pub(super) expires: BTreeMap<String, Timestamp>,
     pub(super) faults: Vec<String>,
-    promises: Promises,
-    answers: Answers,
+    pub(super) promises: Promises,
+    pub(super) answers: Answers,
+    pub(super) screens: Screens,
     requests: u64,
 }
 
 /// Whose push it is, by which channel, and what it says.
-type Push<'a> = ((&'a str, &'a str), Carried);
+pub(super) type Push<'a> = ((&'a str, &'a str), Carried);
 
 /// Where a device hears of what it was handed.
 #[derive(Default)]
@@ -99,6 +102,7 @@ impl Network {
                 faults: Vec::new(),
                 promises: Promises::default(),
                 answers: Answers::default(),
+                screens: Screens::default(),
                 requests: 0,
             }),
         })
@@ -156,7 +160,8 @@ impl Network {
     ) {
         self.with(|inner| {
             inner.channels.push((channel, endpoint.to_owned()));
-            inner.inboxes.insert(double.to_owned(), inbox);
+            let whose = (endpoint.to_owned(), inbox);
+            inner.inboxes.insert(double.to_owned(), whose);
         });
     }
 
@@ -196,21 +201,6 @@ impl Network {
         self.with(|inner| inner.requests)
     }
 
-    /// Tells devices what they were handed since this was last asked.
-    pub(super) fn tell(&self) {
-        let told = self.with(|inner| inner.told);
-        for entry in self.handle().entries(told) {
-            self.with(|inner| inner.told = entry.seq());
-            let Entry::HandedOver(handed) = entry else {
-                continue;
-            };
-            if let Some(inbox) = self.with(|inner| inner.inboxes.get(&handed.device).cloned()) {
-                inbox.unread.lock().unwrap().push(handed);
-                inbox.bell.notify_one();
-            }
-        }
-    }
-
     /// Carries a request to its service, and the answer back.
     pub(super) async fn carry(self: Arc<Self>, sent: Sent) -> Result<Answer, Failure> {
         let service = sent.url.port().and_then(Inside::service_at);
@@ -237,62 +227,6 @@ impl Network {
             self.hear(service, (push, &sent), &answer, times);
         }
         answer
-    }
-
-    /// Looks at a push that is about to leave.
-    fn look_at(
-        &self,
-        service: Service,
-        (endpoint, channel): (&str, &str),
-        (carried, sent): (&Carried, &Sent),
-        now: Moment,
-    ) {
-        let composed = self.with(|inner| {
-            let composed = inner.answers.composed(service, endpoint, now.truth);
-            let dead = inner.promises.leaves((endpoint, channel), now.truth);
-            let held = inner.promises.is_held(endpoint, carried, composed);
-            let early = inner.answers.too_soon(endpoint, (composed, now));
-            let faults = [dead, held, early].into_iter().flatten();
-            inner.faults.extend(faults);
-            inner.answers.leaves(service, Some(endpoint));
-            composed
-        });
-        let ago = now.truth.since(composed);
-        self.look_at_its_life(service, (carried, ago), sent);
-    }
-
-    /// Takes in what came of a request.
-    fn hear(
-        &self,
-        service: Service,
-        (push, sent): (Option<Push<'_>>, &Sent),
-        answer: &Result<Answer, Failure>,
-        (left, now): (Timestamp, Moment),
-    ) {
-        let heard = Heard::of(service, push.is_none(), answer, (left, now));
-        self.with(|inner| {
-            let Some(((endpoint, channel), carried)) = push else {
-                return inner.answers.heard(service, None, heard);
-            };
-            inner.promises.came_back(endpoint);
-            let heard = heard.test(carried.is_test());
-            inner.answers.heard(service, Some(endpoint), heard);
-            let Ok(answer) = answer else {
-                return;
-            };
-            if calls_dead(service, answer) {
-                inner.promises.died(channel, (left, now.truth));
-            }
-            if is_taken(answer) {
-                let push_type = sent.headers.get("apns-push-type");
-                let is_background = push_type.is_some_and(|it| it == "background");
-                let fault =
-                    inner
-                        .promises
-                        .taken((service, endpoint), (&carried, is_background, left), now);
-                inner.faults.extend(fault);
-            }
-        });
     }
 
     async fn exchange(
@@ -390,13 +324,4 @@ impl Network {
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
         look(&mut self.inner.lock().unwrap())
     }
-}
-
-/// Whether an answer says that the push was taken. What is dropped or throttled was not.
-fn is_taken(answer: &Answer) -> bool {
-    let not = matches!(
-        answer.header("x-wns-status"),
-        Some("dropped" | "channelthrottled")
-    );
-    (200..300).contains(&answer.status) && !answer.body.starts_with(GARBAGE) && !not
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{carried::Carried, time::Moment};
+use super::{carried::Carried, fallbacks::Fallbacks, time::Moment};
 use crate::{
     doubles::Service,
     model::{FeedPosition, Timestamp},
@@ -53,12 +53,13 @@ pub(super) struct Promises {
     read: BTreeMap<(String, FeedPosition), Timestamp>,
     /// Fallbacks that a service took and whose answer is on its way back.
     on_their_way: BTreeMap<String, (Carried, Moment)>,
+    pub(super) fallbacks: Fallbacks,
 }
 
 impl Promises {
     pub(super) fn posted(&mut self, id: &str) {
         *self.postings.entry(id.to_owned()).or_default() += 1;
-        self.numbers.remove(id);
+        self.may_be_posted(id);
     }
 
     /// What was posted has another id than was thought.
@@ -71,6 +72,7 @@ impl Promises {
     /// Something is posted under a name that may be this one's.
     pub(super) fn may_be_posted(&mut self, id: &str) {
         self.numbers.remove(id);
+        self.fallbacks.is_open_to_doubt(id);
     }
 
     /// The number that the last posting of a notification has.
@@ -99,16 +101,19 @@ impl Promises {
         self.shown.retain(|(whose, ..), _| whose != endpoint);
         self.silent.remove(endpoint);
         self.on_their_way.remove(endpoint);
+        self.fallbacks.excuse(endpoint);
     }
 
     /// The hub is asked to forget what an endpoint has fetched.
     pub(super) fn forgets(&mut self, endpoint: &str) {
         self.pulled.remove(endpoint);
+        self.fallbacks.excuse(endpoint);
         self.read.retain(|(whose, _), _| whose != endpoint);
     }
 
     /// How far an endpoint has pulled, as the hub knows from `now` on; none, as long as it has not answered.
     pub(super) fn pulled(&mut self, endpoint: &str, to: Option<FeedPosition>, now: Timestamp) {
+        self.fallbacks.pulled(endpoint, to.is_some());
         self.pulled
             .entry(endpoint.to_owned())
             .or_default()
@@ -159,11 +164,13 @@ impl Promises {
     pub(super) fn revived(&mut self, now: Timestamp) {
         self.dead.clear();
         self.revived = now;
+        self.fallbacks.excuse_all();
     }
 
     /// The hub's clock leaps.
     pub(super) fn clock_moved(&mut self, now: Timestamp) {
         self.moved.push(now);
+        self.fallbacks.excuse_all();
     }
 
     /// The hub's clock says this now: what left in a time that, since a leap was undone, has not come may be forgotten,
@@ -224,6 +231,23 @@ impl Promises {
         Some(format!(
             "{endpoint} was sent {kind} about {id} at {composed}, though it fetched that at {fetched}"
         ))
+    }
+
+    /// What is wrong with a fallback that was composed at `composed`: nobody needs it any more.
+    pub(super) fn is_handled(
+        &mut self,
+        endpoint: &str,
+        carried: &Carried,
+        composed: Timestamp,
+    ) -> Option<String> {
+        let id = carried.shows().filter(|_| carried.is_fallback())?;
+        self.fallbacks.leaves(endpoint, id, composed)
+    }
+
+    /// How often a notification may have been shown since then where nothing takes the place of its like.
+    pub(super) fn shown_at_most(&self, id: &str, since: Timestamp) -> usize {
+        let kills = self.kills.iter().filter(|at| **at >= since);
+        self.postings.get(id).copied().unwrap_or(1) + kills.count()
     }
 
     /// A service took a push; the hub has not heard so yet.

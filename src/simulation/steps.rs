@@ -5,42 +5,17 @@ use std::{sync::Arc, time::Duration};
 use rand::{Rng as _, seq::IndexedRandom as _};
 
 use super::{
-    device::{Device, essence},
+    device::{Device, Essence, essence},
+    doubt::Touches,
     world::{self, PEOPLE, World, listed, subject},
 };
 use crate::{
-    hub::{Error, Hub, Selection},
-    model::{
-        ActionState, Draft, Fallback, NotificationId, Platform, Priority, ReadState, StateChange,
-        VisualContent,
-    },
+    hub::{Error, Hub},
+    model::{Draft, Fallback, NotificationId, Platform, Priority, VisualContent},
 };
 
 const NAMES: [&str; 3] = ["order-1", "order-2", "order-3"];
-const GROUPS: [&str; 2] = ["news", "chat"];
-const CHANGES: [StateChange; 5] = [
-    StateChange {
-        read: Some(ReadState::Read),
-        action: None,
-    },
-    StateChange {
-        read: None,
-        action: Some(ActionState::Dismissed),
-    },
-    StateChange {
-        read: Some(ReadState::Read),
-        action: Some(ActionState::Activated),
-    },
-    StateChange {
-        read: Some(ReadState::Unread),
-        action: None,
-    },
-    StateChange {
-        read: None,
-        action: Some(ActionState::Snoozed),
-    },
-];
-
+pub(super) const GROUPS: [&str; 2] = ["news", "chat"];
 impl World {
     pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
@@ -139,7 +114,11 @@ impl World {
         let expires = draft
             .expires
             .unwrap_or(hub.now().plus(crate::hub::DEFAULT_EXPIRY));
-        self.begin(&[user]);
+        let posts = Touches {
+            posts: Some(format!("title {}", self.posted)),
+            ..Touches::default()
+        };
+        self.begin(&[user], &posts);
         let known = name
             .as_ref()
             .and_then(|name| self.names.get(&(user, name.clone())));
@@ -156,6 +135,7 @@ impl World {
             self.network.expires(known.clone(), expires);
             self.network.promises(|promises| promises.posted(known));
         }
+        let (posting, began) = (draft.clone(), self.moment().truth);
         let posted = hub.create(subject(user), draft, None).await;
         let stored = posted.as_ref().ok().and_then(|it| it.notification.as_ref());
         let id = stored.map(|it| it.id.to_string());
@@ -173,12 +153,15 @@ impl World {
         };
         let it = posted.notification.expect("it was just stored");
         self.network.expires(it.id.to_string(), it.expires);
-        let is = essence(&it);
-        let kept = self.kept.get_mut(user).unwrap();
-        kept.insert(it.id, is);
+        let version = self.kept[user].get(&it.id).map_or(1, |old| old.version + 1);
+        let expected = Essence::posted(&posting, expires, version);
+        assert_eq!(essence(&it), expected, "{}", it.id);
+        self.owes(user, (it.id, &posting), began);
         if let Some(name) = name {
             self.names.insert((user, name), it.id);
         }
+        let kept = self.kept.get_mut(user).unwrap();
+        kept.insert(it.id, expected);
         // One more may have been retired to make room.
         let there = listed(hub, user).await;
         let limit = self.config.server.limits.notifications_per_user;
@@ -198,96 +181,6 @@ impl World {
             .iter()
             .find(|user| **user == device.subject.user.as_str());
         user.copied().expect("a device is somebody's")
-    }
-
-    fn held_by(&mut self, device: &Device) -> Option<NotificationId> {
-        let held: Vec<_> = device.with(|memory| memory.held.keys().copied().collect());
-        held.choose(&mut self.random).copied()
-    }
-
-    async fn change_one(&mut self, hub: &Hub) {
-        let change = self.pick(&CHANGES);
-        let Some(device) = self.caller() else {
-            return;
-        };
-        let Some(id) = self.held_by(&device) else {
-            return;
-        };
-        let user = Self::user_of(&device);
-        self.note(
-            hub.now(),
-            format!("{} sets {id}: {change:?}", device.name()),
-        );
-        self.begin(&[user]);
-        let by = Some(device.endpoint.clone());
-        let set = hub
-            .set(device.subject.clone(), id, change, (None, by))
-            .await;
-        match set {
-            Ok(it) => {
-                self.kept.get_mut(user).unwrap().insert(id, essence(&it));
-                device.acted(id, Some(essence(&it)));
-            }
-            Err(Error::NotFound(_)) => {
-                let known = self.kept[user].get(&id);
-                assert!(
-                    known.is_none_or(|it| it.expires <= hub.now()),
-                    "{id} is lost"
-                );
-            }
-            Err(other) => panic!("{other}"),
-        }
-        self.end();
-    }
-
-    async fn change_many(&mut self, hub: &Hub) {
-        let change = self.pick(&CHANGES);
-        let group = self.chance(50).then(|| self.pick(&GROUPS));
-        let Some(device) = self.caller() else {
-            return;
-        };
-        let user = Self::user_of(&device);
-        self.note(
-            hub.now(),
-            format!("{} sets {group:?}: {change:?}", device.name()),
-        );
-        let selection = match group {
-            Some(group) => Selection::Group(group.to_owned()),
-            None => Selection::All,
-        };
-        self.begin(&[user]);
-        let by = Some(device.endpoint.clone());
-        let changed = hub.set_many(device.subject.clone(), selection, change, (None, by));
-        changed.await.expect("many can be changed");
-        let there = listed(hub, user).await;
-        self.adopt(hub, user, there);
-        self.end();
-        device.pull(hub, 0).await;
-    }
-
-    async fn delete(&mut self, hub: &Hub) {
-        let user = self.pick(&PEOPLE);
-        let ids: Vec<_> = self.kept[user].keys().copied().collect();
-        let Some(id) = ids.choose(&mut self.random).copied() else {
-            return;
-        };
-        let by = self.caller().filter(|device| Self::user_of(device) == user);
-        self.note(hub.now(), format!("{user}'s {id} is deleted"));
-        self.begin(&[user]);
-        let whose = by.as_ref().map(|device| device.endpoint.clone());
-        match hub.delete(subject(user), id, whose).await {
-            Ok(()) => {}
-            Err(Error::NotFound(_)) => {
-                // What may still come back can still be taken back.
-                self.belief.see(self.moment());
-                let expires = self.kept[user][&id].expires;
-                assert!(expires <= self.belief.ever(), "{id} is lost");
-            }
-            Err(other) => panic!("{other}"),
-        }
-        self.kept.get_mut(user).unwrap().remove(&id);
-        by.inspect(|device| device.acted(id, None));
-        self.end();
     }
 
     async fn open_an_app(&mut self, hub: &Hub) {
@@ -313,6 +206,7 @@ impl World {
         let Ok(it) = hub.notification(device.subject.clone(), id).await else {
             return;
         };
+        device.is_about_to_call();
         let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
         let fetched = hub.fetched_one(subject, endpoint, vec![id], hub.now());
         fetched.await.expect("a fetch can be written down");
@@ -357,6 +251,7 @@ impl World {
         self.note(hub.now(), format!("{} gets another channel", device.name()));
         let fresh = world::make(&self.network.handle(), device.service, &self.vapid);
         let old = device.with(|memory| std::mem::replace(&mut memory.double, fresh));
+        device.is_about_to_call();
         self.network.set_time(self.moment().truth);
         self.network.handle().remove_device(&old.id).unwrap();
         self.connect(&device);

@@ -8,10 +8,12 @@ use std::{
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use super::{
     acts::Job,
     device::{self, Device, Essence},
+    doubt::Doubt,
     network::Network,
     time::Belief,
 };
@@ -28,9 +30,6 @@ const APP: &str = "todo.example";
 /// Where simulated time begins, in milliseconds since 1970.
 const BEGIN: u64 = 1_800_000_000_000;
 
-/// What was begun and not answered when the process was killed: it has happened, or it has not.
-type Doubt = BTreeMap<&'static str, BTreeMap<NotificationId, Essence>>;
-
 /// Everything that outlives the hub's process.
 pub(super) struct World {
     pub(super) seed: u64,
@@ -38,6 +37,8 @@ pub(super) struct World {
     pub(super) rows: Rows,
     /// The true time, when the last process ended.
     pub(super) now: Timestamp,
+    /// The true time when this one began.
+    pub(super) started: Timestamp,
     pub(super) belief: Belief,
     pub(super) config: Config,
     pub(super) network: Arc<Network>,
@@ -45,7 +46,11 @@ pub(super) struct World {
     /// What is acknowledged, by person.
     pub(super) kept: BTreeMap<&'static str, BTreeMap<NotificationId, Essence>>,
     pub(super) names: BTreeMap<(&'static str, String), NotificationId>,
-    doubt: Mutex<Doubt>,
+    pub(super) doubt: Mutex<BTreeMap<&'static str, Doubt>>,
+    /// Rings when something is in doubt.
+    pub(super) begun: Arc<Notify>,
+    /// How often a kill came in the midst of an operation.
+    pub(super) doubted: u64,
     pub(super) job: Mutex<Option<Job>>,
     pub(super) log: Vec<String>,
     pub(super) posted: u64,
@@ -71,6 +76,7 @@ impl World {
             random,
             rows: Rows::none(),
             now,
+            started: now,
             belief: Belief::default(),
             config: config_of(&folder, &network.handle(), concurrency),
             network,
@@ -78,6 +84,8 @@ impl World {
             kept: PEOPLE.map(|user| (user, BTreeMap::new())).into(),
             names: BTreeMap::new(),
             doubt: Mutex::default(),
+            begun: Arc::default(),
+            doubted: 0,
             job: Mutex::default(),
             log: Vec::new(),
             posted: 0,
@@ -118,64 +126,6 @@ impl World {
         self.log.push(format!("{now} {what}"));
     }
 
-    /// Says what is in doubt until it is answered.
-    pub(super) fn begin(&self, users: &[&'static str]) {
-        let before = users.iter().map(|user| (*user, self.kept[user].clone()));
-        *self.doubt.lock().unwrap() = before.collect();
-    }
-
-    pub(super) fn end(&self) {
-        self.doubt.lock().unwrap().clear();
-    }
-
-    /// After a start: what was acknowledged is there. What was in doubt may be or not; from now on it is as the hub
-    /// says.
-    pub(super) async fn check_kept(&mut self, hub: &Hub) {
-        let doubt = std::mem::take(&mut *self.doubt.lock().unwrap());
-        for user in PEOPLE {
-            let there = listed(hub, user).await;
-            let (now, over) = (hub.now(), self.belief.ever());
-            let mut expected = self.kept[user].clone();
-            // What was over once may be deleted, though the stored time be earlier.
-            expected.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
-            let Some(before) = doubt.get(user) else {
-                assert_eq!(
-                    without_versions(&there),
-                    without_versions(&expected),
-                    "{user}"
-                );
-                continue;
-            };
-            let mut before = before.clone();
-            before.retain(|id, it| it.expires > now.max(over) || there.contains_key(id));
-            let changed = there.iter().filter(|(id, it)| before.get(id) != Some(it));
-            let gone = before.keys().filter(|id| !there.contains_key(id));
-            let differ = changed.count() + gone.count();
-            assert!(differ <= DOUBTFUL, "{before:#?}\n{there:#?}");
-            self.adopt(hub, user, there);
-            self.names.retain(|(whose, _), _| *whose != user);
-        }
-        self.end_job(hub).await;
-    }
-
-    /// Takes what the hub says for what is kept; what it does not show by a time that is doubted stays as it was, if it
-    /// is there.
-    pub(super) fn adopt(
-        &mut self,
-        hub: &Hub,
-        user: &'static str,
-        mut there: BTreeMap<NotificationId, Essence>,
-    ) {
-        let reader = hub.store().reader();
-        for (id, it) in &self.kept[user] {
-            let is_there = reader.number_of(&subject(user), *id).unwrap().is_some();
-            if is_there && it.expires <= hub.now() {
-                there.entry(*id).or_insert_with(|| it.clone());
-            }
-        }
-        self.kept.insert(user, there);
-    }
-
     /// What must be so at every moment.
     pub(super) async fn check(&mut self, hub: &Hub) {
         self.check_time(hub);
@@ -192,27 +142,10 @@ impl World {
         }
         let faults = self.network.faults();
         assert!(faults.is_empty(), "{faults:#?}");
+        self.check_channels(hub).await;
+        self.check_fallbacks(hub).await;
         self.check_ladder(hub).await;
     }
-}
-
-/// How many notifications one operation that was in doubt may have touched: a change of many goes in steps.
-const DOUBTFUL: usize = 1000;
-
-pub(super) fn without_versions(
-    all: &BTreeMap<NotificationId, Essence>,
-) -> BTreeMap<NotificationId, Essence> {
-    let plain = |(id, it): (&NotificationId, &Essence)| {
-        let version = 0;
-        (
-            *id,
-            Essence {
-                version,
-                ..it.clone()
-            },
-        )
-    };
-    all.iter().map(plain).collect()
 }
 
 pub(super) fn subject(user: &str) -> Subject {

@@ -74,6 +74,8 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
             tracing::error!(%error, "the disk's room cannot be looked at");
         }
         guarded = stats.commits;
+        // A leap that was undone meanwhile has left `next` in a time that may be years away.
+        let next = next.min(hub.now().plus(SWEEP_EVERY));
         tokio::select! {
             () = stop.cancelled() => return,
             () = hub.clock().sleep_until(next) => {}

@@ -42,12 +42,6 @@ const POSTERS: usize = 64;
 const QUIET: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(300);
 const ALL: [Service; 4] = Service::ALL;
-const SERVICES: [ChannelKind; 4] = [
-    ChannelKind::Apns,
-    ChannelKind::Fcm,
-    ChannelKind::WebPush,
-    ChannelKind::Wns,
-];
 /// What one person with so many devices should reach of the bare loop.
 const MANY_DEVICES: usize = 1000;
 
@@ -243,7 +237,7 @@ fn accepted(running: &Running) -> u64 {
             outcome: "accepted",
         })
     };
-    SERVICES.into_iter().map(of_service).sum()
+    ChannelKind::SERVICES.into_iter().map(of_service).sum()
 }
 
 /// CPU-µs of a row in the store alone: units of two rows, as a settled tap writes, of as many callers as taps may be

@@ -71,6 +71,8 @@ use guard::{FolderLock, HeadFile, Space};
 use identity::Identity;
 use stamps::Stamps;
 
+use crate::model::Subject;
+
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -194,7 +196,7 @@ impl Store {
 
     /// The present moment in what was written about a user: to be asked before one reads, and compared later. Where it
     /// is the same, so is what was read, but for what dispatch writes.
-    pub fn stamp(&self, subject: &crate::model::Subject) -> Stamp {
+    pub fn stamp(&self, subject: &Subject) -> Stamp {
         self.stamps.now(subject)
     }
 

@@ -105,6 +105,7 @@ impl Changes {
             expires,
             read: ReadState::default(),
             action: crate::model::ActionState::default(),
+            handled: false,
             removed: None,
             broadcast: posting.broadcast,
         };
@@ -132,9 +133,7 @@ impl Changes {
         change: StateChange,
         by: Option<&EndpointId>,
     ) -> Option<Notification> {
-        let mut it = old.clone();
-        it.read = change.read.unwrap_or(old.read);
-        it.action = change.action.unwrap_or(old.action);
+        let mut it = old.clone().with(change);
         if (it.read, it.action) == (old.read, old.action) {
             return None;
         }

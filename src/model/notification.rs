@@ -185,6 +185,8 @@ pub struct Notification {
     pub read: ReadState,
     /// What was done with it.
     pub action: ActionState,
+    /// Whether anyone has dealt with it since it was posted or last replaced, also where that was undone.
+    pub handled: bool,
     /// Set when it was deleted before its time; what is left then serves the delivery reports alone.
     pub removed: Option<Removal>,
     /// The broadcast that it came by, whose one content it shares with others.
@@ -204,13 +206,24 @@ impl Notification {
             && self.action == ActionState::NoInteraction
     }
 
-    /// Whether its fallback may still be sent: who put it off has not dealt with it.
+    /// Whether its fallback may still be sent: nobody has dealt with it.
     pub fn may_fall_back(&self, now: Timestamp) -> bool {
-        let put_off = matches!(
-            self.action,
-            ActionState::NoInteraction | ActionState::Snoozed
-        );
-        self.is_live(now) && self.read == ReadState::Unread && put_off
+        self.is_live(now) && !self.handled
+    }
+
+    /// The same with its state set.
+    #[must_use]
+    pub fn with(mut self, change: StateChange) -> Self {
+        self.read = change.read.unwrap_or(self.read);
+        self.action = change.action.unwrap_or(self.action);
+        self.handled |= self.is_dealt_with();
+        self
+    }
+
+    /// Whether it stands as dealt with: who put it off has not done so.
+    pub fn is_dealt_with(&self) -> bool {
+        let acted = matches!(self.action, ActionState::Activated | ActionState::Dismissed);
+        self.read == ReadState::Read || acted
     }
 
     /// Whether it is not any more what was first posted; the clock may have gone back in between, where a leap was undone.

@@ -341,7 +341,9 @@ impl Answers {
         // Refused settings hold all up until a push is taken.
         let taken = self.taken.get(&service).copied().unwrap_or_default();
         let stops = |it: &Heard| it.class == Class::Operator && it.at.truth >= taken;
-        let holds = |it: &&Heard| last.is_none_or(|last| it.may_hold_at(last) || stops(it));
+        // What was over by a clock that has gone back since may hold again.
+        let held = |it: &Heard, last| it.may_hold_at(last) || it.may_hold_at(now);
+        let holds = |it: &&Heard| last.is_none_or(|last| held(it, last) || stops(it));
         let mut holding = of_all.filter(|it| holds(it) && it.class != Class::Refused);
         let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
         holding.find(|it| it.is(answer) && (last.is_none() || stops(it) || !is_own(it)))

@@ -26,6 +26,8 @@ pub(super) struct Essence {
     pub(super) group: Option<String>,
     pub(super) read: ReadState,
     pub(super) action: ActionState,
+    /// Whether anyone ever dealt with it.
+    pub(super) handled: bool,
     pub(super) expires: Timestamp,
     pub(super) platforms: Option<Vec<Platform>>,
     pub(super) version: u64,
@@ -37,10 +39,10 @@ impl Essence {
         self.read == ReadState::Unread && self.action == ActionState::NoInteraction
     }
 
-    /// Whether it may still fall back: who put it off has not dealt with it.
-    pub(super) fn may_fall_back(&self) -> bool {
+    /// Whether it stands as dealt with: who put it off has not done so.
+    pub(super) fn is_dealt_with(&self) -> bool {
         let put_off = self.is_open() || self.action == ActionState::Snoozed;
-        self.read == ReadState::Unread && put_off
+        self.read == ReadState::Read || !put_off
     }
 }
 
@@ -288,6 +290,7 @@ pub(super) fn essence(it: &crate::model::Notification) -> Essence {
     Essence {
         read: it.read,
         action: it.action,
+        handled: it.handled,
         ..Essence::posted(&it.draft, it.expires, it.version)
     }
 }

@@ -66,6 +66,7 @@ impl Essence {
         let mut it = self.clone();
         it.read = change.read.unwrap_or(it.read);
         it.action = change.action.unwrap_or(it.action);
+        it.handled |= it.is_dealt_with();
         if it != *self {
             it.version += 1;
         }
@@ -80,6 +81,7 @@ impl Essence {
             group: draft.group.clone(),
             read: ReadState::Unread,
             action: ActionState::NoInteraction,
+            handled: false,
             expires,
             platforms: draft.platforms.clone(),
             version,

@@ -168,9 +168,7 @@ impl World {
             .keys()
             .filter(|id| !self.kept[user].contains_key(id));
         let taken = taken.map(|id| (id, true));
-        let kept = self.kept[user]
-            .iter()
-            .map(|(id, it)| (id, !it.may_fall_back()));
+        let kept = self.kept[user].iter().map(|(id, it)| (id, it.handled));
         for (id, handled) in taken.chain(kept) {
             self.fallbacks(|all| all.stands(&id.to_string(), handled, now));
         }
@@ -185,7 +183,7 @@ impl World {
             let device = self.devices.iter().find(|it| it.name() == owed.endpoint);
             let device = device.expect("one of ours");
             let it = self.kept[Self::user_of(device)].get(&owed.id);
-            let is_open = it.is_some_and(|it| it.may_fall_back() && it.expires > now.hub);
+            let is_open = it.is_some_and(|it| !it.handled && it.expires > now.hub);
             let endpoints = hub.endpoints(device.subject.clone()).await.unwrap();
             let is_there =
                 |it: &&crate::model::Endpoint| it.id == device.endpoint && it.gone.is_none();

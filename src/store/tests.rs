@@ -31,7 +31,7 @@ pub(super) fn options(folder: &Path) -> Options {
     }
 }
 
-fn notification(number: u64, raw: String) -> Notification {
+pub(super) fn notification(number: u64, raw: String) -> Notification {
     let now = Timestamp::from_millis(1_800_000_000_000);
     Notification {
         id: NotificationId::from_bytes(Uuid::now_v7().into_bytes()),
@@ -55,6 +55,7 @@ fn notification(number: u64, raw: String) -> Notification {
         expires: now.plus(Duration::from_secs(60)),
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
+        handled: false,
         removed: None,
         broadcast: None,
     }

@@ -80,6 +80,63 @@ async fn what_was_fetched_in_time_is_not_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_dismissed_is_not_shown_though_that_was_undone() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let android = hub.device("ada", Service::Fcm).await;
+    let path = "/v1/users/ada/notifications";
+    let posted = hub.app().post(path, body()).await.expect(201);
+    phone.next_push("the raw tap").await;
+    let id = posted["id"].as_str().unwrap();
+    for state in ["dismissed", "noInteraction"] {
+        let state = json!({"userActionState": state});
+        android.set(id, state).await;
+    }
+    hub.advance(Duration::from_secs(61));
+    eventually("nothing is due any more", || async {
+        let depth = hub.running().hub.store().reader().outbox_depth().unwrap();
+        depth
+            .oldest_due
+            .is_none_or(|due| due > hub.clock.now())
+            .then_some(())
+    })
+    .await;
+    let report = hub
+        .app()
+        .get(&format!("{path}/{id}/deliveries"))
+        .await
+        .expect(200);
+    assert!(
+        report["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|line| line["fellBackDateTime"].is_null()),
+        "{report}"
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_was_registered_within_the_delay_is_shown_what_it_did_not_fetch() {
+    let hub = TestHub::at_a_standstill().await;
+    let path = "/v1/users/ada/notifications";
+    let posted = hub.app().post(path, body()).await.expect(201);
+    hub.advance(Duration::from_secs(59));
+    let mut phone = hub.device("ada", Service::Apns).await;
+    hub.advance(Duration::from_secs(1));
+    let is_fallback = |push: &Push| beckon_of(push)["k"] == "fallback";
+    let shown = phone.push("the fallback", is_fallback).await;
+    assert_eq!(beckon_of(&shown.push)["n"], posted["id"]);
+    hub.advance(Duration::from_secs(2));
+    let mut late = hub.device("ada", Service::Apns).await;
+    hub.advance(Duration::from_secs(10));
+    let tap = late.next_push("that something waits").await;
+    assert_eq!(beckon_of(&tap.push)["k"], "created");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_while_its_fallback_waited_in_the_lane_is_not_shown() {
     let hub = TestHub::with(Clock::system(), |config| {
         config.delivery.concurrency = 1;

@@ -205,7 +205,7 @@ impl Level {
             let waits = named
                 && it.may_fall_back(now)
                 && it.number > self.mark.position
-                && it.number > self.endpoint.registered_at
+                && self.was_there_in_time(it, now)
                 && !state.fell_back.contains(&it.number)
                 && !self.read_singly.contains(&it.number)
                 && open.iter().all(|other| other.number != it.number);
@@ -214,6 +214,12 @@ impl Level {
             }
         }
         open
+    }
+
+    /// Whether the endpoint was registered before the fallback of a notification was due.
+    fn was_there_in_time(&self, it: &Notification, now: Timestamp) -> bool {
+        it.number > self.endpoint.registered_at
+            || fallback_due(it, now).is_some_and(|due| due > self.endpoint.created)
     }
 
     /// Whether what a change is about has ever reached the endpoint, or a tap for it has. Of what has left the store

@@ -66,6 +66,7 @@ pub(crate) fn notification(number: u64, visual: bool, priority: Priority) -> Not
         expires: at(7 * 24 * 3600),
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
+        handled: false,
         removed: None,
         broadcast: None,
     }

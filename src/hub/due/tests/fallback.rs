@@ -1,7 +1,7 @@
 //! Fallbacks: when, once, and among what else is shown.
 
 use super::*;
-use crate::model::{ActionState, Fallback, VisualContent};
+use crate::model::{ActionState, Fallback, StateChange, VisualContent};
 
 pub(super) fn with_fallback(number: u64) -> Step {
     let mut it = notification(number, false, Priority::High);
@@ -63,8 +63,18 @@ fn a_fallback_is_spared_where_it_was_fetched_or_dealt_with() {
         Some(TapKind::Fallback),
         "put off is not dealt with"
     );
-    phone.fallbacks[0].action = ActionState::Dismissed;
-    assert_eq!(decide(&phone, &[], at(60)).decision, Decision::Idle);
+    let sets = |phone: &mut Level, action: ActionState| {
+        let change = StateChange {
+            action: Some(action),
+            ..StateChange::default()
+        };
+        phone.fallbacks[0] = phone.fallbacks[0].clone().with(change);
+    };
+    for action in [ActionState::Dismissed, ActionState::NoInteraction] {
+        sets(&mut phone, action);
+        let decision = decide(&phone, &[], at(60)).decision;
+        assert_eq!(decision, Decision::Idle, "{action:?}, undone or not");
+    }
     let mut android = level(Platform::Android);
     android.state.covered = FeedPosition(1);
     android.fallbacks = vec![with_fallback(1).notification.unwrap()];
@@ -73,6 +83,19 @@ fn a_fallback_is_spared_where_it_was_fetched_or_dealt_with() {
         Decision::Idle,
         "not named"
     );
+}
+
+#[test]
+fn who_registers_before_a_fallback_is_due_is_shown_it_and_who_comes_later_is_not() {
+    let mut phone = level(Platform::Ios);
+    phone.endpoint.registered_at = FeedPosition(1);
+    phone.state.covered = FeedPosition(1);
+    phone.fallbacks = vec![with_fallback(1).notification.unwrap()];
+    let shown = |phone: &Level| tap_of(&decide(phone, &[], at(61))).map(|(kind, ..)| kind);
+    phone.endpoint.created = at(59);
+    assert_eq!(shown(&phone), Some(TapKind::Fallback));
+    phone.endpoint.created = at(60);
+    assert_eq!(shown(&phone), None);
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Stored {
                 return None;
             }
             if self.count.is_multiple_of(EACH) {
-                self.last = Some(Person::new(someone(self.count / EACH)));
+                self.last = Some(Person::new(hub.store(), someone(self.count / EACH)));
             }
             self.count += at_once;
             let person = self.last.as_mut()?;

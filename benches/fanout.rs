@@ -186,7 +186,7 @@ async fn register(
         .map(|nth| subject(&format!("{name} {nth}")))
         .collect();
     let units = subjects.iter().enumerate().flat_map(|(nth, subject)| {
-        let mut person = Person::new(subject.clone());
+        let mut person = Person::new(store, subject.clone());
         let mut units = Vec::new();
         for device in 0..case.devices {
             let service = case.services[(nth + device) % case.services.len()];

@@ -153,11 +153,11 @@ struct Bound {
 impl Bound {
     fn open(folder: &Path) -> Self {
         let store = rows::open_store(folder);
-        let person = |nth| Mutex::new(Person::new(subject(&format!("person-{nth}"))));
+        let person = |nth| Mutex::new(Person::new(&store, subject(&format!("person-{nth}"))));
         Self {
             hub: rows::hub_of(&store),
-            store,
             people: Arc::new((0..PEOPLE).map(person).collect()),
+            store,
         }
     }
 

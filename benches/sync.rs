@@ -309,7 +309,7 @@ impl Bound {
     async fn start(folder: &Path) -> Self {
         let store = rows::open_store(folder);
         let hub = rows::hub_of(&store);
-        let mut person = Person::new(subject("someone"));
+        let mut person = Person::new(&store, subject("someone"));
         person.post(hub.now());
         store.commit(person.unit()).await.unwrap();
         Self {

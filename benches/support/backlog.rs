@@ -31,7 +31,7 @@ pub(crate) async fn fill(folder: &Path, people: usize, owed: bool) {
     let store = open_store(folder);
     let now = hub_of(&store).now();
     let units = (0..people).map(|nth| {
-        let mut person = Person::new(subject(&format!("person-{nth}")));
+        let mut person = Person::new(&store, subject(&format!("person-{nth}")));
         person.register(registration(Service::Apns, 0), now);
         if owed {
             person.post(now);

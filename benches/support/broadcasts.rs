@@ -22,7 +22,7 @@ pub(crate) async fn write_audience(folder: &Path, people: usize, phone_every: us
     let store = rows::open_store(folder);
     let now = rows::hub_of(&store).now();
     let units = (0..people).map(|nth| {
-        let mut person = Person::new(subject(&format!("one-of-many-{nth}")));
+        let mut person = Person::new(&store, subject(&format!("one-of-many-{nth}")));
         if nth % phone_every == 0 {
             person.register(registration(Service::Apns, 0), now);
         }

@@ -12,7 +12,7 @@ use beckon::{
         NotificationId, Owner, ReadState, Receipt, StateChange, Subject, SubscriptionId, TapId,
         Timestamp, User,
     },
-    store::{Expiring, Options, Row, Store, Submitted, Unit, backup},
+    store::{Expiring, Options, Reader, Row, Store, Submitted, Unit, backup},
 };
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ pub(crate) fn hub_of(store: &Store) -> Hub {
 
 /// Someone as they are written to the store; what is not written yet waits.
 pub(crate) struct Person {
+    reader: Reader,
     user: User,
     rows: Vec<Row>,
     /// What was posted last.
@@ -48,8 +49,9 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    pub(crate) fn new(subject: Subject) -> Self {
+    pub(crate) fn new(store: &Store, subject: Subject) -> Self {
         Self {
+            reader: store.reader().clone(),
             user: User::new(subject),
             rows: Vec::new(),
             last: None,
@@ -80,7 +82,8 @@ impl Person {
         self.user.head = self.user.head.next();
         self.user.live += 1;
         self.user.unread += 1;
-        let it = notification(self.user.head, now);
+        let id = self.reader.new_id(&self.user.subject, self.user.head);
+        let it = notification((id.unwrap(), self.user.head), now);
         let change = Change {
             position: it.number,
             number: it.number,
@@ -112,6 +115,7 @@ impl Person {
             ReadState::Unread => (ReadState::Read, self.user.unread - 1),
             ReadState::Read => (ReadState::Unread, self.user.unread + 1),
         };
+        it.handled = true;
         let change = Change {
             position: it.changed_at,
             number: it.number,
@@ -173,9 +177,9 @@ fn endpoint(asked: Registration, head: FeedPosition, now: Timestamp) -> Endpoint
     }
 }
 
-fn notification(number: FeedPosition, now: Timestamp) -> Notification {
+fn notification((id, number): (NotificationId, FeedPosition), now: Timestamp) -> Notification {
     Notification {
-        id: NotificationId::from_bytes(Uuid::now_v7().into_bytes()),
+        id,
         number,
         changed_at: number,
         version: 1,
@@ -186,6 +190,7 @@ fn notification(number: FeedPosition, now: Timestamp) -> Notification {
         expires: now.plus(WEEK),
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
+        handled: false,
         removed: None,
         broadcast: None,
     }
@@ -237,7 +242,7 @@ pub(crate) async fn check(registration: Registration) {
 
     let store = open_store(&folder.path().join("rows"));
     let now = hub_of(&store).now();
-    let mut person = Person::new(someone);
+    let mut person = Person::new(&store, someone);
     person.register(registration, now);
     person.post(now);
     person.mark(now);

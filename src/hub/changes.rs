@@ -170,7 +170,7 @@ impl Changes {
     /// the word of its removal in the feed.
     pub(super) fn expire(&mut self, old: &Notification) {
         self.unit.push(Row::DropNotification(Box::new(old.clone())));
-        self.unit.push(Row::DropId(old.id));
+        self.unit.push(Row::DropId(old.id, old.number));
         self.unit.push(Row::DropExpiry(
             old.expires,
             Expiring::Notification(old.number),

@@ -2,8 +2,6 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
-use uuid::Uuid;
-
 use super::{
     Error, Hub,
     changes::{Changes, Posting},
@@ -217,7 +215,7 @@ pub(super) fn place(
         }
         None => {
             make_room(reader, changes, rules)?;
-            let id = NotificationId::from_bytes(Uuid::now_v7().into_bytes());
+            let id = reader.new_id(&subject, changes.user().head.next())?;
             let notification = changes.post(posting, id);
             changes.look(rules.now);
             Posted::of(notification, true, true)

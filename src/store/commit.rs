@@ -14,9 +14,9 @@ use std::{
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 
 use super::{
-    AppRow, Batch, Bells, Error, Row, Unit,
+    AppRow, Batch, Bells, Error, Reader, Row, Unit,
     backup::ChangeLog,
-    engine::{Engine, Op},
+    engine::Op,
     guard::{Head, HeadFile, Space},
     keys,
     line::Line,
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Request {
 }
 
 pub(super) struct State {
-    pub(super) engine: Arc<Engine>,
+    pub(super) reader: Reader,
     pub(super) progress: Arc<Progress>,
     pub(super) bells: Arc<Bells>,
     pub(super) stamps: Arc<Stamps>,
@@ -264,9 +264,9 @@ impl State {
 
     fn write(&self, ops: Vec<Op>) -> Result<(), Error> {
         let Some(log) = self.log.upgrade() else {
-            return self.engine.commit(ops);
+            return self.reader.engine.commit(ops);
         };
-        self.engine.commit(ops.clone())?;
+        self.reader.engine.commit(ops.clone())?;
         log.note(ops);
         Ok(())
     }
@@ -308,13 +308,13 @@ impl State {
         let mut ops = Vec::new();
         for unit in units {
             self.check(unit, &group.planned_on)?;
-            ops.extend(rows::ops_of(unit)?);
+            ops.extend(rows::ops_of(unit, self.reader.ids()?)?);
         }
         for row in rows {
             rows::app_ops(row, &mut ops)?;
         }
         let sharing = shared::sharing(units, rows)?;
-        group.counts.take_in(&self.engine, &sharing)?;
+        group.counts.take_in(&self.reader.engine, &sharing)?;
         let planned = units.iter().filter(|unit| unit.expects.is_some());
         let planned = planned.map(|unit| unit.subject.clone());
         group.planned_on.extend(planned);
@@ -327,7 +327,7 @@ impl State {
             return Ok(());
         };
         let key = keys::user(&keys::user_key(&unit.subject));
-        let head = match self.engine.get(&key)? {
+        let head = match self.reader.engine.get(&key)? {
             Some(bytes) => User::decode(&bytes)?.head,
             None => User::new(unit.subject.clone()).head,
         };

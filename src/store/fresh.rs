@@ -34,9 +34,7 @@ impl Fresh {
         let engine = Engine::open(&folder, options.cache_bytes, lock)?;
         Ok(Self {
             data: options.folder.clone(),
-            reader: Some(Reader {
-                engine: Arc::new(engine),
-            }),
+            reader: Some(Reader::over(Arc::new(engine))),
             space: Space::new(Some(options.folder.clone()), options.min_free_bytes),
         })
     }

@@ -4,11 +4,12 @@ use super::{
     Error, Options,
     engine::{Engine, Op},
     guard::{self, Head, HeadFile},
+    ids::Ids,
     keys,
 };
 
 /// The layout of keys and records that this version writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// What a store is known by.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub(super) fn begin(
             _ => return Err(Error::Lost { folder, missing }),
         }
     }
+    upgrade(engine, format)?;
     let secret = engine
         .get(&keys::meta("secret"))?
         .and_then(|bytes| bytes.try_into().ok());
@@ -69,6 +71,29 @@ pub(super) fn begin(
     engine.commit(rows(head, &secret))?;
     begin_head(on_disk.take(), noted, head)?;
     Ok((head, secret))
+}
+
+/// Writes what a store of an earlier format, or a new one, does not have. Of the rows themselves each says its version.
+fn upgrade(engine: &Engine, format: Option<u64>) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    if engine.get(&keys::meta(Ids::NAME))?.is_none() {
+        let secret: [u8; 32] = rand::random();
+        rows.push(Op::Put(keys::meta(Ids::NAME), secret.to_vec()));
+    }
+    if format.is_some_and(|found| found < u64::from(FORMAT)) {
+        rows.push(format_row());
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    engine.commit(rows)
+}
+
+fn format_row() -> Op {
+    Op::Put(
+        keys::meta("format"),
+        u64::from(FORMAT).to_be_bytes().to_vec(),
+    )
 }
 
 /// Writes the `head` file where it says something else, or is not there; its name reaches the disk with it.
@@ -105,7 +130,7 @@ pub(super) fn epoch_after(last: u64) -> u64 {
 pub(super) fn rows(head: Head, secret: &[u8; 32]) -> Vec<Op> {
     let put = |name: &str, value: &[u8]| Op::Put(keys::meta(name), value.to_vec());
     vec![
-        put("format", &u64::from(FORMAT).to_be_bytes()),
+        format_row(),
         put("epoch", &head.epoch.to_be_bytes()),
         put("commits", &head.commits.to_be_bytes()),
         put("secret", secret),

@@ -6,7 +6,7 @@
 //! | `u` | user | the user row |
 //! | `n` | user, number | a notification |
 //! | `p` | user, number, part (2) | what of a notification did not fit its row |
-//! | `i` | notification id (16) | user, number |
+//! | `i` | notification id (16) | user, number, where the id itself does not lead there |
 //! | `a` | user, hash of `appNotificationId` (16) | number |
 //! | `f` | user, position | a change, but for a posting that nothing came after |
 //! | `x` | time, kind (1), what expires | – |

@@ -20,6 +20,7 @@ mod figures;
 mod fresh;
 mod guard;
 mod identity;
+mod ids;
 mod keys;
 mod line;
 mod notifications;
@@ -41,7 +42,7 @@ mod writing;
 use std::{
     ops::{Bound, ControlFlow},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     thread::JoinHandle,
 };
 
@@ -69,6 +70,7 @@ use commit::{Committer, Progress, Request, Work};
 use engine::{Engine, Order};
 use guard::{FolderLock, HeadFile, Space};
 use identity::Identity;
+use ids::Ids;
 use stamps::Stamps;
 
 use crate::model::Subject;
@@ -104,6 +106,7 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub struct Reader {
     engine: Arc<Engine>,
+    ids: Arc<OnceLock<Ids>>,
 }
 
 /// Figures about a store.
@@ -264,6 +267,22 @@ impl Store {
 }
 
 impl Reader {
+    fn over(engine: Arc<Engine>) -> Self {
+        let ids = Arc::default();
+        Self { engine, ids }
+    }
+
+    /// How ids are made, read when it is first wanted.
+    fn ids(&self) -> Result<&Ids, Error> {
+        match self.ids.get() {
+            Some(ids) => Ok(ids),
+            None => {
+                let ids = Ids::of(&self.engine)?;
+                Ok(self.ids.get_or_init(|| ids))
+            }
+        }
+    }
+
     /// All rows whose key begins with `prefix`, from its start or from `from` on.
     fn scan_prefix(
         &self,

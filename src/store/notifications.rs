@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use super::{
     Error, Reader,
     engine::Order,
-    keys,
+    keys::{self, UserKey},
     records::{self, Record, Standing, StoredPlace},
 };
 use crate::model::{
@@ -54,23 +54,57 @@ impl Reader {
         subject: &Subject,
         id: NotificationId,
     ) -> Result<Option<FeedPosition>, Error> {
-        let Some(bytes) = self.engine.get(&keys::id(id))? else {
-            return Ok(None);
-        };
-        let own = keys::user_at(&bytes, 0)? == keys::user_key(subject);
-        own.then(|| keys::u64_at(&bytes, keys::USER).map(FeedPosition))
-            .transpose()
+        self.number_at(&keys::user_key(subject), id)
     }
 
-    /// Whose notification this is.
+    pub(super) fn number_at(
+        &self,
+        user: &UserKey,
+        id: NotificationId,
+    ) -> Result<Option<FeedPosition>, Error> {
+        if let Some(bytes) = self.engine.get(&keys::id(id))? {
+            let own = keys::user_at(&bytes, 0)? == *user;
+            let number = own.then(|| keys::u64_at(&bytes, keys::USER).map(FeedPosition));
+            return number.transpose();
+        }
+        let number = self.ids()?.number(user, id);
+        let row = self.engine.get(&keys::notification(user, number))?;
+        let row = row.as_deref().map(records::decode_row).transpose()?;
+        Ok(row.filter(|row| row.standing().id == id).map(|_| number))
+    }
+
+    /// An id for what is posted to a user at `number`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn new_id(&self, subject: &Subject, number: FeedPosition) -> Result<NotificationId, Error> {
+        Ok(self.ids()?.mint(&keys::user_key(subject), number))
+    }
+
+    /// Whose notification this is; asks of every user, where only the id itself could tell.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub fn whose(&self, id: NotificationId) -> Result<Option<Subject>, Error> {
-        match self.engine.get(&keys::id(id))? {
-            Some(bytes) => self.subject_of(&keys::user_at(&bytes, 0)?),
-            None => Ok(None),
+        if let Some(bytes) = self.engine.get(&keys::id(id))? {
+            return self.subject_of(&keys::user_at(&bytes, 0)?);
         }
+        let ids = self.ids()?;
+        let mut may_be = Vec::new();
+        self.scan_prefix(b"u", Order::Ascending, &mut |key, value| {
+            let user = keys::user_at(key, 1)?;
+            let it = User::decode(value)?;
+            if ids.number(&user, id) <= it.head {
+                may_be.push((user, it.subject));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (user, subject) in may_be {
+            if self.number_at(&user, id)?.is_some() {
+                return Ok(Some(subject));
+            }
+        }
+        Ok(None)
     }
 
     /// Where the notification stands that the app calls `app_id`.

@@ -16,7 +16,7 @@ use super::{
 
 /// A store that has no committer yet.
 pub(super) struct Parts {
-    engine: Arc<Engine>,
+    reader: Reader,
     progress: Arc<Progress>,
     bells: Arc<Bells>,
     stamps: Arc<Stamps>,
@@ -30,8 +30,9 @@ pub(super) fn begin(
     space: Space,
 ) -> Result<(State, Parts), Error> {
     let (head, secret) = identity::begin(&engine, on_disk.as_mut())?;
+    let reader = Reader::over(engine);
     let parts = Parts {
-        engine,
+        reader,
         progress: Arc::default(),
         bells: Arc::default(),
         stamps: Arc::default(),
@@ -45,7 +46,7 @@ pub(super) fn begin(
         .commits
         .store(head.commits, Ordering::Relaxed);
     let state = State {
-        engine: Arc::clone(&parts.engine),
+        reader: parts.reader.clone(),
         progress: Arc::clone(&parts.progress),
         bells: Arc::clone(&parts.bells),
         stamps: Arc::clone(&parts.stamps),
@@ -61,9 +62,7 @@ impl Parts {
     /// The store, with its committer and the thread that it runs on.
     pub(super) fn into_store(self, committer: Committer, thread: Option<JoinHandle<()>>) -> Store {
         Store {
-            reader: Reader {
-                engine: self.engine,
-            },
+            reader: self.reader,
             committer,
             progress: self.progress,
             bells: self.bells,

@@ -3,6 +3,7 @@
 use super::{
     AppRow, Error, Expiring, Row, Unit,
     engine::Op,
+    ids::Ids,
     keys::{self, ExpiryKind, UserKey},
     records::{self, Record},
     shared,
@@ -10,12 +11,13 @@ use super::{
 use crate::model::{AppHost, Broadcast, Change, ChangeKind, Notification, Timestamp};
 
 /// The operations that a unit stands for.
-pub(super) fn ops_of(unit: &Unit) -> Result<Vec<Op>, Error> {
+pub(super) fn ops_of(unit: &Unit, ids: &Ids) -> Result<Vec<Op>, Error> {
     let user = keys::user_key(&unit.subject);
     let mut ops = Vec::with_capacity(unit.rows.len());
     for row in &unit.rows {
         match row {
             Row::Change(it) if is_posting(it) => {}
+            Row::Id(id, number) | Row::DropId(id, number) if ids.leads(&user, *id, *number) => {}
             Row::Content(it) => put_parts(&user, it, &mut ops)?,
             Row::DropNotification(it) => drop_notification(&user, it, &mut ops)?,
             Row::Token(it) => {
@@ -111,7 +113,7 @@ fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
             keys::id(*id),
             [&user[..], &number.0.to_be_bytes()].concat(),
         )),
-        Row::DropId(id) => remove(keys::id(*id)),
+        Row::DropId(id, _) => remove(keys::id(*id)),
         Row::Name(name, number) => Ok(Op::Put(
             keys::name(user, name),
             number.0.to_be_bytes().to_vec(),

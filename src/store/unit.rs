@@ -88,8 +88,9 @@ pub enum Row {
     Content(Box<Notification>),
     /// The notification's row and all of its content, or its share in that of a broadcast.
     DropNotification(Box<Notification>),
+    /// Where the notification with this id stands; no row, where the id says so itself.
     Id(NotificationId, FeedPosition),
-    DropId(NotificationId),
+    DropId(NotificationId, FeedPosition),
     Name(String, FeedPosition),
     DropName(String),
     Change(Change),

@@ -156,8 +156,7 @@ impl<'a> Check<'a> {
             counted.live += 1;
             counted.unread += u64::from(it.read == ReadState::Unread);
         }
-        let id = self.reader.engine.get(&keys::id(it.id))?;
-        if id != Some([&user[..], &number.0.to_be_bytes()].concat()) {
+        if self.reader.number_at(&user, it.id)? != Some(number) {
             self.say(&user, format!("the id of {} does not lead to it", number.0));
         }
         let expiry = keys::expiry(
@@ -248,7 +247,14 @@ impl<'a> Check<'a> {
         let row = self.reader.engine.get(&keys::notification(&user, number))?;
         let row = row.as_deref().map(records::decode_row).transpose()?;
         match row {
-            Some(row) if keys::id(row.standing().id) == key => {}
+            Some(row) if keys::id(row.standing().id) == key => {
+                if self.reader.ids()?.leads(&user, row.standing().id, number) {
+                    self.say(
+                        &user,
+                        format!("the id of {} has a row that it does not need", number.0),
+                    );
+                }
+            }
             Some(_) => self.say(
                 &user,
                 format!("an id leads to {}, which has another", number.0),

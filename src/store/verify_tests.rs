@@ -40,7 +40,7 @@ fn token() -> UserToken {
 fn said(rows: Vec<Op>) -> Vec<String> {
     let engine = Arc::new(Engine::memory());
     engine.commit(rows).unwrap();
-    let findings = Reader { engine }.verify().unwrap();
+    let findings = Reader::over(engine).verify().unwrap();
     findings.into_iter().map(|it| it.message).collect()
 }
 
@@ -355,7 +355,7 @@ async fn each_row_that_is_lost_is_missed() {
         let engine = Arc::new(Engine::memory());
         engine.commit(rows).unwrap();
         // A part that is missing is an error of its own.
-        let missed = Reader { engine }.verify();
+        let missed = Reader::over(engine).verify();
         assert!(!missed.is_ok_and(|it| it.is_empty()), "{key:?}");
         tried += 1;
     }
@@ -390,4 +390,28 @@ fn assert_each_named<const MANY: usize>(cases: [(Op, &str); MANY]) {
             "{says}: {said:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_row_that_says_what_an_id_says_itself_is_too_many() {
+    let store = Store::in_memory().unwrap();
+    let (ada, reader) = (subject(), store.reader());
+    let (mut unit, mut it) = post(&ada, 1, "a".into());
+    let of_another = it.id;
+    it.id = reader.new_id(&ada, it.number).unwrap();
+    unit.rows
+        .retain(|row| !matches!(row, Row::Id(..) | Row::Change(_)));
+    unit.rows[0] = Row::Notification(Box::new(it.clone()));
+    unit.push(Row::Id(it.id, it.number));
+    store.commit(unit).await.unwrap();
+    assert_eq!(reader.verify().unwrap(), []);
+    assert_eq!(reader.number_of(&ada, it.id).unwrap(), Some(it.number));
+    assert_eq!(reader.number_of(&ada, of_another).unwrap(), None);
+
+    let leads = [&keys::user_key(&ada)[..], &it.number.0.to_be_bytes()].concat();
+    let row = Op::Put(keys::id(it.id), leads);
+    reader.engine.commit(vec![row]).unwrap();
+    let found = reader.verify().unwrap();
+    let says: Vec<&str> = found.iter().map(|it| &*it.message).collect();
+    assert_eq!(says, ["the id of 1 has a row that it does not need"]);
 }

@@ -3,7 +3,7 @@
 use super::Check;
 use crate::{
     model::{AppKey, Demand, TapRules},
-    store::{Error, credentials::drops, keys, records::Record},
+    store::{Error, credentials::drops, ids::Ids, keys, records::Record},
 };
 
 impl Check<'_> {
@@ -48,7 +48,7 @@ impl Check<'_> {
     pub(super) fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let name = String::from_utf8_lossy(&key[1..]);
         let length = match &*name {
-            "secret" => 32,
+            "secret" | Ids::NAME => 32,
             "format" | "epoch" | "commits" | "time" | "doubt" => 8,
             _ => {
                 self.say(&NOBODY, format!("nothing is known as the store's {name}"));

@@ -7,8 +7,8 @@ use std::{
 };
 
 use beckon::{
-    model::{AppHost, NotificationId, Subject, UserId},
-    store::{Options, Row, Store, Unit},
+    model::{AppHost, FeedPosition, Subject, Timestamp, UserId},
+    store::{Expiring, Options, Row, Store, Unit},
 };
 use hyper::Method;
 use serde_json::json;
@@ -169,7 +169,7 @@ async fn a_write_that_meets_damage_ends_the_hub_and_a_backup_puts_it_right() {
     let app = hub.app();
     for user in &users {
         // So that the person is in memory, and a post gets as far as its write.
-        let nothing = format!("{user}/0190a1b2-0000-7000-8000-000000000001");
+        let nothing = user.replace("notifications", "endpoints/none");
         app.delete(&nothing).await.refused(404);
     }
     damage(&hub, "title ");
@@ -271,8 +271,9 @@ async fn a_row_that_is_missing_is_noticed_once_the_hub_has_started() {
         app: AppHost::parse(APP).unwrap(),
         user: UserId::parse("ada").unwrap(),
     });
-    let id = NotificationId::parse(posted["id"].as_str().unwrap()).unwrap();
-    unit.push(Row::DropId(id));
+    let expires = posted["expirationDateTime"].as_str().unwrap();
+    let what = Expiring::Notification(FeedPosition(1));
+    unit.push(Row::DropExpiry(expires.parse::<Timestamp>().unwrap(), what));
     store.commit(unit).await.unwrap();
     store.close();
     drop(store);

@@ -131,7 +131,7 @@ async fn what_is_no_good_backup_is_refused_and_nothing_is_changed() {
     later[14..18].copy_from_slice(&2u32.to_be_bytes());
     // The store's format stands behind the backup's version, and all of the header is summed up.
     let mut later_store = whole.clone();
-    later_store[18..22].copy_from_slice(&2u32.to_be_bytes());
+    later_store[18..22].copy_from_slice(&3u32.to_be_bytes());
     let sum = digest(&SHA256, &later_store[..46]);
     later_store[46..54].copy_from_slice(&sum.as_ref()[..8]);
     let mut flipped = whole.clone();
@@ -148,7 +148,7 @@ async fn what_is_no_good_backup_is_refused_and_nothing_is_changed() {
         ),
         (
             &later_store,
-            "of a store of format 2, this version knows 1; use a later beckon",
+            "of a store of format 3, this version knows 2; use a later beckon",
         ),
         (b"something else", "is no backup"),
         (b"", "is no backup"),

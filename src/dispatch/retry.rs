@@ -105,6 +105,7 @@ pub(super) fn tested(
         Verdict::Accepted => note_silent(&mut state, delivery, now),
         verdict if verdict.drops(registered) => {
             state.gone = Some(now);
+            state.answer = Some(outcome.answer.clone());
         }
         Verdict::Retry {
             after: Some(after), ..

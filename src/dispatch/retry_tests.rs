@@ -225,3 +225,16 @@ fn what_is_urgent_does_not_make_the_next_repetition_later() {
     urgent.level.state = urgent.state.clone();
     assert_eq!(settle(&urgent, Verdict::Accepted, 0.0).state.repeats, 1);
 }
+
+#[test]
+fn what_a_test_was_answered_is_known_where_it_found_the_channel_dead() {
+    let mut due = due(Platform::Ios, false);
+    let earlier = outcome(Verdict::Rejected).answer;
+    due.state.answer = Some(ServiceAnswer {
+        status: 500,
+        ..earlier
+    });
+    let dead = outcome(Verdict::Gone { since: None });
+    let kept = tested(&due, &dead, &Delivery::default(), at(5));
+    assert_eq!((kept.gone, kept.answer), (Some(at(5)), Some(dead.answer)));
+}

@@ -107,7 +107,10 @@ impl Case<'_> {
     /// said as it took an earlier one is nothing about one that has not been tried.
     fn refusal(&self, reason: Option<Reason>) -> Option<ServiceAnswer> {
         let state = self.level.current_state();
-        let held = matches!(reason, Some(Reason::Retry | Reason::ServiceStopped));
+        let held = matches!(
+            reason,
+            Some(Reason::Retry | Reason::ServiceStopped | Reason::ChannelGone)
+        );
         let refused = |answer: &ServiceAnswer| !(200..300).contains(&answer.status);
         state
             .answer

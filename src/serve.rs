@@ -191,6 +191,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         vapid: Arc::new(move |app| public_keys.public_keys(app)),
         fetches,
         metrics_here: config.server.metrics_listen.is_none(),
+        pieces: http::Pieces::default(),
         stop: stopping.clone(),
         demo: options.demo,
     };

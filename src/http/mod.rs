@@ -22,6 +22,7 @@ mod links;
 mod meta;
 mod oauth;
 mod path;
+mod pieces;
 mod query;
 mod reading;
 mod seats;
@@ -55,6 +56,7 @@ use crate::{
     metrics::Metrics,
     model::{AppHost, Channel, Fault},
 };
+pub use pieces::Pieces;
 use seats::Seats;
 use table::at;
 
@@ -77,6 +79,8 @@ pub struct Context {
     pub fetches: Fetches,
     /// Whether `/metrics` is served here, rather than on a listener of its own.
     pub metrics_here: bool,
+    /// What the streams of each user share.
+    pub pieces: Pieces,
     /// Ends the streams.
     pub stop: CancellationToken,
     /// What the demo's page asks for, under `--demo`.

@@ -17,6 +17,7 @@ use super::{
     Answer, Context, Error, READER_PATIENCE, app_client,
     auth::{self, AppClient},
     body::{Extracting, OptionalBody},
+    pieces::{Piece, Shared},
     query::Query,
     wire,
 };
@@ -137,6 +138,8 @@ struct Events {
     bell: FeedBell,
     /// Counts the stream in for as long as it lives.
     _listener: Listener,
+    /// What the user's other streams were told last.
+    shared: Shared,
     position: FeedPosition,
     behind: Behind,
     beat_at: Timestamp,
@@ -168,6 +171,7 @@ impl Events {
         (bell, listener): (FeedBell, Listener),
         position: FeedPosition,
     ) -> Self {
+        let shared = context.pieces.of(&client.caller.subject);
         Self {
             hub: context.hub.clone(),
             stop: context.stop.clone(),
@@ -175,6 +179,7 @@ impl Events {
             endpoint: client.endpoint,
             bell,
             _listener: listener,
+            shared,
             position,
             behind: Behind::Any,
             beat_at: context.hub.now(),
@@ -251,9 +256,25 @@ impl Events {
         }
     }
 
-    /// What comes after the position, as events. A feed that reaches no longer back to it ends the stream: the
-    /// client learns the rest when it comes again.
+    /// What comes after the position, as events.
     async fn read(&mut self) -> Option<Bytes> {
+        let heard = self.bell.hear();
+        let piece = match self.shared.piece(self.position, heard) {
+            Some(told) => told,
+            None => {
+                let piece = self.read_piece(heard).await?;
+                self.shared.keep(piece.clone());
+                piece
+            }
+        };
+        self.position = piece.position;
+        self.behind = if piece.more { Behind::Any } else { Behind::No };
+        Some(piece.text)
+    }
+
+    /// Reads it. A feed that reaches no longer back to the position ends the stream: the client learns the rest when it
+    /// comes again.
+    async fn read_piece(&self, heard: u64) -> Option<Piece> {
         let subject = &self.caller.subject;
         let since = Some(Since::Cursor(self.position));
         let page = match self.behind {
@@ -269,13 +290,17 @@ impl Events {
                 return None;
             }
         };
-        self.position = page.position;
-        self.behind = if page.more { Behind::Any } else { Behind::No };
         let mut text = String::new();
         for item in &page.items {
             self.write(&mut text, item)?;
         }
-        Some(text.into())
+        Some(Piece {
+            from: self.position,
+            heard,
+            text: text.into(),
+            position: page.position,
+            more: page.more,
+        })
     }
 
     fn write(&self, text: &mut String, item: &Item) -> Option<()> {

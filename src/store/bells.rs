@@ -20,6 +20,8 @@ pub struct Bells {
     /// The earliest due time of the markers written since somebody last looked; `u64::MAX` is "none".
     earliest: EarliestDue,
     feeds: Mutex<HashMap<Subject, watch::Sender<u64>>>,
+    /// How often any feed has moved.
+    moves: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -52,8 +54,9 @@ impl Bells {
 
     pub(super) fn ring_feed(&self, subject: &Subject) {
         let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let moves = self.moves.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(sender) = feeds.get(subject) {
-            sender.send_modify(|count| *count += 1);
+            sender.send_replace(moves);
         }
     }
 
@@ -63,7 +66,8 @@ impl Bells {
         let receiver = match feeds.get(subject) {
             Some(sender) => sender.subscribe(),
             None => {
-                let (sender, receiver) = watch::channel(0);
+                let moves = self.moves.load(Ordering::SeqCst);
+                let (sender, receiver) = watch::channel(moves);
                 feeds.insert(subject.clone(), sender);
                 receiver
             }
@@ -85,6 +89,13 @@ pub struct FeedBell {
 }
 
 impl FeedBell {
+    /// A number that is another whenever the feed has moved; with this that is heard.
+    pub fn hear(&mut self) -> u64 {
+        self.receiver
+            .as_mut()
+            .map_or(0, |receiver| *receiver.borrow_and_update())
+    }
+
     /// Waits until the feed has moved since this was last asked (or since the bell was taken).
     pub async fn moved(&mut self) {
         match &mut self.receiver {

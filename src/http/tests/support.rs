@@ -20,7 +20,7 @@ use crate::{
         App, Apps, Delivery, Limits,
         apps::{Badge, Placeholder, Privacy, WebPush},
     },
-    http::{self, Context, Readiness},
+    http::{self, Context, Pieces, Readiness},
     hub::Hub,
     metrics::Metrics,
     model::{AppHost, Scope, Timestamp, VisualContent},
@@ -146,6 +146,7 @@ impl Door {
             vapid: Arc::new(|_| vec!["V".repeat(87)]),
             fetches,
             metrics_here: true,
+            pieces: Pieces::default(),
             stop: stop.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,11 +6,11 @@ use super::{
     Error, Reader,
     engine::Order,
     keys::{self, UserKey},
-    records::Record,
+    records::{self, Record},
 };
 use crate::model::{
-    AppHost, BroadcastId, BroadcastStatus, Endpoint, EndpointId, Subject, Timestamp, User,
-    UserToken,
+    AppHost, BroadcastId, BroadcastStatus, Channel, Endpoint, EndpointId, NotificationId, Owner,
+    Subject, Timestamp, User, UserToken,
 };
 
 /// What had ended since the backup and is good again.
@@ -22,10 +22,13 @@ pub struct Revived {
     pub keys_lost: Vec<String>,
     /// How many user tokens.
     pub tokens: usize,
-    /// Users that were erased since.
+    /// Users whom the old store does not know.
     pub users: Vec<Subject>,
-    /// Devices that signed out since, or made room for others: they are tapped again.
+    /// Devices that are tapped again: they signed out since or made room for others, or their channel died, was let go
+    /// or went to another device, perhaps another person's.
     pub endpoints: Vec<(Subject, EndpointId)>,
+    /// How many notifications that were deleted or retracted since, or gave way to newer ones.
+    pub notifications: usize,
     /// Broadcasts that were cancelled since: they run on.
     pub broadcasts: Vec<(AppHost, BroadcastId)>,
 }
@@ -58,12 +61,13 @@ impl Revived {
             Ok(())
         })?;
         it.endpoints = endpoints(restored, old, now)?;
+        it.notifications = notifications(restored, old, now)?;
         it.broadcasts = broadcasts(restored, old)?;
         Ok(it)
     }
 }
 
-/// Of somebody who was erased since, all are back.
+/// Of somebody whom the old store does not know, all are back.
 fn endpoints(
     restored: &Reader,
     old: &Reader,
@@ -71,14 +75,62 @@ fn endpoints(
 ) -> Result<Vec<(Subject, EndpointId)>, Error> {
     let mut found = Vec::new();
     restored.each(b"e", |key, endpoint: Endpoint| {
-        let is_back = endpoint.expires > now && old.engine.get(key)?.is_none();
         let user: UserKey = keys::user_at(key, 1)?;
-        if let Some(subject) = restored.subject_of(&user)?.filter(|_| is_back) {
+        let subject = restored.subject_of(&user)?;
+        if let Some(subject) = subject.filter(|_| endpoint.expires > now)
+            && is_back(restored, old, (&subject, &endpoint.id), now)?
+        {
             found.push((subject, endpoint.id));
         }
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Whether an endpoint of the restored store had ended in the old one, or has a channel that was not its own any more.
+fn is_back(
+    restored: &Reader,
+    old: &Reader,
+    (subject, id): (&Subject, &EndpointId),
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let Some(was) = old.endpoint(subject, id)?.filter(|was| was.expires > now) else {
+        return Ok(true);
+    };
+    let is = restored.endpoint(subject, id)?;
+    let Some(identity) = is.and_then(|is| is.channel.identity()) else {
+        return Ok(false);
+    };
+    if was.channel == Channel::None {
+        return Ok(true);
+    }
+    // It may have another channel by now, while this one reaches somebody else.
+    let owners = old.owners(&subject.app, &identity)?;
+    let own = |owner: &Owner| owner.subject == *subject && owner.endpoint == *id;
+    Ok(!owners.is_empty() && !owners.iter().any(own))
+}
+
+/// Of one that the old store does not know, the removal is forgotten already.
+fn notifications(restored: &Reader, old: &Reader, now: Timestamp) -> Result<usize, Error> {
+    let mut found = 0;
+    restored.scan_prefix(b"n", Order::Ascending, &mut |key, value| {
+        let it = records::decode_row(value)?.standing();
+        if !it.removed && it.expires > now {
+            let user = keys::user_at(key, 1)?;
+            found += usize::from(was_removed(old, &user, it.id)?);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}
+
+fn was_removed(old: &Reader, user: &UserKey, id: NotificationId) -> Result<bool, Error> {
+    let Some(number) = old.number_at(user, id)? else {
+        return Ok(true);
+    };
+    let row = old.engine.get(&keys::notification(user, number))?;
+    let row = row.as_deref().map(records::decode_row).transpose()?;
+    Ok(row.is_none_or(|row| row.standing().removed))
 }
 
 fn broadcasts(restored: &Reader, old: &Reader) -> Result<Vec<(AppHost, BroadcastId)>, Error> {
@@ -114,8 +166,11 @@ impl Reader {
 mod tests {
     use super::*;
     use crate::{
-        model::{Broadcast, ListPlace},
-        store::{AppRow, Batch, Store, tests},
+        model::{
+            Broadcast, DeviceToken, FeedPosition, ListPlace, Platform, SubscriptionId, TapId,
+            TapState,
+        },
+        store::{AppRow, Batch, Row, Store, Unit, tests},
     };
 
     async fn with(status: BroadcastStatus) -> Store {
@@ -159,6 +214,92 @@ mod tests {
             let now = Timestamp::default();
             let found = Revived::of(restored.reader(), old.reader(), now).unwrap();
             assert_eq!(found.broadcasts.len(), named, "{then:?} {since:?}");
+        }
+    }
+    fn taken() -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000)
+    }
+
+    fn channel(token: &str) -> Channel {
+        Channel::Apns {
+            device_token: DeviceToken::parse(token).unwrap(),
+            topic: None,
+            environment: None,
+        }
+    }
+
+    /// Adds what a person's phone leaves in a store: its registration, who owns its channel, and whether that died.
+    async fn register(store: &Store, user: &str, (channel, died): (Channel, bool)) {
+        let (subject, id) = (tests::subject(user), EndpointId::parse("phone").unwrap());
+        let owner = Owner {
+            subject: subject.clone(),
+            endpoint: id.clone(),
+            generation: 1,
+            shared: false,
+        };
+        let mut unit = Unit::of(subject.clone());
+        if let Some(identity) = channel.identity() {
+            unit.push(Row::Owners(identity, vec![owner]));
+        }
+        let state = TapState {
+            generation: 1,
+            gone: died.then(taken),
+            ..TapState::default()
+        };
+        unit.push(Row::TapState(id.clone(), Box::new(state)));
+        unit.push(Row::Endpoint(Box::new(Endpoint {
+            id,
+            platform: Platform::Ios,
+            channel,
+            generation: 1,
+            tap_id: TapId::from_bytes([1; 16]),
+            subscription: SubscriptionId::from_bytes([2; 16]),
+            display_name: None,
+            locale: None,
+            state_sync: false,
+            shared: false,
+            created: taken(),
+            registered: taken(),
+            last_seen: taken(),
+            expires: taken().plus(std::time::Duration::from_secs(60)),
+            asked_expires: None,
+            gone: None,
+            registered_at: FeedPosition(1),
+        })));
+        unit.push(Row::User(User::new(subject)));
+        store.commit(unit).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_device_whose_channel_died_or_changed_hands_since_is_named() {
+        let alive = |token| (channel(token), false);
+        let dead = |token| (channel(token), true);
+        let none = (Channel::None, false);
+        for (then, since, bobs, named) in [
+            (alive("0a"), alive("0a"), None, 0),
+            (alive("0a"), alive("0b"), None, 0),
+            (alive("0a"), dead("0a"), None, 1),
+            (alive("0a"), none.clone(), None, 1),
+            (alive("0a"), alive("0a"), Some("0a"), 1),
+            (alive("0a"), alive("0b"), Some("0a"), 1),
+            (dead("0a"), dead("0a"), None, 0),
+            (dead("0a"), alive("0b"), Some("0a"), 0),
+            (none.clone(), none, None, 0),
+        ] {
+            let stores = [(); 2].map(|()| Store::in_memory().unwrap());
+            let [restored, old] = &stores;
+            register(restored, "ada", then.clone()).await;
+            register(old, "ada", since.clone()).await;
+            if let Some(token) = bobs {
+                register(old, "bob", alive(token)).await;
+            }
+            let found = Revived::of(restored.reader(), old.reader(), taken()).unwrap();
+            let phone = EndpointId::parse("phone").unwrap();
+            let expected = vec![(tests::subject("ada"), phone); named];
+            assert_eq!(found.endpoints, expected, "{then:?} {since:?} {bobs:?}");
+            let later = taken().plus(std::time::Duration::from_secs(60));
+            let found = Revived::of(restored.reader(), old.reader(), later).unwrap();
+            assert_eq!(found.endpoints, [], "it is over by now");
         }
     }
 }

@@ -34,8 +34,8 @@ pub(super) enum StoreCommand {
     /// Put a backup in the store's place; only while no hub runs.
     ///
     /// All of the file is looked at before anything is touched. Every device starts over: cursors of before are
-    /// answered 410. What had ended since the backup is back: keys and tokens revoked since, users erased since, devices
-    /// that signed out since, broadcasts cancelled since.
+    /// answered 410. What had ended since the backup is back: keys and tokens revoked since, devices that signed out
+    /// since or whose channel went to another device, notifications retracted since, broadcasts cancelled since.
     Restore {
         /// The backup.
         file: PathBuf,

@@ -69,6 +69,7 @@ fn shown(it: &Restored) -> Value {
             "tokens": revived.tokens,
             "users": users.collect::<Vec<_>>(),
             "endpoints": endpoints.collect::<Vec<_>>(),
+            "notifications": revived.notifications,
             "broadcasts": broadcasts.collect::<Vec<_>>(),
         })
     });
@@ -99,9 +100,9 @@ fn people(it: &Restored, new_secrets: bool) -> String {
         ));
     }
     match &it.revived {
-        Some(revived) => lines.extend(named(revived)),
+        Some(revived) => lines.extend([named(revived), counted(revived)].concat()),
         None => lines.push(format!(
-            "what ended since {} is back, and cannot be told here: look for keys revoked since (`beckon key list`, `key revoke`), users erased since (`user list`, `user erase`), devices that signed out since, which are tapped again (`endpoint list`, `endpoint remove`), and broadcasts cancelled since, which run on (`DELETE /v1/notifications/{{id}}`)",
+            "what ended since {} is back, and cannot be told here: look for keys revoked since (`beckon key list`, `key revoke`), people who are not with the app any more (`user list`), devices that signed out since or whose channel went to another device or died, which are tapped again (`endpoint list`, `endpoint remove`), notifications retracted since (`DELETE /v1/users/{{user}}/notifications/{{id}}`), and broadcasts cancelled since, which run on (`DELETE /v1/notifications/{{id}}`)",
             it.taken
         )),
     }
@@ -136,9 +137,12 @@ fn named(revived: &Revived) -> Vec<String> {
     for (what, names) in [
         ("keys revoked since are good again", &revived.keys),
         ("keys made since are gone", &revived.keys_lost),
-        ("users erased since are back", &users),
         (
-            "devices that signed out since are back, and tapped again (`beckon endpoint remove` before the hub starts)",
+            "users whom the store that was there did not know are back, with all that was theirs (`beckon endpoint remove` takes their devices away, `DELETE /v1/users/{user}/notifications/{id}` a notification)",
+            &users,
+        ),
+        (
+            "devices that signed out since, or whose channel died, was let go or went to another device, are tapped again (`beckon endpoint remove` before the hub starts)",
             &endpoints,
         ),
         (
@@ -160,6 +164,18 @@ fn named(revived: &Revived) -> Vec<String> {
             };
             lines.push(format!("{what}: {}{rest}", shown.join(", ")));
         }
+    }
+    lines
+}
+
+/// What is told by its number alone.
+fn counted(revived: &Revived) -> Vec<String> {
+    let mut lines = Vec::new();
+    if revived.notifications > 0 {
+        lines.push(format!(
+            "{} notifications deleted or retracted since are there again (`DELETE /v1/users/{{user}}/notifications/{{id}}` once the hub runs)",
+            revived.notifications
+        ));
     }
     if revived.tokens > 0 {
         lines.push(format!(

@@ -20,6 +20,7 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     let mut hub = ChildHub::start().await;
     let phone = phone(&hub).await;
     post(&hub, "before").await;
+    let retracted = post(&hub, "retracted since").await;
     let (_, of_before) = pull(&phone).await;
     let revoked = hub.json(&["key", "create", "todo.example"]);
     let revoked_key = hub.client().bearer(revoked["key"].as_str().unwrap());
@@ -28,6 +29,8 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     hub.json(&["key", "revoke", revoked["id"].as_str().unwrap()]);
     let made = hub.json(&["key", "create", "todo.example"]);
     post(&hub, "since").await;
+    let retracted = format!("/v1/users/ada/notifications/{retracted}");
+    hub.app().delete(&retracted).await.expect(204);
     phone.delete("/v1/me/endpoints/phone").await.expect(204);
     let running = hub.refused(&["store", "restore", &path, "--force"]);
     assert!(running.contains("stop it first"), "{running}");
@@ -42,6 +45,7 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     assert_eq!(told["revived"]["users"], json!([]), "{told}");
     let back = json!([{"app": "todo.example", "user": "ada", "endpoint": "phone"}]);
     assert_eq!(told["revived"]["endpoints"], back, "{told}");
+    assert_eq!(told["revived"]["notifications"], 1, "{told}");
     assert_eq!(told["revived"]["broadcasts"], json!([]), "{told}");
     let kept = PathBuf::from(told["keptAs"].as_str().unwrap());
     assert!(kept.starts_with(hub.data()), "{told}");
@@ -54,7 +58,8 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     let set = phone.post("/v1/me/notifications/state", up_to).await;
     assert_eq!(set.refused(410), "syncStateNotFound");
     let (titles, second_life) = pull(&phone).await;
-    assert_eq!(titles, ["before"]);
+    assert_eq!(titles, ["before", "retracted since"]);
+    hub.app().delete(&retracted).await.expect(204);
     assert_eq!(pulled_from(&phone, &second_life).await, 200);
     let revived = hub.client().bearer(revoked_key.bearer.unwrap());
     revived.get("/v1/users/ada/notifications").await.expect(200);
@@ -70,7 +75,7 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     assert_eq!(pulled_from(&phone, &second_life).await, 401);
     let phone = hub.client().bearer(mint(&hub).await);
     assert_eq!(pulled_from(&phone, &second_life).await, 410);
-    assert_eq!(pull(&phone).await.0, ["before"]);
+    assert_eq!(pull(&phone).await.0, ["before", "retracted since"]);
     hub.verify();
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     body::{Bytes, Incoming},
@@ -103,12 +103,24 @@ fn right(folder: &Path) -> anyhow::Result<(Right, u32)> {
     };
     let right = Right::of(me, owner);
     if right == Right::Nothing {
-        bail!(
-            "the data folder {} belongs to another user (uid {owner}); run the command as that user, or name your own folder with --data",
-            folder.display()
-        );
+        return Err(anothers(folder, owner));
     }
     Ok((right, owner))
+}
+
+fn anothers(folder: &Path, owner: u32) -> anyhow::Error {
+    anyhow!(
+        "the data folder {} belongs to another user (uid {owner}); run the command as that user, or name your own folder with --data",
+        folder.display()
+    )
+}
+
+/// Refuses a data folder that another user owns, also to root: what root writes there would lock its owner out.
+pub(super) fn must_be_own(folder: &Path) -> anyhow::Result<()> {
+    match right(folder)? {
+        (Right::Open, _) => Ok(()),
+        (_, owner) => Err(anothers(folder, owner)),
+    }
 }
 
 impl Door {

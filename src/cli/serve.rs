@@ -43,6 +43,7 @@ pub(super) fn run(args: ServeArgs, context: &CommandContext) -> anyhow::Result<E
         return run_demo(&args, context);
     }
     let options = options(&args, context)?;
+    door::must_be_own(&options.config.store.path)?;
     log::start(&options.config.log).context("cannot start the log")?;
     if args.compact && store::exists(&options.config.store.path) {
         compact(&options)?;

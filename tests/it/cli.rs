@@ -1,6 +1,6 @@
 //! The command line, as an operator types it: with the hub running and stopped, for people and as JSON.
 
-use std::process::Output;
+use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Output};
 
 use serde_json::{Value, json};
 
@@ -320,4 +320,39 @@ async fn what_the_doubles_do_is_told_without_starting_them() {
     assert_eq!(told.status.code(), Some(0), "{told:?}");
     let page = String::from_utf8(told.stdout).unwrap();
     assert_eq!(page.trim_end(), beckon::doubles::behaviour().trim_end());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_serves_from_anothers_folder_not_even_root() {
+    let hub = ChildHub::start().await;
+    let own = hub.folder.path().join("another's");
+    fs::create_dir(&own).unwrap();
+    // Whoever is not root cannot give a folder away; the root of all folders is another's to them.
+    let folder = match fs::metadata(&own).unwrap().uid() {
+        0 => own,
+        _ => PathBuf::from("/"),
+    };
+    let owner = if folder.parent().is_some() { 12_345 } else { 0 };
+    if owner > 0 {
+        std::os::unix::fs::chown(&folder, Some(owner), None).unwrap();
+    }
+    let path = folder.to_string_lossy().into_owned();
+    // Where it did not refuse it would fail at the address and not serve on.
+    let taken = hub.addr().to_string();
+    let serve = ["serve", "--listen", &taken, "--data", &path];
+    let compacting = [&serve[..], &["--compact"]].concat();
+    let asking = ["user", "list", "todo.example", "--data", &path];
+    for args in [&serve[..], &compacting, &asking] {
+        let said = hub.refused(args);
+        let belongs = format!("the data folder {path} belongs to ");
+        assert!(said.contains(&belongs), "{args:?}: {said}");
+        assert!(said.contains(&format!("uid {owner}")), "{args:?}: {said}");
+        assert!(said.contains("as that user"), "{args:?}: {said}");
+    }
+    assert_eq!(fs::metadata(&folder).unwrap().uid(), owner);
+
+    let new = hub.folder.path().join("not there yet");
+    let path = new.to_string_lossy().into_owned();
+    let said = hub.refused(&["serve", "--listen", &taken, "--data", &path]);
+    assert!(said.contains("cannot listen on"), "{said}");
 }

@@ -19,6 +19,7 @@ use rustix::fs::FlockOperation;
 use super::{
     Error,
     caught::caught,
+    damage::{damaged, unreadable},
     guard::{self, FolderLock},
 };
 
@@ -323,28 +324,6 @@ fn is_empty(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
     }
 }
 
-/// Of a `snap.*` file that is damaged the engine says no more than of a damaged `db`. It can do without one; but to open
-/// without it may change a `db` that is damaged itself, so that is for a copy to try.
-fn damaged(folder: &Path) -> Error {
-    let restore = "put back the last backup with `beckon store restore FILE --force`, which keeps this folder's files aside";
-    let folder_name = folder.display();
-    Error::Corrupt(if has_snapshots(folder) {
-        format!(
-            "the file `db` in {folder_name} is damaged and cannot be read, or a `snap.*` file beside it, which the store can do without: copy the folder, move the `snap.*` files out of the copy, and let `beckon store verify --data COPY` say whether the store is sound without them; if it is, move them out of {folder_name}, too. If not, {restore}"
-        )
-    } else {
-        format!("the file `db` in {folder_name} is damaged and cannot be read; {restore}")
-    })
-}
-
-fn has_snapshots(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| {
-        entries.any(|entry| {
-            entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(b"snap."))
-        })
-    })
-}
-
 fn open_error(error: sled::Error, folder: &Path) -> Error {
     match error {
         sled::Error::Io(source) if source.to_string().contains("lock") => {
@@ -356,13 +335,6 @@ fn open_error(error: sled::Error, folder: &Path) -> Error {
         },
         _ => damaged(folder),
     }
-}
-
-fn unreadable(folder: &Path, said: &str) -> Error {
-    Error::Corrupt(format!(
-        "a part of the file `db` in {} cannot be read ({said}); stop the hub and put back the last backup with `beckon store restore FILE --force`, which keeps this folder's files aside",
-        folder.display()
-    ))
 }
 
 #[cfg(test)]

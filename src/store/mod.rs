@@ -11,6 +11,7 @@ mod codec;
 mod commit;
 mod compact;
 mod credentials;
+mod damage;
 mod endpoints;
 mod engine;
 mod error;

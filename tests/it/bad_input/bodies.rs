@@ -307,26 +307,60 @@ async fn a_nul_in_a_text_is_kept() {
     hub.finish().await;
 }
 
+/// The answers that came on one connection, each of which must refuse.
+fn in_pieces(answer: &str) -> Vec<&str> {
+    let starts: Vec<usize> = answer.match_indices("HTTP/1.1 ").map(|it| it.0).collect();
+    let ends = starts.iter().skip(1).copied().chain([answer.len()]);
+    let pieces: Vec<&str> = starts
+        .iter()
+        .zip(ends)
+        .map(|it| &answer[*it.0..it.1])
+        .collect();
+    assert!(
+        pieces.iter().all(|it| it.starts_with("HTTP/1.1 400 ")),
+        "{answer}"
+    );
+    pieces
+}
+
+/// What is no HTTP does not reach our handlers: one answer of the server below them, without a body.
+fn assert_bare(what: &str, answer: &str) {
+    assert_eq!(in_pieces(answer).len(), 1, "{what}: {answer}");
+    assert!(
+        answer.contains("\r\ncontent-length: 0\r\n"),
+        "{what}: {answer}"
+    );
+    assert!(answer.ends_with("\r\n\r\n"), "{what}: {answer}");
+}
+
+/// Whatever is said, the connection is closed: `exchange` waits for that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lying_content_length_does_nothing() {
     let hub = TestHub::start().await;
     let (addr, before) = (hub.running().addr, commits(&hub));
     let body = r#"{"payload":{"rawContent":"r"}}"#;
-    let length = |len: usize| head(&hub, &format!("Content-Length: {len}"));
-    let too_long = format!("{}{body}", length(body.len() + 10));
-    let answer = exchange(addr, too_long.as_bytes(), Then::Shut).await;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
-        "{answer}"
-    );
+    let length = |len: usize| format!("Content-Length: {len}");
+    let lying = |lines: &str| format!("{}{body}", head(&hub, lines));
+    let chunks = head(&hub, "Transfer-Encoding: chunked");
+    let broken_chunk = format!("{chunks}zz\r\n{body}\r\n0\r\n\r\n");
+    for (what, sent, then) in [
+        ("too long", lying(&length(body.len() + 10)), Then::Shut),
+        ("a broken chunk", broken_chunk, Then::Wait),
+    ] {
+        let answer = exchange(addr, sent.as_bytes(), then).await;
+        let answers = in_pieces(&answer);
+        assert_eq!(answers.len(), 1, "{what}: {answer}");
+        assert!(answer.contains("invalidRequest"), "{what}: {answer}");
+        assert!(answer.contains("body broke off"), "{what}: {answer}");
+    }
     // The rest of a body that was announced too short would be a second request, and is none.
-    let too_short = format!("{}{body}", length(body.len() - 5));
-    let answer = exchange(addr, too_short.as_bytes(), Then::Shut).await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(
-        !answer.contains("HTTP/1.1 2"),
-        "the rest did something: {answer}"
-    );
+    let too_short = lying(&length(body.len() - 5));
+    let answer = exchange(addr, too_short.as_bytes(), Then::Wait).await;
+    let [first, rest] = in_pieces(&answer)[..] else {
+        panic!("{answer}");
+    };
+    assert!(first.contains("body is not JSON"), "{answer}");
+    assert_bare("the rest", rest);
     for lines in [
         "Content-Length: 30\r\nContent-Length: 5",
         "Content-Length: -1",
@@ -337,32 +371,14 @@ async fn a_lying_content_length_does_nothing() {
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
         "Transfer-Encoding: chunked, identity",
     ] {
-        let answer = exchange(
-            addr,
-            format!("{}{body}", head(&hub, lines)).as_bytes(),
-            Then::Shut,
-        )
-        .await;
-        assert!(
-            answer.is_empty()
-                || answer.starts_with("HTTP/1.1 400 ")
-                || answer.starts_with("HTTP/1.1 413 "),
-            "{lines}: {answer}"
-        );
-        assert!(
-            !answer.contains("HTTP/1.1 2"),
-            "{lines} did something: {answer}"
-        );
+        let answer = exchange(addr, lying(lines).as_bytes(), Then::Wait).await;
+        assert_bare(lines, &answer);
+        assert!(answer.contains("connection: close"), "{lines}: {answer}");
     }
-    let broken_chunk = format!(
-        "{}zz\r\n{body}\r\n0\r\n\r\n",
-        head(&hub, "Transfer-Encoding: chunked")
-    );
-    let answer = exchange(addr, broken_chunk.as_bytes(), Then::Shut).await;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
-        "{answer}"
-    );
+    let longest = lying("Content-Length: 18446744073709551615");
+    let answer = exchange(addr, longest.as_bytes(), Then::Wait).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("payloadTooLarge"), "{answer}");
     unharmed(hub, before).await;
 }
 

@@ -144,17 +144,54 @@ async function twoTabs(page, context) {
   });
 }
 
+/** Posts as the app's server does, past the form. */
+async function postAs(page, notification) {
+  await page.evaluate(async (wanted) => {
+    const { app, user, appKey } = await (await fetch("/demo/state")).json();
+    const body = JSON.stringify({ targetHostName: app, ...wanted });
+    const headers = { authorization: `Bearer ${appKey}`, "content-type": "application/json" };
+    const answer = await fetch(`/v1/users/${user}/notifications`, { method: "POST", headers, body });
+    if (!answer.ok) throw new Error(await answer.text());
+  }, notification);
+}
+
+async function replaced(page, context) {
+  await check("what is replaced moves to the top, also where a device begins anew", async () => {
+    const [first, second, third] = ["Tea?", "Later:", "Coffee:"].map((word) => `${word} ${Date.now().toString(36)}`);
+    const appNotificationId = `replaced-${Date.now()}`;
+    const visual = (title) => ({ payload: { visualContent: { title } } });
+    const tops = async (tab, ...titles) => {
+      for (const place of ["Shade", "Inbox"]) await onEach(DEVICES, async (device) => {
+        const items = list(tab, device, place).getByRole("listitem");
+        await waitFor(items.nth(0).filter({ hasText: titles[0] }), "visible");
+        await waitFor(items.nth(1).filter({ hasText: titles[1] }), "visible");
+      });
+    };
+    await postAs(page, { appNotificationId, ...visual(first) });
+    await postAs(page, visual(second));
+    await tops(page, second, first);
+    await postAs(page, { appNotificationId, ...visual(third) });
+    await tops(page, third, second);
+    // What is done with one does not move it.
+    await item(page, "iPhone", "Inbox", second).getByRole("button", { name: `Mark read ${second}` }).click();
+    await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", second), "detached"));
+    for (const tab of [page, await context.newPage()]) {
+      if (tab !== page) await tab.goto(BASE);
+      await onEach(DEVICES, async (device) => {
+        const items = list(tab, device, "Inbox").getByRole("listitem");
+        await waitFor(items.nth(0).filter({ hasText: third }), "visible");
+        await waitFor(items.nth(1).filter({ hasText: second }), "visible");
+      });
+      if (tab !== page) await tab.close();
+    }
+  });
+}
+
 async function overOnItsOwn(page) {
   await check("what is over leaves the devices by itself", async () => {
     const title = `Now or never ${Date.now().toString(36)}`;
-    await page.evaluate(async (text) => {
-      const { app, user, appKey } = await (await fetch("/demo/state")).json();
-      const expirationDateTime = new Date(Date.now() + 4000).toISOString();
-      const body = JSON.stringify({ targetHostName: app, expirationDateTime, payload: { visualContent: { title: text } } });
-      const headers = { authorization: `Bearer ${appKey}`, "content-type": "application/json" };
-      const answer = await fetch(`/v1/users/${user}/notifications`, { method: "POST", headers, body });
-      if (answer.status !== 201) throw new Error(await answer.text());
-    }, title);
+    const expirationDateTime = new Date(Date.now() + 4000).toISOString();
+    await postAs(page, { expirationDateTime, payload: { visualContent: { title } } });
     await onEach(DEVICES, (device) => waitFor(item(page, device, "Shade", title), "visible"));
     for (const place of ["Shade", "Inbox"]) await onEach(DEVICES, (device) => waitFor(item(page, device, place, title), "detached", 2 * WITHIN));
   });
@@ -202,6 +239,7 @@ async function main() {
   await check("axe finds nothing serious where it is narrow", () => axe(page));
   await page.setViewportSize({ width: 1440, height: 900 });
   await twoTabs(page, context);
+  await replaced(page, context);
   await overOnItsOwn(page);
   await sleepingPhone(page);
   await rawWithFallback(page);

@@ -108,6 +108,19 @@ export class Client {
 		}
 	}
 
+	/** The ids of all there is, the one posted last first. */
+	async history() {
+		const ids = [];
+		let path = "?$top=1000";
+		for (;;) {
+			const page = await this.#call("GET", path);
+			ids.push(...page.value.map(({ id }) => id));
+			const next = page["@odata.nextLink"];
+			if (!next) return ids;
+			path = new URL(next, location.href).search;
+		}
+	}
+
 	patch(id, set) {
 		return this.#call("PATCH", `/${id}`, set);
 	}

@@ -20,8 +20,9 @@ export function stageOf({ readState, userActionState }) {
 	return userActionState === "noInteraction" ? readState : userActionState;
 }
 
-const byPost = (a, b) => postedAt(b) - postedAt(a);
-const postedAt = (item) => Date.parse(item.createdDateTime) || 0;
+/** What a replacement changes and an act does not. */
+const contentOf = ({ payload, priority, groupName, targetPolicy, fallbackPolicy, displayTimeToLive, expirationDateTime }) =>
+	JSON.stringify([payload, priority, groupName, targetPolicy, fallbackPolicy, displayTimeToLive, expirationDateTime]);
 
 /** One device with the app on it: it pulls when tapped or opened, sends what the person does, and knows no other. */
 export class Device extends EventTarget {
@@ -53,14 +54,14 @@ export class Device extends EventTarget {
 
 	/** Open ones, and placeholders of those not yet pulled. */
 	get shade() {
-		const known = [...this.items.values()].filter(isOpen).sort(byPost);
+		const known = this.inbox.filter(isOpen);
 		const extra = [...this.placeholders.values()].filter((card) => !this.items.has(card.id));
 		return [...extra.reverse(), ...known];
 	}
 
-	/** All it holds, newest first. */
+	/** All it holds, the one posted last first; what was replaced was posted anew. */
 	get inbox() {
-		return [...this.items.values()].sort(byPost);
+		return [...this.items.values()].reverse();
 	}
 
 	/** The double's view of it after a switch moved. */
@@ -124,14 +125,24 @@ export class Device extends EventTarget {
 	}
 
 	async #delta() {
+		if (!this.cursor) return this.#begin();
 		try {
 			return await this.client.delta(this.cursor);
 		} catch (error) {
-			if (error.status !== 410 || !this.cursor) throw error;
+			if (error.status !== 410) throw error;
 			this.cursor = null;
 			this.items.clear();
-			return this.client.delta(null);
+			return this.#begin();
 		}
+	}
+
+	/** All there is, oldest first. A delta stands in the order of changes, the history in that of posts. */
+	async #begin() {
+		const delta = await this.client.delta(null);
+		const newest = new Map((await this.client.history()).map((id, place) => [id, place]));
+		const place = ({ id }) => newest.get(id) ?? -1;
+		delta.changes.sort((a, b) => place(b) - place(a));
+		return delta;
 	}
 
 	/** The hub now takes it for up to date, in every tab. */
@@ -154,7 +165,14 @@ export class Device extends EventTarget {
 		}
 		const old = this.items.get(change.id);
 		if (old && isOpen(change) && (!isOpen(old) || nameOf(old) !== nameOf(change))) this.seen.delete(change.id);
-		this.items.set(change.id, change);
+		this.#hold(change);
+	}
+
+	/** Items stand in the order in which their content came: what an act changed keeps its place. */
+	#hold(item) {
+		const old = this.items.get(item.id);
+		if (old && contentOf(old) !== contentOf(item)) this.items.delete(item.id);
+		this.items.set(item.id, item);
 	}
 
 	/** The person does something: shown at once, sent as soon as there is a way. */
@@ -180,8 +198,8 @@ export class Device extends EventTarget {
 		try {
 			while (this.queue.length && this.online) {
 				const item = await this.#sendOne(this.queue[0]);
-				const { id } = this.queue.shift();
-				if (item) this.items.set(id, item);
+				this.queue.shift();
+				if (item) this.#hold(item);
 				for (const act of this.queue) this.#foresee(act);
 				this.#changed();
 				this.#tell();

@@ -270,6 +270,10 @@ fn read(answer: &Answer, now: Timestamp) -> (Step, ServiceAnswer) {
         Step::Done(Verdict::Retry { after, scope }) => {
             answer::retry(retry_after(answer, now).or(after), scope)
         }
+        // Apple names each push that it takes: this is somebody else's page.
+        Step::Done(Verdict::Accepted) if answer.header("apns-id").is_none() => {
+            answer::retry(retry_after(answer, now), Scope::Lane)
+        }
         settled => settled,
     };
     // Something between us and Apple may answer in its own words.

@@ -257,6 +257,9 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
         (Step::Done(Verdict::Retry { scope, .. }), _) => {
             answer::retry(retry_after(answer, now), scope)
         }
+        (Step::Done(Verdict::Accepted), None) if is_a_page(answer) => {
+            answer::retry(retry_after(answer, now), Scope::Channel)
+        }
         (settled, _) => settled,
     };
     let id = ["apns-id", "location", "x-wns-msg-id"]
@@ -269,6 +272,15 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
         id: id.and_then(words),
     };
     (step, answer)
+}
+
+/// Whether somebody else answered: what took a push made a resource of it (201, 202), and has no page to show.
+fn is_a_page(answer: &Answer) -> bool {
+    let media = answer.header("content-type").unwrap_or_default();
+    let html = media
+        .get(..9)
+        .is_some_and(|it| it.eq_ignore_ascii_case("text/html"));
+    html && !matches!(answer.status, 201 | 202)
 }
 
 /// What the service says about it: in JSON, in Windows' header, or in plain text.

@@ -39,6 +39,16 @@ const OLDER_SCOPE: &str = "notify.windows.com";
 /// Where the older login gives tokens.
 const OLDER_LOGIN: &str = "https://login.live.com/accesstoken.srf";
 
+/// What WNS puts on its answers, each time at least one of them.
+const ANSWER_HEADERS: [&str; 6] = [
+    "x-wns-status",
+    "x-wns-notificationstatus",
+    "x-wns-msg-id",
+    "x-wns-deviceconnectionstatus",
+    "x-wns-debug-trace",
+    "x-wns-error-description",
+];
+
 /// The wait after `channelthrottled`, which names none.
 const CHANNEL_WAIT: Duration = Duration::from_secs(600);
 
@@ -228,11 +238,17 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
         .header("x-wns-error-description")
         .or(answer.phrase.as_deref())
         .unwrap_or(status);
-    let step = match step(answer.status, status, said, proven) {
+    let page = String::from_utf8_lossy(&answer.body);
+    let (step, said) = match step(answer.status, status, said, proven) {
         Step::Done(Verdict::Retry { after, scope }) => {
-            answer::retry(retry_after(answer, now).or(after), scope)
+            let step = answer::retry(retry_after(answer, now).or(after), scope);
+            (step, said)
         }
-        settled => settled,
+        // WNS says who it is, and its bodies are empty: this is somebody else's page.
+        Step::Done(Verdict::Accepted) if !is_of_wns(answer) => {
+            (answer::retry(retry_after(answer, now), Scope::Lane), &*page)
+        }
+        settled => (settled, said),
     };
     if !matches!(step, Step::Done(Verdict::Accepted)) {
         // What Microsoft's support asks for.
@@ -252,6 +268,11 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
         id: answer.header("x-wns-msg-id").and_then(words),
     };
     (step, answer)
+}
+
+fn is_of_wns(answer: &Answer) -> bool {
+    let mut headers = ANSWER_HEADERS.iter();
+    headers.any(|name| answer.header(name).is_some())
 }
 
 /// The table of WNS's answers (Microsoft, "Push notification service request and response headers"). `status` is

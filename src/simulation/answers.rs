@@ -44,6 +44,8 @@ pub(super) struct Heard {
     words: String,
     /// How long it asks to be left alone.
     wait: Option<Duration>,
+    /// Of the token endpoint.
+    is_token: bool,
     /// Of a test, of which nothing is kept.
     is_test: bool,
     /// Whether the hub may have forgotten it: the endpoint registered since, or it was revived.
@@ -70,6 +72,7 @@ impl Heard {
             status,
             words,
             wait,
+            is_token,
             is_test: false,
             is_old: false,
             class,
@@ -92,8 +95,11 @@ impl Heard {
         }
         let reason = answer.reason.as_deref().unwrap_or_default();
         let reason = reason.strip_prefix("token endpoint: ").unwrap_or(reason);
+        if reason == NO_OAUTH {
+            return self.is_token;
+        }
         let mut words = reason.split_whitespace();
-        reason == NO_OAUTH || words.all(|word| self.words.contains(word.trim_end_matches(':')))
+        words.all(|word| self.words.contains(word.trim_end_matches(':')))
     }
 
     /// Until when it may hold others, by both clocks.

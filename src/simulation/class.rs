@@ -35,15 +35,25 @@ impl Class {
             (200, _) if service == Service::Wns && words.contains("channelthrottled") => {
                 Self::Other
             }
-            // Google names each message that it takes: all else is somebody else's page.
-            (200, _) if service == Service::Fcm && !words.contains("\"name\"") => Self::Other,
-            (200..300, _) => Self::Taken,
             _ if is_token => Self::Other,
+            (200..300, Ok(answer)) if !says_who_it_is(service, answer, words) => Self::Other,
+            (200..300, _) => Self::Taken,
             _ if blames_settings(service, status, words) => Self::Operator,
             _ if is_refused(service, status, words) => Self::Refused,
             _ if may_be_dead(service, status, words) => Self::Dead,
             _ => Self::Other,
         }
+    }
+}
+
+/// Whether it is the service that took a push, and not somebody else with a page: Apple and Google name what they take,
+/// Microsoft has headers of its own. Of browsers' services no more is known than that they show no pages.
+fn says_who_it_is(service: Service, answer: &Answer, words: &str) -> bool {
+    match service {
+        Service::Apns => answer.header("apns-id").is_some(),
+        Service::Fcm => words.contains("\"name\""),
+        Service::WebPush => answer.header("content-type") != Some("text/html"),
+        Service::Wns => answer.header("x-wns-status").is_some(),
     }
 }
 

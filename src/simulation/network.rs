@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::header::CONTENT_LENGTH;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
@@ -279,16 +279,13 @@ impl Network {
             connection: 1,
         };
         if garbled < weather.garbled {
-            // A page with a good status is believed, so one comes only where the push was taken.
-            let taken = (200..300).contains(&answer.status);
-            let pages: &[u16] = if taken {
-                &[200, 500, 502, 503]
-            } else {
-                &[500, 502, 503]
-            };
-            answer.status = pages[sent.url.as_str().len() % pages.len()];
+            // A proxy's page, or that of a network that wants to be signed in to, whatever became of the push.
+            let pages: &[u16] = &[200, 500, 502, 503];
+            answer.status = pages[garbled as usize % pages.len()];
             answer.body = bytes::Bytes::from_static(GARBAGE);
             answer.headers.clear();
+            let html = HeaderValue::from_static("text/html");
+            answer.headers.insert(CONTENT_TYPE, html);
         }
         Ok(answer)
     }

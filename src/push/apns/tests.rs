@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::model::Secret;
 use crate::{
-    egress::testing::{Seen, Server, reply},
+    egress::testing::{Reply, Seen, Server, reply},
     push::web_push::VapidKey,
 };
 
@@ -143,6 +143,11 @@ fn message() -> ApnsMessage {
     }
 }
 
+/// What Apple says of a push that it takes.
+fn taken() -> Reply {
+    reply(200, "").header("apns-id", "the-id")
+}
+
 fn at(mins: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000).plus(Duration::from_secs(mins * 60))
 }
@@ -177,7 +182,7 @@ fn claims(seen: &Seen) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_push_as_apple_wants_it() {
-    let server = Server::start(&["h2"], |_| reply(200, "").header("apns-id", "the-id")).await;
+    let server = Server::start(&["h2"], |_| taken()).await;
     let outcome = send(&adapter(&server), None, at(0)).await;
     assert_eq!(outcome.verdict, Verdict::Accepted);
     assert_eq!(outcome.answer.id.as_deref(), Some("the-id"));
@@ -197,6 +202,17 @@ async fn a_push_as_apple_wants_it() {
         claims(seen),
         serde_json::json!({"iss": "TEAM567890", "iat": 1_700_000_000})
     );
+}
+
+#[tokio::test]
+async fn a_page_with_a_good_status_is_not_apples() {
+    let page = "<html>Sign in to the hotel's network</html>";
+    let server = Server::start(&["h2"], move |_| reply(200, page)).await;
+    let outcome = send(&adapter(&server), None, at(0)).await;
+    assert_eq!(Step::Done(outcome.verdict), LANE);
+    assert_eq!(outcome.answer.status, 200);
+    assert_eq!(outcome.answer.reason.as_deref(), Some(page));
+    assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test]
@@ -223,9 +239,8 @@ async fn a_token_serves_fifty_minutes() {
 async fn an_expired_token_is_replaced_once_and_so_is_its_connection() {
     let expired = r#"{"reason":"ExpiredProviderToken"}"#;
     let server = Server::start(&["h2"], move |seen| match seen.nth {
-        0 => reply(200, ""),
         1 => reply(403, expired),
-        _ => reply(200, ""),
+        _ => taken(),
     })
     .await;
     let apns = adapter(&server);
@@ -266,7 +281,7 @@ async fn a_young_token_is_replaced_once_in_twenty_minutes_and_no_more() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_a_little_costs_no_token() {
-    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    let server = Server::start(&["h2"], |_| taken()).await;
     let apns = adapter(&server);
     send(&apns, None, at(1)).await;
     send(&apns, None, at(0)).await;
@@ -320,7 +335,7 @@ async fn a_clients_wrong_topic_stops_nobody_else() {
 
 #[tokio::test]
 async fn a_burst_shares_one_token_and_one_connection() {
-    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    let server = Server::start(&["h2"], |_| taken()).await;
     let apns = adapter(&server);
     let outcomes = join_all((0..50).map(|_| send(&apns, None, at(0)))).await;
     assert!(

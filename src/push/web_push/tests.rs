@@ -237,6 +237,33 @@ async fn a_topic_that_cannot_be_read_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_page_with_a_good_status_is_no_push_services() {
+    let page = "<html>Sign in to the hotel's network</html>";
+    let later = Verdict::Retry {
+        after: None,
+        scope: Scope::Channel,
+    };
+    let check = async |status: u16, media: &'static str, verdict: Verdict| {
+        let server = server(move |_| reply(status, page).header("content-type", media)).await;
+        let outcome = send(&adapter(&server, Vec::new()), &server, None).await;
+        assert_eq!(outcome.verdict, verdict, "{status} {media}");
+        let said = Some(page).filter(|_| verdict == later);
+        assert_eq!(outcome.answer.reason.as_deref(), said, "{status} {media}");
+    };
+    check(200, "text/html", later).await;
+    check(200, "Text/HTML; charset=utf-8", later).await;
+    check(203, "text/html", later).await;
+    check(200, "text/plain", Verdict::Accepted).await;
+    check(200, "application/json", Verdict::Accepted).await;
+    check(201, "text/html", Verdict::Accepted).await;
+    check(202, "text/html", Verdict::Accepted).await;
+    // A 204 has no body to say anything.
+    let server = server(|_| reply(204, "").header("content-type", "text/html")).await;
+    let outcome = send(&adapter(&server, Vec::new()), &server, None).await;
+    assert_eq!(outcome.verdict, later);
+}
+
+#[tokio::test]
 async fn windows_says_dropped_with_success() {
     let check = async |status: &'static str, expected: Verdict| {
         let server = server(move |_| reply(201, "").header("x-wns-status", status)).await;

@@ -64,6 +64,11 @@ async fn server(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Serv
     .await
 }
 
+/// What WNS says of a push that it takes.
+fn taken() -> Reply {
+    reply(200, "").header("x-wns-status", "received")
+}
+
 fn listed(server: &Server) -> String {
     format!("127.0.0.1:{}", server.url.port().unwrap())
 }
@@ -90,12 +95,7 @@ async fn send(wns: &Wns, server: &Server, kind: WnsKind) -> Outcome {
 
 #[tokio::test]
 async fn pushes_as_microsoft_wants_them() {
-    let server = server(|_| {
-        reply(200, "")
-            .header("x-wns-status", "received")
-            .header("x-wns-msg-id", "m-1")
-    })
-    .await;
+    let server = server(|_| taken().header("x-wns-msg-id", "m-1")).await;
     let wns = adapter(&server, &[&listed(&server)]);
     let outcome = send(&wns, &server, WnsKind::Raw).await;
     assert_eq!(outcome.verdict, Verdict::Accepted);
@@ -137,6 +137,34 @@ async fn pushes_as_microsoft_wants_them() {
     assert_eq!(toast.header("x-wns-type"), Some("wns/toast"));
     assert_eq!(toast.header("x-wns-cache-policy"), None);
     assert_eq!(toast.header("content-type"), Some("text/xml"));
+}
+
+#[tokio::test]
+async fn a_page_with_a_good_status_is_not_of_wns() {
+    let page = "<html>Sign in to the hotel's network</html>";
+    let lane = Verdict::Retry {
+        after: None,
+        scope: Scope::Lane,
+    };
+    let server = server(move |seen| match seen.nth % 4 {
+        1 => reply(200, page).header("ms-cv", "x.0"),
+        2 => reply(201, page),
+        3 => reply(200, "").header("x-wns-debug-trace", "here"),
+        _ => reply(200, "").header("x-wns-msg-id", "m-1"),
+    })
+    .await;
+    let wns = adapter(&server, &[&listed(&server)]);
+    for (verdict, reason) in [
+        (lane, Some(page)),
+        (lane, Some(page)),
+        (Verdict::Accepted, None),
+        (Verdict::Accepted, None),
+    ] {
+        let outcome = send(&wns, &server, WnsKind::Raw).await;
+        assert_eq!(outcome.verdict, verdict, "{outcome:?}");
+        let said = outcome.answer.reason.as_deref().filter(|it| *it != "OK");
+        assert_eq!(said, reason, "{outcome:?}");
+    }
 }
 
 #[tokio::test]
@@ -188,7 +216,7 @@ async fn the_older_login_has_its_own_words() {
 async fn a_refused_token_is_replaced_once() {
     let server = server(|seen| {
         let old = seen.header("authorization") == Some("Bearer t0");
-        reply(if old { 401 } else { 200 }, "")
+        if old { reply(401, "") } else { taken() }
     })
     .await;
     let wns = adapter(&server, &[&listed(&server)]);
@@ -204,14 +232,11 @@ async fn a_refused_token_is_replaced_once() {
 #[tokio::test]
 async fn another_apps_channel_is_told_from_a_wrong_app() {
     let server = server(|seen| {
-        reply(
-            if seen.target.contains("good") {
-                200
-            } else {
-                403
-            },
-            "",
-        )
+        if seen.target.contains("good") {
+            taken()
+        } else {
+            reply(403, "")
+        }
     })
     .await;
     let wns = adapter(&server, &[&listed(&server)]);

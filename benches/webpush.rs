@@ -156,6 +156,7 @@ fn message(adapter: &WebPush, browser: &Browser, now: Timestamp) {
         topic: Some(String::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         ttl: Duration::from_secs(7 * 24 * 3600),
         plaintext: Bytes::from_static(PLAINTEXT),
+        bare: None,
     };
     let to = Subscription {
         endpoint: &browser.endpoint,

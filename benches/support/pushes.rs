@@ -177,6 +177,7 @@ fn message(service: Service) -> (ChannelKind, Message) {
                 topic: Some("A".repeat(32)),
                 ttl: LIFE,
                 plaintext: Bytes::from_static(TAP),
+                bare: None,
             }),
         ),
         Service::Wns => (

@@ -242,8 +242,8 @@ impl Parts<'_> {
 
     fn web_push(&self) -> (Message, usize) {
         let tap = &self.due.tap;
-        let with_text = tap.visible && self.is_direct();
-        let plaintext = if with_text {
+        let bare = json!({"beckon": self.beckon()}).to_string();
+        let with_text = (tap.visible && self.is_direct()).then(|| {
             fit(self.text(), WEB_PUSH_BYTES, |text| {
                 let mut body = json!({"beckon": self.beckon(), "title": text.title});
                 if let Some(text) = &text.body {
@@ -251,8 +251,10 @@ impl Parts<'_> {
                 }
                 body.to_string()
             })
-        } else {
-            json!({"beckon": self.beckon()}).to_string()
+        });
+        let (plaintext, bare) = match with_text {
+            Some(text) => (text, Some(Bytes::from(bare))),
+            None => (bare, None),
         };
         let size = plaintext.len();
         let message = WebPushMessage {
@@ -260,6 +262,7 @@ impl Parts<'_> {
             topic: self.topic(),
             ttl: self.life_of_one(LIFE).max(MIN_LIFE),
             plaintext: Bytes::from(plaintext),
+            bare,
         };
         (Message::WebPush(message), size)
     }

@@ -340,10 +340,20 @@ fn web_push_gets_what_the_table_says() {
         "some services refuse less"
     );
 
-    let body = json_of(&web(&visual, &configured(Privacy::Direct), at(0)).plaintext);
+    assert_eq!(
+        (message.bare, state.bare),
+        (None, None),
+        "nothing to leave out"
+    );
+    let direct = web(&visual, &configured(Privacy::Direct), at(0));
+    let body = json_of(&direct.plaintext);
     assert_eq!(
         (&body["title"], &body["body"]),
         (&json!("canary title"), &json!("canary <body>"))
+    );
+    assert_eq!(
+        json_of(&direct.bare.unwrap()),
+        json!({"beckon": beckon("created", true)})
     );
 
     let mut google = visual;

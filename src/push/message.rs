@@ -89,6 +89,8 @@ pub struct WebPushMessage {
     pub ttl: Duration,
     /// What the service worker reads, at most 3993 bytes.
     pub plaintext: Bytes,
+    /// The same without title and body, where it has them: for a service that takes less.
+    pub bare: Option<Bytes>,
 }
 
 /// The four urgencies of RFC 8030, section 5.3.

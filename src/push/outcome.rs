@@ -24,6 +24,8 @@ pub enum Again {
     NewConnection,
     /// The service cannot read our topic; it was left out (Web Push).
     WithoutTopic,
+    /// The service finds it too long; title and body were left out (Web Push).
+    WithoutText,
 }
 
 impl Again {
@@ -33,6 +35,7 @@ impl Again {
             Self::NewCredential => "refreshed",
             Self::NewConnection => "reconnected",
             Self::WithoutTopic => "withoutTopic",
+            Self::WithoutText => "withoutText",
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Push services that fail, each in its own way: the six faults at each of the four.
 
-use beckon::doubles::{FaultKind, FaultSpec, Service};
+use std::sync::Arc;
+
+use beckon::{
+    config::apps::Privacy,
+    doubles::{At, FaultKind, FaultSpec, Service},
+};
 use serde_json::{Value, json};
 
 use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
@@ -406,5 +411,45 @@ async fn a_push_that_is_sent_again_is_called_the_same_and_another_is_not() {
         !named[1].is_empty() && named[1][0] != named[0][0],
         "{named:?}"
     );
+    hub.finish().await;
+}
+
+/// Mozilla hands on to Google what is for a phone, and that takes less.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browsers_service_finds_too_long_comes_at_once_without_its_text() {
+    let hub = TestHub::with(beckon::clock::Clock::system(), |config| {
+        Arc::make_mut(&mut config.apps[0]).privacy = Privacy::Direct;
+    })
+    .await;
+    let mut device = hub.device("ada", Service::WebPush).await;
+    let too_large = FaultKind::named(Service::WebPush, At::Push, "mozillaTooLarge").unwrap();
+    hub.doubles()
+        .script(FaultSpec::once(Service::WebPush, too_large));
+    for has_text in [false, true] {
+        let posted = hub.post("ada", "Lunch?").await;
+        let handed = device.next_push("the tap").await;
+        assert_eq!(beckon_of(&handed.push)["n"], posted["id"]);
+        let body = handed.push.body.as_ref().unwrap().bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["title"] == "Lunch?", has_text, "{body}");
+        assert_eq!(body.as_object().unwrap().len() > 1, has_text, "{body}");
+        eventually("it is told as tapped", || async {
+            (delivery(&hub, &posted).await["status"] == "tapped").then_some(())
+        })
+        .await;
+        device.pull().await;
+    }
+    // To what holds no text there is nothing to leave out.
+    hub.doubles()
+        .script(FaultSpec::always(Service::WebPush, too_large));
+    let body = json!({"payload": {"rawContent": "r"}, "priority": "High"});
+    let posted = hub.app().post("/v1/users/ada/notifications", body).await;
+    let posted = posted.expect(201);
+    let failed = eventually("it failed", || async {
+        let it = delivery(&hub, &posted).await;
+        (it["status"] == "failed").then_some(it)
+    })
+    .await;
+    assert_eq!(failed["pushService"]["status"], 413, "{failed}");
     hub.finish().await;
 }

@@ -131,6 +131,14 @@ fn adapter(server: &Server, older: Vec<VapidKey>) -> WebPush {
 }
 
 async fn send(web_push: &WebPush, server: &Server, vapid: Option<&[u8]>) -> Outcome {
+    send_text(web_push, server, (vapid, "{}", None)).await
+}
+
+async fn send_text(
+    web_push: &WebPush,
+    server: &Server,
+    (vapid, text, bare): (Option<&[u8]>, &'static str, Option<&'static str>),
+) -> Outcome {
     let keys = WebPushKeys {
         // Any point on the curve will do.
         p256dh: web_push.key.public_key(),
@@ -146,7 +154,8 @@ async fn send(web_push: &WebPush, server: &Server, vapid: Option<&[u8]>) -> Outc
         urgency: Urgency::High,
         topic: Some("x".repeat(32)),
         ttl: Duration::from_secs(60),
-        plaintext: Bytes::from_static(b"{}"),
+        plaintext: Bytes::from_static(text.as_bytes()),
+        bare: bare.map(|bare| Bytes::from_static(bare.as_bytes())),
     };
     web_push.send(subscription, &message, now()).await
 }
@@ -234,6 +243,38 @@ async fn a_topic_that_cannot_be_read_is_left_out() {
         send(&web_push, &server, None).await.verdict,
         Verdict::Accepted
     );
+}
+
+/// How long a body is that holds so much text (RFC 8188: header, delimiter, tag).
+fn sealed(text: &str) -> String {
+    (86 + text.len() + 1 + 16).to_string()
+}
+
+#[tokio::test]
+async fn what_is_too_long_goes_out_once_more_without_title_and_body() {
+    const LONG: &str = r#"{"beckon":{},"title":"Lunch?"}"#;
+    const BARE: &str = r#"{"beckon":{}}"#;
+    let check = async |answers: &'static [u16], bare: Option<&'static str>, verdict: Verdict| {
+        let server = server(move |seen| reply(answers[seen.nth], "")).await;
+        let web_push = adapter(&server, Vec::new());
+        let outcome = send_text(&web_push, &server, (None, LONG, bare)).await;
+        assert_eq!(outcome.verdict, verdict, "{answers:?}");
+        assert_eq!(Some(&outcome.answer.status), answers.last(), "{answers:?}");
+        let again = bare.filter(|_| answers[0] == 413);
+        assert_eq!(outcome.again, again.map(|_| Again::WithoutText));
+        let sent: Vec<String> = server
+            .seen()
+            .iter()
+            .map(|seen| seen.header("content-length").unwrap().to_owned())
+            .collect();
+        let texts = std::iter::once(LONG).chain(again);
+        assert_eq!(sent, texts.map(sealed).collect::<Vec<_>>(), "{answers:?}");
+    };
+    check(&[201], Some(BARE), Verdict::Accepted).await;
+    check(&[413, 201], Some(BARE), Verdict::Accepted).await;
+    check(&[413, 413], Some(BARE), Verdict::Rejected).await;
+    check(&[413, 410], Some(BARE), Verdict::Gone { since: None }).await;
+    check(&[413], None, Verdict::Rejected).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
 //! What is under way for one user: which markers were taken, which endpoints are being tapped.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::sync::oneshot;
 
+use super::lanes::LaneKey;
 use crate::{
     hub::Tested,
     model::{EndpointId, FeedPosition, Marker, TapState, Timestamp},
@@ -22,6 +26,10 @@ pub(super) struct Job {
     pub(super) wake: Option<Timestamp>,
     stepping: bool,
     again: bool,
+    /// Whether a lane had no room for a tap of its last look.
+    is_parked: bool,
+    /// The lanes in whose line it stands.
+    lines: Vec<Arc<LaneKey>>,
     /// Those that the last look left out, busy as they were: each is looked at when it is free.
     left_out: HashSet<EndpointId>,
     /// What the last look left to be kept when all its taps are settled; nothing, where another has to come first.
@@ -65,6 +73,7 @@ impl Job {
             return None;
         }
         self.stepping = true;
+        self.is_parked = false;
         self.found = None;
         self.left_out.clone_from(&self.busy);
         Some(self.busy.clone())
@@ -112,6 +121,26 @@ impl Job {
             // Who asked may have gone away.
             let _nobody_waits = answer.send(tested);
         }
+    }
+
+    /// Notes which lanes had no room; gives those in whose line it does not stand yet.
+    pub(super) fn park(&mut self, full: &[Arc<LaneKey>]) -> Vec<Arc<LaneKey>> {
+        self.is_parked = true;
+        let mut anew = full.to_vec();
+        anew.retain(|lane| !self.lines.contains(lane));
+        self.lines.extend(anew.iter().cloned());
+        anew
+    }
+
+    /// Its turn has come in the line of a lane; says whether it waits for one.
+    pub(super) fn is_called(&mut self, lane: &Arc<LaneKey>) -> bool {
+        self.lines.retain(|other| other != lane);
+        self.is_parked
+    }
+
+    /// Whether it waits at a lane, which takes only so many.
+    pub(super) fn is_at_a_lane(&self) -> bool {
+        self.is_parked || !self.busy.is_empty()
     }
 
     /// Ends a look; says whether to look again.

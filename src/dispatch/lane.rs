@@ -2,21 +2,28 @@
 //! bounded and know nothing of each other, so that a slow one holds up no other.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::mpsc,
     task::{JoinError, JoinHandle, JoinSet},
     time::Instant,
 };
 use uuid::Uuid;
 
 use super::{
-    chance, compose,
+    chance,
+    circuit::Hold,
+    compose,
+    freed::{Freed, Freeing, Left},
     gate::{Demands, Gate, Pass},
-    lanes::Handed,
+    lanes::LaneKey,
+    pace::Pace,
     push_id::push_id,
     retry,
 };
@@ -24,7 +31,7 @@ use crate::{
     config::apps::App,
     hub::{self, DueTap, Hub, Tested, due},
     metrics::{Metrics, PushLabels},
-    model::{EndpointId, FeedPosition, Push, Subject, TapKind, TapState, Timestamp},
+    model::{Channel, Push, TapKind, TapState, Timestamp},
     push::{
         Adapter,
         message::Message,
@@ -34,39 +41,13 @@ use crate::{
 
 /// How many taps may wait in a lane for each that is under way; those beyond stay in the outbox.
 const QUEUE: usize = 8;
-/// A full lane whose answers take longer is slow: what it has no room for is put off rather than kept in memory.
-const SLOW: Duration = Duration::from_secs(1);
 /// For how long after a registration what a service says of a channel's death is compared with it. Two clocks that are
 /// right differ by less; contract 3.8 calls more a leap.
 const COMPARED: Duration = Duration::from_mins(5);
+/// The longest that a lane puts a tap off because it is full.
+const PUT_OFF: Duration = Duration::from_mins(2);
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
-
-/// Told to the dispatcher when an endpoint is free again.
-#[derive(Debug)]
-pub(super) struct Freed {
-    pub(super) subject: Subject,
-    pub(super) endpoint: EndpointId,
-    /// What it left to be done.
-    pub(super) left: Left,
-}
-
-/// What a tap leaves to be done for its endpoint.
-#[derive(Debug)]
-pub(super) enum Left {
-    /// What became of it is not on disk: it is due again in a moment.
-    Unkept,
-    /// The endpoint is to be looked at.
-    Unknown,
-    /// It was a test, and this came of it.
-    Tested(Tested),
-    /// It was taken, and the endpoint lacks nothing of the feed up to `covers` that was not told; at `repeat` it may be
-    /// due again.
-    Nothing {
-        covers: FeedPosition,
-        repeat: Timestamp,
-    },
-}
 
 /// What all pushes of a lane share.
 #[derive(Debug)]
@@ -78,52 +59,36 @@ pub(super) struct Way {
     pub(super) freed: mpsc::UnboundedSender<Freed>,
     pub(super) gate: Gate,
     pub(super) pace: Pace,
-}
-
-/// How fast a lane is answered.
-#[derive(Debug)]
-pub(super) struct Pace(Mutex<(Instant, Duration)>);
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self(Mutex::new((Instant::now(), Duration::ZERO)))
-    }
-}
-
-impl Pace {
-    /// Notes an answer; of its time an eighth counts, of the earlier ones the rest.
-    fn answered(&self, took: Duration) {
-        let mut pace = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *pace = (Instant::now(), (pace.1 * 7 + took) / 8);
-    }
-
-    /// Whether answers take long, or stay away.
-    fn is_slow(&self) -> bool {
-        let (last, usual) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        usual > SLOW || last.elapsed() > SLOW
-    }
+    pub(super) key: Arc<LaneKey>,
+    /// How many taps wait in it.
+    pub(super) waiting: AtomicUsize,
 }
 
 /// A running lane.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) app: Arc<App>,
+    pub(super) key: Arc<LaneKey>,
     way: Arc<Way>,
-    queue: mpsc::Sender<DueTap>,
+    queue: mpsc::UnboundedSender<DueTap>,
     task: JoinHandle<()>,
+    /// How many were put off since it last had room.
+    put_off: AtomicUsize,
 }
 
 impl Lane {
     pub(super) fn start(way: Way) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE * way.hub.delivery().concurrency);
-        let app = Arc::clone(&way.app);
+        let (queue, waiting) = mpsc::unbounded_channel();
+        let (app, key) = (Arc::clone(&way.app), Arc::clone(&way.key));
         let way = Arc::new(way);
         let task = tokio::spawn(run(Arc::clone(&way), waiting));
         Self {
             app,
+            key,
             way,
             queue,
             task,
+            put_off: AtomicUsize::new(0),
         }
     }
 
@@ -136,16 +101,45 @@ impl Lane {
         }
     }
 
-    /// Takes a tap. One that it has no room for soon is put off, so that nothing of it stays in memory.
-    pub(super) fn take(&self, due: DueTap, now: Timestamp) -> Handed {
-        match self.queue.try_send(due) {
-            Ok(()) => Handed::Taken,
-            Err(TrySendError::Full(due)) if self.way.pace.is_slow() => {
-                let hold = self.way.gate.hold(&due.level.endpoint.channel, now);
-                Handed::Held(Box::new(due), hold)
-            }
-            Err(_) => Handed::Full,
+    /// How many taps may wait in it, and as many users for it.
+    pub(super) fn room(&self) -> usize {
+        QUEUE * self.way.hub.delivery().concurrency
+    }
+
+    /// Whether it takes one more user's taps.
+    pub(super) fn has_room(&self) -> bool {
+        let has_room = self.way.waiting.load(Ordering::Relaxed) < self.room();
+        if has_room {
+            self.put_off.store(0, Ordering::Relaxed);
         }
+        has_room
+    }
+
+    /// Whether it is to be waited for at all.
+    pub(super) fn is_slow(&self) -> bool {
+        self.way.pace.is_slow()
+    }
+
+    /// Takes a tap; says whether it did, which it does until it ends.
+    pub(super) fn take(&self, due: DueTap) -> bool {
+        self.way.waiting.fetch_add(1, Ordering::Relaxed);
+        let taken = self.queue.send(due).is_ok();
+        if !taken {
+            self.way.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Puts off what it has no room for, so that nothing of it stays in memory: those who come one after another as far
+    /// apart as they would leave.
+    pub(super) fn put_off(&self, channel: &Channel, now: Timestamp) -> Hold {
+        let before = self.put_off.fetch_add(1, Ordering::Relaxed);
+        let concurrency = u32::try_from(self.way.hub.delivery().concurrency).unwrap_or(u32::MAX);
+        let each = self.way.pace.usual() / concurrency.max(1);
+        let turn = each.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
+        let late = turn.as_millis() % PUT_OFF.as_millis();
+        let late = Duration::from_millis(u64::try_from(late).unwrap_or_default());
+        self.way.gate.hold(channel, (now, late))
     }
 
     /// Takes no more taps, and waits for those under way at most until `deadline`.
@@ -159,10 +153,11 @@ impl Lane {
     }
 }
 
-async fn run(way: Arc<Way>, mut waiting: mpsc::Receiver<DueTap>) {
+async fn run(way: Arc<Way>, mut waiting: mpsc::UnboundedReceiver<DueTap>) {
     let concurrency = way.hub.delivery().concurrency;
     let mut under_way = JoinSet::new();
     while let Some(due) = waiting.recv().await {
+        way.waiting.fetch_sub(1, Ordering::Relaxed);
         while under_way.len() >= concurrency {
             log_ended(under_way.join_next().await);
         }
@@ -196,6 +191,7 @@ async fn push(way: Arc<Way>, due: DueTap) {
         freed: Some(Freed {
             subject: due.subject.clone(),
             endpoint: due.level.endpoint.id.clone(),
+            lane: Arc::clone(&way.key),
             left: failed,
         }),
     };
@@ -206,21 +202,6 @@ async fn push(way: Arc<Way>, due: DueTap) {
     };
     if let Some(freed) = &mut freeing.freed {
         freed.left = left;
-    }
-}
-
-/// Frees the endpoint when it is dropped, however the push ended.
-struct Freeing {
-    to: mpsc::UnboundedSender<Freed>,
-    freed: Option<Freed>,
-}
-
-impl Drop for Freeing {
-    fn drop(&mut self) {
-        if let Some(freed) = self.freed.take() {
-            // The dispatcher may have stopped; nobody needs to hear it then.
-            let _dispatcher_may_be_gone = self.to.send(freed);
-        }
     }
 }
 

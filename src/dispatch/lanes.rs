@@ -1,28 +1,28 @@
 //! All lanes: one for each app, service and authority. Authorities that users name are many; the first of them have
 //! lanes of their own, the rest share one.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use tokio::sync::mpsc;
 
 use super::{
     VapidKeys,
-    circuit::{Hold, STOPPED},
+    circuit::STOPPED,
     compose,
+    freed::Freed,
     gate::{Demands, Gate},
     guard::{self, Guard},
-    job::Job,
-    lane::{Freed, Lane, Pace, Way},
-    retry,
+    lane::{Lane, Way},
+    pace::Pace,
 };
 use crate::{
     config::apps::{self as config, App},
-    hub::{DueTap, Hub, LaneName, Look, Tested},
+    hub::{DueTap, Hub, LaneName},
     metrics::Metrics,
-    model::{
-        ApnsEnvironment, AppHost, AppService, Channel, ChannelKind, Demand, ServiceAnswer, TapKind,
-        Timestamp,
-    },
+    model::{ApnsEnvironment, AppHost, AppService, Channel, ChannelKind, Demand},
     push::{Adapter, Resolver, apns, fcm, web_push, wns},
 };
 
@@ -31,7 +31,7 @@ const OWN_LANES: usize = 32;
 
 /// Which lane.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct LaneKey {
+pub(super) struct LaneKey {
     app: AppHost,
     kind: ChannelKind,
     /// An APNs environment, or the host that a channel names; empty for the shared lane.
@@ -85,19 +85,6 @@ impl MadeWith {
     }
 }
 
-/// What became of a tap that was handed over.
-#[derive(Debug)]
-pub(super) enum Handed {
-    /// Its lane has it.
-    Taken,
-    /// Its lane is full; the tap stays in the outbox for a moment.
-    Full,
-    /// Its lane is full and slow; the tap is put off.
-    Held(Box<DueTap>, Hold),
-    /// There is no way to the service with the present settings, and why.
-    NoLane(Box<DueTap>, String),
-}
-
 /// The lanes, and the adapters that they share: connections and credentials are those of all lanes to the service.
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -140,13 +127,16 @@ impl Lanes {
         self.lanes.len()
     }
 
-    /// Hands a tap to its lane.
-    pub(super) fn hand_over(&mut self, due: DueTap) -> Handed {
+    /// The lane of a tap, which begins with its first.
+    ///
+    /// # Errors
+    /// Why there is no way to the service with the present settings.
+    pub(super) fn lane_for(&mut self, due: &DueTap) -> Result<&Lane, String> {
         let Some(app) = self.hub.app(&due.subject.app) else {
-            let reason = String::from("the config has no such app");
-            return Handed::NoLane(Box::new(due), reason);
+            return Err(String::from("the config has no such app"));
         };
-        let key = self.key(&app, &due.level.endpoint.channel);
+        let channel = &due.level.endpoint.channel;
+        let key = self.key(&app, channel);
         // An app that was configured anew gets new lanes, which owe nothing to what was refused before, but wait where the
         // service demanded it; the old ones finish by themselves.
         let is_old = |lane: &Lane| !Arc::ptr_eq(&lane.app, &app);
@@ -155,20 +145,23 @@ impl Lanes {
             false => None,
         };
         if !self.lanes.contains_key(&key) {
-            match self.lane(&app, (&key, &due.level.endpoint.channel), old) {
-                Ok(lane) => {
-                    self.lanes.insert(key.clone(), lane);
-                }
+            let lane = match self.lane(&app, (&key, channel), old) {
+                Ok(lane) => lane,
                 Err(reason) => {
                     self.no_lane(&key, reason.clone());
-                    return Handed::NoLane(Box::new(due), reason);
+                    return Err(reason);
                 }
-            }
+            };
+            self.lanes.insert(key.clone(), lane);
         }
-        match self.lanes.get(&key) {
-            Some(lane) => lane.take(due, self.hub.now()),
-            None => Handed::Full,
-        }
+        self.lanes
+            .get(&key)
+            .ok_or_else(|| String::from("its lane has ended"))
+    }
+
+    /// Whether a lane takes more; one that is not there does.
+    pub(super) fn has_room(&self, key: &LaneKey) -> bool {
+        self.lanes.get(key).is_none_or(Lane::has_room)
     }
 
     /// Tells the operator that the present settings lead nowhere.
@@ -217,7 +210,7 @@ impl Lanes {
         let gate = Gate::new(self.hub.clone(), Arc::clone(app), guard, (own, demands));
         self.hub.note_lane(key.name(), None);
         gate.begin();
-        Ok(Lane::start(Way {
+        let way = Way {
             hub: self.hub.clone(),
             metrics: self.metrics.clone(),
             app: Arc::clone(app),
@@ -225,7 +218,10 @@ impl Lanes {
             freed: self.freed.clone(),
             gate,
             pace: Pace::default(),
-        }))
+            waiting: AtomicUsize::new(0),
+            key: Arc::new(key.clone()),
+        };
+        Ok(Lane::start(way))
     }
 
     /// What an earlier life of the process was told to wait for; at the shared lane, by any host.
@@ -340,53 +336,4 @@ pub fn adapter(
         }
         ChannelKind::None => Err(missing()),
     }
-}
-
-/// Hands what a look found to the lanes; says whether one of them is full.
-pub(super) fn hand_over(lanes: &mut Lanes, job: &mut Job, look: &mut Look, now: Timestamp) -> bool {
-    let mut full = false;
-    for (endpoint, tested) in std::mem::take(&mut look.tested) {
-        job.answer(&endpoint, tested);
-    }
-    for due in std::mem::take(&mut look.taps) {
-        let endpoint = due.level.endpoint.id.clone();
-        match lanes.hand_over(due) {
-            Handed::Taken => {
-                job.busy.insert(endpoint);
-            }
-            Handed::Full => full = true,
-            Handed::Held(due, hold) if due.tap.kind == TapKind::Test => {
-                let text = format!(
-                    "the push service is slow, and many taps wait for it; the next leaves at {}",
-                    hold.until
-                );
-                job.answer(&endpoint, Tested::unsent(text));
-            }
-            Handed::Held(due, hold) => {
-                look.next = look.next.into_iter().chain([hold.until]).min();
-                look.states.push((endpoint, retry::held(&due, hold)));
-            }
-            Handed::NoLane(due, reason) if due.tap.kind == TapKind::Test => {
-                let text = format!(
-                    "there is no way to the push service with the present settings: {reason}"
-                );
-                job.answer(&endpoint, Tested::unsent(text));
-            }
-            Handed::NoLane(due, reason) => {
-                let hold = Hold {
-                    until: now.plus(STOPPED),
-                    stopped: Some(now),
-                    answer: Some(ServiceAnswer {
-                        status: 0,
-                        reason: Some(reason),
-                        id: None,
-                    }),
-                };
-                let state = retry::held(&due, hold);
-                look.next = look.next.into_iter().chain([state.not_before]).min();
-                look.states.push((endpoint, state));
-            }
-        }
-    }
-    full
 }

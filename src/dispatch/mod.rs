@@ -7,21 +7,23 @@
 pub(crate) mod chance;
 mod circuit;
 mod compose;
+mod freed;
 mod gate;
 mod guard;
+mod handing;
 mod job;
+mod jobs;
 mod lane;
 mod lanes;
 mod load;
+mod pace;
+mod parked;
 mod push_id;
 mod retry;
 mod test_tap;
 mod vapid;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -30,9 +32,12 @@ pub use lanes::adapter;
 pub use load::{Held, Load};
 pub use vapid::VapidKeys;
 
+use freed::Freed;
+use handing::hand_over;
 use job::{Closing, Found, Job};
-use lane::{Freed, Left};
+use jobs::Jobs;
 use lanes::Lanes;
+use parked::Parked;
 
 use crate::{
     hub::{Error, Hub, Look, TestRequest},
@@ -41,15 +46,17 @@ use crate::{
     push::Resolver,
 };
 
-/// How many users are looked at at the same time, for each push that a lane may have under way; the rest wait in the
-/// outbox.
+/// How many users who wait at no lane are claimed at the same time, for each push that a lane may have under way; the rest
+/// wait in the outbox.
 const JOBS: usize = 64;
 /// The most of them, whatever the lanes may do.
 const MAX_JOBS: usize = 16 * 1024;
 /// How many markers are read at once.
 const PAGE: usize = 512;
-/// How long a failed look, or a full lane, waits.
+/// How long a failed look waits.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a user waits in the line of a full lane who is not called.
+const UNCALLED: Duration = Duration::from_secs(5);
 
 /// The dispatcher of one hub.
 #[derive(Debug)]
@@ -61,7 +68,8 @@ pub struct Dispatcher {
     tests: Option<mpsc::Receiver<TestRequest>>,
     /// Whether nothing else is to be sent.
     tests_alone: bool,
-    jobs: HashMap<Subject, Job>,
+    jobs: Jobs,
+    parked: Parked,
     max_jobs: usize,
     /// Jobs to be looked at again when the time has come.
     timers: BTreeSet<(Timestamp, Subject)>,
@@ -95,7 +103,8 @@ impl Dispatcher {
             tests_alone: false,
             hub,
             freed,
-            jobs: HashMap::new(),
+            jobs: Jobs::default(),
+            parked: Parked::default(),
             max_jobs,
             timers: BTreeSet::new(),
             steps: JoinSet::new(),
@@ -137,7 +146,7 @@ impl Dispatcher {
             steps: self.steps.len(),
             lanes: self.lanes.len(),
         });
-        let may_claim = self.jobs.len() < self.max_jobs && !self.tests_alone;
+        let may_claim = self.jobs.claimed() < self.max_jobs && !self.tests_alone;
         let timer = self.timers.first().map(|(at, _)| *at);
         let due = self.next_due.filter(|_| may_claim);
         let wake = timer.into_iter().chain(due).min();
@@ -168,9 +177,7 @@ impl Dispatcher {
     /// whom a look is under way for that began with the old ones.
     async fn begin_anew(&mut self) {
         self.lanes.tell_guards();
-        let mut under_way: Vec<Subject> = self.jobs.keys().cloned().collect();
-        under_way.sort();
-        for subject in under_way {
+        for subject in self.jobs.subjects() {
             self.look(&subject);
         }
         self.claim(circuit::STOPPED + PAUSE).await;
@@ -203,7 +210,7 @@ impl Dispatcher {
                 self.next_due = next;
                 return;
             };
-            if self.jobs.len() >= self.max_jobs {
+            if self.jobs.claimed() >= self.max_jobs {
                 self.read_up_to = last;
                 self.next_due = Some(now);
                 return;
@@ -216,20 +223,19 @@ impl Dispatcher {
 
     fn take(&mut self, marker: Marker) -> bool {
         let subject = marker.subject.clone();
-        let job = self.jobs.entry(subject.clone()).or_default();
-        if !job.take(marker) {
-            return false;
+        let is_new = self.jobs.begin(&subject, |job| job.take(marker));
+        if is_new {
+            self.look(&subject);
         }
-        self.look(&subject);
-        true
+        is_new
     }
 
     fn look(&mut self, subject: &Subject) {
-        let Some(job) = self.jobs.get_mut(subject) else {
-            return;
-        };
-        if let Some(busy) = job.begin_look() {
-            let tests = job.open_tests();
+        let begins = self.jobs.change(subject, |job| {
+            let busy = job.begin_look()?;
+            Some((busy, job.open_tests()))
+        });
+        if let Some((busy, tests)) = begins.flatten() {
             let (hub, subject) = (self.hub.clone(), subject.clone());
             self.steps.spawn(async move {
                 let look = hub.look(subject.clone(), busy, tests).await;
@@ -243,9 +249,7 @@ impl Dispatcher {
             Stepped::Looked(subject, Ok(look)) => self.looked(subject, look),
             Stepped::Looked(subject, Err(error)) => {
                 tracing::error!(%error, "a look at a user failed; trying again in a moment");
-                if let Some(job) = self.jobs.get_mut(&subject) {
-                    job.end_look();
-                }
+                self.jobs.change(&subject, |job| job.end_look());
                 self.wake_at(subject, self.hub.now().plus(PAUSE));
             }
             Stepped::Closed(subject, closed, taken) => self.closed(subject, closed, taken),
@@ -254,27 +258,31 @@ impl Dispatcher {
 
     fn looked(&mut self, subject: Subject, mut look: Look) {
         let now = self.hub.now();
-        let Some(job) = self.jobs.get_mut(&subject) else {
-            return;
-        };
-        let again = job.end_look();
         if self.tests_alone {
             look.taps.retain(|due| due.tap.kind == TapKind::Test);
         }
-        let full = lanes::hand_over(&mut self.lanes, job, &mut look, now);
-        if full {
-            // The job stays, so that waiting for the lane writes nothing.
-            look.next = look.next.into_iter().chain([now.plus(PAUSE)]).min();
-        }
-        let next = look.next;
-        if !full {
-            job.keep(Found {
-                head: look.head,
-                next,
-                states: look.states,
-            });
-        }
-        let at_rest = job.is_at_rest();
+        let (lanes, parked) = (&mut self.lanes, &mut self.parked);
+        let done = self.jobs.change(&subject, |job| {
+            let again = job.end_look();
+            let full = hand_over((lanes, parked), job, &mut look, now);
+            if full.is_empty() {
+                job.keep(Found {
+                    head: look.head,
+                    next: look.next,
+                    states: look.states,
+                });
+            } else {
+                // The job stays, so that waiting for the lane writes nothing.
+                look.next = look.next.into_iter().chain([now.plus(UNCALLED)]).min();
+                for lane in job.park(&full) {
+                    parked.push(&lane, subject.clone());
+                }
+            }
+            (again, job.is_at_rest(), look.next)
+        });
+        let Some((again, at_rest, next)) = done else {
+            return;
+        };
         if again {
             self.look(&subject);
         } else if at_rest {
@@ -286,17 +294,17 @@ impl Dispatcher {
 
     fn close(&mut self, subject: Subject) {
         if self.tests_alone {
-            self.jobs.remove(&subject);
+            self.jobs.end(&subject);
             return;
         }
-        let Some(job) = self.jobs.get_mut(&subject) else {
+        let Some(closing) = self.jobs.change(&subject, |job| job.begin_close()) else {
             return;
         };
         let Closing {
             taken,
             next,
             states,
-        } = job.begin_close();
+        } = closing;
         let hub = self.hub.clone();
         self.steps.spawn(async move {
             let closed = hub
@@ -307,53 +315,36 @@ impl Dispatcher {
     }
 
     fn closed(&mut self, subject: Subject, closed: Result<(), Error>, taken: Vec<Marker>) {
-        let Some(job) = self.jobs.get_mut(&subject) else {
-            return;
-        };
         match closed {
-            Ok(()) if job.end_close(Vec::new()) => {
-                self.jobs.remove(&subject);
+            Ok(()) => {
+                let is_done = self.jobs.change(&subject, |job| job.end_close(Vec::new()));
+                match is_done {
+                    Some(true) => self.jobs.end(&subject),
+                    Some(false) => self.look(&subject),
+                    None => {}
+                }
             }
-            Ok(()) => self.look(&subject),
             Err(error) => {
                 tracing::error!(%error, "a look at a user cannot be closed; trying again in a moment");
-                job.end_close(taken);
+                self.jobs.change(&subject, |job| job.end_close(taken));
                 self.wake_at(subject, self.hub.now().plus(PAUSE));
             }
         }
     }
 
-    fn free(&mut self, freed: Freed) {
-        let Some(job) = self.jobs.get_mut(&freed.subject) else {
-            return;
-        };
-        job.busy.remove(&freed.endpoint);
-        match freed.left {
-            Left::Unkept => self.wake_at(freed.subject, self.hub.now().plus(PAUSE)),
-            Left::Nothing { covers, repeat }
-                if job.spares_look(&freed.endpoint, (covers, repeat)) =>
-            {
-                if job.is_at_rest() {
-                    self.close(freed.subject);
-                }
-            }
-            Left::Tested(tested) => {
-                job.answer(&freed.endpoint, tested);
-                self.look(&freed.subject);
-            }
-            Left::Unknown | Left::Nothing { .. } => self.look(&freed.subject),
-        }
-    }
-
     /// Has a job looked at again at the latest then. One timer a job: an earlier one stands.
     fn wake_at(&mut self, subject: Subject, at: Timestamp) {
-        let Some(job) = self.jobs.get_mut(&subject) else {
+        let is_woken = |job: &mut Job| match job.wake {
+            Some(wake) if wake <= at => None,
+            later => {
+                job.wake = Some(at);
+                Some(later)
+            }
+        };
+        let Some(earlier) = self.jobs.change(&subject, is_woken).flatten() else {
             return;
         };
-        if job.wake.is_some_and(|wake| wake <= at) {
-            return;
-        }
-        if let Some(later) = job.wake.replace(at) {
+        if let Some(later) = earlier {
             self.timers.remove(&(later, subject.clone()));
         }
         self.timers.insert((at, subject));
@@ -365,9 +356,7 @@ impl Dispatcher {
             && *at <= now
             && let Some((_, subject)) = self.timers.pop_first()
         {
-            if let Some(job) = self.jobs.get_mut(&subject) {
-                job.wake = None;
-            }
+            self.jobs.change(&subject, |job| job.wake = None);
             self.look(&subject);
         }
     }

@@ -12,9 +12,10 @@ use crate::{
 impl Dispatcher {
     /// Has the user looked at, with the test in mind.
     pub(super) fn test(&mut self, request: TestRequest) {
-        let job = self.jobs.entry(request.subject.clone()).or_default();
-        // One at a time an endpoint; an earlier one that nobody waits for any more makes room.
-        job.tests.insert(request.endpoint, request.answer);
+        self.jobs.begin(&request.subject, |job| {
+            // One at a time an endpoint; an earlier one that nobody waits for any more makes room.
+            job.tests.insert(request.endpoint, request.answer)
+        });
         self.look(&request.subject);
     }
 }

@@ -198,6 +198,19 @@ async fn refused_settings_degrade_the_hub_are_tried_one_at_a_time_and_mend_with_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_taps_for_a_silent_service_leave_room_for_those_of_another() {
+    leave_room(FaultSpec::always(Service::Fcm, FaultKind::Silence)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_taps_for_a_service_that_is_not_fast_leave_room_for_those_of_another() {
+    leave_room(FaultSpec {
+        delay_ms: Some(600),
+        ..FaultSpec::always(Service::Fcm, FaultKind::Slow)
+    })
+    .await;
+}
+
+async fn leave_room(fault: FaultSpec) {
     let hub = TestHub::with(Clock::system(), |config| {
         // Eight taps wait in a lane then, and 64 people are looked at at a time.
         config.delivery.concurrency = 1;
@@ -205,10 +218,9 @@ async fn many_taps_for_a_silent_service_leave_room_for_those_of_another() {
     .await;
     let silent = people(&hub, 150, Service::Fcm).await;
     let mut other = hub.device("ada", Service::WebPush).await;
-    hub.doubles()
-        .script(FaultSpec::always(Service::Fcm, FaultKind::Silence));
+    hub.doubles().script(fault);
     post_to_all(&hub, &silent).await;
-    // By now the silent lane is full, and so would be the dispatcher if it kept all of them.
+    // By now that lane is full, and so would be the dispatcher if it kept all of them.
     for _ in 0..3 {
         let began = Instant::now();
         hub.post("ada", "Lunch?").await;

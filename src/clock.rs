@@ -188,11 +188,6 @@ impl Clock {
         self.watch().take_undone()
     }
 
-    /// Whether a leap forward was undone in this process's life.
-    pub fn was_undone(&self) -> bool {
-        self.watch().undone() > 0
-    }
-
     /// Moves a manual clock on; the machine's own cannot be moved.
     pub fn advance(&self, span: Duration) {
         if let Kind::Manual(manual) = &self.0.kind {

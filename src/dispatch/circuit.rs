@@ -128,6 +128,8 @@ impl Circuit {
     pub(super) fn demand(&self, now: Timestamp) -> Option<Demand> {
         let standing = self.standing.as_ref();
         let standing = standing.filter(|it| it.why == Why::Demanded && it.until > now);
+        // One of a clock that had leapt would stand for as long as that had.
+        let standing = standing.filter(|it| !it.since.is_to_come(now));
         standing.map(|standing| Demand {
             since: standing.since,
             until: standing.until,

@@ -65,7 +65,7 @@ pub(super) fn hand_over(
             }
             Handed::Held(due, hold) => {
                 look.next = look.next.into_iter().chain([hold.until]).min();
-                look.states.push((endpoint, retry::held(&due, hold)));
+                look.states.push((endpoint, retry::held(&due, hold, now)));
             }
             Handed::NoLane(due, reason) if due.tap.kind == TapKind::Test => {
                 let text = format!(
@@ -74,7 +74,7 @@ pub(super) fn hand_over(
                 job.answer(&endpoint, Tested::unsent(text));
             }
             Handed::NoLane(due, reason) => {
-                let state = retry::held(&due, no_way(reason, now));
+                let state = retry::held(&due, no_way(reason, now), now);
                 look.next = look.next.into_iter().chain([state.not_before]).min();
                 look.states.push((endpoint, state));
             }

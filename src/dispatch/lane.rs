@@ -212,7 +212,7 @@ impl Way {
         let proven = due.state.tapped_at > Timestamp::default();
         let pass = match self.gate.admit(&due.level.endpoint.channel, proven, now) {
             Ok(pass) => pass,
-            Err(hold) => return self.keep(due, retry::held(due, hold), None).await,
+            Err(hold) => return self.keep(due, retry::held(due, hold, now), None).await,
         };
         match self.hub.still_due(due) {
             Ok(true) => {}

@@ -7,7 +7,7 @@ use crate::{
     config::Delivery,
     hub::{
         DueTap,
-        due::{burst_left, retap_at, retap_wait},
+        due::{burst_left, retap_in_turn, retap_wait},
     },
     model::{ChannelKind, Push, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
@@ -82,8 +82,9 @@ pub(super) fn next(
 }
 
 /// Gives a tap back that its lane did not try.
-pub(super) fn held(due: &DueTap, hold: Hold) -> TapState {
+pub(super) fn held(due: &DueTap, hold: Hold, now: Timestamp) -> TapState {
     let mut state = due.state.clone();
+    state.put_off_at = now;
     state.not_before = hold.until;
     state.stopped = hold.stopped;
     state.answer = hold.answer.or(state.answer);
@@ -111,6 +112,7 @@ pub(super) fn tested(
             after: Some(after), ..
         } => {
             state.not_before = state.not_before.max(now.plus(after));
+            state.put_off_at = now;
             state.answer = Some(outcome.answer.clone());
         }
         _ => {}
@@ -124,6 +126,7 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
     state.tapped = state.tapped.max(tap.covers);
     state.covered = state.covered.max(tap.covers);
     state.tapped_at = now;
+    state.tap_expires = kept_until(due, delivery, now);
     state.tapped_silently = !tap.visible;
     state.attempts = 0;
     state.not_before = Timestamp::default();
@@ -146,7 +149,7 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
 fn repeats(due: &DueTap, delivery: &Delivery, now: Timestamp) -> u32 {
     let state = &due.state;
     match due.level.is_unanswered() && !due.tap.visible {
-        true if retap_at(state, delivery, now) <= now => state.repeats + 1,
+        true if retap_in_turn(state, delivery, now) <= now => state.repeats + 1,
         true => state.repeats,
         false => 0,
     }
@@ -161,6 +164,18 @@ pub(super) fn until_repeated(
 ) -> Option<Duration> {
     let silent = !due.tap.visible && due.tap.kind != TapKind::Test;
     silent.then(|| retap_wait(repeats(due, delivery, now), delivery))
+}
+
+/// Until when its service keeps a tap that it takes now, or one before that was not answered either.
+fn kept_until(due: &DueTap, delivery: &Delivery, now: Timestamp) -> Timestamp {
+    let repeated = until_repeated(due, delivery, now).map(|life| now.plus(life));
+    let own = repeated.map_or(due.tap.expires, |at| at.min(due.tap.expires));
+    let beside = !due.level.endpoint.channel.kind().keeps_the_last_alone();
+    if beside && due.level.is_unanswered() {
+        own.max(due.state.tap_expires)
+    } else {
+        own
+    }
 }
 
 fn note_silent(state: &mut TapState, delivery: &Delivery, now: Timestamp) {
@@ -179,7 +194,6 @@ fn note_fallback(state: &mut TapState, due: &DueTap) {
         return;
     };
     state.fallbacks.retain(|other| *other != number);
-    state.fell_back.push(number);
 }
 
 /// What the service will never take is not owed any more; the report says that it failed.
@@ -201,6 +215,7 @@ fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp)
     };
     state.attempts += 1;
     state.not_before = now.plus(pause);
+    state.put_off_at = now;
     state.stopped = (verdict == Verdict::Misconfigured).then_some(now);
 }
 

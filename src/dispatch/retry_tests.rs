@@ -183,9 +183,9 @@ fn wrong_settings_stop_and_keep_the_tap_due() {
         stopped: Some(at(10)),
         answer: Some(outcome(Verdict::Misconfigured).answer),
     };
-    let held = held(&due(Platform::Ios, true), hold);
+    let held = held(&due(Platform::Ios, true), hold, at(10));
     assert_eq!((held.attempts, held.stopped), (0, Some(at(10))));
-    assert_eq!(held.not_before, at(60));
+    assert_eq!((held.not_before, held.put_off_at), (at(60), at(10)));
     assert_eq!(held.answer.unwrap().reason.as_deref(), Some("words"));
 }
 

@@ -19,8 +19,8 @@ use crate::{
 
 /// A base that lags behind by more than this is moved up, so that it is not read again each time.
 const LAG: u64 = 64;
-/// How many fallbacks an endpoint is remembered by; of more, the newest.
-const FALLBACKS: usize = 256;
+/// How many fallbacks may be open at an endpoint, which stand in one row; of more, the newest.
+const FALLBACKS: usize = 512;
 
 /// How long a user is left alone whose app is not in the config.
 const NO_APP: Duration = Duration::from_secs(600);
@@ -101,7 +101,7 @@ impl Hub {
         };
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
+        let configured = self.configured.since();
         let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         self.store
             .ask(move |reader| {
@@ -111,7 +111,6 @@ impl Hub {
                     now,
                     believed,
                     configured,
-                    longest_wait,
                     seen,
                 };
                 let who = Who {
@@ -137,7 +136,7 @@ impl Hub {
         let app = self.app(&subject.app).ok_or(Error::NotFound("app"))?;
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
+        let configured = self.configured.since();
         let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         let asked = subject.clone();
         let mut found = self
@@ -149,7 +148,6 @@ impl Hub {
                     now,
                     believed,
                     configured,
-                    longest_wait,
                     seen,
                 };
                 report::deliveries(reader, &asked, id, (&listening, &rules))
@@ -246,20 +244,11 @@ impl Look {
 fn kept(level: &Level, verdict: &Verdict) -> TapState {
     let mut state = level.current_state();
     state.fallbacks.clone_from(&verdict.fallbacks);
-    state.fell_back.extend(&verdict.passed);
+    state.fallbacks.sort();
+    let over = state.fallbacks.len().saturating_sub(FALLBACKS);
+    state.fallbacks.drain(..over);
+    state.noticed = verdict.noticed;
     state
-        .fell_back
-        .retain(|number| *number > level.mark.position);
-    keep_newest(&mut state.fallbacks);
-    keep_newest(&mut state.fell_back);
-    state
-}
-
-/// Bounds a list that the store keeps in one row.
-fn keep_newest(numbers: &mut Vec<FeedPosition>) {
-    numbers.sort();
-    let over = numbers.len().saturating_sub(FALLBACKS);
-    numbers.drain(..over);
 }
 
 /// Where nothing is owed and the feed has moved on far, the base moves with it; and a fallback that came to be

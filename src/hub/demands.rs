@@ -42,7 +42,8 @@ impl Hub {
     pub fn demands(&self) -> Result<Vec<(LaneName, Demand)>, Error> {
         let now = self.now();
         let mut demands = self.store.reader().demands()?;
-        demands.retain(|(_, it)| now < it.until && it.until <= now.plus(LONGEST));
+        let stands = |it: &Demand| now < it.until && it.until <= now.plus(LONGEST);
+        demands.retain(|(_, it)| stands(it) && !it.since.is_to_come(now));
         Ok(demands)
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use super::{
@@ -30,8 +29,6 @@ pub(super) struct Rules<'a> {
     /// The time as far as it is believed.
     pub(super) believed: Timestamp,
     pub(super) configured: Timestamp,
-    /// What waits for longer was put off by a clock that has leapt.
-    pub(super) longest_wait: Duration,
     /// When the store was read.
     pub(super) seen: Stamp,
 }
@@ -97,7 +94,7 @@ fn level(
     (endpoint, mut state): (Endpoint, TapState),
     (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Level, Error> {
-    state.forget_what_is_to_come(rules.now, rules.longest_wait);
+    state.forget_what_is_to_come(rules.now);
     let mark = reader.fetch_mark(subject, &endpoint.id)?;
     let mut fallbacks = Vec::new();
     for number in &state.fallbacks {

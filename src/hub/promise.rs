@@ -40,7 +40,7 @@ impl Hub {
         }
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let (configured, longest_wait) = (self.configured.since(), self.longest_wait());
+        let configured = self.configured.since();
         let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         self.store
             .ask(move |reader| {
@@ -50,7 +50,6 @@ impl Hub {
                     now,
                     believed,
                     configured,
-                    longest_wait,
                     seen,
                 };
                 for _ in 0..VIEWS {

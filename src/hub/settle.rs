@@ -54,14 +54,15 @@ impl Hub {
         let open = reader
             .notification(&due.subject, shown.number)?
             .is_some_and(|it| due.may_show(&it, now));
-        let held = reader.fetch_mark(&due.subject, &planned.id)?.position;
-        // Read singly it moved no position, and needs no fallback all the same.
+        let mark = reader.fetch_mark(&due.subject, &planned.id)?;
+        // Fetched before it began anew, or read singly, which moved no position, it needs no fallback all the same.
         let read = due.tap.kind == TapKind::Fallback
-            && reader
-                .receipt(&due.subject, shown.number, &planned.id)?
-                .fetched
-                .is_some();
-        Ok(reached && open && !read && held < shown.number)
+            && (mark.passed(shown.number).is_some()
+                || reader
+                    .receipt(&due.subject, shown.number, &planned.id)?
+                    .fetched
+                    .is_some());
+        Ok(reached && open && !read && mark.position < shown.number)
     }
 
     /// Whether what the tap was planned on is as it was, but for the time.

@@ -22,8 +22,6 @@ use crate::{
 
 /// How often the store is told the time.
 const TOLD_EVERY: Duration = Duration::from_secs(120);
-/// How long a push service may have a tap wait.
-const DEMANDED_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// How many users are looked at again in one step.
 const STEP: usize = 200;
 /// For how much longer than now a doubt is written down, so that this is not done anew with every change.
@@ -36,8 +34,6 @@ pub(super) struct Doubt {
     written_millis: AtomicU64,
     /// One that writes that at a time, so that what is taken back is not written just before.
     writing: tokio::sync::Mutex<()>,
-    /// A leap was undone while the hub stood still.
-    undone: AtomicBool,
     /// A leap was undone, and not everybody was looked at since.
     owes_a_look: AtomicBool,
 }
@@ -56,7 +52,6 @@ impl Doubt {
         Self {
             written_millis: AtomicU64::new(written.as_millis()),
             writing: tokio::sync::Mutex::default(),
-            undone: AtomicBool::new(went_back),
             owes_a_look: AtomicBool::new(went_back),
         }
     }
@@ -81,16 +76,6 @@ pub(super) fn go_on(clock: &Clock, store: &Store) {
 }
 
 impl Hub {
-    /// How long a tap may be put off: what a push service demands at most, or, since a leap was undone and such a demand
-    /// cannot be told from what the leap made of a retry, only as long as a retry.
-    pub(super) fn longest_wait(&self) -> Duration {
-        if self.clock.was_undone() || self.doubt.undone.load(Ordering::SeqCst) {
-            self.delivery.retry_max
-        } else {
-            DEMANDED_AT_MOST
-        }
-    }
-
     /// The time as far as it is believed: what is over by that is over for good.
     pub(super) fn believed(&self) -> Timestamp {
         self.clock.trusted()
@@ -209,7 +194,7 @@ impl Hub {
 
     async fn look_at_all(&self) -> Result<(), Error> {
         tracing::warn!(
-            "the clock has leapt back to where it should be; everybody is looked at again"
+            "the clock has gone back; everybody is looked at again, since some wait for a later time"
         );
         let apps = self.apps().all();
         let anew = apps.iter().map(|app| Arc::new(App::clone(app))).collect();

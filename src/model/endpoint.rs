@@ -106,6 +106,12 @@ impl ChannelKind {
         }
     }
 
+    /// Whether the service keeps only the newest push for a device that is away; others keep it beside those before
+    /// (Apple, "Sending notification requests to APNs"; Microsoft, "WNS overview", caching).
+    pub fn keeps_the_last_alone(self) -> bool {
+        matches!(self, Self::Apns | Self::Wns)
+    }
+
     /// The platform that the channel says, if it says one.
     pub fn platform(self) -> Option<Platform> {
         match self {

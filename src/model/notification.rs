@@ -17,6 +17,16 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// The higher of two: what is Low comes after what says nothing.
+    #[must_use]
+    pub fn or_higher(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::High, _) | (_, Self::High) => Self::High,
+            (Self::Low, Self::Low) => Self::Low,
+            _ => Self::None,
+        }
+    }
+
     /// Reads `None`, `High` or `Low`, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::None, Self::High, Self::Low]

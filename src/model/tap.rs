@@ -59,6 +59,9 @@ pub struct TapRules {
     pub retap_after_millis: u64,
 }
 
+/// Nobody is put off for longer: a push service may demand a day, and in the line of a full lane some minutes are added.
+const PUT_OFF_AT_MOST: Duration = Duration::from_hours(25);
+
 /// What dispatch knows of one endpoint. Written by dispatch alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TapState {
@@ -70,6 +73,8 @@ pub struct TapState {
     pub tapped: FeedPosition,
     /// When that was.
     pub tapped_at: Timestamp,
+    /// Until when its push service keeps it for a device that is away.
+    pub tap_expires: Timestamp,
     /// Whether that tap was a silent one; only those are repeated.
     pub tapped_silently: bool,
     /// How often it was repeated unanswered.
@@ -78,6 +83,8 @@ pub struct TapState {
     pub attempts: u32,
     /// Nothing leaves before.
     pub not_before: Timestamp,
+    /// When that was found.
+    pub put_off_at: Timestamp,
     /// Since when the operator's settings are what stands in the way.
     pub stopped: Option<Timestamp>,
     /// When the last push left, whatever became of it.
@@ -90,8 +97,8 @@ pub struct TapState {
     pub burst_at: Timestamp,
     /// Numbers of notifications whose fallback is still to be decided.
     pub fallbacks: Vec<FeedPosition>,
-    /// Numbers of notifications whose fallback was sent.
-    pub fell_back: Vec<FeedPosition>,
+    /// Up to where the feed was looked through for fallbacks: of what was posted before, all others are decided.
+    pub noticed: FeedPosition,
     /// The channel of this generation is dead, since when we know.
     pub gone: Option<Timestamp>,
     /// A raw push was dropped on the device: the next visible one is a toast (WNS).
@@ -101,10 +108,10 @@ pub struct TapState {
 }
 
 impl TapState {
-    /// Forgets what was noted in a time that is [to come](Timestamp::is_to_come). Nobody is put off for longer than
-    /// `longest_wait`.
-    pub fn forget_what_is_to_come(&mut self, now: Timestamp, longest_wait: Duration) {
-        if self.last_push.is_to_come(now) || self.not_before > now.plus(longest_wait) {
+    /// Forgets what was noted in a time that is [to come](Timestamp::is_to_come).
+    pub fn forget_what_is_to_come(&mut self, now: Timestamp) {
+        let of_a_leap = self.last_push.is_to_come(now) || self.put_off_at.is_to_come(now);
+        if of_a_leap || self.not_before > now.plus(PUT_OFF_AT_MOST) {
             self.not_before = now;
         }
         // Not now: nothing is to be waited for anew with every look.
@@ -196,4 +203,26 @@ pub struct Marker {
     pub subject: Subject,
     /// Tells apart two of the same moment, so that settling one never takes another away.
     pub tag: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_forgotten_where_it_was_found_in_a_time_that_has_not_come() {
+        let at = |secs: u64| Timestamp::from_millis(1000 * secs);
+        let waits_until = |put_off_at: u64, now: u64| {
+            let mut state = TapState {
+                not_before: at(put_off_at + 3600),
+                put_off_at: at(put_off_at),
+                ..TapState::default()
+            };
+            state.forget_what_is_to_come(at(now));
+            state.not_before
+        };
+        assert_eq!(waits_until(10_000, 10_001), at(13_600));
+        assert_eq!(waits_until(10_000, 9_990), at(13_600), "a little behind");
+        assert_eq!(waits_until(10_000, 9_000), at(9_000));
+    }
 }

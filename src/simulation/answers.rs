@@ -352,7 +352,8 @@ impl Answers {
         let holds = |it: &&Heard| last.is_none_or(|last| held(it, last) || stops(it));
         let mut holding = of_all.filter(|it| holds(it) && it.class != Class::Refused);
         let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
-        holding.find(|it| it.is(answer) && (last.is_none() || stops(it) || !is_own(it)))
+        let gone_back = last.is_none_or(|last| last.hub > now.hub);
+        holding.find(|it| it.is(answer) && (gone_back || stops(it) || !is_own(it)))
     }
 
     /// Whether a test was answered so: it is the last that was heard, or held all up.

@@ -324,7 +324,8 @@ proptest! {
         let state = TapState {
             covered: FeedPosition(covered),
             silent,
-            fell_back: vec![FeedPosition(3)],
+            fallbacks: vec![FeedPosition(3), FeedPosition(300), FeedPosition(301)],
+            noticed: FeedPosition(301),
             gone,
             answer: Some(ServiceAnswer { status: 200, reason: None, id: Some("x".into()) }),
             ..TapState::default()

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use beckon::{
     clock::Clock,
-    doubles::{FaultKind, FaultSpec, Push, Service},
+    doubles::{FaultKind, FaultSpec, HandedOver, Push, Service},
 };
 use serde_json::json;
 
-use crate::support::{ChildHub, TestHub, device::beckon_of, eventually, wait::DEADLINE};
+use crate::support::{
+    ChildHub, TestDevice, TestHub, device::beckon_of, eventually, wait::DEADLINE,
+};
 
 fn body() -> serde_json::Value {
     json!({
@@ -76,6 +78,55 @@ async fn what_was_fetched_in_time_is_not_shown() {
     })
     .await;
     assert_eq!(phone.unseen(), 0);
+    hub.finish().await;
+}
+
+/// A device that holds all begins anew, and stops after the first page.
+async fn begins_anew(hub: &TestHub, phone: &TestDevice) {
+    let page = "/v1/me/notifications/delta?$top=1";
+    let first = phone.client.get(page).await.expect(200);
+    assert!(first.get("@odata.nextLink").is_some(), "{first}");
+    hub.advance(Duration::from_secs(6));
+    hub.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_or_fell_back_is_not_shown_as_the_device_begins_anew() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    hub.post("ada", "older").await;
+    phone.next_push("the older one").await;
+    phone.pull().await;
+    for falls_back in [false, true] {
+        let posted = hub
+            .app()
+            .post("/v1/users/ada/notifications", body())
+            .await
+            .expect(201);
+        phone.next_push("the raw tap").await;
+        if falls_back {
+            hub.settled().await;
+            hub.advance(Duration::from_secs(60));
+            let shown = phone.next_push("the fallback").await;
+            assert_eq!(beckon_of(&shown.push)["n"], posted["id"]);
+        }
+        phone.pull().await;
+        let id = posted["id"].as_str().unwrap();
+        hub.fetch_is_known(id, &phone.endpoint).await;
+        // By now a tap that was not answered may be repeated, for which the feed is read again.
+        hub.advance(Duration::from_mins(20));
+        begins_anew(&hub, &phone).await;
+        let is_fallback = |push: &HandedOver| beckon_of(&push.push)["k"] == "fallback";
+        let fell_back = phone.all_unseen().iter().any(|it| is_fallback(it));
+        assert!(
+            !fell_back,
+            "for the {} time",
+            if falls_back { "second" } else { "first" }
+        );
+        phone.cursor = None;
+        phone.pull().await;
+        hub.advance(Duration::from_secs(2));
+    }
     hub.finish().await;
 }
 

@@ -25,11 +25,18 @@ struct Needs<'a> {
     silent: Option<(TapKind, &'a Step)>,
     /// Whether a raw one of High priority is among them.
     urgent: bool,
+    /// The highest priority of what is new.
+    priority: Option<Priority>,
+    /// Until when a silent tap is of use for any of it.
+    lasts: Timestamp,
     /// When the first of it happened.
     since: Option<Timestamp>,
     /// When the last of it happened.
     until: Option<Timestamp>,
 }
+
+/// A silent tap: what kind, and about which change.
+type Silent<'a> = (TapKind, &'a Step);
 
 /// How long a tap about a change of state is of use.
 const STATE_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -59,12 +66,15 @@ impl<'a> Due<'a> {
         if let Some(wait) = self.held_back() {
             return wait;
         }
-        let grace = self.stream_grace(&needs).or_else(|| self.paging(&needs));
+        let grace = self
+            .stream_grace(&needs)
+            .or_else(|| self.paging(needs.until));
         let ready: &[&Step] = if grace.is_some() { &[] } else { &needs.visible };
         let one_by_one = self.is_displayed(TapKind::Created);
         let skipped = shows.bound(if one_by_one { ready } else { &[] });
         if let Some(it) = shows.turn(ready.get(skipped).copied()) {
-            return self.show(TapKind::Fallback, it, self.after_fallback(&needs));
+            let covers = self.after_fallback(&needs);
+            return self.show(TapKind::Fallback, it, (covers, it.draft.priority));
         }
         if let Some(wait) = grace {
             return wait;
@@ -73,8 +83,10 @@ impl<'a> Due<'a> {
             return self.visible(&needs, skipped);
         }
         match (needs.silent, repeat) {
-            (Some((kind, step)), _) => self.silent(kind, step, needs.urgent),
-            (None, Some((kind, step))) => self.silent(kind, step, false),
+            (Some(silent), _) => self.silent(silent, &needs, needs.urgent),
+            (None, Some((repeated, lacks))) => self
+                .paging(lacks.until)
+                .unwrap_or_else(|| self.silent(repeated, &lacks, false)),
             (None, None) => Decision::Idle,
         }
     }
@@ -128,6 +140,13 @@ impl<'a> Due<'a> {
             Some((TapKind::Created, created)) => (TapKind::Created, created),
             _ => (TapKind::Changed, step),
         });
+        let latest = self.now.plus(STATE_LIFE);
+        // Its removal is told as long as the feed remembers it.
+        let of_use = match &step.notification {
+            Some(it) if it.expires > self.now => it.expires.min(latest),
+            _ => latest,
+        };
+        needs.lasts = needs.lasts.max(of_use);
         true
     }
 
@@ -140,24 +159,29 @@ impl<'a> Due<'a> {
         if !it.draft.targets(endpoint.platform) || !it.is_open(self.now) {
             return false;
         }
-        if it.draft.visual.is_some() && it.number > endpoint.registered_at {
+        needs.lasts = needs.lasts.max(it.expires);
+        let since_registered = it.number > endpoint.registered_at;
+        if since_registered {
+            let highest = needs.priority.unwrap_or(it.draft.priority);
+            needs.priority = Some(highest.or_higher(it.draft.priority));
+        }
+        if it.draft.visual.is_some() && since_registered {
             needs.visible.push(step);
         } else {
             needs.silent = Some((TapKind::Created, step));
-            needs.urgent |=
-                it.draft.priority == Priority::High && it.number > endpoint.registered_at;
+            needs.urgent |= it.draft.priority == Priority::High && since_registered;
         }
         true
     }
 
     /// What an unanswered tap was about, where it may be repeated and something of it is still wanted.
-    fn repeat(&self) -> Option<(TapKind, &'a Step)> {
+    fn repeat(&self) -> Option<(Silent<'a>, Needs<'a>)> {
         if !self.level.is_unanswered() || retap_at(self.state, self.delivery, self.now) > self.now {
             return None;
         }
         let lacks = self.needs(self.level.mark.position);
         let visible = lacks.visible.last().map(|step| (TapKind::Created, *step));
-        visible.or(lacks.silent)
+        Some((visible.or(lacks.silent)?, lacks))
     }
 
     fn stream_grace(&self, needs: &Needs<'_>) -> Option<Decision> {
@@ -170,10 +194,10 @@ impl<'a> Due<'a> {
 
     /// A device that just fetched, and lacks only what was there by then, is on its way through the pages: it is
     /// left alone for a moment.
-    fn paging(&self, needs: &Needs<'_>) -> Option<Decision> {
+    fn paging(&self, lacks_until: Option<Timestamp>) -> Option<Decision> {
         let fetched = self.level.mark.moved()?;
         let until = fetched.plus(self.delivery.stream_grace);
-        let all_there = needs.until.is_some_and(|last| last < fetched);
+        let all_there = lacks_until.is_some_and(|last| last < fetched);
         (all_there && !fetched.is_to_come(self.now) && self.now < until)
             .then_some(Decision::Wait(Reason::Coalescing, until))
     }
@@ -203,7 +227,10 @@ impl<'a> Due<'a> {
                 .last()
                 .and_then(|step| step.notification.as_ref())
             {
-                Some(newest) => self.show(TapKind::Created, newest, self.head),
+                Some(newest) => {
+                    let highest = needs.priority.unwrap_or(newest.draft.priority);
+                    self.show(TapKind::Created, newest, (self.head, highest))
+                }
                 None => Decision::Idle,
             };
         }
@@ -216,7 +243,11 @@ impl<'a> Due<'a> {
             .get(skipped)
             .and_then(|step| step.notification.as_ref())
         {
-            Some(it) => self.show(TapKind::Created, it, covers),
+            Some(it) => {
+                let own = it.draft.priority;
+                let priority = if needs.urgent { Priority::High } else { own };
+                self.show(TapKind::Created, it, (covers, priority))
+            }
             None => Decision::Idle,
         }
     }
@@ -230,7 +261,12 @@ impl<'a> Due<'a> {
         }
     }
 
-    fn show(&self, kind: TapKind, it: &Notification, covers: FeedPosition) -> Decision {
+    fn show(
+        &self,
+        kind: TapKind,
+        it: &Notification,
+        (covers, priority): (FeedPosition, Priority),
+    ) -> Decision {
         let wait = if self.is_displayed(kind) {
             self.burst_until()
         } else {
@@ -243,7 +279,7 @@ impl<'a> Due<'a> {
                 shows: Some(it.id),
                 visible: true,
                 covers,
-                priority: it.draft.priority,
+                priority,
                 expires: it.expires,
                 since: match kind {
                     TapKind::Fallback => it.fallback_due().unwrap_or(it.posted),
@@ -264,7 +300,7 @@ impl<'a> Due<'a> {
         gap_until(self.state, self.now)
     }
 
-    fn silent(&self, kind: TapKind, step: &Step, urgent: bool) -> Decision {
+    fn silent(&self, (kind, step): Silent<'_>, needs: &Needs<'_>, urgent: bool) -> Decision {
         // Who has read something since, singly or in the history, has answered, though its position stands where it was.
         let heard = self.level.mark.at >= self.state.tapped_at;
         if !urgent && self.level.is_unanswered() && !heard {
@@ -279,15 +315,13 @@ impl<'a> Due<'a> {
         if let Some(until) = self.gap_until() {
             return Decision::Wait(Reason::Coalescing, until);
         }
-        let latest = self.now.plus(STATE_LIFE);
-        let (priority, expires) = match &step.notification {
-            Some(it) if kind == TapKind::Created => (it.draft.priority, it.expires),
-            Some(it) if it.expires > self.now => (Priority::None, it.expires.min(latest)),
-            // Its removal is told as long as the feed remembers it.
-            _ => (Priority::None, latest),
-        };
+        let created = kind == TapKind::Created;
         let web = self.level.endpoint.platform == Platform::WebPush;
-        let shows = (web && kind == TapKind::Created).then_some(step.change.notification);
+        let named = step.notification.as_ref().filter(|_| web && created);
+        let shows = named.map(|it| it.id);
+        // What names a notification is of use as long as that is.
+        let expires = named.map_or_else(|| self.lasts(kind, needs), |it| it.expires);
+        let priority = needs.priority.filter(|_| created).unwrap_or_default();
         Decision::Push(Tap {
             kind,
             shows,
@@ -297,6 +331,18 @@ impl<'a> Due<'a> {
             expires,
             since: step.change.at,
         })
+    }
+
+    /// Until when a silent tap is of use: for what it tells, and for what was told by one that it takes the place of.
+    fn lasts(&self, kind: TapKind, needs: &Needs<'_>) -> Timestamp {
+        let keeps_the_last = self.level.endpoint.channel.kind().keeps_the_last_alone();
+        let replaces = keeps_the_last && self.level.is_unanswered();
+        let before = Some(self.state.tap_expires).filter(|_| replaces);
+        let before = before.map(|before| match kind {
+            TapKind::Changed => before.min(self.now.plus(STATE_LIFE)),
+            _ => before,
+        });
+        needs.lasts.max(before.unwrap_or_default())
     }
 
     /// Apple grants an app few background pushes; the hub keeps to that by itself.

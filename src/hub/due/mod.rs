@@ -21,9 +21,6 @@ const RETAP_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The least distance of two pushes that the platform does not itself show.
 const GAP: Duration = Duration::from_secs(1);
 
-/// The longest delay that a fallback may have.
-const FALLBACK_DELAY_MAX: Duration = Duration::from_secs(600);
-
 /// A change, with the notification that it is of where that is still kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
@@ -72,8 +69,8 @@ pub struct Verdict {
     pub look: Option<Timestamp>,
     /// The fallbacks that are still open at this endpoint.
     pub fallbacks: Vec<FeedPosition>,
-    /// The fallbacks that are passed over with this decision.
-    pub passed: Vec<FeedPosition>,
+    /// Up to where the feed has been looked through for them.
+    pub noticed: FeedPosition,
 }
 
 use decision::Due;
@@ -87,8 +84,14 @@ impl Level {
         } else {
             TapState {
                 generation: self.endpoint.generation,
-                // A fallback is sent once, whatever becomes of the channel.
-                fell_back: self.state.fell_back.clone(),
+                // A fallback is sent once, whatever becomes of the channel; and the device stays the same, to which its
+                // platform grants only so much.
+                fallbacks: self.state.fallbacks.clone(),
+                noticed: self.state.noticed,
+                last_push: self.state.last_push,
+                silent: self.state.silent.clone(),
+                burst: self.state.burst,
+                burst_at: self.state.burst_at,
                 ..TapState::default()
             }
         }
@@ -139,25 +142,27 @@ impl Level {
             .filter(|due| *due > now)
             .min();
         let mut passed = Vec::new();
-        let decision =
-            if self.endpoint.channel.kind() == ChannelKind::None || self.endpoint.expires <= now {
-                Decision::Idle
-            } else {
-                let due = Due {
-                    level: self,
-                    state: &state,
-                    steps,
-                    head,
-                    app,
-                    delivery,
-                    now,
-                    configured,
-                };
-                let mut come = Shows::of(&fallbacks, now);
-                let decision = due.decide(&mut come);
-                passed = come.passed;
-                decision
+        // For one that is not, the feed may not have been read as far back.
+        let reachable =
+            self.endpoint.channel.kind() != ChannelKind::None && self.endpoint.expires > now;
+        let decision = if !reachable {
+            Decision::Idle
+        } else {
+            let due = Due {
+                level: self,
+                state: &state,
+                steps,
+                head,
+                app,
+                delivery,
+                now,
+                configured,
             };
+            let mut come = Shows::of(&fallbacks, now);
+            let decision = due.decide(&mut come);
+            passed = come.passed;
+            decision
+        };
         let look = match &decision {
             Decision::Wait(_, until) => Some(next_fallback.map_or(*until, |due| due.min(*until))),
             Decision::Push(_) => next_fallback,
@@ -172,7 +177,7 @@ impl Level {
             decision,
             look,
             fallbacks: waiting.filter(|it| !passed.contains(it)).collect(),
-            passed,
+            noticed: if reachable { head } else { state.noticed },
         }
     }
 
@@ -195,6 +200,7 @@ impl Level {
         now: Timestamp,
     ) -> Vec<&'a Notification> {
         let posted = steps.iter().filter_map(|step| step.notification.as_ref());
+        let posted = posted.filter(|it| it.number > state.noticed);
         let mut open: Vec<&Notification> = Vec::new();
         for it in self.fallbacks.iter().chain(posted) {
             let named = it
@@ -205,8 +211,8 @@ impl Level {
             let waits = named
                 && it.may_fall_back(now)
                 && it.number > self.mark.position
+                && self.mark.passed(it.number).is_none()
                 && self.was_there_in_time(it, now)
-                && !state.fell_back.contains(&it.number)
                 && !self.read_singly.contains(&it.number)
                 && open.iter().all(|other| other.number != it.number);
             if waits {
@@ -250,7 +256,18 @@ impl Level {
 /// When a tap that is not answered may be repeated. One that was seen is repeated by a silent one: it may have been lost
 /// with what its service keeps no longer, and it spoke for changes that nobody sees.
 /// One of a time that has not come, since a leap was undone, may be repeated at once: how long ago it was nobody knows.
+/// One that its push service does not keep any more can be answered no longer.
 pub fn retap_at(state: &TapState, delivery: &Delivery, now: Timestamp) -> Timestamp {
+    let by_wait = retap_in_turn(state, delivery, now);
+    if state.tap_expires > state.tapped_at {
+        by_wait.min(state.tap_expires)
+    } else {
+        by_wait
+    }
+}
+
+/// The same for a tap that is still kept.
+pub fn retap_in_turn(state: &TapState, delivery: &Delivery, now: Timestamp) -> Timestamp {
     if state.tapped_at.is_to_come(now) {
         return now;
     }
@@ -265,12 +282,10 @@ pub fn retap_wait(repeats: u32, delivery: &Delivery) -> Duration {
         .min(RETAP_MAX.max(delivery.retap_after))
 }
 
-/// When the fallback of a notification is due, where it has one. What lies further ahead than a fallback may was posted
-/// by a clock that had leapt; it is due now.
+/// When the fallback of a notification is due, where it has one; now, where that was posted by a clock that had leapt.
 fn fallback_due(it: &Notification, now: Timestamp) -> Option<Timestamp> {
     let due = it.fallback_due()?;
-    let may_be = due <= now.plus(FALLBACK_DELAY_MAX);
-    Some(if may_be { due } else { now })
+    Some(if it.posted.is_to_come(now) { now } else { due })
 }
 
 /// Until when a push that the platform does not itself show has to keep its distance from the last one.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Error, keys::broken},
+    super::{Error, codec, keys::broken},
     Record, millis, time, times,
 };
 use crate::model::{
@@ -42,11 +42,70 @@ pub(in crate::store) struct StoredTapState {
     silent: Vec<u64>,
     burst: u32,
     burst_at: u64,
+    /// Likewise.
     fallbacks: Vec<u64>,
+    gone: Option<u64>,
+    toast: bool,
+    answer: Option<StoredAnswer>,
+    tap_expires: u64,
+    put_off_at: u64,
+    noticed: u64,
+}
+
+/// The form of version 1.
+#[derive(Serialize, Deserialize)]
+struct FirstTapState {
+    generation: u64,
+    covered: u64,
+    tapped: u64,
+    tapped_at: u64,
+    tapped_silently: bool,
+    repeats: u32,
+    attempts: u32,
+    not_before: u64,
+    stopped: Option<u64>,
+    last_push: u64,
+    silent: Vec<u64>,
+    burst: u32,
+    burst_at: u64,
+    fallbacks: Vec<u64>,
+    /// Those of which one was sent.
     fell_back: Vec<u64>,
     gone: Option<u64>,
     toast: bool,
     answer: Option<StoredAnswer>,
+}
+
+impl From<FirstTapState> for StoredTapState {
+    fn from(first: FirstTapState) -> Self {
+        let fallbacks = positions(first.fallbacks);
+        // What a tap covers was looked through before that left.
+        let noticed = first.fell_back.iter().chain([&first.covered]).max();
+        let noticed = noticed.copied().unwrap_or_default();
+        let last = fallbacks.last().map_or(0, |last| last.0);
+        Self {
+            generation: first.generation,
+            covered: first.covered,
+            tapped: first.tapped,
+            tapped_at: first.tapped_at,
+            tapped_silently: first.tapped_silently,
+            repeats: first.repeats,
+            attempts: first.attempts,
+            not_before: first.not_before,
+            stopped: first.stopped,
+            last_push: first.last_push,
+            silent: first.silent,
+            burst: first.burst,
+            burst_at: first.burst_at,
+            fallbacks: raw_positions(&fallbacks),
+            gone: first.gone,
+            toast: first.toast,
+            answer: first.answer,
+            tap_expires: 0,
+            put_off_at: 0,
+            noticed: noticed.max(last),
+        }
+    }
 }
 
 fn deltas(times: &[Timestamp]) -> Vec<u64> {
@@ -71,8 +130,24 @@ fn sums(deltas: &[u64]) -> Vec<Timestamp> {
         .collect()
 }
 
+/// Ascending positions, each as what lies between it and the one before.
 fn raw_positions(positions: &[FeedPosition]) -> Vec<u64> {
-    positions.iter().map(|position| position.0).collect()
+    let mut last = 0;
+    let since_last = |position: &FeedPosition| {
+        let delta = position.0.saturating_sub(last);
+        last = position.0;
+        delta
+    };
+    positions.iter().map(since_last).collect()
+}
+
+fn summed(deltas: Vec<u64>) -> Vec<FeedPosition> {
+    let mut sum = 0u64;
+    let add = |delta: u64| {
+        sum = sum.saturating_add(delta);
+        FeedPosition(sum)
+    };
+    deltas.into_iter().map(add).collect()
 }
 
 fn positions(raw: Vec<u64>) -> Vec<FeedPosition> {
@@ -81,6 +156,15 @@ fn positions(raw: Vec<u64>) -> Vec<FeedPosition> {
 
 impl Record for TapState {
     type Stored = StoredTapState;
+    const VERSION: u8 = 2;
+
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.first() == Some(&1) {
+            let first: FirstTapState = codec::decode(1, bytes)?;
+            return Self::from_stored(first.into());
+        }
+        Self::from_stored(codec::decode(Self::VERSION, bytes)?)
+    }
 
     fn to_stored(&self) -> StoredTapState {
         StoredTapState {
@@ -98,10 +182,12 @@ impl Record for TapState {
             burst: self.burst,
             burst_at: self.burst_at.as_millis(),
             fallbacks: raw_positions(&self.fallbacks),
-            fell_back: raw_positions(&self.fell_back),
             gone: millis(self.gone),
             toast: self.toast,
             answer: self.answer.as_ref().map(stored_answer),
+            tap_expires: self.tap_expires.as_millis(),
+            put_off_at: self.put_off_at.as_millis(),
+            noticed: self.noticed.0,
         }
     }
 
@@ -120,11 +206,13 @@ impl Record for TapState {
             silent: sums(&stored.silent),
             burst: stored.burst,
             burst_at: time(stored.burst_at),
-            fallbacks: positions(stored.fallbacks),
-            fell_back: positions(stored.fell_back),
+            fallbacks: summed(stored.fallbacks),
             gone: times(stored.gone),
             toast: stored.toast,
             answer: stored.answer.map(answer),
+            tap_expires: time(stored.tap_expires),
+            put_off_at: time(stored.put_off_at),
+            noticed: FeedPosition(stored.noticed),
         })
     }
 }

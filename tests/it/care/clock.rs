@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use beckon::{doubles::Service, hub::admin::Request, model::Timestamp};
+use beckon::{
+    doubles::{FaultKind, FaultSpec, Service},
+    hub::admin::Request,
+    model::Timestamp,
+};
 use serde_json::{Value, json};
 
 use crate::support::{TestHub, device::beckon_of, eventually};
@@ -248,4 +252,38 @@ async fn a_long_stop_looks_like_a_leap_and_a_short_one_does_not() {
     let told = json!({"status": "ready"});
     assert_eq!(hub.client().get("/readyz").await.expect(200), told);
     hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demanded_wait_is_kept_by_a_start_at_which_the_clock_stands_a_little_behind() {
+    for service in [Service::Fcm, Service::Apns] {
+        let mut hub = TestHub::at_a_standstill().await;
+        let phone = hub.device("ada", service).await;
+        hub.doubles().script(FaultSpec {
+            retry_after_seconds: Some(3600),
+            ..FaultSpec::once(service, FaultKind::Throttled)
+        });
+        hub.post("ada", "Lunch?").await;
+        hub.settled().await;
+        let asked = hub.doubles().counters(service).requests;
+        leap_back(&hub, Duration::from_secs(5));
+        hub.restart().await;
+        let commits = || hub.running().hub.store().stats().commits;
+        let before = commits();
+        for _ in 0..20 {
+            hub.advance(Duration::from_secs(1));
+            hub.settled().await;
+        }
+        assert_eq!(hub.doubles().counters(service).requests, asked);
+        // Each time somebody registers, to be sure that all was written; and the time is told.
+        let written = commits() - before;
+        assert!(written < 120, "{written} commits while nothing happens");
+        hub.advance(Duration::from_secs(3600));
+        eventually("the tap, once the wait is over", || async {
+            hub.advance(Duration::from_secs(1));
+            (phone.unseen() > 0).then_some(())
+        })
+        .await;
+        hub.finish().await;
+    }
 }

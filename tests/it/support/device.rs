@@ -114,6 +114,13 @@ impl TestDevice {
         self.push(what, |_| true).await
     }
 
+    /// Those that it was handed since it last looked, which are seen with this.
+    pub fn all_unseen(&mut self) -> Vec<Arc<HandedOver>> {
+        let unseen = self.handle.handed_over(self.seen, &self.device.id);
+        self.seen = unseen.last().map_or(self.seen, |last| last.seq);
+        unseen
+    }
+
     /// How many pushes it was handed since it last looked.
     pub fn unseen(&self) -> usize {
         self.handle.handed_over(self.seen, &self.device.id).len()

@@ -70,7 +70,7 @@ pub(super) struct Lane {
     pub(super) app: Arc<App>,
     pub(super) key: Arc<LaneKey>,
     way: Arc<Way>,
-    queue: mpsc::UnboundedSender<DueTap>,
+    queue: mpsc::UnboundedSender<Box<DueTap>>,
     task: JoinHandle<()>,
     /// How many were put off since it last had room.
     put_off: AtomicUsize,
@@ -123,7 +123,7 @@ impl Lane {
     /// Takes a tap; says whether it did, which it does until it ends.
     pub(super) fn take(&self, due: DueTap) -> bool {
         self.way.waiting.fetch_add(1, Ordering::Relaxed);
-        let taken = self.queue.send(due).is_ok();
+        let taken = self.queue.send(Box::new(due)).is_ok();
         if !taken {
             self.way.waiting.fetch_sub(1, Ordering::Relaxed);
         }
@@ -153,7 +153,7 @@ impl Lane {
     }
 }
 
-async fn run(way: Arc<Way>, mut waiting: mpsc::UnboundedReceiver<DueTap>) {
+async fn run(way: Arc<Way>, mut waiting: mpsc::UnboundedReceiver<Box<DueTap>>) {
     let concurrency = way.hub.delivery().concurrency;
     let mut under_way = JoinSet::new();
     while let Some(due) = waiting.recv().await {
@@ -177,7 +177,7 @@ fn log_ended(ended: Option<Result<(), JoinError>>) {
     }
 }
 
-async fn push(way: Arc<Way>, due: DueTap) {
+async fn push(way: Arc<Way>, due: Box<DueTap>) {
     let is_test = due.tap.kind == TapKind::Test;
     let failed = if is_test {
         Left::Tested(Tested::unsent(
@@ -196,7 +196,7 @@ async fn push(way: Arc<Way>, due: DueTap) {
         }),
     };
     let left = if is_test {
-        Left::Tested(way.test(&due).await)
+        Left::Tested(Box::pin(way.test(&due)).await)
     } else {
         way.push(&due).await
     };
@@ -373,5 +373,14 @@ mod tests {
             let outcome = comparable(outcome, at(1_000), at(now));
             assert_eq!(outcome.verdict, Verdict::Gone { since: expected });
         }
+    }
+
+    #[test]
+    fn a_push_under_way_takes_little_memory() {
+        fn size<W, D, F>(_: fn(W, D) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        let bytes = size(push);
+        assert!(bytes < 4096, "{bytes}: box what is rare on its way");
     }
 }

@@ -98,6 +98,11 @@ impl Authority {
         if let Some(shared) = self.shared() {
             return Ok(Lease::Shared(shared));
         }
+        // Boxed, like all that is rare on the way of a push: each push under way would else have room for it.
+        Box::pin(self.lease_anew(dialer)).await
+    }
+
+    async fn lease_anew(&self, dialer: &Dialer) -> Result<Lease, Failure> {
         if !self.state().http1 {
             let _opening = self.opening.lock().await;
             if let Some(shared) = self.shared() {

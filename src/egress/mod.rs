@@ -203,7 +203,7 @@ impl Client {
             Err(Broken::Failed(failure)) => return Err(failure),
             Ok(answer) => return Ok(answer),
         }
-        match self.attempt(&authority, request, deadline).await {
+        match Box::pin(self.attempt(&authority, request, deadline)).await {
             Err(Broken::Unprocessed(why)) => Err(Failure::Connection(why)),
             Err(Broken::Failed(failure)) => Err(failure),
             Ok(answer) => Ok(answer),
@@ -246,7 +246,7 @@ impl Client {
                 exchange::on_shared(&shared, request, self.0.first_alone, deadline).await?
             }
             Lease::Own(own) => {
-                let (answer, own) = exchange::on_own(own, request, deadline).await?;
+                let (answer, own) = Box::pin(exchange::on_own(own, request, deadline)).await?;
                 own.into_iter().for_each(|own| authority.give_back(own));
                 answer
             }

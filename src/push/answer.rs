@@ -34,7 +34,7 @@ pub(super) async fn twice(first: Attempt, second: impl AsyncFnOnce(Again) -> Att
         Ok((Step::Again(again), _)) => again,
         Err(outcome) => return outcome,
     };
-    let outcome = match second(again).await {
+    let outcome = match Box::pin(second(again)).await {
         Ok((Step::Done(verdict), answer)) => Outcome::new(verdict, answer),
         Ok((Step::Again(Again::WithoutTopic), answer)) => Outcome::new(Verdict::Rejected, answer),
         Ok((Step::Again(_), answer)) => Outcome::new(Verdict::Misconfigured, answer),

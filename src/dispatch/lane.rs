@@ -247,6 +247,7 @@ impl Way {
     ) -> Outcome {
         let began = Instant::now();
         let channel = &due.level.endpoint.channel;
+        self.pace.asked();
         let outcome = self.adapter.send(channel, message, id, now).await;
         let registered = due.level.endpoint.registered;
         let mut outcome = comparable(outcome, registered, now);

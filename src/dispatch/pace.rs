@@ -1,7 +1,7 @@
 //! How fast a lane is answered.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,35 +11,88 @@ use tokio::time::Instant;
 const SLOW: Duration = Duration::from_secs(1);
 
 /// How fast a lane is answered.
-#[derive(Debug)]
-pub(super) struct Pace(Mutex<(Instant, Duration)>);
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<Known>);
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self(Mutex::new((Instant::now(), Duration::ZERO)))
+#[derive(Debug, Default)]
+struct Known {
+    /// How long answers took of late.
+    usual: Duration,
+    under_way: usize,
+    /// When something was answered last, or the first of what is under way was asked.
+    since: Option<Instant>,
+}
+
+impl Known {
+    /// For how long answers have stayed away.
+    fn silence(&self) -> Duration {
+        let since = self.since.filter(|_| self.under_way > 0);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
 impl Pace {
+    /// Notes that an answer is waited for.
+    pub(super) fn asked(&self) {
+        let mut known = self.known();
+        if known.under_way == 0 {
+            known.since = Some(Instant::now());
+        }
+        known.under_way += 1;
+    }
+
     /// Notes an answer; of its time an eighth counts, of the earlier ones the rest.
     pub(super) fn answered(&self, took: Duration) {
-        let mut pace = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *pace = (Instant::now(), (pace.1 * 7 + took) / 8);
+        let mut known = self.known();
+        known.usual = (known.usual * 7 + took) / 8;
+        known.under_way = known.under_way.saturating_sub(1);
+        known.since = Some(Instant::now());
     }
 
     /// Whether answers take long, or stay away.
     pub(super) fn is_slow(&self) -> bool {
-        let (last, usual) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        usual > SLOW || last.elapsed() > SLOW
+        let known = self.known();
+        known.usual > SLOW || known.silence() > SLOW
     }
 
     /// How long an answer takes, or has not come for.
     pub(super) fn usual(&self) -> Duration {
-        let (last, usual) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if usual > SLOW {
-            usual
-        } else {
-            usual.max(last.elapsed())
+        let known = self.known();
+        known.usual.max(known.silence())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_is_slow_where_answers_stay_away_and_not_where_nobody_asks() {
+        let pace = Pace::default();
+        let pass = tokio::time::advance;
+        pass(Duration::from_secs(3600)).await;
+        assert!(!pace.is_slow(), "nothing was asked");
+        pace.asked();
+        assert!(!pace.is_slow(), "it was asked just now");
+        pass(Duration::from_secs(2)).await;
+        assert_eq!(
+            (pace.is_slow(), pace.usual()),
+            (true, Duration::from_secs(2))
+        );
+        pace.answered(Duration::from_secs(2));
+        pass(Duration::from_secs(3600)).await;
+        assert_eq!(
+            (pace.is_slow(), pace.usual()),
+            (false, Duration::from_millis(250))
+        );
+        for _ in 0..8 {
+            pace.asked();
+            pace.answered(Duration::from_secs(2));
         }
+        assert!(pace.is_slow(), "they take long");
     }
 }

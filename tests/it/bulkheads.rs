@@ -234,6 +234,37 @@ async fn leave_room(fault: FaultSpec) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_finds_a_lane_full_is_tapped_once_in_the_end() {
+    for delay in [0, 30] {
+        let hub = TestHub::with(Clock::manual(Clock::system().now()), |config| {
+            // Eight taps wait in a lane then, as many people for it, and the rest are put off.
+            config.delivery.concurrency = 1;
+        })
+        .await;
+        let mut people = people(&hub, 60, Service::Fcm).await;
+        hub.doubles().script(FaultSpec {
+            delay_ms: Some(delay),
+            ..FaultSpec::always(Service::Fcm, FaultKind::Slow)
+        });
+        let posts = people
+            .iter()
+            .map(|(user, _)| async { hub.post(user, "Lunch?").await });
+        futures_util::future::join_all(posts).await;
+        for (user, device) in &mut people {
+            eventually(&format!("the tap of {user}"), || async {
+                hub.advance(Duration::from_secs(1));
+                (device.unseen() > 0).then_some(())
+            })
+            .await;
+            device.next_push("the tap").await;
+        }
+        hub.settled().await;
+        assert!(people.iter().all(|(_, device)| device.unseen() == 0));
+        hub.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_action_has_its_count() {
     let hub = TestHub::with(Clock::system(), |config| {
         config.delivery.retry_base = Duration::from_millis(20);

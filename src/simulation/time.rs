@@ -197,6 +197,7 @@ impl World {
             format!("the wall leaps by {} s: {after:?}", by_ms / 1000),
         );
         tokio::time::sleep(SWEPT).await;
+        self.uncover(hub).await;
     }
 
     /// What happens while no process runs: mostly nothing, sometimes time passes, and the wall leaps or is set right.

@@ -11,10 +11,8 @@ const KINDS = {
 const ACTS = { open: "Open", dismiss: "Dismiss", read: "Mark read", delete: "Delete" };
 const SWIPE = 72;
 
-/** The four columns, in order. */
 export const COLUMNS = [["iPhone", "apns"], ["Android", "fcm"], ["Windows PC", "wns"], ["Browser", "webPush"]];
 
-/** A device as it is drawn. */
 export class Column {
 	#device = null;
 
@@ -60,7 +58,6 @@ export class Column {
 		}
 	}
 
-	/** Shows this device from now on. */
 	show(device) {
 		this.#device = device;
 		device.addEventListener("change", () => this.#draw());

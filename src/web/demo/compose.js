@@ -29,7 +29,6 @@ const FIELDS = [
 	[/visualContent\.title/, "title"], [/visualContent\.body/, "body"], [/fallback/i, "fallback"], [/rawContent/, "raw"],
 ];
 
-/** The form that posts. */
 export class Compose {
 	#server = null;
 
@@ -43,7 +42,6 @@ export class Compose {
 		this.#changed();
 	}
 
-	/** Posts as this server from now on. */
 	use(server) {
 		this.#server = server;
 		this.#changed();

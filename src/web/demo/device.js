@@ -12,17 +12,14 @@ export function nameOf(item) {
 	return item.payload?.visualContent?.title ?? item.payload?.rawContent ?? "";
 }
 
-/** Whether it still waits for the person. */
 export const isOpen = (item) => item.readState === "unread" && item.userActionState === "noInteraction";
 
-/** Its state in a word. */
 export function stageOf({ readState, userActionState }) {
 	return userActionState === "noInteraction" ? readState : userActionState;
 }
 
 /** What a replacement changes and an act does not. */
-const contentOf = ({ payload, priority, groupName, targetPolicy, fallbackPolicy, displayTimeToLive, expirationDateTime }) =>
-	JSON.stringify([payload, priority, groupName, targetPolicy, fallbackPolicy, displayTimeToLive, expirationDateTime]);
+const contentOf = ({ readState, userActionState, lastModifiedDateTime, version, ...content }) => JSON.stringify(content);
 
 /** One device with the app on it: it pulls when tapped or opened, sends what the person does, and knows no other. */
 export class Device extends EventTarget {
@@ -64,7 +61,6 @@ export class Device extends EventTarget {
 		return [...this.items.values()].reverse();
 	}
 
-	/** The double's view of it after a switch moved. */
 	moved(twin) {
 		const { online, tabClosed } = this.twin;
 		this.twin = twin;
@@ -73,7 +69,6 @@ export class Device extends EventTarget {
 		if (twin.online && (!online || opened)) this.wake();
 	}
 
-	/** The double handed it a push. */
 	pushed(push) {
 		const { shows, tap } = readPush(this.service, push);
 		if (shows && tap.n) this.#place(tap, shows);
@@ -139,8 +134,8 @@ export class Device extends EventTarget {
 	/** All there is, oldest first. A delta stands in the order of changes, the history in that of posts. */
 	async #begin() {
 		const delta = await this.client.delta(null);
-		const newest = new Map((await this.client.history()).map((id, place) => [id, place]));
-		const place = ({ id }) => newest.get(id) ?? -1;
+		const newest = await this.client.history();
+		const place = ({ id }) => newest.indexOf(id);
 		delta.changes.sort((a, b) => place(b) - place(a));
 		return delta;
 	}

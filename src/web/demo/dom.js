@@ -19,7 +19,6 @@ export function h(tag, set = {}, ...children) {
 	return element;
 }
 
-/** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
 /** A line drawing of 20 by 20, hidden from readers. */

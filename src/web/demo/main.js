@@ -8,7 +8,6 @@ import { Live } from "./live.js";
 import { Play } from "./play.js";
 import { Wire } from "./wire.js";
 
-/** The whole page: who talks to whom. */
 class Page {
 	devices = [];
 	server = null;

@@ -1,12 +1,10 @@
 import { parse } from "./api.js";
 
-/** The bytes of a body as the doubles write it. */
 export function bytesOf(body) {
 	if (body?.text !== undefined) return new TextEncoder().encode(body.text);
 	return Uint8Array.from(atob(body?.base64 ?? ""), (letter) => letter.charCodeAt(0));
 }
 
-/** The same as text. */
 export const textOf = (body) => body?.text ?? new TextDecoder().decode(bytesOf(body));
 
 const READERS = {

@@ -23,7 +23,6 @@ export class Wire {
 		if (newest && newest.seq > (this.#arrival?.seq ?? 0)) this.show(newest);
 	}
 
-	/** Shows a request that reached the service. */
 	show(arrival) {
 		if (!isPush(arrival)) return;
 		this.#arrival = arrival;

@@ -24,6 +24,8 @@ const PROBING: Duration = Duration::from_secs(1);
 const PROOF: Duration = Duration::from_secs(1);
 /// The distance of two held taps: 500 a second.
 const SLOT: Duration = Duration::from_millis(2);
+/// How far apart the first and the last slot may lie: those beyond come with the first again.
+const SLOTS: Duration = Duration::from_secs(30);
 
 /// A demand is kept through a restart if it lasts longer than one, and so much longer than what is kept.
 const RESTART: Duration = Duration::from_secs(10);
@@ -181,7 +183,12 @@ impl Circuit {
 
     /// Holds one tap until `until` at the earliest: each comes back in a slot of its own.
     pub(super) fn hold(&mut self, until: Timestamp) -> Hold {
-        let until = until.max(self.next_slot);
+        // What others wait for may be long over, or lie far ahead of what this one waits for.
+        let until = if self.next_slot > until.plus(SLOTS) {
+            until
+        } else {
+            until.max(self.next_slot)
+        };
         self.next_slot = until.plus(SLOT);
         let standing = self.standing.as_ref();
         Hold {

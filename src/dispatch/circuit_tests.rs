@@ -375,3 +375,16 @@ fn what_no_service_demanded_of_everyone_is_no_demand() {
         assert_eq!(circuit.unkept(at(0)), None);
     }
 }
+
+#[test]
+fn what_is_held_waits_for_no_slot_of_a_wait_that_was_longer() {
+    let mut circuit = Circuit::default();
+    circuit.hold(at(120_000));
+    for _ in 0..TRIP {
+        push(&mut circuit, &failing(), at(1_000));
+    }
+    let Admission::Hold(hold) = circuit.admit(false, at(1_001)) else {
+        panic!("it is open");
+    };
+    assert!(hold.until < at(5_000), "held until {}", hold.until);
+}

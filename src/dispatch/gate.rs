@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use super::{
@@ -143,15 +142,15 @@ impl Gate {
         }
     }
 
-    /// Holds a tap that found the lane full, so much later than the first of them.
-    pub(super) fn hold(&self, channel: &Channel, (now, late): (Timestamp, Duration)) -> Hold {
+    /// Holds a tap that found the lane full.
+    pub(super) fn hold(&self, channel: &Channel, now: Timestamp) -> Hold {
         let mut circuits = self.circuits();
         let circuit = circuits.entry(self.authority(channel)).or_default();
         let until = circuit
             .standing()
             .map_or(now, |standing| standing.until)
             .max(now.plus(super::PAUSE));
-        circuit.hold(until.plus(late))
+        circuit.hold(until)
     }
 
     /// Has the guard take an outcome in; says whether the lane is to stand still for it.

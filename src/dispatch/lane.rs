@@ -44,8 +44,6 @@ const QUEUE: usize = 8;
 /// For how long after a registration what a service says of a channel's death is compared with it. Two clocks that are
 /// right differ by less; contract 3.8 calls more a leap.
 const COMPARED: Duration = Duration::from_mins(5);
-/// The longest that a lane puts a tap off because it is full.
-const PUT_OFF: Duration = Duration::from_mins(2);
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -72,8 +70,6 @@ pub(super) struct Lane {
     way: Arc<Way>,
     queue: mpsc::UnboundedSender<Box<DueTap>>,
     task: JoinHandle<()>,
-    /// How many were put off since it last had room.
-    put_off: AtomicUsize,
 }
 
 impl Lane {
@@ -88,7 +84,6 @@ impl Lane {
             way,
             queue,
             task,
-            put_off: AtomicUsize::new(0),
         }
     }
 
@@ -108,11 +103,7 @@ impl Lane {
 
     /// Whether it takes one more user's taps.
     pub(super) fn has_room(&self) -> bool {
-        let has_room = self.way.waiting.load(Ordering::Relaxed) < self.room();
-        if has_room {
-            self.put_off.store(0, Ordering::Relaxed);
-        }
-        has_room
+        self.way.waiting.load(Ordering::Relaxed) < self.room()
     }
 
     /// Whether it is to be waited for at all.
@@ -130,16 +121,9 @@ impl Lane {
         taken
     }
 
-    /// Puts off what it has no room for, so that nothing of it stays in memory: those who come one after another as far
-    /// apart as they would leave.
+    /// Puts off what it has no room for, so that nothing of it stays in memory.
     pub(super) fn put_off(&self, channel: &Channel, now: Timestamp) -> Hold {
-        let before = self.put_off.fetch_add(1, Ordering::Relaxed);
-        let concurrency = u32::try_from(self.way.hub.delivery().concurrency).unwrap_or(u32::MAX);
-        let each = self.way.pace.usual() / concurrency.max(1);
-        let turn = each.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
-        let late = turn.as_millis() % PUT_OFF.as_millis();
-        let late = Duration::from_millis(u64::try_from(late).unwrap_or_default());
-        self.way.gate.hold(channel, (now, late))
+        self.way.gate.hold(channel, now)
     }
 
     /// Takes no more taps, and waits for those under way at most until `deadline`.

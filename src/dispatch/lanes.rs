@@ -229,7 +229,8 @@ impl Lanes {
         let now = self.hub.now();
         let here = self.demanded.iter().filter(|(lane, demand)| {
             let is_there = key.authority.is_empty() || lane.authority == key.authority;
-            is_there && lane.app == key.app && lane.service == key.kind && demand.until > now
+            let stands = demand.until > now && !demand.since.is_to_come(now);
+            is_there && stands && lane.app == key.app && lane.service == key.kind
         });
         here.map(|(lane, demand)| (lane.authority.clone(), demand.clone()))
             .collect()

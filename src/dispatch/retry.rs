@@ -7,7 +7,7 @@ use crate::{
     config::Delivery,
     hub::{
         DueTap,
-        due::{burst_left, retap_in_turn, retap_wait},
+        due::{burst_left, retap_at, retap_wait},
     },
     model::{ChannelKind, Push, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
@@ -149,7 +149,7 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
 fn repeats(due: &DueTap, delivery: &Delivery, now: Timestamp) -> u32 {
     let state = &due.state;
     match due.level.is_unanswered() && !due.tap.visible {
-        true if retap_in_turn(state, delivery, now) <= now => state.repeats + 1,
+        true if retap_at(state, delivery, now) <= now => state.repeats + 1,
         true => state.repeats,
         false => 0,
     }

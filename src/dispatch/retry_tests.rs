@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    hub::due::testing::{app, at, level, notification},
+    hub::due::{
+        Decision,
+        testing::{app, at, level, notification, posted},
+    },
     model::{FeedPosition, Platform, Priority, ServiceAnswer, Subject, Tap, UserId},
     push::outcome::Scope,
 };
@@ -237,4 +240,39 @@ fn what_a_test_was_answered_is_known_where_it_found_the_channel_dead() {
     let dead = outcome(Verdict::Gone { since: None });
     let kept = tested(&due, &dead, &Delivery::default(), at(5));
     assert_eq!((kept.gone, kept.answer), (Some(at(5)), Some(dead.answer)));
+}
+
+#[test]
+fn a_device_that_is_off_is_not_tapped_for_everything_that_is_soon_over() {
+    let (rules, app) = (Delivery::default(), app());
+    let (mut level, mut pushes) = (level(Platform::Android), 0);
+    for minute in 1..=1440 {
+        let now = at(minute * 60);
+        let mut it = notification(minute, false, Priority::None);
+        (it.created, it.posted, it.expires) = (now, now, at(minute * 60 + 30));
+        let mut step = posted(it);
+        step.change.at = now;
+        let verdict = level.decide(&[step], FeedPosition(minute), (&app, &rules, at(0)), now);
+        if let Decision::Push(tap) = verdict.decision {
+            pushes += 1;
+            let due = DueTap {
+                level: level.clone(),
+                state: level.current_state(),
+                tap,
+                notification: None,
+                ..due(Platform::Android, false)
+            };
+            let accepted = outcome(Verdict::Accepted);
+            level.state = next(&due, &accepted, (1, 0.0), &rules, now).state;
+        }
+    }
+    assert!(pushes < 15, "{pushes} in a day");
+}
+
+#[test]
+fn a_tap_that_was_over_as_its_answer_came_is_repeated_at_once() {
+    let mut slow = due(Platform::Android, true);
+    slow.tap.expires = at(5);
+    let state = settle(&slow, Verdict::Accepted, 0.0).state;
+    assert_eq!(retap_at(&state, &Delivery::default(), at(10)), at(10));
 }

@@ -9,6 +9,9 @@ use actix_web::web::Bytes;
 
 use crate::model::{FeedPosition, Subject};
 
+/// How many bytes of events are kept for others.
+const SMALL: usize = 4096;
+
 /// What comes after a position, as events.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
@@ -35,9 +38,10 @@ impl Shared {
         last.as_ref().filter(fits).cloned()
     }
 
-    /// Keeps a piece for the others.
+    /// Keeps a piece for the others, if it is small: it stays for as long as they are open.
     pub(super) fn keep(&self, piece: Piece) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(piece);
+        let small = Some(piece).filter(|piece| piece.text.len() <= SMALL);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = small;
     }
 }
 

@@ -238,12 +238,8 @@ pub(super) fn live(
     id: NotificationId,
     now: Timestamp,
 ) -> Result<Notification, Error> {
-    let number = reader
-        .number_of(subject, id)?
-        .ok_or(Error::NotFound("notification"))?;
-    let found = reader
-        .notification(subject, number)?
-        .filter(|it| it.is_live(now));
+    let found = reader.notification_of(subject, id)?;
+    let found = found.filter(|it| it.is_live(now));
     found.ok_or(Error::NotFound("notification"))
 }
 

@@ -19,16 +19,13 @@ pub(super) fn deliveries(
     id: NotificationId,
     (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Vec<Delivery>, Error> {
-    let number = reader
-        .number_of(subject, id)?
-        .ok_or(Error::NotFound("notification"))?;
     let it = reader
-        .notification(subject, number)?
+        .notification_of(subject, id)?
         // What is over and not yet swept did not make it in time.
         .filter(|it| it.expires > rules.now || it.removed.is_none())
         .ok_or(Error::NotFound("notification"))?;
     let change = reader.change(subject, it.changed_at)?;
-    let receipts = reader.receipts(subject, number)?;
+    let receipts = reader.receipts(subject, it.number)?;
     let levels = Levels::read(reader, subject, listening, rules)?;
     let mut found = Vec::new();
     for level in &levels.levels {
@@ -42,7 +39,7 @@ pub(super) fn deliveries(
             receipt: receipt.map(|(_, receipt)| *receipt).unwrap_or_default(),
             // A tap about something else is none of one that is not meant for the platform.
             pushes: match it.draft.targets(level.endpoint.platform) {
-                true => reader.pushes_from(subject, &level.endpoint.id, number)?,
+                true => reader.pushes_from(subject, &level.endpoint.id, it.number)?,
                 false => Vec::new(),
             },
             now: rules.now,

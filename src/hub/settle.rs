@@ -15,7 +15,8 @@ impl DueTap {
     /// Whether it still holds, if nothing was written since it was planned.
     fn holds_at(&self, now: Timestamp) -> bool {
         let shows = self.notification.as_ref();
-        self.reaches(self.level.endpoint.clone().at(now))
+        self.tap.expires > now
+            && self.reaches(self.level.endpoint.clone().at(now))
             && shows.is_none_or(|it| self.may_show(it, now))
     }
 
@@ -48,6 +49,7 @@ impl Hub {
         let (reader, planned) = (self.store.reader(), &due.level.endpoint);
         let found = reader.endpoint(&due.subject, &planned.id)?;
         let reached = found.is_some_and(|found| due.reaches(found.at(now)));
+        let reached = reached && due.tap.expires > now;
         let Some(shown) = &due.notification else {
             return Ok(reached);
         };

@@ -531,3 +531,24 @@ async fn a_sound_store_that_is_written_to_is_called_sound() {
     }
     hub.store().close();
 }
+
+#[tokio::test]
+async fn a_tap_whose_time_was_over_in_its_lane_does_not_leave() {
+    let hub = hub(10);
+    hub.register(ada(), iphone()).await.unwrap();
+    let short = Draft {
+        raw: Some(String::from("r")),
+        visual: None,
+        expires: Some(hub.now().plus(MINUTE)),
+        ..draft(None, "", None)
+    };
+    hub.create(ada(), short, None).await.unwrap();
+    let look = async || hub.look(ada(), HashSet::new(), Vec::new()).await.unwrap();
+    let due = look().await.taps.pop().expect("a silent tap");
+    assert!(!due.tap.visible);
+    // It waits in a lane whose answers take 30 s.
+    assert!(hub.still_due(&due).unwrap());
+    hub.clock().advance(2 * MINUTE);
+    assert!(look().await.taps.is_empty(), "nobody would plan it now");
+    assert!(!hub.still_due(&due).unwrap());
+}

@@ -74,7 +74,7 @@ pub(super) fn begin(
 }
 
 /// Writes what a store of an earlier format, or a new one, does not have. Of the rows themselves each says its version.
-fn upgrade(engine: &Engine, format: Option<u64>) -> Result<(), Error> {
+pub(super) fn upgrade(engine: &Engine, format: Option<u64>) -> Result<(), Error> {
     let mut rows = Vec::new();
     if engine.get(&keys::meta(Ids::NAME))?.is_none() {
         let secret: [u8; 32] = rand::random();

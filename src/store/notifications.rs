@@ -81,6 +81,34 @@ impl Reader {
         Ok(self.ids()?.mint(&keys::user_key(subject), number))
     }
 
+    /// The user's notification with this id, removed ones too.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn notification_of(
+        &self,
+        subject: &Subject,
+        id: NotificationId,
+    ) -> Result<Option<Notification>, Error> {
+        loop {
+            let Some(number) = self.number_of(subject, id)? else {
+                // Whoever replaces it moves it: between two looks it may stand at neither place.
+                let missed = self.number_of(subject, id)?;
+                if missed.is_none() {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let found = self.notification(subject, number)?;
+            if let Some(it) = found.filter(|it| it.id == id) {
+                return Ok(Some(it));
+            }
+            if self.number_of(subject, id)? == Some(number) {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Whose notification this is; asks of every user, where only the id itself could tell.
     ///
     /// # Errors

@@ -95,6 +95,7 @@ pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restore
         end_tokens(&mut making)?;
     }
     let head = renew(&mut making, asked.new_secrets)?;
+    identity::upgrade(&making.reader()?.engine, None)?;
     let reader = making.reader()?;
     let findings = reader.verify()?.len();
     let rows = reader.count_rows()?;

@@ -302,7 +302,8 @@ impl<'a> Due<'a> {
 
     fn silent(&self, (kind, step): Silent<'_>, needs: &Needs<'_>, urgent: bool) -> Decision {
         // Who has read something since, singly or in the history, has answered, though its position stands where it was.
-        let heard = self.level.mark.at >= self.state.tapped_at;
+        let read = self.level.mark.at;
+        let heard = read >= self.state.tapped_at && !read.is_to_come(self.now);
         if !urgent && self.level.is_unanswered() && !heard {
             let until = retap_at(self.state, self.delivery, self.now);
             if until > self.now {

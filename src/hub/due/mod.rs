@@ -256,22 +256,18 @@ impl Level {
 /// When a tap that is not answered may be repeated. One that was seen is repeated by a silent one: it may have been lost
 /// with what its service keeps no longer, and it spoke for changes that nobody sees.
 /// One of a time that has not come, since a leap was undone, may be repeated at once: how long ago it was nobody knows.
-/// One that its push service does not keep any more can be answered no longer.
+/// The first that its push service does not keep any more is repeated then, since it can be answered no longer; not those
+/// after it, or a device that is off would be tapped for everything that is soon over.
 pub fn retap_at(state: &TapState, delivery: &Delivery, now: Timestamp) -> Timestamp {
-    let by_wait = retap_in_turn(state, delivery, now);
-    if state.tap_expires > state.tapped_at {
-        by_wait.min(state.tap_expires)
-    } else {
-        by_wait
-    }
-}
-
-/// The same for a tap that is still kept.
-pub fn retap_in_turn(state: &TapState, delivery: &Delivery, now: Timestamp) -> Timestamp {
     if state.tapped_at.is_to_come(now) {
         return now;
     }
-    state.tapped_at.plus(retap_wait(state.repeats, delivery))
+    let by_wait = state.tapped_at.plus(retap_wait(state.repeats, delivery));
+    if state.repeats == 0 && state.tap_expires > Timestamp::default() {
+        by_wait.min(state.tap_expires.max(state.tapped_at))
+    } else {
+        by_wait
+    }
 }
 
 /// How long a tap that was repeated so often waits for its answer.

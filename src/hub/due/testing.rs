@@ -1,12 +1,12 @@
 //! Values that unit tests here and in dispatch begin with.
 
-use super::Level;
+use super::{Level, Step};
 use crate::{
     config::apps::{App, Badge, Placeholder, Privacy},
     model::{
-        ActionState, AppHost, Channel, DeviceToken, Draft, Endpoint, EndpointId, FeedPosition,
-        FetchMark, Notification, NotificationId, Platform, Priority, ReadState, Secret,
-        SubscriptionId, TapId, TapState, Timestamp, VisualContent, WebPushKeys,
+        ActionState, AppHost, Change, ChangeKind, Channel, DeviceToken, Draft, Endpoint,
+        EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Platform, Priority,
+        ReadState, Secret, SubscriptionId, TapId, TapState, Timestamp, VisualContent, WebPushKeys,
     },
 };
 
@@ -124,5 +124,21 @@ pub(crate) fn level(platform: Platform) -> Level {
         fallbacks: Vec::new(),
         read_singly: Vec::new(),
         believed: Timestamp::MAX,
+    }
+}
+
+/// The change that the posting of a notification is.
+pub(crate) fn posted(it: Notification) -> Step {
+    Step {
+        change: Change {
+            position: it.number,
+            number: it.number,
+            notification: it.id,
+            kind: ChangeKind::Created,
+            replaced: false,
+            at: it.posted,
+            by: None,
+        },
+        notification: Some(it),
     }
 }

@@ -1,28 +1,13 @@
 mod fallback;
 
 use super::{
-    testing::{app, at, id, level, notification},
+    testing::{app, at, id, level, notification, posted},
     *,
 };
 use crate::model::{
     ChangeKind, Channel, EndpointId, NotificationId, Platform, Priority, ReadState, Removal,
     TapKind,
 };
-
-fn posted(it: Notification) -> Step {
-    Step {
-        change: Change {
-            position: it.number,
-            number: it.number,
-            notification: it.id,
-            kind: ChangeKind::Created,
-            replaced: false,
-            at: it.posted,
-            by: None,
-        },
-        notification: Some(it),
-    }
-}
 
 fn visual(number: u64) -> Step {
     posted(notification(number, true, Priority::High))
@@ -578,4 +563,19 @@ fn a_device_that_begins_anew_in_pages_is_not_tapped_between_them_for_what_it_had
     assert_eq!(wait_of(&verdict), Some((Reason::Coalescing, until)));
     let verdict = decide(&phone, &steps, until);
     assert!(tap_of(&verdict).is_some(), "it stopped on its way");
+}
+
+#[test]
+fn a_fetch_in_a_leap_that_was_undone_answers_no_later_tap() {
+    let mut phone = level(Platform::Android);
+    // Fetched on a clock that was a day ahead; then the leap was undone and a tap was taken.
+    phone.mark.move_to(FeedPosition(1), at(24 * 3600));
+    phone.state.covered = FeedPosition(2);
+    phone.state.tapped = FeedPosition(2);
+    phone.state.tapped_at = at(1);
+    phone.state.tapped_silently = true;
+    phone.state.tap_expires = at(901);
+    phone.state.last_push = at(1);
+    let verdict = decide(&phone, &[raw(3)], at(10));
+    assert_eq!(wait_of(&verdict), Some((Reason::Unanswered, at(901))));
 }

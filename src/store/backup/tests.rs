@@ -6,7 +6,7 @@ use super::{
     format::{Encoder, VERSION},
     *,
 };
-use crate::store::engine::Op;
+use crate::store::{Options, Restore, Store, engine::Op, keys, restore, tests};
 
 fn header() -> Header {
     Header {
@@ -168,4 +168,40 @@ fn slices_walk_every_row_once() {
         }
         assert_eq!(found, rows, "{most:?}");
     }
+}
+
+#[tokio::test]
+async fn a_backup_from_before_ids_led_anywhere_by_themselves_is_restored() {
+    let store = Store::in_memory().unwrap();
+    let ada = tests::subject("ada");
+    let (unit, it) = tests::post(&ada, 1, "a".into());
+    store.commit(unit).await.unwrap();
+    let engine = &store.reader().engine;
+    let mut rows = engine.slice(Bound::Unbounded, (1000, 1 << 20)).unwrap();
+    let made_since = keys::meta("ids");
+    let is_known = |op: &Op| !matches!(op, Op::Put(key, _) if *key == made_since);
+    rows.retain(is_known);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    std::fs::write(&file, written(&[(false, rows)])).unwrap();
+    let into = Options {
+        folder: folder.path().join("store"),
+        min_free_bytes: 0,
+        cache_bytes: 8 << 20,
+        accept_loss: false,
+    };
+    let asked = Restore {
+        file,
+        into: into.clone(),
+        force: false,
+        new_secrets: false,
+        now: Timestamp::default(),
+    };
+    let restored = restore(&asked, &mut |_| {}).unwrap();
+    assert_eq!(restored.findings, 0);
+    let store = Store::open(&into).unwrap();
+    let found = store.reader().number_of(&ada, it.id).unwrap();
+    assert_eq!(found, Some(it.number));
+    store.close();
 }

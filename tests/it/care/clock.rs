@@ -287,3 +287,31 @@ async fn a_demanded_wait_is_kept_by_a_start_at_which_the_clock_stands_a_little_b
         hub.finish().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_demanded_in_a_leap_ends_with_the_leap_through_a_restart() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let devices = [
+        hub.device("ada", Service::Fcm).await,
+        hub.device("bob", Service::Fcm).await,
+    ];
+    leap(&hub, DAY * 60);
+    hub.doubles().script(FaultSpec {
+        retry_after_seconds: Some(3600),
+        ..FaultSpec::once(Service::Fcm, FaultKind::Throttled)
+    });
+    hub.post("ada", "Lunch?").await;
+    hub.settled().await;
+    hub.restart().await;
+    leap_back(&hub, DAY * 60);
+    hub.advance(Duration::from_secs(3600));
+    hub.post("bob", "Lunch?").await;
+    for device in devices {
+        eventually("the tap, once the leap is undone", || async {
+            hub.advance(Duration::from_secs(1));
+            (device.unseen() > 0).then_some(())
+        })
+        .await;
+    }
+    hub.finish().await;
+}

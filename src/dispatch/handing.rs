@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     circuit::{Hold, STOPPED},
     job::Job,
-    lane::Lane,
     lanes::{LaneKey, Lanes},
     parked::Parked,
     retry,
@@ -122,13 +121,9 @@ impl Giving<'_> {
             };
         }
         if lane.is_slow() || self.parked.len(&lane.key) >= lane.room() {
-            return put_off(lane, due, self.now);
+            let hold = lane.put_off(&due.level.endpoint.channel, self.now);
+            return Handed::Held(Box::new(due), hold);
         }
         Handed::Full(Arc::clone(&lane.key))
     }
-}
-
-fn put_off(lane: &Lane, due: DueTap, now: Timestamp) -> Handed {
-    let hold = lane.put_off(&due.level.endpoint.channel, now);
-    Handed::Held(Box::new(due), hold)
 }

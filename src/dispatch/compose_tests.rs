@@ -94,6 +94,7 @@ fn due(platform: Platform, kind: TapKind, visible: bool, priority: Priority) -> 
             visible,
             covers: FeedPosition(1),
             priority,
+            ahead: false,
             expires: it.expires,
             since: it.posted,
         },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Dispatcher, PAUSE, lanes::LaneKey};
+use super::{Dispatcher, PAUSE, lanes::LaneKey, parked::Line};
 use crate::{
     hub::Tested,
     model::{EndpointId, FeedPosition, Subject, Timestamp},
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Freed {
     pub(super) subject: Subject,
     pub(super) endpoint: EndpointId,
-    /// Which lane has room for another.
+    /// Which lane may have room for another.
     pub(super) lane: Arc<LaneKey>,
     /// What it left to be done.
     pub(super) left: Left,
@@ -93,14 +93,20 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at the first of those who wait in a lane's line, if it has room.
+    /// Looks at the first of those who wait in each line of a lane for which it has room.
     fn call(&mut self, lane: &Arc<LaneKey>) {
-        while self.lanes.has_room(lane)
-            && let Some(subject) = self.parked.pop(lane)
-        {
-            if self.jobs.change(&subject, |job| job.is_called(lane)) == Some(true) {
-                self.look(&subject);
-                return;
+        for ahead in [true, false] {
+            let line = Line {
+                lane: Arc::clone(lane),
+                ahead,
+            };
+            while self.lanes.has_room(&line)
+                && let Some(subject) = self.parked.pop(&line)
+            {
+                if self.jobs.change(&subject, |job| job.is_called(&line)) == Some(true) {
+                    self.look(&subject);
+                    break;
+                }
             }
         }
     }

@@ -1,12 +1,10 @@
 //! From a look to the lanes: each tap to its own, where that has room.
 
-use std::sync::Arc;
-
 use super::{
     circuit::{Hold, STOPPED},
     job::Job,
-    lanes::{LaneKey, Lanes},
-    parked::Parked,
+    lanes::Lanes,
+    parked::{Line, Parked},
     retry,
 };
 use crate::{
@@ -19,21 +17,21 @@ use crate::{
 enum Handed {
     /// Its lane has it.
     Taken,
-    /// Its lane is full; the tap stays in the outbox for a moment.
-    Full(Arc<LaneKey>),
+    /// Its lane is full; the tap stays in the outbox until its turn in this line comes.
+    Full(Line),
     /// Its lane is full and slow, or too many wait for it; the tap is put off.
     Held(Box<DueTap>, Hold),
     /// There is no way to the service with the present settings, and why.
     NoLane(Box<DueTap>, String),
 }
 
-/// Hands what a look found to the lanes; gives those that have no room.
+/// Hands what a look found to the lanes; gives the lines for which they have no room.
 pub(super) fn hand_over(
     (lanes, parked): (&mut Lanes, &Parked),
     job: &mut Job,
     look: &mut Look,
     now: Timestamp,
-) -> Vec<Arc<LaneKey>> {
+) -> Vec<Line> {
     let mut giving = Giving {
         lanes,
         parked,
@@ -50,9 +48,9 @@ pub(super) fn hand_over(
             Handed::Taken => {
                 job.busy.insert(endpoint);
             }
-            Handed::Full(lane) => {
-                if !full.contains(&lane) {
-                    full.push(lane);
+            Handed::Full(line) => {
+                if !full.contains(&line) {
+                    full.push(line);
                 }
             }
             Handed::Held(due, hold) if due.tap.kind == TapKind::Test => {
@@ -98,9 +96,9 @@ fn no_way(reason: String, now: Timestamp) -> Hold {
 struct Giving<'a> {
     lanes: &'a mut Lanes,
     parked: &'a Parked,
-    /// The lanes that had room when the first of them came: they take the others, too, so that nobody with many devices
-    /// is looked at for each few of them.
-    admitted: Vec<Arc<LaneKey>>,
+    /// The lines of lanes that had room when the first of them came: they take the others, too, so that nobody with many
+    /// devices is looked at for each few of them.
+    admitted: Vec<Line>,
     now: Timestamp,
 }
 
@@ -110,20 +108,21 @@ impl Giving<'_> {
             Ok(lane) => lane,
             Err(reason) => return Handed::NoLane(Box::new(due), reason),
         };
-        let admitted = self.admitted.contains(&lane.key);
-        if admitted || lane.has_room() {
-            if !admitted {
-                self.admitted.push(Arc::clone(&lane.key));
+        let line = lane.line(due.tap.ahead);
+        let admitted = self.admitted.contains(&line);
+        if admitted || lane.has_room(line.ahead) {
+            if !lane.take(due) {
+                return Handed::Full(line);
             }
-            return match lane.take(due) {
-                true => Handed::Taken,
-                false => Handed::Full(Arc::clone(&lane.key)),
-            };
+            if !admitted {
+                self.admitted.push(line);
+            }
+            return Handed::Taken;
         }
-        if lane.is_slow() || self.parked.len(&lane.key) >= lane.room() {
+        if lane.is_slow() || self.parked.len(&line) >= lane.room() {
             let hold = lane.put_off(&due.level.endpoint.channel, self.now);
             return Handed::Held(Box::new(due), hold);
         }
-        Handed::Full(Arc::clone(&lane.key))
+        Handed::Full(line)
     }
 }

@@ -1,13 +1,10 @@
 //! What is under way for one user: which markers were taken, which endpoints are being tapped.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::oneshot;
 
-use super::lanes::LaneKey;
+use super::parked::Line;
 use crate::{
     hub::Tested,
     model::{EndpointId, FeedPosition, Marker, TapState, Timestamp},
@@ -28,8 +25,8 @@ pub(super) struct Job {
     again: bool,
     /// Whether a lane had no room for a tap of its last look.
     is_parked: bool,
-    /// The lanes in whose line it stands.
-    lines: Vec<Arc<LaneKey>>,
+    /// The lines in which it stands.
+    lines: Vec<Line>,
     /// Those that the last look left out, busy as they were: each is looked at when it is free.
     left_out: HashSet<EndpointId>,
     /// What the last look left to be kept when all its taps are settled; nothing, where another has to come first.
@@ -123,18 +120,18 @@ impl Job {
         }
     }
 
-    /// Notes which lanes had no room; gives those in whose line it does not stand yet.
-    pub(super) fn park(&mut self, full: &[Arc<LaneKey>]) -> Vec<Arc<LaneKey>> {
+    /// Notes for which lines there was no room; gives those in which it does not stand yet.
+    pub(super) fn park(&mut self, full: &[Line]) -> Vec<Line> {
         self.is_parked = true;
         let mut anew = full.to_vec();
-        anew.retain(|lane| !self.lines.contains(lane));
+        anew.retain(|line| !self.lines.contains(line));
         self.lines.extend(anew.iter().cloned());
         anew
     }
 
-    /// Its turn has come in the line of a lane; says whether it waits for one.
-    pub(super) fn is_called(&mut self, lane: &Arc<LaneKey>) -> bool {
-        self.lines.retain(|other| other != lane);
+    /// Its turn has come in a line; says whether it waits for one.
+    pub(super) fn is_called(&mut self, line: &Line) -> bool {
+        self.lines.retain(|other| other != line);
         self.is_parked
     }
 

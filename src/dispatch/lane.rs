@@ -1,13 +1,7 @@
 //! A lane: the way of one app's pushes to one service (and, where channels name their own hosts, one host). Lanes are
 //! bounded and know nothing of each other, so that a slow one holds up no other.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -24,7 +18,9 @@ use super::{
     gate::{Demands, Gate, Pass},
     lanes::LaneKey,
     pace::Pace,
+    parked::Line,
     push_id::push_id,
+    queue::{Entrance, Exit, queue},
     retry,
 };
 use crate::{
@@ -39,7 +35,8 @@ use crate::{
     },
 };
 
-/// How many taps may wait in a lane for each that is under way; those beyond stay in the outbox.
+/// How many taps may wait in a lane for each that is under way, and as many that go ahead; those beyond stay in the
+/// outbox.
 const QUEUE: usize = 8;
 /// For how long after a registration what a service says of a channel's death is compared with it. Two clocks that are
 /// right differ by less; contract 3.8 calls more a leap.
@@ -58,8 +55,6 @@ pub(super) struct Way {
     pub(super) gate: Gate,
     pub(super) pace: Pace,
     pub(super) key: Arc<LaneKey>,
-    /// How many taps wait in it.
-    pub(super) waiting: AtomicUsize,
 }
 
 /// A running lane.
@@ -68,13 +63,13 @@ pub(super) struct Lane {
     pub(super) app: Arc<App>,
     pub(super) key: Arc<LaneKey>,
     way: Arc<Way>,
-    queue: mpsc::UnboundedSender<Box<DueTap>>,
+    queue: Entrance,
     task: JoinHandle<()>,
 }
 
 impl Lane {
     pub(super) fn start(way: Way) -> Self {
-        let (queue, waiting) = mpsc::unbounded_channel();
+        let (queue, waiting) = queue();
         let (app, key) = (Arc::clone(&way.app), Arc::clone(&way.key));
         let way = Arc::new(way);
         let task = tokio::spawn(run(Arc::clone(&way), waiting));
@@ -96,14 +91,22 @@ impl Lane {
         }
     }
 
-    /// How many taps may wait in it, and as many users for it.
+    /// How many taps of each line may wait in it, and as many users for it.
     pub(super) fn room(&self) -> usize {
         QUEUE * self.way.hub.delivery().concurrency
     }
 
-    /// Whether it takes one more user's taps.
-    pub(super) fn has_room(&self) -> bool {
-        self.way.waiting.load(Ordering::Relaxed) < self.room()
+    /// One of its two lines.
+    pub(super) fn line(&self, ahead: bool) -> Line {
+        Line {
+            lane: Arc::clone(&self.key),
+            ahead,
+        }
+    }
+
+    /// Whether it takes one more user's taps that go ahead, or that do not.
+    pub(super) fn has_room(&self, ahead: bool) -> bool {
+        self.queue.waiting(ahead) < self.room()
     }
 
     /// Whether it is to be waited for at all.
@@ -113,12 +116,7 @@ impl Lane {
 
     /// Takes a tap; says whether it did, which it does until it ends.
     pub(super) fn take(&self, due: DueTap) -> bool {
-        self.way.waiting.fetch_add(1, Ordering::Relaxed);
-        let taken = self.queue.send(Box::new(due)).is_ok();
-        if !taken {
-            self.way.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        taken
+        self.queue.take(due)
     }
 
     /// Puts off what it has no room for, so that nothing of it stays in memory.
@@ -137,14 +135,17 @@ impl Lane {
     }
 }
 
-async fn run(way: Arc<Way>, mut waiting: mpsc::UnboundedReceiver<Box<DueTap>>) {
+async fn run(way: Arc<Way>, mut waiting: Exit) {
     let concurrency = way.hub.delivery().concurrency;
     let mut under_way = JoinSet::new();
-    while let Some(due) = waiting.recv().await {
-        way.waiting.fetch_sub(1, Ordering::Relaxed);
+    loop {
         while under_way.len() >= concurrency {
             log_ended(under_way.join_next().await);
         }
+        // Not before there is a place: who leaves next may have come meanwhile.
+        let Some(due) = waiting.next().await else {
+            break;
+        };
         while let Some(ended) = under_way.try_join_next() {
             log_ended(Some(ended));
         }

@@ -1,10 +1,7 @@
 //! All lanes: one for each app, service and authority. Authorities that users name are many; the first of them have
 //! lanes of their own, the rest share one.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -17,6 +14,7 @@ use super::{
     guard::{self, Guard},
     lane::{Lane, Way},
     pace::Pace,
+    parked::Line,
 };
 use crate::{
     config::apps::{self as config, App},
@@ -159,9 +157,10 @@ impl Lanes {
             .ok_or_else(|| String::from("its lane has ended"))
     }
 
-    /// Whether a lane takes more; one that is not there does.
-    pub(super) fn has_room(&self, key: &LaneKey) -> bool {
-        self.lanes.get(key).is_none_or(Lane::has_room)
+    /// Whether a lane takes more of those who wait in a line of it; one that is not there does.
+    pub(super) fn has_room(&self, line: &Line) -> bool {
+        let lane = self.lanes.get(&*line.lane);
+        lane.is_none_or(|lane| lane.has_room(line.ahead))
     }
 
     /// Tells the operator that the present settings lead nowhere.
@@ -218,7 +217,6 @@ impl Lanes {
             freed: self.freed.clone(),
             gate,
             pace: Pace::default(),
-            waiting: AtomicUsize::new(0),
             key: Arc::new(key.clone()),
         };
         Ok(Lane::start(way))

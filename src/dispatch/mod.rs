@@ -19,6 +19,7 @@ mod load;
 mod pace;
 mod parked;
 mod push_id;
+mod queue;
 mod retry;
 mod test_tap;
 mod vapid;
@@ -40,7 +41,7 @@ use lanes::Lanes;
 use parked::Parked;
 
 use crate::{
-    hub::{Error, Hub, Look, TestRequest},
+    hub::{Error, Hub, Look, LookAt, TestRequest},
     metrics::Metrics,
     model::{Marker, Subject, TapKind, Timestamp},
     push::Resolver,
@@ -51,6 +52,8 @@ use crate::{
 const JOBS: usize = 64;
 /// The most of them, whatever the lanes may do.
 const MAX_JOBS: usize = 16 * 1024;
+/// How many users are looked at in one go at most.
+const LOOKS: usize = 32;
 /// How many markers are read at once.
 const PAGE: usize = 512;
 /// How long a failed look waits.
@@ -73,6 +76,8 @@ pub struct Dispatcher {
     max_jobs: usize,
     /// Jobs to be looked at again when the time has come.
     timers: BTreeSet<(Timestamp, Subject)>,
+    /// Who is to be looked at before it sleeps.
+    looks: Vec<LookAt>,
     steps: JoinSet<Stepped>,
     /// Markers due before this were read, but for those that the bell announces.
     read_up_to: Timestamp,
@@ -83,7 +88,7 @@ pub struct Dispatcher {
 /// A background step that ended.
 #[derive(Debug)]
 enum Stepped {
-    Looked(Subject, Result<Look, Error>),
+    Looked(Vec<(Subject, Result<Look, Error>)>),
     Closed(Subject, Result<(), Error>, Vec<Marker>),
 }
 
@@ -107,6 +112,7 @@ impl Dispatcher {
             parked: Parked::default(),
             max_jobs,
             timers: BTreeSet::new(),
+            looks: Vec::new(),
             steps: JoinSet::new(),
             read_up_to: Timestamp::default(),
             next_due: None,
@@ -140,6 +146,7 @@ impl Dispatcher {
 
     /// Waits for what comes first and does it; says whether to go on.
     async fn wait_and_step(&mut self, stop: &CancellationToken) -> bool {
+        self.begin_looks();
         self.load.note(Held {
             jobs: self.jobs.len(),
             timers: self.timers.len(),
@@ -236,23 +243,42 @@ impl Dispatcher {
             Some((busy, job.open_tests()))
         });
         if let Some((busy, tests)) = begins.flatten() {
-            let (hub, subject) = (self.hub.clone(), subject.clone());
-            self.steps.spawn(async move {
-                let look = hub.look(subject.clone(), busy, tests).await;
-                Stepped::Looked(subject, look)
+            self.looks.push(LookAt {
+                subject: subject.clone(),
+                busy,
+                tests,
             });
+        }
+    }
+
+    fn begin_looks(&mut self) {
+        while !self.looks.is_empty() {
+            let some = self.looks.drain(..LOOKS.min(self.looks.len())).collect();
+            let hub = self.hub.clone();
+            self.steps
+                .spawn(async move { Stepped::Looked(hub.look_at(some).await) });
         }
     }
 
     fn stepped(&mut self, stepped: Stepped) {
         match stepped {
-            Stepped::Looked(subject, Ok(look)) => self.looked(subject, look),
-            Stepped::Looked(subject, Err(error)) => {
+            Stepped::Looked(looks) => {
+                for (subject, look) in looks {
+                    self.ended(subject, look);
+                }
+            }
+            Stepped::Closed(subject, closed, taken) => self.closed(subject, closed, taken),
+        }
+    }
+
+    fn ended(&mut self, subject: Subject, look: Result<Look, Error>) {
+        match look {
+            Ok(look) => self.looked(subject, look),
+            Err(error) => {
                 tracing::error!(%error, "a look at a user failed; trying again in a moment");
                 self.jobs.change(&subject, |job| job.end_look());
                 self.wake_at(subject, self.hub.now().plus(PAUSE));
             }
-            Stepped::Closed(subject, closed, taken) => self.closed(subject, closed, taken),
         }
     }
 
@@ -274,8 +300,8 @@ impl Dispatcher {
             } else {
                 // The job stays, so that waiting for the lane writes nothing.
                 look.next = look.next.into_iter().chain([now.plus(UNCALLED)]).min();
-                for lane in job.park(&full) {
-                    parked.push(&lane, subject.clone());
+                for line in job.park(&full) {
+                    parked.push(line, subject.clone());
                 }
             }
             (again, job.is_at_rest(), look.next)

@@ -8,30 +8,35 @@ use std::{
 use super::lanes::LaneKey;
 use crate::model::Subject;
 
-/// The lines.
+/// One of the two lines of a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Line {
+    pub(super) lane: Arc<LaneKey>,
+    /// Whether it is that of the taps which go ahead.
+    pub(super) ahead: bool,
+}
+
+/// Who stands in the lines.
 #[derive(Debug, Default)]
-pub(super) struct Parked(HashMap<Arc<LaneKey>, VecDeque<Subject>>);
+pub(super) struct Parked(HashMap<Line, VecDeque<Subject>>);
 
 impl Parked {
-    /// How many wait for a lane.
-    pub(super) fn len(&self, lane: &Arc<LaneKey>) -> usize {
-        self.0.get(lane).map_or(0, VecDeque::len)
+    /// How many stand in a line.
+    pub(super) fn len(&self, line: &Line) -> usize {
+        self.0.get(line).map_or(0, VecDeque::len)
     }
 
     /// Puts a user at the end of a line.
-    pub(super) fn push(&mut self, lane: &Arc<LaneKey>, subject: Subject) {
-        self.0
-            .entry(Arc::clone(lane))
-            .or_default()
-            .push_back(subject);
+    pub(super) fn push(&mut self, line: Line, subject: Subject) {
+        self.0.entry(line).or_default().push_back(subject);
     }
 
     /// Takes the first of a line.
-    pub(super) fn pop(&mut self, lane: &Arc<LaneKey>) -> Option<Subject> {
-        let line = self.0.get_mut(lane)?;
-        let first = line.pop_front();
-        if line.is_empty() {
-            self.0.remove(lane);
+    pub(super) fn pop(&mut self, line: &Line) -> Option<Subject> {
+        let waiting = self.0.get_mut(line)?;
+        let first = waiting.pop_front();
+        if waiting.is_empty() {
+            self.0.remove(line);
         }
         first
     }

@@ -1,40 +1,12 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::{
     hub::due::{
         Decision,
-        testing::{app, at, level, notification, posted},
+        testing::{app, at, due, level, notification, posted},
     },
-    model::{FeedPosition, Platform, Priority, ServiceAnswer, Subject, Tap, UserId},
+    model::{FeedPosition, Platform, Priority, ServiceAnswer},
     push::outcome::Scope,
 };
-
-fn due(platform: Platform, visible: bool) -> DueTap {
-    let level = level(platform);
-    let it = notification(4, visible, Priority::High);
-    DueTap {
-        subject: Subject {
-            app: app().host,
-            user: UserId::parse("ada").unwrap(),
-        },
-        state: level.state.clone(),
-        displayed: visible && platform == Platform::Ios,
-        tap: Tap {
-            kind: TapKind::Created,
-            shows: visible.then_some(it.id),
-            visible,
-            covers: FeedPosition(9),
-            priority: Priority::High,
-            expires: it.expires,
-            since: it.posted,
-        },
-        level,
-        notification: Some(Arc::new(it)),
-        unread: 1,
-        seen: crate::store::Stamp::default(),
-    }
-}
 
 fn outcome(verdict: Verdict) -> Outcome {
     let answer = ServiceAnswer {

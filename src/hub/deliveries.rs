@@ -10,11 +10,12 @@ use super::{
     test_tap::{self, Plan},
 };
 use crate::{
+    config::apps::App,
     model::{
         Delivery, EndpointId, FeedPosition, Marker, Notification, NotificationId, Subject, Tap,
         TapState, Timestamp,
     },
-    store::{Reader, Stamp},
+    store::{self, Reader, Stamp},
 };
 
 /// A base that lags behind by more than this is moved up, so that it is not read again each time.
@@ -44,6 +45,17 @@ pub struct DueTap {
     pub state: TapState,
     /// When the store was read for it.
     pub seen: Stamp,
+}
+
+/// Whom to look at.
+#[derive(Debug, Clone)]
+pub struct LookAt {
+    /// The user.
+    pub subject: Subject,
+    /// Their endpoints that are left out, busy with a tap as they are.
+    pub busy: HashSet<EndpointId>,
+    /// Those that a test is asked of.
+    pub tests: Vec<EndpointId>,
 }
 
 /// What a look at a user came to.
@@ -77,50 +89,53 @@ impl Hub {
             .await
     }
 
-    /// Looks at a user: which of their endpoints is due a tap, but for those `busy` with one; of those that a test is
-    /// asked of, that.
+    /// Looks at users: which of their endpoints is due a tap, but for those busy with one; of those that a test is asked of,
+    /// that. Many are looked at in one go, in their order, since going off to the disk costs more than a look.
     ///
     /// # Errors
-    /// `Store`.
-    pub async fn look(
-        &self,
-        subject: Subject,
-        busy: HashSet<EndpointId>,
-        tests: Vec<EndpointId>,
-    ) -> Result<Look, Error> {
-        let now = self.now();
-        let Some(app) = self.app(&subject.app) else {
-            // Taken out of the config, perhaps by mistake: what is owed waits for the app's return.
-            return Ok(Look {
-                taps: Vec::new(),
-                head: FeedPosition::START,
-                next: Some(now.plus(NO_APP)),
-                states: Vec::new(),
-                tested: Vec::new(),
-            });
-        };
-        let listening = self.listening(&subject);
-        let delivery = self.delivery().clone();
-        let configured = self.configured.since();
-        let (believed, seen) = (self.believed(), self.store.stamp(&subject));
-        self.store
+    /// Each look's own: `Store`.
+    pub async fn look_at(&self, users: Vec<LookAt>) -> Vec<(Subject, Result<Look, Error>)> {
+        let subjects: Vec<Subject> = users.iter().map(|it| it.subject.clone()).collect();
+        let planned: Vec<Planned> = users.into_iter().map(|it| self.planned(it)).collect();
+        let (delivery, now) = (self.delivery().clone(), self.now());
+        let (configured, believed) = (self.configured.since(), self.believed());
+        let looks = self
+            .store
             .ask(move |reader| {
-                let rules = Rules {
-                    app: &app,
-                    delivery: &delivery,
-                    now,
-                    believed,
-                    configured,
-                    seen,
+                let look = |planned: Planned| {
+                    let Some(app) = &planned.app else {
+                        return Ok(Look::without_app(now));
+                    };
+                    let rules = Rules {
+                        app,
+                        delivery: &delivery,
+                        now,
+                        believed,
+                        configured,
+                        seen: planned.seen,
+                    };
+                    look(reader, &planned.at, &planned.listening, &rules)
                 };
-                let who = Who {
-                    busy: &busy,
-                    tests: &tests,
-                    listening: &listening,
-                };
-                look(reader, &subject, &who, &rules)
+                Ok::<_, Error>(planned.into_iter().map(look).collect::<Vec<_>>())
             })
-            .await
+            .await;
+        match looks {
+            Ok(looks) => subjects.into_iter().zip(looks).collect(),
+            Err(_) => {
+                let closed = || Err(Error::Store(store::Error::Closed));
+                subjects.into_iter().map(|it| (it, closed())).collect()
+            }
+        }
+    }
+
+    /// All that a look needs beside the store, which is read after it.
+    fn planned(&self, at: LookAt) -> Planned {
+        Planned {
+            app: self.app(&at.subject.app),
+            listening: self.listening(&at.subject),
+            seen: self.store.stamp(&at.subject),
+            at,
+        }
     }
 
     /// What became of one notification on each of the person's endpoints.
@@ -160,38 +175,34 @@ impl Hub {
     }
 }
 
-/// Which endpoints are in a state of their own: busy with a tap, to be tested, listening on a stream.
-struct Who<'a> {
-    busy: &'a HashSet<EndpointId>,
-    tests: &'a [EndpointId],
-    listening: &'a [EndpointId],
+/// A look about to be done.
+struct Planned {
+    at: LookAt,
+    app: Option<Arc<App>>,
+    listening: Vec<EndpointId>,
+    seen: Stamp,
 }
 
 fn look(
     reader: &Reader,
-    subject: &Subject,
-    who: &Who<'_>,
+    at: &LookAt,
+    listening: &[EndpointId],
     rules: &Rules<'_>,
 ) -> Result<Look, Error> {
-    let levels = Levels::read(reader, subject, who.listening, rules)?;
-    let mut found = Look {
-        taps: Vec::new(),
-        head: levels.head,
-        next: None,
-        states: Vec::new(),
-        tested: Vec::new(),
-    };
+    let subject = &at.subject;
+    let levels = Levels::read(reader, subject, listening, rules)?;
+    let mut found = Look::of_feed_at(levels.head);
     let mut shown = Shown::default();
-    found.note_signed_out(&levels, who.tests);
+    found.note_signed_out(&levels, &at.tests);
     for level in levels
         .levels
         .iter()
-        .filter(|level| !who.busy.contains(&level.endpoint.id))
+        .filter(|level| !at.busy.contains(&level.endpoint.id))
     {
         let verdict = levels.decide(level, rules);
         // Also of one that is tested: what it is owed waits all the same.
         found.next = found.next.into_iter().chain(verdict.look).min();
-        if who.tests.contains(&level.endpoint.id) {
+        if at.tests.contains(&level.endpoint.id) {
             let state = kept(level, &verdict);
             found.plan_test(test_tap::plan(subject, level, state, rules), level);
             continue;
@@ -221,6 +232,25 @@ fn look(
 }
 
 impl Look {
+    /// One that found nothing yet.
+    fn of_feed_at(head: FeedPosition) -> Self {
+        Self {
+            taps: Vec::new(),
+            head,
+            next: None,
+            states: Vec::new(),
+            tested: Vec::new(),
+        }
+    }
+
+    /// At a user whose app was taken out of the config, perhaps by mistake: what is owed waits for the app's return.
+    fn without_app(now: Timestamp) -> Self {
+        Self {
+            next: Some(now.plus(NO_APP)),
+            ..Self::of_feed_at(FeedPosition::START)
+        }
+    }
+
     /// A test whose endpoint is there no more has its answer.
     fn note_signed_out(&mut self, levels: &Levels, tests: &[EndpointId]) {
         let there = |id: &EndpointId| levels.levels.iter().any(|level| level.endpoint.id == *id);

@@ -169,6 +169,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::Retry if it.attempts > 0 && it.answer.as_ref().is_some_and(is_lost) => {
             "nobody knows whether it arrived"
         }
+        Reason::Retry if it.attempts == 0 && it.answer.is_none() => {
+            "held back, many others wait for the push service"
+        }
         Reason::Retry => "the push service could not take it",
         Reason::ServiceStopped if it.answer.as_ref().is_some_and(is_ours) => {
             "pushes to this service stand still until the operator acts"

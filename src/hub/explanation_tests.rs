@@ -78,6 +78,7 @@ fn waiting() -> Vec<Row> {
         (pending(Reason::Streaming), "waiting for a tap since T0: held by its open stream, on which it is given a moment to fetch; next attempt at T9"),
         (pending(Reason::Unanswered), "waiting for a tap since T0: held back, an earlier tap has not been answered yet; next attempt at T9"),
         (pending(Reason::SilentBudget), "waiting for a tap since T0: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
+        (pending(Reason::Retry), "waiting for a tap since T0: held back, many others wait for the push service; next attempt at T9"),
         (answered(pending(Reason::Retry), 503, "ServiceUnavailable"),
             "waiting for a tap since T0: the push service could not take it (APNs answered 503 ServiceUnavailable); next attempt at T9"),
         (answered(of(tried(2, Reason::Retry), Platform::Android), 0, "timed out"),

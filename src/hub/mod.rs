@@ -44,7 +44,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, UserCaller};
 pub use broadcasts::{Accepted, Step, Turns};
-pub use deliveries::{DueTap, Look};
+pub use deliveries::{DueTap, Look, LookAt};
 pub use delta::{DeltaPage, Digest, Item, Since};
 pub use endpoints::{Registered, Registration};
 pub use error::Error;

@@ -230,6 +230,7 @@ pub(super) fn plan(subject: &Subject, level: &Level, state: TapState, rules: &Ru
             visible: false,
             covers: level.base(),
             priority: Priority::None,
+            ahead: true,
             expires: now.plus(LIFE),
             since: now,
         },

@@ -56,6 +56,17 @@ async fn post(hub: &Hub, draft: Draft) -> NotificationId {
     hub.create(ada(), draft, None).await.unwrap().id
 }
 
+/// A look at Ada, of some of whose endpoints a test is asked.
+async fn look(hub: &Hub, tests: Vec<EndpointId>) -> Look {
+    let at = LookAt {
+        subject: ada(),
+        busy: HashSet::new(),
+        tests,
+    };
+    let mut looks = hub.look_at(vec![at]).await;
+    looks.pop().unwrap().1.unwrap()
+}
+
 #[tokio::test]
 async fn while_the_first_request_runs_its_key_is_taken() {
     let hub = hub(10);
@@ -200,7 +211,7 @@ async fn a_test_of_an_endpoint_that_waits_leaves_its_wait_as_it_was() {
     let phone = iphone().id;
     hub.register(ada(), iphone()).await.unwrap();
     post(&hub, draft(None, "one", None)).await;
-    let look = async |tests| hub.look(ada(), HashSet::new(), tests).await.unwrap();
+    let look = async |tests| look(&hub, tests).await;
     let due = look(Vec::new()).await.taps.pop().expect("it is due");
     let mut refused = due.state.clone();
     refused.attempts = 1;
@@ -218,7 +229,7 @@ async fn what_was_refused_is_told_in_the_words_of_its_refusal() {
     hub.register(ada(), iphone()).await.unwrap();
     hub.clock().advance(Duration::from_secs(1));
     let settle = async |status: u16| {
-        let look = hub.look(ada(), HashSet::new(), Vec::new()).await.unwrap();
+        let look = look(&hub, Vec::new()).await;
         let due = look.taps.into_iter().next().expect("it is due");
         let (mut state, covers) = (due.state.clone(), due.tap.covers);
         state.covered = covers;
@@ -278,7 +289,7 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
     let posted = hub.create(ada(), urgent, None).await.unwrap();
     let number = posted.notification.unwrap().number;
     hub.clock().advance(MINUTE);
-    let look = async || hub.look(ada(), HashSet::new(), Vec::new()).await.unwrap();
+    let look = async || look(&hub, Vec::new()).await;
     let due = look().await.taps.pop().expect("the fallback is due");
     assert_eq!(due.tap.kind, crate::model::TapKind::Fallback);
     assert!(hub.still_due(&due).unwrap());
@@ -543,7 +554,7 @@ async fn a_tap_whose_time_was_over_in_its_lane_does_not_leave() {
         ..draft(None, "", None)
     };
     hub.create(ada(), short, None).await.unwrap();
-    let look = async || hub.look(ada(), HashSet::new(), Vec::new()).await.unwrap();
+    let look = async || look(&hub, Vec::new()).await;
     let due = look().await.taps.pop().expect("a silent tap");
     assert!(!due.tap.visible);
     // It waits in a lane whose answers take 30 s.

@@ -42,6 +42,9 @@ pub struct Tap {
     pub covers: FeedPosition,
     /// The priority of what it is about.
     pub priority: Priority,
+    /// Whether it goes before those that come by the thousand: something of High priority that was posted to this person,
+    /// not by a broadcast, is among what it tells; or somebody waits for what comes of it.
+    pub ahead: bool,
     /// When it is of no more use.
     pub expires: Timestamp,
     /// Since when it is owed.

@@ -8,7 +8,7 @@ use beckon::{
     doubles::{FaultKind, FaultSpec, Service},
     hub::admin::Request,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
 
@@ -262,6 +262,44 @@ async fn whoever_finds_a_lane_full_is_tapped_once_in_the_end() {
         assert!(people.iter().all(|(_, device)| device.unseen() == 0));
         hub.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_urgent_for_one_goes_before_what_a_broadcast_tells_many() {
+    let hub = TestHub::with(Clock::system(), |config| {
+        // One push at a time, and eight that wait for it.
+        config.delivery.concurrency = 1;
+    })
+    .await;
+    let many = people(&hub, 40, Service::Fcm).await;
+    let mut one = hub.device("ada", Service::Fcm).await;
+    hub.doubles().script(FaultSpec {
+        delay_ms: Some(250),
+        ..FaultSpec::always(Service::Fcm, FaultKind::Slow)
+    });
+    let users: Vec<&String> = many.iter().map(|(user, _)| user).collect();
+    let news = json!({"priority": "High", "payload": {"rawContent": "news"}});
+    let body = json!({"audience": {"users": users}, "notification": news});
+    let job = hub.app().post("/v1/notifications", body).await.expect(202);
+    let job = format!("/v1/notifications/{}", job["id"].as_str().unwrap());
+    let told = || {
+        many.iter()
+            .filter(|(_, device)| device.unseen() > 0)
+            .count()
+    };
+    eventually("many wait at the lane", || async {
+        let job = hub.app().get(&job).await.expect(200);
+        (job["status"] == "completed" && told() > 1).then_some(())
+    })
+    .await;
+    let before = told();
+    hub.post("ada", "Fire!").await;
+    one.next_push("what is urgent").await;
+    let (after, waited) = (told(), many.len() - told());
+    assert!(waited > 9, "only {waited} were still to be told");
+    assert!(after - before < 5, "{} went before", after - before);
+    hub.doubles().clear_faults();
+    hub.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

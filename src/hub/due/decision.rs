@@ -27,6 +27,8 @@ struct Needs<'a> {
     urgent: bool,
     /// The highest priority of what is new.
     priority: Option<Priority>,
+    /// Whether something that goes ahead is among what is new.
+    ahead: bool,
     /// Until when a silent tap is of use for any of it.
     lasts: Timestamp,
     /// When the first of it happened.
@@ -74,7 +76,8 @@ impl<'a> Due<'a> {
         let skipped = shows.bound(if one_by_one { ready } else { &[] });
         if let Some(it) = shows.turn(ready.get(skipped).copied()) {
             let covers = self.after_fallback(&needs);
-            return self.show(TapKind::Fallback, it, (covers, it.draft.priority));
+            let urgency = (it.draft.priority, goes_ahead(it));
+            return self.show(TapKind::Fallback, it, covers, urgency);
         }
         if let Some(wait) = grace {
             return wait;
@@ -164,6 +167,7 @@ impl<'a> Due<'a> {
         if since_registered {
             let highest = needs.priority.unwrap_or(it.draft.priority);
             needs.priority = Some(highest.or_higher(it.draft.priority));
+            needs.ahead |= goes_ahead(it);
         }
         if it.draft.visual.is_some() && since_registered {
             needs.visible.push(step);
@@ -229,7 +233,7 @@ impl<'a> Due<'a> {
             {
                 Some(newest) => {
                     let highest = needs.priority.unwrap_or(newest.draft.priority);
-                    self.show(TapKind::Created, newest, (self.head, highest))
+                    self.show(TapKind::Created, newest, self.head, (highest, needs.ahead))
                 }
                 None => Decision::Idle,
             };
@@ -246,7 +250,7 @@ impl<'a> Due<'a> {
             Some(it) => {
                 let own = it.draft.priority;
                 let priority = if needs.urgent { Priority::High } else { own };
-                self.show(TapKind::Created, it, (covers, priority))
+                self.show(TapKind::Created, it, covers, (priority, needs.ahead))
             }
             None => Decision::Idle,
         }
@@ -265,7 +269,8 @@ impl<'a> Due<'a> {
         &self,
         kind: TapKind,
         it: &Notification,
-        (covers, priority): (FeedPosition, Priority),
+        covers: FeedPosition,
+        (priority, ahead): (Priority, bool),
     ) -> Decision {
         let wait = if self.is_displayed(kind) {
             self.burst_until()
@@ -280,6 +285,7 @@ impl<'a> Due<'a> {
                 visible: true,
                 covers,
                 priority,
+                ahead,
                 expires: it.expires,
                 since: match kind {
                     TapKind::Fallback => it.fallback_due().unwrap_or(it.posted),
@@ -329,6 +335,7 @@ impl<'a> Due<'a> {
             visible: false,
             covers: self.head,
             priority: if urgent { Priority::High } else { priority },
+            ahead: needs.ahead,
             expires,
             since: step.change.at,
         })
@@ -363,4 +370,9 @@ impl<'a> Due<'a> {
         let over = recent.len().checked_sub(budget)?;
         recent.get(over).map(|at| at.plus(hour))
     }
+}
+
+/// Whether the tap that tells of it goes before those that come by the thousand.
+fn goes_ahead(it: &Notification) -> bool {
+    it.draft.priority == Priority::High && it.broadcast.is_none()
 }

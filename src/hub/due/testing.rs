@@ -1,13 +1,18 @@
 //! Values that unit tests here and in dispatch begin with.
 
+use std::sync::Arc;
+
 use super::{Level, Step};
 use crate::{
     config::apps::{App, Badge, Placeholder, Privacy},
+    hub::DueTap,
     model::{
         ActionState, AppHost, Change, ChangeKind, Channel, DeviceToken, Draft, Endpoint,
         EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Platform, Priority,
-        ReadState, Secret, SubscriptionId, TapId, TapState, Timestamp, VisualContent, WebPushKeys,
+        ReadState, Secret, Subject, SubscriptionId, Tap, TapId, TapKind, TapState, Timestamp,
+        UserId, VisualContent, WebPushKeys,
     },
+    store::Stamp,
 };
 
 pub(crate) fn at(seconds: u64) -> Timestamp {
@@ -140,5 +145,33 @@ pub(crate) fn posted(it: Notification) -> Step {
             by: None,
         },
         notification: Some(it),
+    }
+}
+
+/// A tap that announces a notification of High priority.
+pub(crate) fn due(platform: Platform, visible: bool) -> DueTap {
+    let level = level(platform);
+    let it = notification(4, visible, Priority::High);
+    DueTap {
+        subject: Subject {
+            app: app().host,
+            user: UserId::parse("ada").unwrap(),
+        },
+        state: level.state.clone(),
+        displayed: visible && platform == Platform::Ios,
+        tap: Tap {
+            kind: TapKind::Created,
+            shows: visible.then_some(it.id),
+            visible,
+            covers: FeedPosition(9),
+            priority: Priority::High,
+            ahead: true,
+            expires: it.expires,
+            since: it.posted,
+        },
+        level,
+        notification: Some(Arc::new(it)),
+        unread: 1,
+        seen: Stamp::default(),
     }
 }

@@ -105,10 +105,14 @@ pub(super) async fn assemble(
     let mut devices = Vec::new();
     for (name, service, endpoint) in DEVICES {
         let known = noted.devices.iter().find(|it| it.endpoint == endpoint);
-        let kept = known
-            .filter(|it| doubles.device(&it.device).is_ok() && hub.authenticate(&it.token).is_ok());
-        let device = match kept {
-            Some(kept) => kept.clone(),
+        let kept = known.filter(|it| hub.authenticate(&it.token).is_ok());
+        let there = kept.and_then(|it| Some((it, doubles.device(&it.device).ok()?)));
+        let device = match there {
+            Some((kept, device)) => {
+                // As an app does at each start: its double may have had to move to another port.
+                register(hub, &subject, (endpoint, service, &device)).await?;
+                kept.clone()
+            }
             None => enrol(hub, doubles, &subject, (name, service, endpoint, &vapid)).await?,
         };
         devices.push(device);
@@ -134,18 +138,7 @@ async fn enrol(
         other => NewDevice::of(other),
     };
     let device = doubles.add_device(wanted.named(format!("Ada's {name}")))?;
-    let id = EndpointId::parse(endpoint).map_err(anyhow::Error::msg)?;
-    let registration = Registration {
-        id: id.clone(),
-        platform: platform(service),
-        channel: channel(&device)?,
-        display_name: device.name.clone(),
-        locale: None,
-        state_sync: true,
-        shared: false,
-        expires: None,
-    };
-    hub.register(subject.clone(), registration).await?;
+    let id = register(hub, subject, (endpoint, service, &device)).await?;
     let token = hub
         .mint_token(subject.clone(), Some(id), None, None)
         .await?;
@@ -154,6 +147,26 @@ async fn enrol(
         device: device.id,
         token: token.secret.expose().clone(),
     })
+}
+
+async fn register(
+    hub: &Hub,
+    subject: &Subject,
+    (endpoint, service, device): (&str, Service, &Device),
+) -> anyhow::Result<EndpointId> {
+    let id = EndpointId::parse(endpoint).map_err(anyhow::Error::msg)?;
+    let registration = Registration {
+        id: id.clone(),
+        platform: platform(service),
+        channel: channel(device)?,
+        display_name: device.name.clone(),
+        locale: None,
+        state_sync: true,
+        shared: false,
+        expires: None,
+    };
+    hub.register(subject.clone(), registration).await?;
+    Ok(id)
 }
 
 fn platform(service: Service) -> Platform {

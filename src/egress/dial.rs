@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Failure, Reach, Resolver};
+use super::{Failure, Reach, resolve::LookUps};
 
 /// How long a connection may take to be there, the look-up and TLS included.
 const MAX_CONNECT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const MAX_PING: Duration = Duration::from_secs(20);
 /// What connections of one client have in common.
 pub(super) struct Dialer {
     pub(super) tls: TlsConnector,
-    pub(super) resolver: Resolver,
+    pub(super) look_ups: LookUps,
     pub(super) reach: Reach,
     /// Whether nothing but HTTP/2 will do.
     pub(super) http2_only: bool,
@@ -63,7 +63,7 @@ impl Dialer {
 
     /// The addresses of `host`, all of them checked. One bad address condemns the rest: an honest service has none.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<IpAddr>, Failure> {
-        let found = self.resolver.addresses(host).await;
+        let found = self.look_ups.addresses(host).await;
         let found = found.map_err(|e| broken(format!("look-up failed: {e}")))?;
         if found.is_empty() {
             return Err(broken("look-up found no address"));

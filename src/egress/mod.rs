@@ -35,6 +35,7 @@ use self::{
     authority::{Authority, Lease},
     dial::Dialer,
     exchange::Broken,
+    resolve::LookUps,
 };
 pub use self::{
     policy::Policy,
@@ -170,7 +171,7 @@ impl Client {
         Self(Arc::new(Inner {
             dialer: Dialer {
                 tls: TlsConnector::from(tls),
-                resolver: settings.resolver,
+                look_ups: LookUps::new(settings.resolver),
                 reach: settings.reach,
                 http2_only: settings.protocol == Protocol::Http2,
             },

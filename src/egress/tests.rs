@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use hyper::Version;
 
 use super::{
+    resolve::LookUps,
     testing::{Server, reply},
     *,
 };
@@ -187,7 +188,7 @@ fn dialer(resolver: Resolver, rules: &[&str]) -> Dialer {
         .collect();
     Dialer {
         tls: TlsConnector::from(tls::config(Protocol::Either, None, None).unwrap()),
-        resolver,
+        look_ups: LookUps::new(resolver),
         reach: Reach::Checked(Policy::new(&[], &rules)),
         http2_only: false,
     }

@@ -76,7 +76,7 @@ impl Hub {
         let mut changed = 0;
         let mut step = Step {
             from: FeedPosition::START,
-            up_to,
+            up_to: up_to.or(self.end_of(&subject, &selection)?),
             change,
             by,
             now,
@@ -104,6 +104,21 @@ impl Hub {
             };
         }
         Ok(changed)
+    }
+
+    /// Where what is there for a selection ends. What is posted while the steps are under way nobody has meant; what is
+    /// named was meant, wherever it stands.
+    fn end_of(
+        &self,
+        subject: &Subject,
+        selection: &Selection,
+    ) -> Result<Option<FeedPosition>, Error> {
+        match selection {
+            Selection::Ids(_) => Ok(None),
+            Selection::Group(_) | Selection::All => {
+                Ok(Some(self.store.reader().user(subject)?.head))
+            }
+        }
     }
 
     /// Notes that an endpoint put notifications before the person's eyes.

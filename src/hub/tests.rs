@@ -563,3 +563,30 @@ async fn a_tap_whose_time_was_over_in_its_lane_does_not_leave() {
     assert!(look().await.taps.is_empty(), "nobody would plan it now");
     assert!(!hub.still_due(&due).unwrap());
 }
+
+#[tokio::test]
+async fn who_marks_all_as_read_does_not_mean_what_is_posted_meanwhile() {
+    let hub = hub(1000);
+    for nth in 0..250 {
+        post(&hub, draft(None, &nth.to_string(), None)).await;
+    }
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    let marking = hub.set_many(ada(), Selection::All, read, (None, None));
+    let posting = async {
+        let mut posted = Vec::new();
+        for _ in 0..5 {
+            posted.push(post(&hub, draft(None, "late", None)).await);
+        }
+        posted
+    };
+    let (changed, late) = futures_util::future::join(marking, posting).await;
+    assert_eq!(changed.unwrap(), 250);
+    for id in late {
+        let it = hub.notification(ada(), id).await.unwrap();
+        assert_eq!(it.read, ReadState::Unread);
+    }
+    agrees(&hub);
+}

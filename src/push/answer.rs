@@ -88,18 +88,18 @@ pub(super) fn words(text: &str) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
-/// The outcome of a push that got no answer. What cannot be mended by waiting is refused; `scope` says whom the
+/// The outcome of a push that got no answer. What cannot be mended by waiting is refused, or waits for other settings;
+/// `scope` says whom the
 /// failure concerns: a host of the operator's everyone, a host that came from outside its own channel alone.
 pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
-    let verdict = if failure.is_final() {
-        Verdict::Rejected
-    } else {
+    let retry = |scope| Verdict::Retry { after: None, scope };
+    let verdict = match failure {
+        Failure::Invalid(_) => Verdict::Rejected,
+        // The settings admitted the channel when it was registered: they are others since.
+        Failure::Forbidden(_) => Verdict::Misconfigured,
         // One push that took too long says nothing about the others.
-        let alone = matches!(failure, Failure::Timeout | Failure::Late);
-        Verdict::Retry {
-            after: None,
-            scope: if alone { Scope::Channel } else { scope },
-        }
+        Failure::Timeout | Failure::Late => retry(Scope::Channel),
+        _ => retry(scope),
     };
     unsent(verdict, &failure.to_string())
 }
@@ -246,7 +246,7 @@ pub(super) mod tests {
         check(Failure::Address, wait(Scope::Lane), "refused");
         check(
             Failure::Forbidden("is bad".into()),
-            Verdict::Rejected,
+            Verdict::Misconfigured,
             "refused: the URL is bad",
         );
         check(

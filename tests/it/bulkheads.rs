@@ -1,16 +1,24 @@
 //! Push services that are down, slow or refuse everything: they hold up no other, are asked gently until they return,
 //! and meet their backlog then.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use beckon::{
     clock::Clock,
-    doubles::{FaultKind, FaultSpec, Service},
+    doubles::{FaultKind, FaultSpec, NewDevice, Service},
     hub::admin::Request,
+    push::Resolver,
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
+use crate::support::{TestDevice, TestHub, device::beckon_of, eventually, hub::Tell};
 
 async fn people(hub: &TestHub, count: usize, service: Service) -> Vec<(String, TestDevice)> {
     let mut people = Vec::new();
@@ -299,6 +307,66 @@ async fn what_is_urgent_for_one_goes_before_what_a_broadcast_tells_many() {
     assert!(waited > 9, "only {waited} were still to be told");
     assert!(after - before < 5, "{} went before", after - before);
     hub.doubles().clear_faults();
+    hub.finish().await;
+}
+
+/// Whether the name server keeps everyone waiting.
+static SILENT: Mutex<bool> = Mutex::new(true);
+static ANSWERS: Condvar = Condvar::new();
+/// How many names it was asked for.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+fn a_silent_name_server(_: &str) -> Vec<IpAddr> {
+    ASKED.fetch_add(1, Ordering::SeqCst);
+    let silent = SILENT.lock().unwrap();
+    drop(ANSWERS.wait_while(silent, |silent| *silent));
+    Vec::new()
+}
+
+/// A channel like this one, at a name that was never given before.
+fn at_a_new_name(channel: String) -> String {
+    static NAMES: AtomicUsize = AtomicUsize::new(0);
+    let nth = NAMES.fetch_add(1, Ordering::SeqCst);
+    let (before, url) = channel.split_once("https://").unwrap();
+    let (_, path) = url.split_once('/').unwrap();
+    format!("{before}https://n{nth}.push.services.mozilla.com/{path}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_servers_that_keep_silent_hold_up_nobody_else() {
+    let tell = Tell {
+        resolver: || Resolver::Function(Arc::new(a_silent_name_server)),
+        ..Tell::default()
+    };
+    let mut hub = TestHub::told(tempfile::tempdir().unwrap(), Clock::system(), tell).await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    const NAMES: usize = 20;
+    for _ in 0..NAMES {
+        let device = NewDevice::of(Service::WebPush);
+        let device = hub.doubles().add_device(device).unwrap();
+        let it = (
+            Service::WebPush,
+            device,
+            at_a_new_name as fn(String) -> String,
+        );
+        TestDevice::register_at(&hub, "bob", it).await;
+    }
+    hub.post("bob", "Lunch?").await;
+    eventually("all names are being looked up", || async {
+        (ASKED.load(Ordering::SeqCst) >= NAMES).then_some(())
+    })
+    .await;
+    let began = Instant::now();
+    hub.post("ada", "Lunch?").await;
+    phone
+        .next_push("the tap at an address that needs no look-up")
+        .await;
+    hub.stop().await;
+    let took = began.elapsed();
+    *SILENT.lock().unwrap() = false;
+    ANSWERS.notify_all();
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+    hub.start_again().await;
     hub.finish().await;
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Client,
+    Client, eventually,
     raw::{Then, exchange},
 };
 
@@ -115,6 +115,45 @@ async fn a_second_demo_does_not_empty_the_folder_of_one_that_runs() {
     let gone = app.to(emptied.running.addr).get(path).await;
     assert_eq!(gone.refused(401), "unauthenticated");
     emptied.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_double_finds_its_port_taken_goes_on_at_another() {
+    let (first, client, folder) = demo().await;
+    let state = client.get("/demo/state").await.expect(200);
+    let ports = ["channelUri", "endpoint"].map(|name| {
+        let devices = state["devices"].as_array().unwrap().iter();
+        let mut urls = devices.filter_map(|it| it["device"]["channel"][name].as_str());
+        let url = urls.next().unwrap().to_owned();
+        let (_, at) = url.split_once("127.0.0.1:").unwrap();
+        at.split('/').next().unwrap().parse::<u16>().unwrap()
+    });
+    first.stop().await;
+    let _taken = ports.map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let again = demo::start(demo::Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        folder: Some(folder.path().join("demo")),
+        fresh: false,
+    })
+    .await
+    .unwrap();
+    let app = client
+        .to(again.running.addr)
+        .bearer(state["appKey"].as_str().unwrap());
+    let note = json!({"payload": {"visualContent": {"title": "Lunch?"}}});
+    let path = "/v1/users/ada/notifications";
+    let posted = app.post(path, note).await.expect(201);
+    let path = format!("{path}/{}/deliveries", posted["id"].as_str().unwrap());
+    eventually("each device is tapped", || async {
+        let lines = app.get(&path).await.expect(200)["value"].clone();
+        let lines = lines.as_array().unwrap().clone();
+        lines
+            .iter()
+            .all(|it| it["tappedDateTime"].is_string())
+            .then_some(())
+    })
+    .await;
+    again.stop().await;
 }
 
 #[test]

@@ -72,3 +72,43 @@ async fn who_waits_by_a_longer_rule_than_that_of_the_next_start_is_tapped_by_the
     assert!(at.since(began) < Duration::from_mins(10), "{at}");
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_the_settings_no_longer_name_wait_for_the_settings_to_be_put_right() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut browser = hub.device("ada", Service::WebPush).await;
+    let mut pc = hub.device("ada", Service::Wns).await;
+    hub.reload(|doubles| {
+        let text = doubles.settings().app_toml();
+        let settings = doubles.settings();
+        let hosts = [&settings.web_push.host, &settings.wns.host];
+        hosts.iter().fold(text, |text, host| {
+            text.replace(
+                &format!("allowed_hosts = [\"{host}\"]"),
+                "allowed_hosts = [\"push.example:1\"]",
+            )
+        })
+    })
+    .await;
+    let posted = hub.post("ada", "Lunch?").await;
+    let path = format!(
+        "/v1/users/ada/notifications/{}/deliveries",
+        posted["id"].as_str().unwrap()
+    );
+    eventually("both wait for the operator", || async {
+        let lines = hub.app().get(&path).await.expect(200)["value"].clone();
+        let lines = lines.as_array().unwrap().clone();
+        lines
+            .iter()
+            .all(|line| line["reason"] == "serviceStopped")
+            .then_some(())
+    })
+    .await;
+    let ready = hub.client().get("/readyz").await.expect(200);
+    assert_eq!(ready["status"], "degraded");
+    hub.advance(Duration::from_secs(1));
+    hub.reload(|doubles| doubles.settings().app_toml()).await;
+    browser.next_push("the tap of the browser").await;
+    pc.next_push("the tap of the PC").await;
+    hub.finish().await;
+}

@@ -173,7 +173,7 @@ async fn no_token_goes_to_an_unlisted_host() {
     let wns = adapter(&server, &["127.0.0.1:1"]);
     assert_eq!(
         send(&wns, &server, WnsKind::Raw).await.verdict,
-        Verdict::Rejected
+        Verdict::Misconfigured
     );
     let asked: Vec<String> = server.seen().into_iter().map(|seen| seen.target).collect();
     assert!(

@@ -114,6 +114,7 @@ fn device() -> Registration {
         channel: Channel::None,
         display_name: None,
         locale: None,
+        present_vapid: None,
         state_sync: false,
         shared: false,
         expires: None,

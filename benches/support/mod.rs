@@ -169,6 +169,7 @@ pub(crate) fn registration(service: Service, device: usize) -> Registration {
         channel,
         display_name: None,
         locale: None,
+        present_vapid: None,
         state_sync: false,
         shared: false,
         expires: None,

@@ -159,6 +159,7 @@ async fn register(
         id: id.clone(),
         platform: platform(service),
         channel: channel(device)?,
+        present_vapid: None,
         display_name: device.name.clone(),
         locale: None,
         state_sync: true,

@@ -8,23 +8,20 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Error, Hub};
+use super::{Error, Hub, tokens::end};
 use crate::{
     model::{
         AppHost, AppKey, EndpointId, Scope, Secret, Subject, SubscriptionId, Timestamp, UserToken,
     },
-    store::{AppRow, Expiring, Reader, Row, Unit},
+    store::AppRow,
 };
 
 /// How long an access token of `/oauth2` lives, in seconds.
 pub const ACCESS_SECS: u64 = 3599;
-/// How long a user token lives where nobody says, and where it is bound to an endpoint.
-const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-const BOUND_TOKEN_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 const KEY_PREFIX: &str = "bk_";
 const ACCESS_PREFIX: &str = "ba_";
-const TOKEN_PREFIX: &str = "bu_";
+pub(super) const TOKEN_PREFIX: &str = "bu_";
 
 /// Who calls, as proved by a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,31 +65,15 @@ pub struct Minted<T> {
     pub secret: Secret<String>,
 }
 
-const REVOKED: Error = Error::Unauthenticated("this credential was revoked");
+pub(super) const REVOKED: Error = Error::Unauthenticated("this credential was revoked");
 
-/// Asked under the user's lock, so that a revocation and a minting cannot pass each other by.
-fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Result<(), Error> {
-    if let Some(renewed) = renews {
-        reader.token(&renewed)?.ok_or(REVOKED)?;
-        return Ok(());
-    }
-    match &token.minted_by {
-        Some(id) => {
-            let key = reader.app_key(id)?;
-            key.filter(|key| key.revoked.is_none()).ok_or(REVOKED)?;
-            Ok(())
-        }
-        None => Ok(()),
-    }
-}
-
-fn hash(secret: &str) -> [u8; 32] {
+pub(super) fn hash(secret: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
     hash
 }
 
-fn random_text(bytes: usize) -> String {
+pub(super) fn random_text(bytes: usize) -> String {
     let drawn = std::iter::repeat_with(rand::random::<u8>).take(bytes);
     URL_SAFE_NO_PAD.encode(drawn.collect::<Vec<u8>>())
 }
@@ -192,8 +173,7 @@ impl Hub {
     async fn end_token(&self, token: UserToken) -> Result<(), Error> {
         // Under `expects`, so that the person's open streams hear of it.
         self.change(token.subject.clone(), move |_, mut changes| {
-            changes.also(Row::DropExpiry(token.expires, Expiring::Token(token.hash)));
-            changes.also(Row::DropToken(token));
+            end(&mut changes, token);
             Ok((changes.into_unit(), ()))
         })
         .await
@@ -279,65 +259,6 @@ impl Hub {
         Ok(format!("{ACCESS_PREFIX}{access}"))
     }
 
-    /// Mints a user token; the user exists from then on.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn mint_token(
-        &self,
-        subject: Subject,
-        endpoint: Option<EndpointId>,
-        life: Option<Duration>,
-        minted_by: Option<String>,
-    ) -> Result<Minted<UserToken>, Error> {
-        self.mint((subject, endpoint), life, minted_by, None).await
-    }
-
-    /// Mints a token, unless the key that mints it, or the token that it renews, was revoked meanwhile.
-    async fn mint(
-        &self,
-        (subject, endpoint): (Subject, Option<EndpointId>),
-        life: Option<Duration>,
-        minted_by: Option<String>,
-        renews: Option<[u8; 32]>,
-    ) -> Result<Minted<UserToken>, Error> {
-        let usual = if endpoint.is_some() {
-            BOUND_TOKEN_LIFE
-        } else {
-            TOKEN_LIFE
-        };
-        let secret = format!("{TOKEN_PREFIX}{}", random_text(32));
-        let token = UserToken {
-            hash: hash(&secret),
-            subject: subject.clone(),
-            endpoint,
-            minted_by,
-            expires: self.now().plus(life.unwrap_or(usual)),
-        };
-        let kept = token.clone();
-        self.change(subject, move |reader, mut changes| {
-            may_mint(reader, &token, renews)?;
-            let known = reader.known_user(&changes.user().subject)?.is_some();
-            let rows = [
-                Row::Expiry(token.expires, Expiring::Token(token.hash)),
-                Row::Token(token),
-            ];
-            // A known user's row stays as it is, so their streams need not wake for this.
-            if known {
-                let mut unit = Unit::of(changes.user().subject.clone());
-                rows.into_iter().for_each(|row| unit.push(row));
-                return Ok((unit, ()));
-            }
-            rows.into_iter().for_each(|row| changes.also(row));
-            Ok((changes.into_unit(), ()))
-        })
-        .await?;
-        Ok(Minted {
-            kept,
-            secret: Secret::new(secret),
-        })
-    }
-
     /// The VAPID key (PKCS#8) that was made for an app.
     ///
     /// # Errors
@@ -357,18 +278,6 @@ impl Hub {
             .await?)
     }
 
-    /// Mints a token like the caller's own: bound to the same endpoint, revoked with the same key, full life.
-    ///
-    /// # Errors
-    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Store`.
-    pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
-        let own = self.store.reader().token(&caller.hash)?;
-        let own = own.ok_or(REVOKED)?;
-        let whose = (own.subject, own.endpoint);
-        self.mint(whose, None, own.minted_by, Some(caller.hash))
-            .await
-    }
-
     /// Whose a subscription id (UNSID) is.
     ///
     /// # Errors
@@ -384,15 +293,5 @@ impl Hub {
             .ok_or(Error::Forbidden(
                 "X-UNS-ID names no subscription of this app; the client gets one by registering",
             ))
-    }
-
-    /// Whether a user token is still good: asked again by what lives longer than a request.
-    pub fn still_good(&self, caller: &UserCaller) -> bool {
-        let known = self
-            .store
-            .reader()
-            .token(&caller.hash)
-            .is_ok_and(|token| token.is_some());
-        known && caller.expires > self.now()
     }
 }

@@ -27,6 +27,8 @@ pub struct Registration {
     pub platform: Platform,
     /// How to reach it.
     pub channel: Channel,
+    /// The app's present VAPID key (65 bytes): a subscription that names none was made with it.
+    pub present_vapid: Option<Vec<u8>>,
     /// What the person calls it.
     pub display_name: Option<String>,
     /// The language that it shows.
@@ -202,7 +204,7 @@ fn live(
 fn plan(
     reader: &Reader,
     mut changes: Changes,
-    asked: Registration,
+    mut asked: Registration,
     rules: Rules,
 ) -> Result<(Unit, Registered), Error> {
     let subject = changes.user().subject.clone();
@@ -217,6 +219,7 @@ fn plan(
     if old.is_none() {
         make_room(reader, &mut changes, &asked.id, rules)?;
     }
+    asked.channel = bound(asked.channel, old.as_ref(), asked.present_vapid.take());
     let live = match &old {
         Some(old) => reader.endpoint(&subject, &old.id)?,
         None => None,
@@ -253,6 +256,32 @@ fn plan(
     }
     let created = old.is_none();
     Ok((changes.into_unit(), Registered { endpoint, created }))
+}
+
+/// The channel, bound to a key where it is a subscription that names none: the one that it was registered with first.
+fn bound(asked: Channel, old: Option<&Endpoint>, present: Option<Vec<u8>>) -> Channel {
+    let key = match old.map(|old| &old.channel) {
+        Some(
+            known @ Channel::WebPush {
+                vapid_public_key, ..
+            },
+        ) if known.identity() == asked.identity() => vapid_public_key.clone(),
+        _ => present,
+    };
+    match asked {
+        Channel::WebPush {
+            endpoint,
+            keys,
+            vapid_public_key: None,
+            expires,
+        } => Channel::WebPush {
+            endpoint,
+            keys,
+            vapid_public_key: key,
+            expires,
+        },
+        named => named,
+    }
 }
 
 /// The endpoint as it is from now on. A channel that changed, or was dead or lost, starts a new generation.

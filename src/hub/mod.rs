@@ -34,6 +34,7 @@ mod state;
 mod streams;
 mod test_tap;
 mod time;
+mod tokens;
 
 use std::sync::{
     Arc,

@@ -1,6 +1,6 @@
 //! An endpoint that goes: with it what hangs on it, and after it, step by step, what is left of its pushes.
 
-use super::{Error, changes::Changes, endpoints::let_go};
+use super::{Error, changes::Changes, endpoints::let_go, tokens::end};
 use crate::{
     model::{Endpoint, EndpointId},
     store::{Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row},
@@ -19,9 +19,8 @@ pub(super) fn retire(
     let subject = changes.user().subject.clone();
     let id = endpoint.id.clone();
     let_go(reader, changes, endpoint)?;
-    for token in reader.tokens_of(&subject, &id)? {
-        changes.also(Row::DropExpiry(token.expires, Expiring::Token(token.hash)));
-        changes.also(Row::DropToken(token));
+    for token in reader.tokens_of(&subject, Some(&id))? {
+        end(changes, token);
     }
     drop_pushes(reader, changes, &id)?;
     changes.also(Row::DropExpiry(

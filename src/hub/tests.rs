@@ -199,6 +199,7 @@ fn iphone() -> Registration {
         channel: testing::level(crate::model::Platform::Ios).endpoint.channel,
         display_name: None,
         locale: None,
+        present_vapid: None,
         state_sync: false,
         shared: false,
         expires: None,

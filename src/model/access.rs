@@ -1,5 +1,7 @@
 //! Credentials, as the hub keeps them: hashes, never the secrets.
 
+use std::time::Duration;
+
 use super::{AppHost, BroadcastId, EndpointId, NotificationId, Subject, Timestamp};
 
 /// What an app key may do.
@@ -68,6 +70,18 @@ pub struct UserToken {
     pub minted_by: Option<String>,
     /// When it ends.
     pub expires: Timestamp,
+    /// How long it was to live, in whole seconds: one that renews it lives as long.
+    pub life: Duration,
+}
+
+impl UserToken {
+    /// How long one lives where nobody says: an hour; 90 days, where it is bound to an endpoint.
+    pub fn usual_life(endpoint: Option<&EndpointId>) -> Duration {
+        match endpoint {
+            Some(_) => Duration::from_secs(90 * 24 * 3600),
+            None => Duration::from_secs(3600),
+        }
+    }
 }
 
 /// What an `Idempotency-Key` was used for.

@@ -179,6 +179,7 @@ impl Device {
             channel: channel(&double).0,
             display_name: None,
             locale: None,
+            present_vapid: None,
             state_sync: true,
             shared: false,
             expires: None,

@@ -41,7 +41,7 @@ impl Reader {
     pub fn tokens_of(
         &self,
         subject: &Subject,
-        endpoint: &EndpointId,
+        endpoint: Option<&EndpointId>,
     ) -> Result<Vec<UserToken>, Error> {
         let prefix = keys::tokens_of(&keys::user_key(subject), endpoint);
         let hashes = self.collect(&prefix, |key, _| {

@@ -214,8 +214,9 @@ pub(super) fn tokens() -> Vec<u8> {
     vec![b'o']
 }
 
-pub(super) fn tokens_of(user: &UserKey, endpoint: &EndpointId) -> Vec<u8> {
-    join(b'q', &[user, endpoint.as_str().as_bytes(), &[0]])
+pub(super) fn tokens_of(user: &UserKey, endpoint: Option<&EndpointId>) -> Vec<u8> {
+    let endpoint = endpoint.map_or(&[][..], |id| id.as_str().as_bytes());
+    join(b'q', &[user, endpoint, &[0]])
 }
 
 pub(super) fn token_of(user: &UserKey, endpoint: Option<&EndpointId>, hash: &[u8; 32]) -> Vec<u8> {

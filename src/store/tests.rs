@@ -456,6 +456,7 @@ fn credentials_are_read_back_and_never_half_read() {
         endpoint: None,
         minted_by: None,
         expires: now,
+        life: Duration::from_secs(60),
     });
 }
 

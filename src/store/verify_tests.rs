@@ -32,6 +32,7 @@ fn token() -> UserToken {
         subject: subject(),
         endpoint: None,
         expires: Timestamp::from_millis(1_800_000_000_000),
+        life: UserToken::usual_life(None),
         minted_by: None,
     }
 }

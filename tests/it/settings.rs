@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beckon::doubles::Service;
+use beckon::doubles::{Handle, Service};
 use serde_json::json;
 
 use crate::support::{TestHub, device::beckon_of, eventually};
@@ -110,5 +110,32 @@ async fn hosts_that_the_settings_no_longer_name_wait_for_the_settings_to_be_put_
     hub.reload(|doubles| doubles.settings().app_toml()).await;
     browser.next_push("the tap of the browser").await;
     pc.next_push("the tap of the PC").await;
+    hub.finish().await;
+}
+
+/// The services' sections with a VAPID key of the operator's own: any P-256 key serves, and that for APNs is at hand.
+fn with_a_vapid_key(doubles: &Handle) -> String {
+    let text = doubles.settings().app_toml();
+    let key = text.lines().find(|line| line.starts_with("key_file"));
+    let section = "[app.webpush]\n";
+    assert!(text.contains(section), "{text}");
+    text.replace(section, &format!("{section}{}\n", key.unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_signed_for_with_the_key_that_it_was_made_with() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut before = hub.device("ada", Service::WebPush).await;
+    hub.advance(Duration::from_secs(1));
+    hub.reload(with_a_vapid_key).await;
+    let mut after = hub.device("ada", Service::WebPush).await;
+    // As a page does at each start; its subscription is the same, whatever the key of today.
+    let path = format!("/v1/me/endpoints/{}", before.endpoint);
+    let body =
+        json!({"channel": before.device.channel, "displayName": "a device", "stateSync": true});
+    before.client.put(&path, body).await.expect(200);
+    hub.post("ada", "Lunch?").await;
+    before.next_push("the tap by the older key").await;
+    after.next_push("the tap by the present key").await;
     hub.finish().await;
 }

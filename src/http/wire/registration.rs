@@ -74,6 +74,7 @@ pub(in super::super) fn registration(
             id,
             platform,
             channel,
+            present_vapid: rules.vapid.first().and_then(|key| decode(key)),
             display_name: optional.display_name,
             locale: optional.locale,
             state_sync: optional.state_sync && platform == Platform::WebPush,

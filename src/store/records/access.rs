@@ -1,5 +1,7 @@
 //! Keys, tokens, and what an `Idempotency-Key` was used for.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -65,26 +67,43 @@ pub(in crate::store) struct StoredToken {
     expires: u64,
 }
 
-impl Record for UserToken {
-    type Stored = StoredToken;
+/// The first version's fields, and how many seconds it was to live.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredTokenWithLife(StoredToken, u64);
 
-    fn to_stored(&self) -> StoredToken {
-        StoredToken {
+impl Record for UserToken {
+    type Stored = StoredTokenWithLife;
+    const VERSION: u8 = 2;
+
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.first() == Some(&1) {
+            let first: StoredToken = codec::decode(1, bytes)?;
+            let endpoint = first.endpoint.as_deref().map(endpoint_id).transpose()?;
+            let life = Self::usual_life(endpoint.as_ref()).as_secs();
+            return Self::from_stored(StoredTokenWithLife(first, life));
+        }
+        Self::from_stored(codec::decode(Self::VERSION, bytes)?)
+    }
+
+    fn to_stored(&self) -> StoredTokenWithLife {
+        let first = StoredToken {
             hash: self.hash,
             subject: stored_subject(&self.subject),
             endpoint: self.endpoint.as_ref().map(|id| id.as_str().to_owned()),
             minted_by: self.minted_by.clone(),
             expires: self.expires.as_millis(),
-        }
+        };
+        StoredTokenWithLife(first, self.life.as_secs())
     }
 
-    fn from_stored(stored: StoredToken) -> Result<Self, Error> {
+    fn from_stored(StoredTokenWithLife(stored, life): StoredTokenWithLife) -> Result<Self, Error> {
         Ok(Self {
             hash: stored.hash,
             subject: subject(&stored.subject)?,
             endpoint: stored.endpoint.as_deref().map(endpoint_id).transpose()?,
             minted_by: stored.minted_by,
             expires: time(stored.expires),
+            life: Duration::from_secs(life),
         })
     }
 }

@@ -96,6 +96,43 @@ async fn a_token_is_renewed_before_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_token_lives_as_long_as_the_one_before() {
+    let hub = TestHub::at_a_standstill().await;
+    let minute = json!({"endpointId": "phone", "expiresInSeconds": 60});
+    let mut token = hub.app().post(TOKENS, minute).await.expect(201);
+    for _ in 0..2 {
+        hub.advance(Duration::from_secs(30));
+        let client = hub.client().bearer(text(&token["token"]));
+        token = client.post("/v1/me/token", json!({})).await.expect(201);
+        let ends = hub.clock.now().plus(Duration::from_secs(60));
+        assert_eq!(moment(&token["expiresDateTime"]), ends);
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_number_of_tokens_is_minted_that_all_live_on() {
+    let hub = TestHub::at_a_standstill().await;
+    for body in [json!({"endpointId": "phone"}), json!({})] {
+        let mut tokens = Vec::new();
+        for _ in 0..120 {
+            hub.advance(Duration::from_secs(1));
+            let minted = hub.app().post(TOKENS, body.clone()).await.expect(201);
+            tokens.push(hub.client().bearer(text(&minted["token"])));
+        }
+        let mut good = 0;
+        for (nth, client) in tokens.iter().enumerate() {
+            let answer = client.get("/v1/me/notifications").await;
+            let is_good = answer.status != 401;
+            good += usize::from(is_good);
+            assert_eq!(is_good, nth >= 20, "the first end first");
+        }
+        assert_eq!(good, 100);
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bound_token_is_of_one_endpoint() {
     let hub = TestHub::start().await;
     let early = hub.person("ada", Some("phone")).await;

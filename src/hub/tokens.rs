@@ -1,0 +1,138 @@
+//! User tokens: minted, renewed, bounded in number.
+
+use std::time::Duration;
+
+use super::{
+    Error, Hub,
+    access::{Minted, REVOKED, TOKEN_PREFIX, UserCaller, hash, random_text},
+    changes::Changes,
+};
+use crate::{
+    model::{EndpointId, Secret, Subject, UserToken},
+    store::{Expiring, Reader, Row, Unit},
+};
+
+/// How many user tokens an endpoint has at a time, and a user that are bound to none; another ends the one that would end
+/// first.
+const TOKENS: usize = 100;
+/// How many of them end at once at most: a unit stays small.
+const TOKENS_ENDED: usize = 200;
+
+/// Asked under the user's lock, so that a revocation and a minting cannot pass each other by.
+fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Result<(), Error> {
+    if let Some(renewed) = renews {
+        reader.token(&renewed)?.ok_or(REVOKED)?;
+        return Ok(());
+    }
+    match &token.minted_by {
+        Some(id) => {
+            let key = reader.app_key(id)?;
+            key.filter(|key| key.revoked.is_none()).ok_or(REVOKED)?;
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Ends those that would end first where there is no room for one more; says whether it ended any.
+fn make_room(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: Option<&EndpointId>,
+) -> Result<bool, Error> {
+    let mut tokens = reader.tokens_of(&changes.user().subject, endpoint)?;
+    let over = (tokens.len() + 1).saturating_sub(TOKENS).min(TOKENS_ENDED);
+    tokens.sort_by_key(|token| token.expires);
+    tokens.truncate(over);
+    for token in tokens {
+        end(changes, token);
+    }
+    Ok(over > 0)
+}
+
+/// Takes a token away with its expiry.
+pub(super) fn end(changes: &mut Changes, token: UserToken) {
+    changes.also(Row::DropExpiry(token.expires, Expiring::Token(token.hash)));
+    changes.also(Row::DropToken(token));
+}
+
+impl Hub {
+    /// Mints a user token; the user exists from then on.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn mint_token(
+        &self,
+        subject: Subject,
+        endpoint: Option<EndpointId>,
+        life: Option<Duration>,
+        minted_by: Option<String>,
+    ) -> Result<Minted<UserToken>, Error> {
+        self.mint((subject, endpoint), life, minted_by, None).await
+    }
+
+    /// Mints a token, unless the key that mints it, or the token that it renews, was revoked meanwhile.
+    async fn mint(
+        &self,
+        (subject, endpoint): (Subject, Option<EndpointId>),
+        life: Option<Duration>,
+        minted_by: Option<String>,
+        renews: Option<[u8; 32]>,
+    ) -> Result<Minted<UserToken>, Error> {
+        let life = life.unwrap_or_else(|| UserToken::usual_life(endpoint.as_ref()));
+        let secret = format!("{TOKEN_PREFIX}{}", random_text(32));
+        let token = UserToken {
+            hash: hash(&secret),
+            subject: subject.clone(),
+            endpoint,
+            minted_by,
+            expires: self.now().plus(life),
+            life,
+        };
+        let kept = token.clone();
+        self.change(subject, move |reader, mut changes| {
+            may_mint(reader, &token, renews)?;
+            let known = reader.known_user(&changes.user().subject)?.is_some();
+            let ended = make_room(reader, &mut changes, token.endpoint.as_ref())?;
+            let rows = [
+                Row::Expiry(token.expires, Expiring::Token(token.hash)),
+                Row::Token(token),
+            ];
+            // A known user's row stays as it is, so their streams need not wake for this.
+            if known && !ended {
+                let mut unit = Unit::of(changes.user().subject.clone());
+                rows.into_iter().for_each(|row| unit.push(row));
+                return Ok((unit, ()));
+            }
+            rows.into_iter().for_each(|row| changes.also(row));
+            Ok((changes.into_unit(), ()))
+        })
+        .await?;
+        Ok(Minted {
+            kept,
+            secret: Secret::new(secret),
+        })
+    }
+
+    /// Mints a token like the caller's own: bound to the same endpoint, revoked with the same key, with as long a life.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Store`.
+    pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
+        let own = self.store.reader().token(&caller.hash)?;
+        let own = own.ok_or(REVOKED)?;
+        let whose = (own.subject, own.endpoint);
+        self.mint(whose, Some(own.life), own.minted_by, Some(caller.hash))
+            .await
+    }
+
+    /// Whether a user token is still good: asked again by what lives longer than a request.
+    pub fn still_good(&self, caller: &UserCaller) -> bool {
+        let known = self
+            .store
+            .reader()
+            .token(&caller.hash)
+            .is_ok_and(|token| token.is_some());
+        known && caller.expires > self.now()
+    }
+}

@@ -45,7 +45,8 @@ impl Handle {
     /// The devices that were not removed, oldest first.
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {
-        self.state.devices.list(&self.state.settings)
+        let now_ms = self.state.clock.now_ms();
+        self.state.devices.list(&self.state.settings, now_ms)
     }
 
     /// One device by the double's id.
@@ -53,7 +54,8 @@ impl Handle {
     /// # Errors
     /// [`Error::NoSuchDevice`].
     pub fn device(&self, id: &str) -> Result<Device, Error> {
-        self.state.devices.get(id, &self.state.settings)
+        let now_ms = self.state.clock.now_ms();
+        self.state.devices.get(id, &self.state.settings, now_ms)
     }
 
     /// Changes a device's switches or name. What it can have now of what waited is handed over at once.

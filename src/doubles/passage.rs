@@ -273,7 +273,7 @@ fn deliver(
     accepted: &Accepted,
 ) -> (Answer, Option<Fate>) {
     let offered = match (&accepted.device, &accepted.item) {
-        (Some(device), Some(item)) => state.devices.offer(&device.id, item),
+        (Some(device), Some(item)) => state.devices.offer(&device.id, item, state.clock.now_ms()),
         _ => Ok(Fate::NotForDevice),
     };
     match offered {

@@ -108,7 +108,10 @@ impl Registry {
             .into_iter()
             .map(Record::make)
             .collect::<Result<Vec<_>, _>>()?;
-        let devices = records.iter().map(|record| record.view(settings)).collect();
+        let devices = records
+            .iter()
+            .map(|record| record.view(settings, 0))
+            .collect();
         let mut shelf = self.shelf();
         records.into_iter().for_each(|record| shelf.insert(record));
         self.save(&shelf)?;
@@ -116,13 +119,13 @@ impl Registry {
     }
 
     /// The devices that were not removed, oldest first.
-    pub(crate) fn list(&self, settings: &Settings) -> Vec<Device> {
+    pub(crate) fn list(&self, settings: &Settings, now_ms: i64) -> Vec<Device> {
         let shelf = self.shelf();
         shelf
             .records
             .iter()
             .filter(|record| record.gone_at_ms.is_none())
-            .map(|record| record.view(settings))
+            .map(|record| record.view(settings, now_ms))
             .collect()
     }
 
@@ -130,8 +133,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NoSuchDevice`].
-    pub(crate) fn get(&self, id: &str, settings: &Settings) -> Result<Device, Error> {
-        self.shelf().living(id).map(|record| record.view(settings))
+    pub(crate) fn get(&self, id: &str, settings: &Settings, now_ms: i64) -> Result<Device, Error> {
+        let mut shelf = self.shelf();
+        shelf.living(id).map(|record| record.view(settings, now_ms))
     }
 
     /// Changes a device; gives it and the pushes that it can have now.
@@ -153,7 +157,7 @@ impl Registry {
         }
         let pushes =
             retention::release(record.service, record.switches, &mut record.waiting, now_ms);
-        let device = record.view(settings);
+        let device = record.view(settings, now_ms);
         self.save(&shelf)?;
         Ok((device, pushes))
     }
@@ -181,10 +185,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NoSuchDevice`] if it was removed meanwhile, [`Error::File`].
-    pub(crate) fn offer(&self, id: &str, item: &Waiting) -> Result<Fate, Error> {
+    pub(crate) fn offer(&self, id: &str, item: &Waiting, now_ms: i64) -> Result<Fate, Error> {
         let mut shelf = self.shelf();
         let record = shelf.living(id)?;
-        let fate = retention::offer(record.service, record.switches, &mut record.waiting, item);
+        let fate = retention::offer(
+            record.service,
+            record.switches,
+            &mut record.waiting,
+            (item, now_ms),
+        );
         if matches!(fate, Fate::Waiting | Fate::Overflowed) {
             self.save(&shelf)?;
         }
@@ -258,14 +267,14 @@ impl Record {
         }
     }
 
-    fn view(&self, settings: &Settings) -> Device {
+    fn view(&self, settings: &Settings, now_ms: i64) -> Device {
         Device {
             id: self.id.clone(),
             service: self.service,
             name: self.name.clone(),
             channel: self.channel(settings),
             switches: self.switches,
-            waiting: self.waiting.len(),
+            waiting: retention::waiting(&self.waiting, now_ms),
         }
     }
 

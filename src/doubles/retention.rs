@@ -53,13 +53,14 @@ pub enum Fate {
     NotForDevice,
 }
 
-/// Decides what happens to a push on arrival; keeps it in the line if it waits.
+/// Decides what happens to a push on arrival at `now_ms`; keeps it in the line if it waits.
 pub(crate) fn offer(
     service: Service,
     switches: Switches,
     line: &mut Vec<Waiting>,
-    item: &Waiting,
+    (item, now_ms): (&Waiting, i64),
 ) -> Fate {
+    forget(line, now_ms);
     if swallows(service, switches, item) && switches.online {
         return Fate::Swallowed;
     }
@@ -91,7 +92,7 @@ pub(crate) fn release(
     line: &mut Vec<Waiting>,
     now_ms: i64,
 ) -> Vec<Push> {
-    line.retain(|item| item.expires_ms.is_none_or(|expires| expires > now_ms));
+    forget(line, now_ms);
     let (leaving, staying): (Vec<_>, Vec<_>) = line
         .drain(..)
         .partition(|item| reaches(service, switches, item));
@@ -101,6 +102,22 @@ pub(crate) fn release(
         .filter(|item| !swallows(service, switches, item))
         .map(|item| item.push)
         .collect()
+}
+
+/// Has what is over wait no longer.
+fn forget(line: &mut Vec<Waiting>, now_ms: i64) {
+    line.retain(|item| item.waits(now_ms));
+}
+
+/// How many wait.
+pub(crate) fn waiting(line: &[Waiting], now_ms: i64) -> usize {
+    line.iter().filter(|item| item.waits(now_ms)).count()
+}
+
+impl Waiting {
+    fn waits(&self, now_ms: i64) -> bool {
+        self.expires_ms.is_none_or(|expires| expires > now_ms)
+    }
 }
 
 fn reaches(service: Service, switches: Switches, item: &Waiting) -> bool {

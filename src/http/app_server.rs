@@ -7,7 +7,7 @@ use super::{
     Answer, Context, Error,
     auth::{AppServer, Send, Users},
     body::{Body, OptionalBody},
-    error::both,
+    error::{and_also, both},
     path, reading, wire,
 };
 use crate::{
@@ -27,8 +27,11 @@ pub(super) async fn create(
     body: Body,
     context: Data<Context>,
 ) -> Answer {
-    let subject = caller.subject(path::user(&request)?);
-    let asked = Asked::of(&context, &request, &subject.app, &body);
+    let asked = Asked::of(&context, &request, &caller.caller.app, &body);
+    let subject = match path::user(&request) {
+        Ok(user) => caller.subject(user),
+        Err(error) => return Err(and_also(error, asked.checked())),
+    };
     let posted = post(&context, subject, asked).await?;
     let mut answer = begin(&posted);
     let Some(it) = &posted.notification else {

@@ -10,7 +10,7 @@ use actix_web::{
     body::BoxBody,
     dev::ServiceResponse,
     http::{
-        Method, StatusCode,
+        Method,
         header::{self, HeaderValue},
     },
 };
@@ -69,14 +69,7 @@ pub(super) fn name_origin(response: &mut ServiceResponse<BoxBody>, context: &Con
     if !is_read_by_pages(path) {
         return;
     }
-    let origin = if response.status() == StatusCode::UNAUTHORIZED {
-        let origin = response.request().headers().get(header::ORIGIN);
-        origin
-            .filter(|origin| some_app_names(context, origin))
-            .cloned()
-    } else {
-        own_origin(response.request(), context)
-    };
+    let origin = readable_by(response.request(), context);
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
@@ -91,12 +84,16 @@ fn some_app_names(context: &Context, origin: &HeaderValue) -> bool {
     apps.iter().any(|app| names(&app.origins, origin))
 }
 
-fn own_origin(request: &HttpRequest, context: &Context) -> Option<HeaderValue> {
+/// The request's origin, where its pages may read the answer: those of the caller's app; those of any app where nobody is
+/// known to have called, since a page has to see that its credential is no good, or that it is to come again later.
+fn readable_by(request: &HttpRequest, context: &Context) -> Option<HeaderValue> {
     let origin = request.headers().get(header::ORIGIN)?;
     let extensions = request.extensions();
-    let CallerApp(host) = extensions.get::<CallerApp>()?;
-    let app = context.hub.app(host)?;
-    names(&app.origins, origin).then(|| origin.clone())
+    let named = match extensions.get::<CallerApp>() {
+        Some(CallerApp(host)) => names(&context.hub.app(host)?.origins, origin),
+        None => some_app_names(context, origin),
+    };
+    named.then(|| origin.clone())
 }
 
 fn names(origins: &[String], origin: &HeaderValue) -> bool {

@@ -154,6 +154,14 @@ pub(super) fn both<A, B>(
     }
 }
 
+/// An error, with the faults of what else was asked.
+pub(super) fn and_also<B>(first: Error, second: Result<B, Error>) -> Error {
+    match second {
+        Ok(_) => first,
+        Err(second) => joined(Err::<(), _>(first), second),
+    }
+}
+
 /// The faults of `first`, if it has some, and those of `second`.
 pub(super) fn joined<A>(first: Result<A, Error>, second: Error) -> Error {
     use hub::Error::Invalid;

@@ -120,11 +120,9 @@ pub(super) async fn open(opener: Opener, request: HttpRequest, context: Data<Con
 /// The cursor that a request names: where a stream broke off wins over where it was to begin.
 fn asked_from(request: &HttpRequest) -> Result<Option<String>, Error> {
     let last = request.headers().get("last-event-id");
-    let last = last
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| !id.is_empty());
-    match last {
-        Some(last) => Ok(Some(last.to_owned())),
+    match last.filter(|id| !id.is_empty()) {
+        // What is no text is none of our cursors, and is refused as any other that is not.
+        Some(last) => Ok(Some(last.to_str().unwrap_or("?").to_owned())),
         None => Ok(Query::of(request)?.get("$deltatoken").map(str::to_owned)),
     }
 }
@@ -161,6 +159,7 @@ enum Behind {
 enum Woken {
     Ended,
     Moved,
+    Reloaded,
     Beat,
 }
 
@@ -221,6 +220,8 @@ impl Events {
             match self.rest().await {
                 Woken::Ended => return None,
                 Woken::Moved => self.behind = Behind::Fresh,
+                Woken::Reloaded if self.may_go_on().await => {}
+                Woken::Reloaded => return None,
                 Woken::Beat => return self.may_go_on().await.then(|| self.beat()),
             }
         }
@@ -231,6 +232,8 @@ impl Events {
         tokio::select! {
             () = self.stop.cancelled() => Woken::Ended,
             () = self.bell.moved() => Woken::Moved,
+            // Its app may be gone.
+            () = self.hub.reconfiguring() => Woken::Reloaded,
             // A token that is over ends the stream in place of the beat.
             () = clock.sleep_until(self.beat_at.min(self.caller.expires)) => Woken::Beat,
         }

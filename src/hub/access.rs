@@ -283,15 +283,20 @@ impl Hub {
     /// # Errors
     /// `Forbidden` where it is unknown or another app's, alike; `Store`.
     pub fn subscriber(&self, app: &AppHost, unsid: &str) -> Result<Subject, Error> {
+        let (reader, now) = (self.store.reader(), self.now());
         let found = match SubscriptionId::parse(unsid) {
-            Some(id) => self.store.reader().subscriber(id)?,
+            Some(id) => reader.subscriber(id)?,
             None => None,
         };
-        found
-            .map(|(subject, _)| subject)
-            .filter(|subject| subject.app == *app)
-            .ok_or(Error::Forbidden(
-                "X-UNS-ID names no subscription of this app; the client gets one by registering",
-            ))
+        let found = match found.filter(|(subject, _)| subject.app == *app) {
+            Some((subject, id)) => {
+                let endpoint = reader.registered_endpoint(&subject, &id)?;
+                endpoint.filter(|it| it.expires > now).map(|_| subject)
+            }
+            None => None,
+        };
+        found.ok_or(Error::Forbidden(
+            "X-UNS-ID names no subscription of this app; the client gets one by registering",
+        ))
     }
 }

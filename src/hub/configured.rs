@@ -11,6 +11,8 @@ use crate::model::Timestamp;
 pub(super) struct Configured {
     since_millis: AtomicU64,
     renewed: Notify,
+    /// The same for all who listen at that moment.
+    told: Notify,
 }
 
 impl Configured {
@@ -18,6 +20,7 @@ impl Configured {
         Self {
             since_millis: AtomicU64::new(now.as_millis()),
             renewed: Notify::new(),
+            told: Notify::new(),
         }
     }
 
@@ -28,9 +31,14 @@ impl Configured {
     pub(super) fn renew(&self, now: Timestamp) {
         self.since_millis.store(now.as_millis(), Ordering::SeqCst);
         self.renewed.notify_one();
+        self.told.notify_waiters();
     }
 
     pub(super) async fn renewed(&self) {
         self.renewed.notified().await;
+    }
+
+    pub(super) async fn told(&self) {
+        self.told.notified().await;
     }
 }

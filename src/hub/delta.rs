@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::{Error, Hub, seal::Purpose};
+use super::{Error, Hub, feed::PAGE_BYTES, seal::Purpose};
 use crate::{
     model::{
         Change, ChangeKind, FeedPosition, Notification, NotificationId, Removal, Subject, Timestamp,
@@ -25,6 +25,13 @@ impl Item {
         match self {
             Self::Present(it) => it.changed_at,
             Self::Removed(_, _, position) => *position,
+        }
+    }
+
+    fn content_bytes(&self) -> usize {
+        match self {
+            Self::Present(it) => it.content_bytes(),
+            Self::Removed(..) => 0,
         }
     }
 }
@@ -213,6 +220,7 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
         digest: None,
         over: None,
     };
+    let mut bytes = 0;
     loop {
         let wanted = asked.top - page.items.len();
         let changes = reader.changes(subject, page.position, wanted + 1)?;
@@ -226,9 +234,15 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
                 page.more = true;
                 return Ok(page);
             }
-            page.position = change.position;
             let item = item(reader, subject, &change, (asked.believed, &mut page.over))?;
-            page.items.extend(item.filter(|item| page.tells(item)));
+            let item = item.filter(|item| page.tells(item));
+            bytes += item.as_ref().map_or(0, Item::content_bytes);
+            if bytes > PAGE_BYTES && !page.items.is_empty() {
+                page.more = true;
+                return Ok(page);
+            }
+            page.position = change.position;
+            page.items.extend(item);
         }
         if exhausted {
             page.position = user.head;

@@ -11,6 +11,10 @@ use crate::{
     store::{Reader, Row, Unit},
 };
 
+/// How many bytes of content a page holds at most, unless it is one notification's: a page stands in memory as long as its
+/// reader takes.
+pub(super) const PAGE_BYTES: usize = 1 << 20;
+
 /// Which notifications a history shows; all must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
@@ -200,11 +204,13 @@ fn history(
     let user = reader.user(subject)?;
     let before = before.unwrap_or(FeedPosition(u64::MAX));
     let (mut items, mut next): (Vec<Notification>, Option<FeedPosition>) = (Vec::new(), None);
+    let mut bytes = 0;
     reader.newest_first(subject, before, &mut |it| {
         if !it.is_live(now) || !filter.shows(&it) {
             return ControlFlow::Continue(());
         }
-        if items.len() == top {
+        bytes += it.content_bytes();
+        if items.len() == top || bytes > PAGE_BYTES && !items.is_empty() {
             next = items.last().map(|last| last.number);
             return ControlFlow::Break(());
         }

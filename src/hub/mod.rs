@@ -213,9 +213,14 @@ impl Inner {
         self.configured.renew(self.now());
     }
 
-    /// Waits until the apps were swapped.
+    /// Waits until the apps were swapped; for dispatch, which hears of it also where it was busy then.
     pub async fn reconfigured(&self) {
         self.configured.renewed().await;
+    }
+
+    /// Waits until the apps are swapped; for anyone else.
+    pub async fn reconfiguring(&self) {
+        self.configured.told().await;
     }
 
     /// All apps.

@@ -204,6 +204,16 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// How many bytes of content it has.
+    pub fn content_bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let shown = |it: &VisualContent| it.title.len() + text(&it.body);
+        let fallback = self.draft.fallback.as_ref();
+        text(&self.draft.raw)
+            + self.draft.visual.as_ref().map_or(0, shown)
+            + fallback.map_or(0, |fallback| shown(&fallback.visual))
+    }
+
     /// Whether it is there for anyone to see at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.removed.is_none() && now < self.expires

@@ -289,7 +289,14 @@ impl HeadFile {
         if self.written.is_some_and(fresh) {
             return Ok(());
         }
-        self.write(head)
+        match self.write(head) {
+            // Written late is as good: it only says how much there must be at the least.
+            Err(Error::Io { source, .. }) if wants_files(&source) => {
+                tracing::warn!(%source, "the head file waits for a file that may be opened; raise the limit of open files");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Writes it, through to the disk.
@@ -304,6 +311,12 @@ impl HeadFile {
         self.written = Some((Instant::now(), head));
         Ok(())
     }
+}
+
+/// Whether too many files are open, in the process or on the machine.
+fn wants_files(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    errno.is_some_and(|it| it == rustix::io::Errno::MFILE || it == rustix::io::Errno::NFILE)
 }
 
 /// Writes a small file, through to the disk.

@@ -1,9 +1,12 @@
 //! More connections than the hub is to keep open: those beyond are told so and closed, and the others go on.
 
+use std::time::Duration;
+
 use beckon::clock::Clock;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::support::{
-    TestHub, eventually,
+    ChildHub, TestHub, eventually,
     raw::{Kept, Then, exchange},
 };
 
@@ -60,4 +63,47 @@ async fn a_connection_over_the_limit_is_told_so_and_closed() {
     })
     .await;
     hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_callers_than_there_are_files_leave_the_store_its_own() {
+    let mut hub = ChildHub::start().await;
+    hub.stop().await;
+    hub.begin_short_of_files(160).await;
+    let addr = hub.addr();
+    let mut kept = Kept::connect(addr).await;
+    let mut crowd = Vec::new();
+    for _ in 0..400 {
+        let Ok(Ok(idle)) = timeout(Duration::from_millis(50), TcpStream::connect(addr)).await
+        else {
+            break;
+        };
+        crowd.push(idle);
+    }
+    assert!(crowd.len() > 160, "{}", crowd.len());
+    let body = r#"{"payload": {"rawContent": "x"}}"#;
+    let headers = format!(
+        "authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        hub.key,
+        body.len()
+    );
+    for nth in 0..3 {
+        let path = format!("POST /v1/users/u{nth}/notifications");
+        kept.send(&path, &headers, body).await;
+        let answer = kept.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+    assert!(
+        hub.log().contains("raise that (LimitNOFILE"),
+        "{}",
+        hub.log()
+    );
+    drop(crowd);
+    eventually("others are answered again", || async {
+        let answer = hub.client().get("/readyz").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    hub.stop().await;
+    hub.verify();
 }

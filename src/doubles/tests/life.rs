@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::retention::{Waiting, offer, release};
+use super::super::retention::{FCM_MAX_WAITING, Waiting, offer, release, waiting};
 use super::super::{
     Arrival, Body, Device, DevicePatch, Error, Fate, FaultKind, FaultSpec, NewDevice, Options,
     Ports, Push, Service, Switches, start,
@@ -297,6 +297,28 @@ fn held(id: &str, key: Option<&str>) -> Waiting {
 }
 
 #[test]
+fn what_is_over_waits_no_longer_and_counts_towards_nothing() {
+    let away = Switches {
+        online: false,
+        ..Switches::default()
+    };
+    let mut line = Vec::new();
+    let short = |id: &str| Waiting {
+        expires_ms: Some(10),
+        ..held(id, None)
+    };
+    for nth in 0..FCM_MAX_WAITING {
+        let fate = offer(Service::Fcm, away, &mut line, (&short(&nth.to_string()), 0));
+        assert_eq!(fate, Fate::Waiting);
+    }
+    assert_eq!(waiting(&line, 9), FCM_MAX_WAITING);
+    assert_eq!(waiting(&line, 10), 0);
+    let fate = offer(Service::Fcm, away, &mut line, (&held("one more", None), 10));
+    assert_eq!(fate, Fate::Waiting, "not thrown away with the rest");
+    assert_eq!(waiting(&line, 10), 1);
+}
+
+#[test]
 fn fcm_replaces_by_collapse_key_and_keeps_four() {
     let away = Switches {
         online: false,
@@ -311,11 +333,11 @@ fn fcm_replaces_by_collapse_key_and_keeps_four() {
         ("5", "d"),
         ("6", "e"),
     ] {
-        let fate = offer(Service::Fcm, away, &mut line, &held(id, Some(key)));
+        let fate = offer(Service::Fcm, away, &mut line, (&held(id, Some(key)), 0));
         assert_eq!(fate, Fate::Waiting);
     }
     assert_eq!(
-        offer(Service::Fcm, away, &mut line, &held("7", None)),
+        offer(Service::Fcm, away, &mut line, (&held("7", None), 0)),
         Fate::Waiting
     );
     let left = release(Service::Fcm, Switches::default(), &mut line, 0);

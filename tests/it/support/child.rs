@@ -93,11 +93,20 @@ impl ChildHub {
 
     /// The same where no file may grow beyond so many blocks of 512 bytes: a write that goes further fails.
     pub async fn begin_cramped(&mut self, blocks: u64) {
+        self.begin_limited(&format!("-f {blocks}")).await;
+    }
+
+    /// The same where no more than so many files may be open.
+    pub async fn begin_short_of_files(&mut self, files: u64) {
+        self.begin_limited(&format!("-n {files}")).await;
+    }
+
+    async fn begin_limited(&mut self, limit: &str) {
         let mut command = Command::new("sh");
         command
             .arg("-c")
             .arg(format!(
-                "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve --config \"$1\""
+                "trap '' XFSZ; ulimit {limit}; exec \"$0\" serve --config \"$1\""
             ))
             .arg(env!("CARGO_BIN_EXE_beckon"))
             .arg(&self.config)

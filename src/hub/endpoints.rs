@@ -77,10 +77,9 @@ impl Hub {
             max: self.limits().endpoints_per_user,
             grace: self.delivery().stream_grace,
         };
-        // Two users who claim one channel at the same moment are put in order by the app's own lock.
-        let channels = self.channels.lock(&subject.app).await;
+        let channel = registration.channel.clone();
         let plan = move |reader: &Reader, changes| plan(reader, changes, registration, rules);
-        self.change_holding(subject, vec![channels], plan).await
+        self.change_channels(subject, Some(&channel), plan).await
     }
 
     /// The user's live endpoints, first registered first.
@@ -107,8 +106,7 @@ impl Hub {
     pub async fn remove_endpoint(&self, subject: Subject, id: EndpointId) -> Result<(), Error> {
         // Also one that is over by a time that is doubted, or it would be tapped again when that turns out wrong.
         let believed = self.believed();
-        let channels = self.channels.lock(&subject.app).await;
-        self.change_holding(subject, vec![channels], move |reader, mut changes| {
+        self.change_channels(subject, None, move |reader, mut changes| {
             let subject = changes.user().subject.clone();
             let old = reader.registered_endpoint(&subject, &id)?;
             let old = old.ok_or(Error::NotFound("endpoint"))?;

@@ -101,16 +101,14 @@ impl Hub {
         now: Timestamp,
     ) -> Result<usize, Error> {
         let max = self.limits().notifications_per_user;
-        let mut locks = Vec::new();
-        if expired
-            .iter()
-            .any(|it| matches!(it.what, Expiring::Endpoint(_)))
-        {
-            locks.push(self.channels.lock(&subject.app).await);
-        }
+        let of_endpoints = |it: &Expired| matches!(it.what, Expiring::Endpoint(_));
+        let frees_channels = expired.iter().any(of_endpoints);
         let plan = move |reader: &Reader, changes| plan(reader, changes, expired, (now, max));
         let of = subject.clone();
-        let (ended, mut pushes) = self.change_holding(subject, locks, plan).await?;
+        let (ended, mut pushes) = match frees_channels {
+            true => self.change_channels(subject, None, plan).await?,
+            false => self.change(subject, plan).await?,
+        };
         while pushes == Pushes::Left {
             pushes = self
                 .change(of.clone(), move |reader, mut changes| {

@@ -1,5 +1,5 @@
-//! One lock a user: operations on one user are planned and committed one after another. Apps have one of their own,
-//! for the channels that users may take from each other.
+//! One lock a user: operations on one user are planned and committed one after another. Channels have locks of their own,
+//! since users may take them from each other.
 
 use std::{
     collections::HashMap,

@@ -5,6 +5,7 @@ mod access;
 pub mod admin;
 mod broadcasts;
 mod changes;
+mod channels;
 mod configured;
 mod deliveries;
 mod delta;
@@ -62,6 +63,7 @@ pub use streams::{Listener, Ticket};
 pub use test_tap::{TestRequest, TestResult, Tested};
 
 use changes::Changes;
+use channels::ChannelKey;
 use configured::Configured;
 use locks::Locks;
 use seal::Seal;
@@ -91,7 +93,7 @@ pub struct Inner {
     doubt: time::Doubt,
     seal: Seal,
     locks: Locks<Subject>,
-    channels: Locks<AppHost>,
+    channels: Locks<ChannelKey>,
     broadcasts: Locks<AppHost>,
     broadcast_bell: Notify,
     /// Held while apps are swapped, or it is noted by which settings they were looked at.
@@ -155,17 +157,17 @@ impl Hub {
         subject: Subject,
         plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.change_holding(subject, Vec::new(), plan).await
+        let lock = self.locks.lock(&subject).await;
+        self.change_holding(subject, vec![lock], plan).await
     }
 
-    /// The same under further locks, which are held until the disk has answered.
+    /// The same under these locks, the user's among them, which are held until the disk has answered.
     async fn change_holding<T: Send + 'static>(
         &self,
         subject: Subject,
-        mut locks: Vec<OwnedMutexGuard<()>>,
+        locks: Vec<OwnedMutexGuard<()>>,
         plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
     ) -> Result<T, Error> {
-        locks.push(self.locks.lock(&subject).await);
         let now = self.now();
         let (unit, answer) = self
             .store

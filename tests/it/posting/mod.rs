@@ -2,6 +2,7 @@
 
 mod browsers;
 mod changing;
+mod claims;
 mod create;
 mod endpoints;
 mod oauth;

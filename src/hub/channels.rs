@@ -6,9 +6,13 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{Error, Hub, changes::Changes};
 use crate::{
-    model::{AppHost, Channel, Subject},
-    store::{Reader, Unit},
+    config::apps::App,
+    model::{AppHost, Channel, Endpoint, EndpointId, Owner, Subject},
+    store::{Reader, Row, Unit},
 };
+
+/// How many people may share one channel.
+const SHARERS: usize = 5;
 
 /// A channel of an app: SHA-256 of what makes it this one.
 pub(super) type ChannelKey = (AppHost, [u8; 32]);
@@ -61,4 +65,121 @@ fn sha256(identity: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, identity).as_ref());
     hash
+}
+
+/// The channel, bound to a key where it is a subscription that names none: the one that it was registered with first.
+pub(super) fn bound(asked: Channel, old: Option<&Endpoint>, present: Option<Vec<u8>>) -> Channel {
+    let key = match old.map(|old| &old.channel) {
+        Some(
+            known @ Channel::WebPush {
+                vapid_public_key, ..
+            },
+        ) if known.identity() == asked.identity() => vapid_public_key.clone(),
+        _ => present,
+    };
+    match asked {
+        Channel::WebPush {
+            endpoint,
+            keys,
+            vapid_public_key: None,
+            expires,
+        } => Channel::WebPush {
+            endpoint,
+            keys,
+            vapid_public_key: key,
+            expires,
+        },
+        named => named,
+    }
+}
+
+/// Whether two channels lead to the same place in the same way, be it that one names what the other leaves to the app's
+/// settings, or lasts longer.
+pub(super) fn is_same(app: Option<&App>, one: &Channel, other: &Channel) -> bool {
+    let way = |channel: &Channel| match (channel, app.and_then(|app| app.apns.as_ref())) {
+        (
+            Channel::Apns {
+                device_token,
+                topic,
+                environment,
+            },
+            Some(apns),
+        ) => Channel::Apns {
+            device_token: device_token.clone(),
+            topic: topic.clone().or_else(|| Some(apns.topic.clone())),
+            environment: environment.or(Some(apns.environment)),
+        },
+        (
+            Channel::WebPush {
+                endpoint,
+                keys,
+                vapid_public_key,
+                ..
+            },
+            _,
+        ) => Channel::WebPush {
+            endpoint: endpoint.clone(),
+            keys: keys.clone(),
+            vapid_public_key: vapid_public_key.clone(),
+            expires: None,
+        },
+        (channel, _) => channel.clone(),
+    };
+    way(one) == way(other)
+}
+
+/// Makes the endpoint the owner of its channel: the only one, unless all concerned share it. Those who share are several
+/// people: two endpoints of one person would be one device that is tapped twice.
+pub(super) fn claim(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
+    let Some(identity) = endpoint.channel.identity() else {
+        return Ok(());
+    };
+    let subject = changes.user().subject.clone();
+    let mut owners = others(reader, &subject, &identity, &endpoint.id)?;
+    owners.retain(|owner| endpoint.shared && owner.shared && owner.subject != subject);
+    if owners.len() >= SHARERS {
+        return Err(Error::Limit {
+            name: "a shared channel",
+            max: SHARERS,
+            advice: "sign one of the people on this installation out first",
+        });
+    }
+    owners.push(Owner {
+        subject,
+        endpoint: endpoint.id.clone(),
+        generation: endpoint.generation,
+        shared: endpoint.shared,
+    });
+    changes.also(Row::Owners(identity, owners));
+    Ok(())
+}
+
+/// Gives up the channel of an endpoint, where it still is its own.
+pub(super) fn let_go(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
+    let Some(identity) = endpoint.channel.identity() else {
+        return Ok(());
+    };
+    let owners = others(reader, &changes.user().subject, &identity, &endpoint.id)?;
+    changes.also(Row::Owners(identity, owners));
+    Ok(())
+}
+
+fn others(
+    reader: &Reader,
+    subject: &Subject,
+    identity: &[u8],
+    id: &EndpointId,
+) -> Result<Vec<Owner>, Error> {
+    let app: &AppHost = &subject.app;
+    let mut owners = reader.owners(app, identity)?;
+    owners.retain(|owner| owner.endpoint != *id || owner.subject != *subject);
+    Ok(owners)
 }

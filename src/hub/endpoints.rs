@@ -1,20 +1,24 @@
 //! Endpoints: register, refresh, list, remove. A channel belongs to one endpoint of an app, or is shared.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Error, Hub, changes::Changes, retire::retire};
+use super::{
+    Error, Hub,
+    changes::Changes,
+    channels::{bound, claim, is_same, let_go},
+    retire::retire,
+};
 use crate::{
+    config::apps::App,
     model::{
-        AppHost, Channel, Endpoint, EndpointId, FeedPosition, Owner, Platform, Subject,
-        SubscriptionId, TapId, Timestamp,
+        Channel, Endpoint, EndpointId, FeedPosition, Platform, Subject, SubscriptionId, TapId,
+        Timestamp,
     },
     store::{Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row, Unit},
 };
 
-/// How many people may share one channel.
-const SHARERS: usize = 5;
 /// How often an endpoint's `lastSeenDateTime` moves at most.
 const SEEN_EVERY: Duration = Duration::from_secs(3600);
 
@@ -51,8 +55,9 @@ pub struct Registered {
 }
 
 /// What a plan needs to know beside the store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Rules {
+    app: Option<Arc<App>>,
     now: Timestamp,
     believed: Timestamp,
     expiry: Duration,
@@ -71,6 +76,7 @@ impl Hub {
         registration: Registration,
     ) -> Result<Registered, Error> {
         let rules = Rules {
+            app: self.app(&subject.app),
             now: self.now(),
             believed: self.believed(),
             expiry: self.delivery().endpoint_expiry,
@@ -215,14 +221,14 @@ fn plan(
         other => other,
     };
     if old.is_none() {
-        make_room(reader, &mut changes, &asked.id, rules)?;
+        make_room(reader, &mut changes, &asked.id, rules.max)?;
     }
     asked.channel = bound(asked.channel, old.as_ref(), asked.present_vapid.take());
     let live = match &old {
         Some(old) => reader.endpoint(&subject, &old.id)?,
         None => None,
     };
-    let endpoint = renew(old.as_ref(), live.as_ref(), asked, &changes, rules);
+    let endpoint = renew((old.as_ref(), live.as_ref()), asked, &changes, &rules);
     if let Some(old) = &old {
         changes.also(Row::DropExpiry(
             old.expires,
@@ -256,41 +262,15 @@ fn plan(
     Ok((changes.into_unit(), Registered { endpoint, created }))
 }
 
-/// The channel, bound to a key where it is a subscription that names none: the one that it was registered with first.
-fn bound(asked: Channel, old: Option<&Endpoint>, present: Option<Vec<u8>>) -> Channel {
-    let key = match old.map(|old| &old.channel) {
-        Some(
-            known @ Channel::WebPush {
-                vapid_public_key, ..
-            },
-        ) if known.identity() == asked.identity() => vapid_public_key.clone(),
-        _ => present,
-    };
-    match asked {
-        Channel::WebPush {
-            endpoint,
-            keys,
-            vapid_public_key: None,
-            expires,
-        } => Channel::WebPush {
-            endpoint,
-            keys,
-            vapid_public_key: key,
-            expires,
-        },
-        named => named,
-    }
-}
-
 /// The endpoint as it is from now on. A channel that changed, or was dead or lost, starts a new generation.
 fn renew(
-    old: Option<&Endpoint>,
-    live: Option<&Endpoint>,
+    (old, live): (Option<&Endpoint>, Option<&Endpoint>),
     asked: Registration,
     changes: &Changes,
-    rules: Rules,
+    rules: &Rules,
 ) -> Endpoint {
-    let kept = live.filter(|live| live.channel == asked.channel && live.gone.is_none());
+    let same = |live: &&Endpoint| is_same(rules.app.as_deref(), &live.channel, &asked.channel);
+    let kept = live.filter(|live| live.gone.is_none()).filter(same);
     let generation = match (kept, old) {
         (Some(kept), _) => kept.generation,
         (None, old) => rules
@@ -327,69 +307,17 @@ fn random_id() -> [u8; 16] {
     Uuid::new_v4().into_bytes()
 }
 
-/// Makes the endpoint the owner of its channel: the only one, unless all concerned share it. Those who share are several
-/// people: two endpoints of one person would be one device that is tapped twice.
-fn claim(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
-    let Some(identity) = endpoint.channel.identity() else {
-        return Ok(());
-    };
-    let subject = changes.user().subject.clone();
-    let mut owners = others(reader, &subject, &identity, &endpoint.id)?;
-    owners.retain(|owner| endpoint.shared && owner.shared && owner.subject != subject);
-    if owners.len() >= SHARERS {
-        return Err(Error::Limit {
-            name: "a shared channel",
-            max: SHARERS,
-            advice: "sign one of the people on this installation out first",
-        });
-    }
-    owners.push(Owner {
-        subject,
-        endpoint: endpoint.id.clone(),
-        generation: endpoint.generation,
-        shared: endpoint.shared,
-    });
-    changes.also(Row::Owners(identity, owners));
-    Ok(())
-}
-
-/// Gives up the channel of an endpoint, where it still is its own.
-pub(super) fn let_go(
-    reader: &Reader,
-    changes: &mut Changes,
-    endpoint: &Endpoint,
-) -> Result<(), Error> {
-    let Some(identity) = endpoint.channel.identity() else {
-        return Ok(());
-    };
-    let owners = others(reader, &changes.user().subject, &identity, &endpoint.id)?;
-    changes.also(Row::Owners(identity, owners));
-    Ok(())
-}
-
-fn others(
-    reader: &Reader,
-    subject: &Subject,
-    identity: &[u8],
-    id: &EndpointId,
-) -> Result<Vec<Owner>, Error> {
-    let app: &AppHost = &subject.app;
-    let mut owners = reader.owners(app, identity)?;
-    owners.retain(|owner| owner.endpoint != *id || owner.subject != *subject);
-    Ok(owners)
-}
-
 /// Where the user has as many as there may be, retires the one longest unseen.
 fn make_room(
     reader: &Reader,
     changes: &mut Changes,
     asked: &EndpointId,
-    rules: Rules,
+    max: usize,
 ) -> Result<(), Error> {
     let mut all = reader.endpoints(&changes.user().subject)?;
     all.retain(|endpoint| endpoint.id != *asked);
     all.sort_by_key(|endpoint| (endpoint.last_seen, endpoint.created));
-    let surplus = (all.len() + 1).saturating_sub(rules.max);
+    let surplus = (all.len() + 1).saturating_sub(max);
     for endpoint in all.iter().take(surplus) {
         let stored = reader.registered_endpoint(&changes.user().subject, &endpoint.id)?;
         if let Some(stored) = stored {

@@ -1,6 +1,6 @@
 //! An endpoint that goes: with it what hangs on it, and after it, step by step, what is left of its pushes.
 
-use super::{Error, changes::Changes, endpoints::let_go, tokens::end};
+use super::{Error, changes::Changes, channels::let_go, tokens::end};
 use crate::{
     model::{Endpoint, EndpointId},
     store::{Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row},

@@ -84,10 +84,24 @@ fn standing(it: &Delivery) -> Option<String> {
                 "the channel is gone{since}{answer}; the app has to register again"
             ))
         }
-        DeliveryStatus::Expired => Some(String::from("its time was over first")),
+        DeliveryStatus::Expired => Some(in_vain(it) + "its time was over first"),
         DeliveryStatus::Tapped => Some(last_fetched(it) + &lost(it)),
         DeliveryStatus::Fetched | DeliveryStatus::Shown | DeliveryStatus::Acted => held(it),
     }
+}
+
+/// That a tap was tried before, where none was taken.
+fn in_vain(it: &Delivery) -> String {
+    let unsaid = it.tapped.is_none() && it.attempts > 0;
+    match answered(it).filter(|_| unsaid) {
+        Some(answer) => format!("{}; ", not_taken(it, &answer)),
+        None => String::new(),
+    }
+}
+
+fn not_taken(it: &Delivery, answer: &str) -> String {
+    let often = often(it);
+    format!("the push service had not taken a tap that was tried {often} ({answer})")
 }
 
 /// Since when it waits, and how often the tap was tried that it waits for; that one may have been about others first.
@@ -138,10 +152,7 @@ fn held(it: &Delivery) -> Option<String> {
         return Some(format!("no tap left: {}", why(because, it)));
     }
     let answer = answered(it).filter(|_| it.attempts > 0)?;
-    let often = often(it);
-    Some(format!(
-        "the push service had not taken a tap that was tried {often} ({answer})"
-    ))
+    Some(not_taken(it, &answer))
 }
 
 fn why(reason: Reason, it: &Delivery) -> String {

@@ -113,6 +113,8 @@ fn ended() -> Vec<Row> {
         (answered(gone, 410, "Unregistered"), "the channel is gone since T5 (APNs answered 410 Unregistered); the app has to register again"),
         (line(Gone, Some(Reason::ChannelGone)), "the channel is gone; the app has to register again"),
         (line(Expired, None), "its time was over first"),
+        (answered(Delivery { attempts: 2, ..line(Expired, None) }, 503, "ServiceUnavailable"),
+            "the push service had not taken a tap that was tried 2 times (APNs answered 503 ServiceUnavailable); its time was over first"),
         (Delivery { status: Expired, ..tapped(None) }, "tapped at T1, APNs answered 200; its time was over first"),
     ]
 }

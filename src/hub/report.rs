@@ -72,7 +72,6 @@ impl Case<'_> {
             _ => None,
         });
         let fetched = self.fetched();
-        let state = self.level.current_state();
         Delivery {
             endpoint: self.level.endpoint.id.clone(),
             platform: self.level.endpoint.platform,
@@ -88,8 +87,9 @@ impl Case<'_> {
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
-                None if status != DeliveryStatus::Pending => 0,
-                None => state.attempts,
+                None if status == DeliveryStatus::Pending => self.level.current_state().attempts,
+                None if status == DeliveryStatus::Expired => self.tried_in_vain(),
+                None => 0,
             },
             last_fetched: self.last_fetched(),
             gone: self.level.endpoint.gone,
@@ -98,6 +98,20 @@ impl Case<'_> {
                 .map(|push| push.answer.clone())
                 .or_else(|| self.refusal(reason)),
         }
+    }
+
+    /// When nobody was to be tapped for it any more: it was dealt with, or its time was over.
+    fn over(&self) -> Option<Timestamp> {
+        let over = (self.it.expires <= self.now).then_some(self.it.expires);
+        self.it.handling().map(|_| self.it.modified).or(over)
+    }
+
+    /// How often a tap was tried in vain before it was over, the last one after it was posted.
+    fn tried_in_vain(&self) -> u32 {
+        let state = self.level.current_state();
+        let until = self.over().unwrap_or(self.now);
+        let is_own = (self.it.posted..=until).contains(&state.put_off_at);
+        if is_own { state.attempts } else { 0 }
     }
 
     /// What the service said as it did not take a tap: of this endpoint's, or of another's for which all wait. What it
@@ -183,13 +197,13 @@ impl Case<'_> {
         }
     }
 
-    /// The first push that the service took at or after it; none of what left once it had been dealt with, unless it
-    /// was about this very one.
+    /// The first push that the service took at or after it; none of what left once it was over, unless it was about this
+    /// very one.
     fn accepted(&self) -> Option<&Push> {
-        let handled = (!self.it.is_open(self.now)).then_some(self.it.modified);
+        let over = self.over();
         self.pushes.iter().find(|push| {
             let mine = push.shows == Some(self.it.id);
-            push.accepted && (mine || handled.is_none_or(|handled| push.at <= handled))
+            push.accepted && (mine || over.is_none_or(|over| push.at <= over))
         })
     }
 
@@ -234,10 +248,12 @@ impl Case<'_> {
         if own_change {
             return (DeliveryStatus::Skipped, Some(Reason::OwnChange));
         }
-        if !self.it.is_open(self.now) {
+        if self.it.handling().is_some() {
             return (DeliveryStatus::Skipped, Some(Reason::Handled));
         }
         match decision {
+            // What the endpoint waits for now is for something else.
+            _ if self.over().is_some() => (DeliveryStatus::Pending, None),
             Decision::Wait(reason, _) => (DeliveryStatus::Pending, Some(*reason)),
             Decision::Push(_) | Decision::Idle => (DeliveryStatus::Pending, None),
         }

@@ -29,7 +29,8 @@ pub use id::{
     AppHost, BroadcastId, EndpointId, NotificationId, Subject, SubscriptionId, TapId, UserId,
 };
 pub use notification::{
-    ActionState, Draft, Fallback, Notification, Priority, ReadState, StateChange, VisualContent,
+    ActionState, Draft, Fallback, Handling, Notification, Priority, ReadState, StateChange,
+    VisualContent,
 };
 pub use secret::Secret;
 pub use service::{AppService, Demand, Drops, LaneName};

@@ -161,6 +161,34 @@ impl ActionState {
     }
 }
 
+/// How a notification was dealt with, so that it interrupts nobody any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handling {
+    /// It was read.
+    Read,
+    /// It was opened.
+    Activated,
+    /// It was put away.
+    Dismissed,
+    /// It was put off.
+    Snoozed,
+    /// It was deleted.
+    TakenBack,
+}
+
+impl Handling {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Activated => "activated",
+            Self::Dismissed => "dismissed",
+            Self::Snoozed => "snoozed",
+            Self::TakenBack => "taken back",
+        }
+    }
+}
+
 /// What to set of a notification's state; at least one is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateChange {
@@ -224,6 +252,17 @@ impl Notification {
         self.is_live(now)
             && self.read == ReadState::Unread
             && self.action == ActionState::NoInteraction
+    }
+
+    /// How it was dealt with, where it was: by the person, or by its removal.
+    pub fn handling(&self) -> Option<Handling> {
+        match (self.action, self.read) {
+            (ActionState::Activated, _) => Some(Handling::Activated),
+            (ActionState::Dismissed, _) => Some(Handling::Dismissed),
+            (_, ReadState::Read) => Some(Handling::Read),
+            (ActionState::Snoozed, _) => Some(Handling::Snoozed),
+            (ActionState::NoInteraction, _) => self.removed.map(|_| Handling::TakenBack),
+        }
     }
 
     /// Whether its fallback may still be sent: nobody has dealt with it.

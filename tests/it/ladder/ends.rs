@@ -1,0 +1,61 @@
+//! The ladder where no tap was taken, or the fallback was not: what ended it, and how the fallback stands.
+
+use std::time::Duration;
+
+use beckon::doubles::{FaultKind, FaultSpec, Service};
+use serde_json::{Value, json};
+
+use super::{line, post, says};
+use crate::support::{TestHub, eventually};
+
+fn visible() -> Value {
+    json!({"payload": {"visualContent": {"title": "t"}}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_service_took_before_its_time_was_over_is_expired() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Fcm).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::ServerError));
+    let mut short = visible();
+    let expires = hub.clock.now().plus(Duration::from_secs(600));
+    short["expirationDateTime"] = json!(expires.to_string());
+    let id = post(&hub, short).await;
+    let tried = "waiting since T for a tap that was tried once: the push service could not take it (FCM answered 500 INTERNAL: Internal error encountered.); next attempt at T";
+    says(&hub, &id, &phone.endpoint, tried).await;
+    // Nothing is deleted while the clock is doubted.
+    hub.clock
+        .set_wall(hub.clock.now().plus(Duration::from_hours(1)));
+    let over = "the push service had not taken a tap that was tried once (FCM answered 500 INTERNAL: Internal error encountered.); its time was over first";
+    let it = says(&hub, &id, &phone.endpoint, over).await;
+    assert_eq!(it["status"], "expired");
+    assert_eq!(it["attempts"], 1);
+    assert!(it["reason"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_tap_is_told_also_once_the_time_is_over() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    let expires = hub.clock.now().plus(Duration::from_secs(600)).to_string();
+    let raw = json!({"expirationDateTime": expires, "payload": {"rawContent": "r"}});
+    hub.doubles()
+        .script(FaultSpec::once(Service::Fcm, FaultKind::ServerError));
+    let id = post(&hub, raw).await;
+    eventually("it was tried", || async {
+        let it = line(&hub, &id, &phone.endpoint).await;
+        (it["attempts"] == 1).then_some(())
+    })
+    .await;
+    hub.advance(Duration::from_secs(60));
+    phone.next_push("the tap").await;
+    hub.settled().await;
+    hub.clock
+        .set_wall(hub.clock.now().plus(Duration::from_hours(1)));
+    let over = "tapped at T, FCM answered 200; its time was over first";
+    says(&hub, &id, &phone.endpoint, over).await;
+    hub.finish().await;
+}

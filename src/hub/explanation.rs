@@ -3,7 +3,7 @@
 
 use super::report;
 use crate::model::{
-    ChannelKind, Delivery, DeliveryStatus, Platform, Reason, ServiceAnswer, Timestamp,
+    ChannelKind, Delivery, DeliveryStatus, Handling, Platform, Reason, ServiceAnswer, Timestamp,
 };
 
 /// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
@@ -73,7 +73,11 @@ fn standing(it: &Delivery) -> Option<String> {
         }
         DeliveryStatus::Skipped => {
             let because = because.unwrap_or_else(|| String::from("none was due"));
-            Some(format!("no tap: {because}"))
+            let tried = match it.attempts {
+                0 => String::new(),
+                _ => format!(", which was tried {}{answer}", often(it)) + in_doubt(it),
+            };
+            Some(format!("no tap: {because}{tried}"))
         }
         DeliveryStatus::Failed => {
             Some(format!("the push service refused the tap for good{answer}"))
@@ -87,6 +91,14 @@ fn standing(it: &Delivery) -> Option<String> {
         DeliveryStatus::Expired => Some(in_vain(it) + "its time was over first"),
         DeliveryStatus::Tapped => Some(last_fetched(it) + &lost(it)),
         DeliveryStatus::Fetched | DeliveryStatus::Shown | DeliveryStatus::Acted => held(it),
+    }
+}
+
+/// That one of them may have arrived, where no answer came.
+fn in_doubt(it: &Delivery) -> &'static str {
+    match it.answer.as_ref().is_some_and(is_lost) {
+        true => "; nobody knows whether it arrived",
+        false => "",
     }
 }
 
@@ -148,8 +160,11 @@ fn held(it: &Delivery) -> Option<String> {
     if it.tapped.is_some() || it.fell_back.is_some() {
         return None;
     }
-    if let Some(because) = it.reason {
-        return Some(format!("no tap left: {}", why(because, it)));
+    match it.reason {
+        // One may have left.
+        Some(Reason::Handled) => return Some(format!("no tap: {}", why(Reason::Handled, it))),
+        Some(because) => return Some(format!("no tap left: {}", why(because, it))),
+        None => {}
     }
     let answer = answered(it).filter(|_| it.attempts > 0)?;
     Some(not_taken(it, &answer))
@@ -167,7 +182,10 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::OwnChange => "the endpoint itself made the change",
         Reason::EndpointExpired => "the endpoint was not heard of for too long",
         Reason::ChannelGone => "the push service said that the channel is dead",
-        Reason::Handled => "it was read, dismissed or taken back before one left",
+        Reason::Handled => {
+            let how = it.handling.map_or("dealt with", Handling::as_str);
+            return format!("it was {how} before the push service took one");
+        }
         Reason::Coalescing => "it is about to leave, together with others",
         Reason::Streaming => "held by its open stream, on which it is given a moment to fetch",
         Reason::Unanswered => "held back, an earlier tap has not been answered yet",

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     ChannelKind,
     DeliveryStatus::{Acted, Expired, Failed, Fetched, Gone, Pending, Shown, Skipped, Tapped},
-    EndpointId, Timestamp,
+    EndpointId, Handling, Timestamp,
 };
 
 type Row = (Delivery, &'static str);
@@ -20,6 +20,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         channel: ChannelKind::Apns,
         status,
         reason,
+        handling: None,
         pending: Timestamp::from_millis(0),
         tapped: None,
         fetched: None,
@@ -31,6 +32,13 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         attempts: 0,
         next_attempt: None,
         answer: None,
+    }
+}
+
+fn handled(how: Handling) -> Delivery {
+    Delivery {
+        handling: Some(how),
+        ..line(Skipped, Some(Reason::Handled))
     }
 }
 
@@ -106,7 +114,15 @@ fn ended() -> Vec<Row> {
         (line(Skipped, Some(Reason::NoChannel)), "no tap: the endpoint has no push channel, it streams or pulls"),
         (line(Skipped, Some(Reason::OwnChange)), "no tap: the endpoint itself made the change"),
         (line(Skipped, Some(Reason::EndpointExpired)), "no tap: the endpoint was not heard of for too long"),
-        (line(Skipped, Some(Reason::Handled)), "no tap: it was read, dismissed or taken back before one left"),
+        (handled(Handling::Read), "no tap: it was read before the push service took one"),
+        (handled(Handling::Activated), "no tap: it was activated before the push service took one"),
+        (handled(Handling::Dismissed), "no tap: it was dismissed before the push service took one"),
+        (handled(Handling::Snoozed), "no tap: it was snoozed before the push service took one"),
+        (handled(Handling::TakenBack), "no tap: it was taken back before the push service took one"),
+        (answered(Delivery { attempts: 2, ..handled(Handling::Read) }, 503, "ServiceUnavailable"),
+            "no tap: it was read before the push service took one, which was tried 2 times (APNs answered 503 ServiceUnavailable)"),
+        (answered(Delivery { attempts: 1, ..handled(Handling::Read) }, 0, "timed out"),
+            "no tap: it was read before the push service took one, which was tried once (APNs did not answer: timed out); nobody knows whether it arrived"),
         (line(Skipped, None), "no tap: none was due"),
         (line(Failed, None), "the push service refused the tap for good"),
         (answered(line(Failed, None), 400, "BadPriority"), "the push service refused the tap for good (APNs answered 400 BadPriority)"),
@@ -148,6 +164,8 @@ fn arrived() -> Vec<Row> {
             "the device fetched it at T2; no tap left: the endpoint has no push channel, it streams or pulls"),
         (Delivery { fetched: at(2), ..line(Fetched, Some(Reason::ChannelGone)) },
             "the device fetched it at T2; no tap left: the push service said that the channel is dead"),
+        (Delivery { fetched: at(2), status: Fetched, ..handled(Handling::Read) },
+            "the device fetched it at T2; no tap: it was read before the push service took one"),
         (line(Fetched, None), "the device holds it already"),
         (answered(Delivery { fetched: at(2), attempts: 1, ..line(Fetched, None) }, 400, "BadPriority"),
             "the device fetched it at T2; the push service had not taken a tap that was tried once (APNs answered 400 BadPriority)"),

@@ -1,6 +1,6 @@
 //! The fate of one notification on one endpoint.
 
-use super::{ChannelKind, EndpointId, Platform, Timestamp};
+use super::{ChannelKind, EndpointId, Handling, Platform, Timestamp};
 
 /// How far a notification has come on one endpoint. Each later rung of the ladder raises the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ pub enum Reason {
     EndpointExpired,
     /// The push service said that the channel is dead.
     ChannelGone,
-    /// It was dealt with elsewhere before a tap left, so there is nothing to show.
+    /// It was dealt with elsewhere before a tap was taken, so there is nothing to show.
     Handled,
     /// It waits for a tap that is about to leave.
     Coalescing,
@@ -182,6 +182,8 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// Why it stands there.
     pub reason: Option<Reason>,
+    /// How it was dealt with, wherever that was.
+    pub handling: Option<Handling>,
     /// Since when it is owed.
     pub pending: Timestamp,
     /// When the push service took a tap at or after it.

@@ -59,3 +59,43 @@ async fn a_silent_tap_is_told_also_once_the_time_is_over() {
     says(&hub, &id, &phone.endpoint, over).await;
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dealt_with_before_a_tap_was_taken_says_how() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Fcm).await;
+    let tablet = hub.registered("ada", "tablet").await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::ServerError));
+    for (state, how) in [
+        (json!({"userActionState": "activated"}), "activated"),
+        (json!({"userActionState": "snoozed"}), "snoozed"),
+        (json!({"userActionState": "dismissed"}), "dismissed"),
+        (json!({"readState": "read"}), "read"),
+        (Value::Null, "taken back"),
+    ] {
+        let id = post(&hub, visible()).await;
+        eventually("it was tried", || async {
+            let it = line(&hub, &id, &phone.endpoint).await;
+            (it["attempts"].as_u64() >= Some(1)).then_some(())
+        })
+        .await;
+        let path = format!("/v1/me/notifications/{id}");
+        if state.is_null() {
+            tablet.delete(&path).await.expect(204);
+        } else {
+            tablet.patch(&path, state).await.expect(200);
+        }
+        let it = line(&hub, &id, &phone.endpoint).await;
+        let said = it["explanation"].as_str().unwrap();
+        let expected = format!("no tap: it was {how} before the push service took one");
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(said.contains("FCM answered 500"), "{said}");
+        assert_eq!(
+            (&it["status"], &it["reason"]),
+            (&json!("skipped"), &json!("handled"))
+        );
+        assert!(it["attempts"].as_u64() >= Some(1), "{it}");
+    }
+    hub.finish().await;
+}

@@ -14,6 +14,7 @@ pub fn explanation(it: &Delivery) -> String {
             it.fell_back,
             said(it.fell_back, "fell back to a visible push"),
         ),
+        (refused_fallback(it), fallback(it)),
         (it.fetched, said(it.fetched, "the device fetched it")),
         (it.shown, said(it.shown, "it was shown")),
         (it.acted, said(it.acted, "the person acted on it there")),
@@ -25,6 +26,7 @@ pub fn explanation(it: &Delivery) -> String {
     // What happened at one time stays in the order of the ladder.
     happened.sort_by_key(|(at, _)| *at);
     let mut steps: Vec<String> = happened.into_iter().map(|(_, text)| text).collect();
+    steps.extend(fallback(it).filter(|_| refused_fallback(it).is_none()));
     steps.extend(standing(it));
     steps.extend(next(it));
     steps.join("; ")
@@ -51,6 +53,37 @@ fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
     at.map(|at| format!("{what} at {at}"))
 }
 
+fn refused_fallback(it: &Delivery) -> Option<Timestamp> {
+    it.fallback.as_ref()?.refused
+}
+
+/// The fallback that has come due and was not taken.
+fn fallback(it: &Delivery) -> Option<String> {
+    let fallback = it.fallback.as_ref()?;
+    let alone = Delivery {
+        status: fallback.status(),
+        reason: fallback.reason,
+        attempts: fallback.attempts,
+        answer: fallback.answer.clone(),
+        ..it.clone()
+    };
+    let answer = in_brackets(&alone);
+    Some(match (fallback.refused, fallback.reason) {
+        (Some(at), _) if fallback.answer.as_ref().is_some_and(report::is_dropped) => {
+            format!("the push service took its fallback at {at} and dropped it{answer}")
+        }
+        (Some(at), _) => format!("the push service refused its fallback for good at {at}{answer}"),
+        (None, None) => String::from("its fallback is about to leave, or under way"),
+        (None, Some(reason)) => {
+            let stands = match fallback.attempts {
+                0 => String::from("waits"),
+                _ => format!("was tried {}", often(&alone)),
+            };
+            format!("its fallback {stands}: {}{answer}", why(reason, &alone))
+        }
+    })
+}
+
 /// The tap that the push service took for it.
 fn tapped(it: &Delivery) -> Option<String> {
     let at = it.tapped?;
@@ -64,7 +97,7 @@ fn tapped(it: &Delivery) -> Option<String> {
 /// Why it stands where it stands, where the steps alone do not say so.
 fn standing(it: &Delivery) -> Option<String> {
     let because = it.reason.map(|reason| why(reason, it));
-    let answer = answered(it).map_or(String::new(), |answer| format!(" ({answer})"));
+    let answer = in_brackets(it);
     match it.status {
         DeliveryStatus::Pending => {
             let because =
@@ -216,6 +249,10 @@ fn why(reason: Reason, it: &Delivery) -> String {
 /// Whether the words are the hub's own, since no service answered.
 fn is_ours(answer: &ServiceAnswer) -> bool {
     answer.status == 0 && answer.reason.is_some()
+}
+
+fn in_brackets(it: &Delivery) -> String {
+    answered(it).map_or(String::new(), |answer| format!(" ({answer})"))
 }
 
 /// The service's own words; the hub's, where the settings let nothing leave.

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     ChannelKind,
     DeliveryStatus::{Acted, Expired, Failed, Fetched, Gone, Pending, Shown, Skipped, Tapped},
-    EndpointId, Handling, Timestamp,
+    EndpointId, Handling, OwedFallback, Timestamp,
 };
 
 type Row = (Delivery, &'static str);
@@ -27,6 +27,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         shown: None,
         acted: None,
         fell_back: None,
+        fallback: None,
         last_fetched: None,
         gone: None,
         attempts: 0,
@@ -76,6 +77,42 @@ fn tapped(reason: Option<Reason>) -> Delivery {
         ..line(Tapped, reason)
     };
     answered(it, 200, "")
+}
+
+/// A fallback as it stands beside a raw tap that APNs took.
+fn owed(
+    refused: Option<u64>,
+    (reason, attempts): (Option<Reason>, u32),
+    said: (u16, &str),
+) -> Delivery {
+    let fallback = OwedFallback {
+        refused: refused.and_then(at),
+        reason,
+        attempts,
+        answer: answered(line(Pending, None), said.0, said.1).answer,
+    };
+    Delivery {
+        fallback: Some(fallback),
+        ..tapped(None)
+    }
+}
+
+#[rustfmt::skip]
+fn fallbacks() -> Vec<Row> {
+    let waits = |reason, attempts, said| Delivery { next_attempt: at(9), ..owed(None, (Some(reason), attempts), said) };
+    let mut leaves = owed(None, (None, 0), (200, ""));
+    leaves.fallback.as_mut().unwrap().answer = None;
+    vec![
+        (leaves, "tapped at T1, APNs answered 200; its fallback is about to leave, or under way; not fetched yet; the device has never fetched anything"),
+        (waits(Reason::Retry, 2, (503, "ServiceUnavailable")),
+            "tapped at T1, APNs answered 200; its fallback was tried 2 times: the push service could not take it (APNs answered 503 ServiceUnavailable); not fetched yet; the device has never fetched anything; next attempt at T9"),
+        (waits(Reason::ServiceStopped, 0, (0, "the app has no settings for apns")),
+            "tapped at T1, APNs answered 200; its fallback waits: pushes to this service stand still until the operator acts (the app has no settings for apns); not fetched yet; the device has never fetched anything; next attempt at T9"),
+        (owed(Some(3), (None, 1), (400, "BadPriority")),
+            "tapped at T1, APNs answered 200; the push service refused its fallback for good at T3 (APNs answered 400 BadPriority); not fetched yet; the device has never fetched anything"),
+        (of(Delivery { fetched: at(4), status: Fetched, ..owed(Some(3), (None, 1), (200, "dropped")) }, Platform::Windows),
+            "tapped at T1, WNS answered 200; the push service took its fallback at T3 and dropped it (WNS answered 200 dropped); the device fetched it at T4"),
+    ]
 }
 
 #[rustfmt::skip]
@@ -179,7 +216,7 @@ fn arrived() -> Vec<Row> {
 }
 
 fn rows() -> Vec<Row> {
-    [waiting(), ended(), accepted(), arrived()].concat()
+    [waiting(), ended(), accepted(), fallbacks(), arrived()].concat()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::{
         Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, Notification, NotificationId,
-        Push, Reason, Receipt, ServiceAnswer, Subject, TapKind, Timestamp,
+        OwedFallback, Push, Reason, Receipt, ServiceAnswer, Subject, TapKind, Timestamp,
     },
     store::Reader,
 };
@@ -85,6 +85,7 @@ impl Case<'_> {
             shown: self.receipt.shown,
             acted: self.receipt.acted,
             fell_back: self.fell_back(),
+            fallback: self.owed_fallback(status, verdict),
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
@@ -181,6 +182,49 @@ impl Case<'_> {
             push.kind == TapKind::Fallback && push.shows == Some(self.it.id) && push.accepted
         };
         self.pushes.iter().find(mine).map(|push| push.at)
+    }
+
+    /// Where a tap was settled, and the fallback is due beside it: how that stands. Before, what is told of the tap is told
+    /// of both.
+    fn owed_fallback(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedFallback> {
+        if self.fell_back().is_some() {
+            return None;
+        }
+        if let Some(push) = self.refused_fallback() {
+            return Some(OwedFallback {
+                refused: Some(push.at),
+                reason: None,
+                attempts: push.attempts,
+                answer: Some(push.answer.clone()),
+            });
+        }
+        let settled = matches!(status, DeliveryStatus::Tapped | DeliveryStatus::Failed);
+        let due = self.it.fallback_due().is_some_and(|due| due <= self.now);
+        let waits = verdict.fallbacks.contains(&self.it.number) && self.is_reachable();
+        if !(settled && due && waits && self.over().is_none()) {
+            return None;
+        }
+        let reason = match verdict.decision {
+            Decision::Wait(reason, _) => Some(reason),
+            Decision::Push(_) | Decision::Idle => None,
+        };
+        Some(OwedFallback {
+            refused: None,
+            reason,
+            attempts: self.level.current_state().attempts,
+            answer: self.refusal(reason),
+        })
+    }
+
+    /// The push of its fallback that the service refused for good; a channel that died with it is none, since a new one
+    /// is tapped.
+    fn refused_fallback(&self) -> Option<&Push> {
+        let is_its = |push: &&Push| {
+            push.kind == TapKind::Fallback && push.shows == Some(self.it.id) && !push.accepted
+        };
+        let endpoint = &self.level.endpoint;
+        let mut all = self.pushes.iter().filter(is_its);
+        all.rfind(|push| endpoint.gone.is_none() && push.at > endpoint.registered)
     }
 
     fn status(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {

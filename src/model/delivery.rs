@@ -169,6 +169,29 @@ impl ServiceAnswer {
 /// Longer words are no code of any service.
 const MAX_CODE_BYTES: usize = 40;
 
+/// A fallback that has come due and that no push service has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwedFallback {
+    /// When the service refused it for good, where it did.
+    pub refused: Option<Timestamp>,
+    /// What it waits for, where it does.
+    pub reason: Option<Reason>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the push service said last.
+    pub answer: Option<ServiceAnswer>,
+}
+
+impl OwedFallback {
+    /// How it stands, in the contract's word.
+    pub fn status(&self) -> DeliveryStatus {
+        match self.refused {
+            Some(_) => DeliveryStatus::Failed,
+            None => DeliveryStatus::Pending,
+        }
+    }
+}
+
 /// One line of a delivery report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -196,6 +219,8 @@ pub struct Delivery {
     pub acted: Option<Timestamp>,
     /// When its fallback was sent.
     pub fell_back: Option<Timestamp>,
+    /// Its fallback, where that is due and was not taken.
+    pub fallback: Option<OwedFallback>,
     /// When the endpoint last fetched anything at all.
     pub last_fetched: Option<Timestamp>,
     /// Since when its channel is dead.

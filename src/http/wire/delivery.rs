@@ -31,6 +31,8 @@ pub(in super::super) struct Delivery {
     #[serde(skip_serializing_if = "Option::is_none")]
     fell_back_date_time: Option<Text<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<OwedFallback>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_fetched_date_time: Option<Text<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_gone_date_time: Option<Text<Timestamp>>,
@@ -39,6 +41,29 @@ pub(in super::super) struct Delivery {
     next_attempt_date_time: Option<Text<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     push_service: Option<PushService>,
+}
+
+/// A fallback that is due and was not taken.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OwedFallback {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push_service: Option<PushService>,
+}
+
+impl From<model::OwedFallback> for OwedFallback {
+    fn from(it: model::OwedFallback) -> Self {
+        Self {
+            status: it.status().as_str(),
+            reason: it.reason.map(Reason::as_str),
+            attempts: it.attempts,
+            push_service: it.answer.map(PushService::from),
+        }
+    }
 }
 
 /// What a push service said.
@@ -67,6 +92,7 @@ impl From<model::Delivery> for Delivery {
             shown_date_time: it.shown.map(Text),
             acted_date_time: it.acted.map(Text),
             fell_back_date_time: it.fell_back.map(Text),
+            fallback: it.fallback.map(OwedFallback::from),
             last_fetched_date_time: it.last_fetched.map(Text),
             channel_gone_date_time: it.gone.map(Text),
             attempts: it.attempts,

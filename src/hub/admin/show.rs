@@ -8,8 +8,8 @@ use super::super::{LaneName, LaneState, Minted, Tested, explanation};
 use crate::{
     config::apps::App,
     model::{
-        AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, Platform,
-        Reason, ServiceAnswer, Timestamp, User, UserToken, VisualContent,
+        AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, OwedFallback,
+        Platform, Reason, ServiceAnswer, Timestamp, User, UserToken, VisualContent,
     },
     store::{Depth, Finding, Held, Stats},
 };
@@ -156,10 +156,21 @@ pub(super) fn delivery(it: &Delivery) -> Value {
         ("shownDateTime", maybe(it.shown)),
         ("actedDateTime", maybe(it.acted)),
         ("fellBackDateTime", maybe(it.fell_back)),
+        ("fallback", json!(it.fallback.as_ref().map(owed_fallback))),
         ("lastFetchedDateTime", maybe(it.last_fetched)),
         ("channelGoneDateTime", maybe(it.gone)),
         ("attempts", json!(it.attempts)),
         ("nextAttemptDateTime", maybe(it.next_attempt)),
+        ("pushService", json!(it.answer.as_ref().map(push_service))),
+    ])
+}
+
+/// A fallback that is due and was not taken.
+fn owed_fallback(it: &OwedFallback) -> Value {
+    present([
+        ("status", json!(it.status().as_str())),
+        ("reason", json!(it.reason.map(Reason::as_str))),
+        ("attempts", json!(it.attempts)),
         ("pushService", json!(it.answer.as_ref().map(push_service))),
     ])
 }

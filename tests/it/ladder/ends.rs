@@ -6,10 +6,16 @@ use beckon::doubles::{FaultKind, FaultSpec, Service};
 use serde_json::{Value, json};
 
 use super::{line, post, says};
-use crate::support::{TestHub, eventually};
+use crate::support::{TestDevice, TestHub, eventually};
 
 fn visible() -> Value {
     json!({"payload": {"visualContent": {"title": "t"}}})
+}
+
+fn falls_back_after(secs: u64) -> Value {
+    json!({"priority": "High", "payload": {"rawContent": "secret"}, "fallbackPolicy": {"endpointFallback": {
+        "platformTypes": ["android"], "fallbackDelayInSeconds": secs, "visualContent": {"title": "Look"}
+    }}})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,5 +103,69 @@ async fn what_was_dealt_with_before_a_tap_was_taken_says_how() {
         );
         assert!(it["attempts"].as_u64() >= Some(1), "{it}");
     }
+    hub.finish().await;
+}
+
+/// A phone whose raw tap was taken, and whose fallback meets with `fault` a minute later.
+async fn falls_back_into(fault: FaultKind) -> (TestHub, TestDevice, String) {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let id = post(&hub, falls_back_after(60)).await;
+    phone.next_push("the raw tap").await;
+    hub.settled().await;
+    hub.doubles().script(FaultSpec::always(Service::Fcm, fault));
+    hub.advance(Duration::from_secs(61));
+    (hub, phone, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_waits_says_why() {
+    for (fault, waits, reason) in [
+        (
+            FaultKind::ServerError,
+            "the push service could not take it (FCM answered 500",
+            "retry",
+        ),
+        (
+            FaultKind::CredentialRefused,
+            "pushes to this service stand still until the operator acts, `beckon check` says why (FCM answered 401",
+            "serviceStopped",
+        ),
+    ] {
+        let (hub, phone, id) = falls_back_into(fault).await;
+        let it = eventually("the fallback was tried", || async {
+            let it = line(&hub, &id, &phone.endpoint).await;
+            (it["fallback"]["attempts"] == 1).then_some(it)
+        })
+        .await;
+        let said = it["explanation"].as_str().unwrap();
+        let expected = format!("; its fallback was tried once: {waits}");
+        assert!(said.contains(&expected), "{said}");
+        assert!(said.contains("; next attempt at "), "{said}");
+        let stands = (&it["status"], &it["reason"]);
+        assert_eq!(stands, (&json!("tapped"), &Value::Null));
+        let fallback = &it["fallback"];
+        let told = (&fallback["status"], &fallback["reason"]);
+        assert_eq!(told, (&json!("pending"), &json!(reason)));
+        assert!(fallback["pushService"]["status"].is_u64(), "{it}");
+        hub.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_was_refused_for_good_says_so() {
+    let (hub, phone, id) = falls_back_into(FaultKind::Redirect).await;
+    let it = eventually("the refusal is told", || async {
+        let it = line(&hub, &id, &phone.endpoint).await;
+        (it["fallback"]["status"] == "failed").then_some(it)
+    })
+    .await;
+    let said = it["explanation"].as_str().unwrap();
+    assert!(
+        said.contains("the push service refused its fallback for good at "),
+        "{said}"
+    );
+    assert!(said.contains("FCM answered 301"), "{said}");
+    assert!(it["fellBackDateTime"].is_null(), "{it}");
     hub.finish().await;
 }

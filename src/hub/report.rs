@@ -1,5 +1,9 @@
 //! The ladder: what became of one notification on each endpoint. Computed when it is asked for.
 
+mod pushes;
+
+use pushes::Pushes;
+
 use super::{
     Error,
     due::{Decision, Level, Verdict},
@@ -8,7 +12,7 @@ use super::{
 use crate::{
     model::{
         Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, Notification, NotificationId,
-        OwedFallback, Push, Reason, Receipt, ServiceAnswer, Subject, TapKind, Timestamp,
+        OwedFallback, Reason, Receipt, ServiceAnswer, Subject, Timestamp,
     },
     store::Reader,
 };
@@ -27,7 +31,7 @@ pub(super) fn deliveries(
     let change = reader.change(subject, it.changed_at)?;
     let receipts = reader.receipts(subject, it.number)?;
     let levels = Levels::read(reader, subject, listening, rules)?;
-    let mut found = Vec::new();
+    let (from, mut found) = ((reader, subject), Vec::new());
     for level in &levels.levels {
         let receipt = receipts
             .iter()
@@ -39,8 +43,8 @@ pub(super) fn deliveries(
             receipt: receipt.map(|(_, receipt)| *receipt).unwrap_or_default(),
             // A tap about something else is none of one that is not meant for the platform.
             pushes: match it.draft.targets(level.endpoint.platform) {
-                true => reader.pushes_from(subject, &level.endpoint.id, it.number)?,
-                false => Vec::new(),
+                true => Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?,
+                false => Pushes::default(),
             },
             now: rules.now,
         };
@@ -56,21 +60,20 @@ struct Case<'a> {
     change: Option<&'a Change>,
     level: &'a Level,
     receipt: Receipt,
-    pushes: Vec<Push>,
+    pushes: Pushes,
     now: Timestamp,
 }
 
 impl Case<'_> {
     fn report(&self, verdict: &Verdict) -> Delivery {
-        let accepted = self.accepted();
-        let own = |push: &&Push| push.shows == Some(self.it.id);
-        let own_accepted = self.pushes.iter().find(|push| own(push) && push.accepted);
-        let taken = own_accepted.or(accepted);
+        let pushes = &self.pushes;
+        let accepted = pushes.accepted.as_ref();
+        let taken = pushes.own.as_ref().or(accepted);
         let (status, reason) = self.status(&verdict.decision);
-        let last = taken.or(self.refused()).or_else(|| match status {
-            DeliveryStatus::Gone => self.pushes.last(),
-            _ => None,
-        });
+        let refused = pushes.refused.as_ref();
+        let died_with = pushes.last.as_ref();
+        let died_with = died_with.filter(|_| status == DeliveryStatus::Gone);
+        let last = taken.or(refused).or(died_with);
         let fetched = self.fetched();
         Delivery {
             endpoint: self.level.endpoint.id.clone(),
@@ -84,7 +87,7 @@ impl Case<'_> {
             fetched,
             shown: self.receipt.shown,
             acted: self.receipt.acted,
-            fell_back: self.fell_back(),
+            fell_back: pushes.fell_back.as_ref().map(|push| push.at),
             fallback: self.owed_fallback(status, verdict),
             attempts: match last {
                 Some(push) => push.attempts,
@@ -103,16 +106,10 @@ impl Case<'_> {
         }
     }
 
-    /// When nobody was to be tapped for it any more: it was dealt with, or its time was over.
-    fn over(&self) -> Option<Timestamp> {
-        let over = (self.it.expires <= self.now).then_some(self.it.expires);
-        self.it.handling().map(|_| self.it.modified).or(over)
-    }
-
     /// How often a tap was tried in vain before it was over, the last one after it was posted.
     fn tried_in_vain(&self) -> u32 {
         let state = self.level.current_state();
-        let until = self.over().unwrap_or(self.now);
+        let until = over(self.it, self.now).unwrap_or(self.now);
         let is_own = (self.it.posted..=until).contains(&state.put_off_at);
         if is_own { state.attempts } else { 0 }
     }
@@ -177,20 +174,13 @@ impl Case<'_> {
         endpoint.channel.kind() != ChannelKind::None && endpoint.expires > self.now
     }
 
-    fn fell_back(&self) -> Option<Timestamp> {
-        let mine = |push: &&Push| {
-            push.kind == TapKind::Fallback && push.shows == Some(self.it.id) && push.accepted
-        };
-        self.pushes.iter().find(mine).map(|push| push.at)
-    }
-
     /// Where a tap was settled, and the fallback is due beside it: how that stands. Before, what is told of the tap is told
     /// of both.
     fn owed_fallback(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedFallback> {
-        if self.fell_back().is_some() {
+        if self.pushes.fell_back.is_some() {
             return None;
         }
-        if let Some(push) = self.refused_fallback() {
+        if let Some(push) = &self.pushes.refused_fallback {
             return Some(OwedFallback {
                 refused: Some(push.at),
                 reason: None,
@@ -201,7 +191,7 @@ impl Case<'_> {
         let settled = matches!(status, DeliveryStatus::Tapped | DeliveryStatus::Failed);
         let due = self.it.fallback_due().is_some_and(|due| due <= self.now);
         let waits = verdict.fallbacks.contains(&self.it.number) && self.is_reachable();
-        if !(settled && due && waits && self.over().is_none()) {
+        if !(settled && due && waits && over(self.it, self.now).is_none()) {
             return None;
         }
         let reason = match verdict.decision {
@@ -214,17 +204,6 @@ impl Case<'_> {
             attempts: self.level.current_state().attempts,
             answer: self.refusal(reason),
         })
-    }
-
-    /// The push of its fallback that the service refused for good; a channel that died with it is none, since a new one
-    /// is tapped.
-    fn refused_fallback(&self) -> Option<&Push> {
-        let is_its = |push: &&Push| {
-            push.kind == TapKind::Fallback && push.shows == Some(self.it.id) && !push.accepted
-        };
-        let endpoint = &self.level.endpoint;
-        let mut all = self.pushes.iter().filter(is_its);
-        all.rfind(|push| endpoint.gone.is_none() && push.at > endpoint.registered)
     }
 
     fn status(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
@@ -243,29 +222,12 @@ impl Case<'_> {
         }
     }
 
-    /// The first push that the service took at or after it; none of what left once it was over, unless it was about this
-    /// very one.
-    fn accepted(&self) -> Option<&Push> {
-        let over = self.over();
-        self.pushes.iter().find(|push| {
-            let mine = push.shows == Some(self.it.id);
-            push.accepted && (mine || over.is_none_or(|over| push.at <= over))
-        })
-    }
-
-    /// The last push that the service did not take. What an earlier registration was refused says nothing of this one.
-    fn refused(&self) -> Option<&Push> {
-        let registered = self.level.endpoint.registered;
-        let mut all = self.pushes.iter();
-        all.rfind(|push| !push.accepted && push.at > registered)
-    }
-
     fn status_of_taps(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {
         let endpoint = &self.level.endpoint;
         if !self.it.draft.targets(endpoint.platform) {
             return (DeliveryStatus::Skipped, Some(Reason::NotTargeted));
         }
-        if let Some(push) = self.accepted() {
+        if let Some(push) = &self.pushes.accepted {
             let mine = push.shows == Some(self.it.id);
             let later = push.shows.is_some() || push.covers > self.it.changed_at;
             let reason = (!mine && later).then_some(Reason::Coalesced);
@@ -274,7 +236,7 @@ impl Case<'_> {
         if endpoint.gone.is_some() {
             return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
-        match self.refused() {
+        match &self.pushes.refused {
             Some(push) if !is_dropped(&push.answer) => return (DeliveryStatus::Failed, None),
             // Taken and dropped: it is tapped again as one that does not answer.
             Some(_) if self.is_reachable() => {
@@ -299,11 +261,17 @@ impl Case<'_> {
         }
         match decision {
             // What the endpoint waits for now is for something else.
-            _ if self.over().is_some() => (DeliveryStatus::Pending, None),
+            _ if over(self.it, self.now).is_some() => (DeliveryStatus::Pending, None),
             Decision::Wait(reason, _) => (DeliveryStatus::Pending, Some(*reason)),
             Decision::Push(_) | Decision::Idle => (DeliveryStatus::Pending, None),
         }
     }
+}
+
+/// When nobody was to be tapped for it any more: it was dealt with, or its time was over.
+fn over(it: &Notification, now: Timestamp) -> Option<Timestamp> {
+    let over = (it.expires <= now).then_some(it.expires);
+    it.handling().map(|_| it.modified).or(over)
 }
 
 /// Whether a service said of a push that was not accepted that it took it (WNS answers 200 and `dropped`).

@@ -112,30 +112,25 @@ impl Reader {
         Ok(self.record(&key)?.unwrap_or_default())
     }
 
-    /// The first pushes to an endpoint that cover `position`, in the order of what they cover.
+    /// Shows the pushes to an endpoint that cover `position`, one after another, in the order of what they cover.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn pushes_from(
+    pub fn each_push_from(
         &self,
         subject: &Subject,
         endpoint: &EndpointId,
         position: FeedPosition,
-    ) -> Result<Vec<Push>, Error> {
+        take: &mut dyn FnMut(Push),
+    ) -> Result<(), Error> {
         let prefix = keys::pushes(&keys::user_key(subject), endpoint);
         let from = [&prefix[..], &position.0.to_be_bytes()].concat();
-        let mut found = Vec::new();
         let bounds = (Bound::Included(from), Bound::Excluded(keys::after(&prefix)));
         self.engine
             .scan(bounds.0, bounds.1, Order::Ascending, &mut |_, value| {
-                found.push(Push::decode(value)?);
-                Ok(if found.len() < 100 {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                })
-            })?;
-        Ok(found)
+                take(Push::decode(value)?);
+                Ok(ControlFlow::Continue(()))
+            })
     }
 
     /// Up to `most` of the user's pushes that cover nothing from `position` on, of all endpoints: their time is over.

@@ -6,7 +6,7 @@ use beckon::doubles::{FaultKind, FaultSpec, Service};
 use serde_json::{Value, json};
 
 use super::{line, post, says};
-use crate::support::{TestDevice, TestHub, eventually};
+use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
 
 fn visible() -> Value {
     json!({"payload": {"visualContent": {"title": "t"}}})
@@ -167,5 +167,30 @@ async fn a_fallback_that_was_refused_for_good_says_so() {
     );
     assert!(said.contains("FCM answered 301"), "{said}");
     assert!(it["fellBackDateTime"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_after_a_hundred_other_pushes_is_told() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let id = post(&hub, falls_back_after(600)).await;
+    phone.next_push("the raw tap").await;
+    hub.settled().await;
+    for nth in 0..110 {
+        hub.advance(Duration::from_secs(4));
+        hub.post("ada", &format!("chat {nth}")).await;
+        phone.next_push("another").await;
+        hub.settled().await;
+    }
+    hub.advance(Duration::from_secs(200));
+    phone
+        .push("the fallback", |push| beckon_of(push)["k"] == "fallback")
+        .await;
+    eventually("the fallback is told", || async {
+        let it = line(&hub, &id, &phone.endpoint).await;
+        it["fellBackDateTime"].as_str().map(drop)
+    })
+    .await;
     hub.finish().await;
 }

@@ -1,0 +1,72 @@
+//! What the pushes to an endpoint come to for one notification. They may be thousands, so none is kept but those that
+//! tell something.
+
+use crate::{
+    model::{Endpoint, Notification, Push, Subject, TapKind, Timestamp},
+    store::{self, Reader},
+};
+
+/// The pushes that count for one notification.
+#[derive(Debug, Default)]
+pub(super) struct Pushes {
+    /// The first that the service took at or after it; none of what left once it was over, unless it was about this very
+    /// one.
+    pub(super) accepted: Option<Push>,
+    /// The first that the service took and that was about this very one.
+    pub(super) own: Option<Push>,
+    /// Its fallback.
+    pub(super) fell_back: Option<Push>,
+    /// The last that the service did not take. What an earlier registration was refused says nothing of this one.
+    pub(super) refused: Option<Push>,
+    /// The last of its fallbacks that the service refused for good.
+    pub(super) refused_fallback: Option<Push>,
+    /// The last of all.
+    pub(super) last: Option<Push>,
+}
+
+impl Pushes {
+    /// Those to an endpoint from where `it` was posted on; `over` is when nobody was to be tapped for it any more.
+    pub(super) fn read(
+        (reader, subject): (&Reader, &Subject),
+        endpoint: &Endpoint,
+        it: &Notification,
+        over: Option<Timestamp>,
+    ) -> Result<Self, store::Error> {
+        let mut found = Self::default();
+        reader.each_push_from(subject, &endpoint.id, it.number, &mut |push| {
+            found.take_in(push, endpoint, it, over);
+        })?;
+        Ok(found)
+    }
+
+    fn take_in(
+        &mut self,
+        push: Push,
+        endpoint: &Endpoint,
+        it: &Notification,
+        over: Option<Timestamp>,
+    ) {
+        let mine = push.shows == Some(it.id);
+        let its_fallback = mine && push.kind == TapKind::Fallback;
+        let first = |place: &mut Option<Push>, counts: bool| {
+            if counts && place.is_none() {
+                *place = Some(push.clone());
+            }
+        };
+        let in_time = mine || over.is_none_or(|over| push.at <= over);
+        first(&mut self.accepted, push.accepted && in_time);
+        first(&mut self.own, push.accepted && mine);
+        first(&mut self.fell_back, push.accepted && its_fallback);
+        let last = |place: &mut Option<Push>, counts: bool| {
+            if counts {
+                *place = Some(push.clone());
+            }
+        };
+        let refused = !push.accepted && push.at > endpoint.registered;
+        last(&mut self.refused, refused);
+        // With a channel that is dead it was not refused for good, since a new one is tapped.
+        let for_good = refused && endpoint.gone.is_none();
+        last(&mut self.refused_fallback, for_good && its_fallback);
+        self.last = Some(push);
+    }
+}

@@ -193,6 +193,11 @@ async fn push(way: Arc<Way>, due: Box<DueTap>) {
 impl Way {
     /// Sends one tap and keeps what became of it; says what it leaves to be done.
     async fn push(&self, due: &DueTap) -> Left {
+        if due.tap.kind == TapKind::Fallback {
+            // What was fetched in time may not be written down yet.
+            let endpoint = &due.level.endpoint.id;
+            Box::pin(self.hub.pages_are_known(&due.subject, endpoint)).await;
+        }
         let now = self.hub.now();
         let proven = due.state.tapped_at > Timestamp::default();
         let pass = match self.gate.admit(&due.level.endpoint.channel, proven, now) {

@@ -124,6 +124,7 @@ fn fetched(
         Some(endpoint) => context.fetches.after(
             answer,
             Fetch {
+                page: context.hub.answered(&subject, &endpoint),
                 subject,
                 endpoint,
                 what,

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{self, Hub},
+    hub::{self, Answered, Hub},
     model::{EndpointId, FeedPosition, NotificationId, Subject, Timestamp},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct Fetch {
     pub(super) what: Fetched,
     /// When it was answered: reports are written down a moment later.
     pub(super) at: Timestamp,
+    /// Has who would send a fallback wait until it is written down.
+    pub(super) page: Answered,
 }
 
 /// What was fetched.
@@ -89,19 +91,18 @@ impl FetchRecorder {
     /// Fetches of one endpoint are written in order, those of different ones beside each other, so that they share
     /// a sync of the disk.
     async fn record(&self, batch: impl Iterator<Item = Fetch>) {
-        let mut by_endpoint: HashMap<(Subject, EndpointId), Vec<(Fetched, Timestamp)>> =
-            HashMap::new();
+        let mut by_endpoint: HashMap<(Subject, EndpointId), Vec<_>> = HashMap::new();
         for fetch in batch {
             let key = (fetch.subject, fetch.endpoint);
-            by_endpoint
-                .entry(key)
-                .or_default()
-                .push((fetch.what, fetch.at));
+            let of_one = by_endpoint.entry(key).or_default();
+            of_one.push((fetch.what, fetch.at, fetch.page));
         }
         futures_util::stream::iter(by_endpoint)
             .for_each_concurrent(AT_ONCE, |((subject, endpoint), all)| async move {
-                for what in all {
-                    let written = self.write(subject.clone(), endpoint.clone(), what).await;
+                for (what, at, page) in all {
+                    let whose = (subject.clone(), endpoint.clone());
+                    let written = self.write(whose, what, at).await;
+                    drop(page);
                     if let Err(error) = written {
                         tracing::error!(%error, "a fetch was not written down; the endpoint may be tapped again");
                     }
@@ -112,9 +113,9 @@ impl FetchRecorder {
 
     async fn write(
         &self,
-        subject: Subject,
-        endpoint: EndpointId,
-        (what, at): (Fetched, Timestamp),
+        (subject, endpoint): (Subject, EndpointId),
+        what: Fetched,
+        at: Timestamp,
     ) -> Result<(), hub::Error> {
         match what {
             Fetched::UpTo(position) => self.hub.fetched(subject, endpoint, position, at).await,
@@ -128,7 +129,7 @@ impl Fetches {
     pub(super) fn after(&self, answer: HttpResponse, fetch: Fetch) -> HttpResponse {
         let sender = self.0.clone();
         answer.map_body(|_, body| match body.try_into_bytes() {
-            Ok(bytes) => BoxBody::new(Page(State::Whole(bytes, fetch, sender))),
+            Ok(bytes) => BoxBody::new(Page(State::Whole(bytes, Box::new(fetch), sender))),
             Err(body) => body,
         })
     }
@@ -140,7 +141,7 @@ type Reporting = Pin<Box<dyn Future<Output = ()>>>;
 struct Page(State);
 
 enum State {
-    Whole(Bytes, Fetch, mpsc::Sender<Fetch>),
+    Whole(Bytes, Box<Fetch>, mpsc::Sender<Fetch>),
     Flushing(Reporting),
     Reporting(Reporting),
     Done,
@@ -163,8 +164,9 @@ impl MessageBody for Page {
         match std::mem::replace(&mut self.0, State::Done) {
             State::Whole(bytes, fetch, sender) => {
                 let report = async move {
+                    fetch.page.handed_over();
                     // Nobody hears it only when the process ends, and then the next pull says the same.
-                    let _ = sender.send(fetch).await;
+                    let _ = sender.send(*fetch).await;
                 };
                 self.0 = State::Flushing(Box::pin(report));
                 Poll::Ready(Some(Ok(bytes)))

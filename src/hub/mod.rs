@@ -57,6 +57,7 @@ pub use guards::DROPS;
 pub use lanes::{LaneFault, LaneName, LaneState};
 pub use notify::{DEFAULT_EXPIRY, MAX_EXPIRY, Posted};
 pub use once::OnceKey;
+pub use pulls::Answered;
 pub use revive::Revived;
 pub use state::Selection;
 pub use streams::{Listener, Ticket};
@@ -102,6 +103,7 @@ pub struct Inner {
     streams: streams::Streams,
     tests: test_tap::Tests,
     pulls: pulls::Pulls,
+    pages: pulls::Pages,
     disagrees: AtomicBool,
     created: AtomicU64,
 }
@@ -146,6 +148,7 @@ impl Hub {
             streams: streams::Streams::default(),
             tests: test_tap::Tests::default(),
             pulls: pulls::Pulls::default(),
+            pages: pulls::Pages::default(),
             disagrees: AtomicBool::new(false),
             created: AtomicU64::new(0),
         }))

@@ -1,14 +1,25 @@
-//! When devices pulled last, as far as the store does not say: a pull that finds nothing new writes nothing.
+//! What is known of pulls that the store does not say: when devices pulled last, since a pull that finds nothing new writes
+//! nothing; and which pages have been answered and are not written down as fetched yet.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
+use super::Hub;
 use crate::model::{EndpointId, Subject, Timestamp};
 
 /// How many devices are remembered. Of one that is not, the store knows to the hour when it was there.
 const MOST: usize = 10_000;
+
+/// How long a page that is still on its way to the socket is waited for: whoever reads it may be slow.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 type Devices = HashMap<Subject, HashMap<EndpointId, Timestamp>>;
 
@@ -41,10 +52,103 @@ impl Pulls {
     }
 }
 
+/// The pages that were answered, by who asked.
+#[derive(Debug, Default)]
+pub(super) struct Pages(Mutex<ByEndpoint>);
+
+type ByEndpoint = HashMap<(Subject, EndpointId), Vec<Arc<Page>>>;
+
+/// A page that was answered.
+#[derive(Debug, Default)]
+struct Page {
+    handed_over: AtomicBool,
+    /// What became of it is known.
+    over: CancellationToken,
+}
+
+/// A page that was answered, until it is dropped: the fetch is written down then, or the connection broke.
+#[derive(Debug)]
+pub struct Answered {
+    hub: Hub,
+    whose: (Subject, EndpointId),
+    page: Arc<Page>,
+}
+
+impl Answered {
+    /// Notes that the socket has all of it: a fetch that is to be written down.
+    pub fn handed_over(&self) {
+        self.page.handed_over.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        let mut all = self.hub.pages.all();
+        if let Some(pages) = all.get_mut(&self.whose) {
+            pages.retain(|page| !Arc::ptr_eq(page, &self.page));
+            if pages.is_empty() {
+                all.remove(&self.whose);
+            }
+        }
+        drop(all);
+        self.page.over.cancel();
+    }
+}
+
+impl Pages {
+    fn all(&self) -> MutexGuard<'_, ByEndpoint> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Page {
+    async fn is_over(&self) {
+        let in_time = tokio::time::timeout(ON_ITS_WAY, self.over.cancelled()).await;
+        if in_time.is_err() && self.handed_over.load(Ordering::SeqCst) {
+            self.over.cancelled().await;
+        }
+    }
+}
+
+impl Hub {
+    /// Notes that a page is answered to an endpoint.
+    pub fn answered(&self, subject: &Subject, endpoint: &EndpointId) -> Answered {
+        let whose = (subject.clone(), endpoint.clone());
+        let page = Arc::new(Page::default());
+        let mut all = self.pages.all();
+        all.entry(whose.clone())
+            .or_default()
+            .push(Arc::clone(&page));
+        drop(all);
+        Answered {
+            hub: self.clone(),
+            whose,
+            page,
+        }
+    }
+
+    /// Waits until it is known what became of the pages that an endpoint was answered by now. One that the socket does not
+    /// take in a moment is not waited for any longer.
+    pub async fn pages_are_known(&self, subject: &Subject, endpoint: &EndpointId) {
+        let whose = (subject.clone(), endpoint.clone());
+        let pages = self.pages.all().get(&whose).cloned();
+        for page in pages.unwrap_or_default() {
+            page.is_over().await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
-    use crate::model::{AppHost, UserId};
+    use crate::{
+        clock::Clock,
+        config::{Apps, Delivery, Limits},
+        model::{AppHost, UserId},
+        store::Store,
+    };
 
     #[test]
     fn the_latest_pull_is_remembered_of_a_bounded_number_of_devices() {
@@ -64,5 +168,33 @@ mod tests {
         }
         assert_eq!(pulls.last(&subject(0), &phone), None);
         assert!(pulls.all().0 <= MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_was_handed_over_is_waited_for_until_its_fetch_is_written_down() {
+        let hub = Hub::new(
+            Store::in_memory().unwrap(),
+            Apps::new(Vec::new()),
+            (Delivery::default(), Limits::default()),
+            Clock::system(),
+        );
+        let subject = Subject {
+            app: AppHost::parse("todo.example").unwrap(),
+            user: UserId::parse("ada").unwrap(),
+        };
+        let phone = EndpointId::parse("phone").unwrap();
+        let known = || hub.pages_are_known(&subject, &phone);
+        let began = Instant::now();
+        known().await;
+        let page = hub.answered(&subject, &phone);
+        let later = || tokio::time::timeout(Duration::from_hours(1), known());
+        assert_eq!(began.elapsed(), Duration::ZERO, "there was none");
+        later().await.unwrap();
+        assert_eq!(began.elapsed(), ON_ITS_WAY, "the socket does not take it");
+        page.handed_over();
+        assert!(later().await.is_err(), "it is not written down");
+        let (known, ()) = tokio::join!(later(), async { drop(page) });
+        known.unwrap();
+        assert!(hub.pages.all().is_empty());
     }
 }

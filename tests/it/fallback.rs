@@ -81,6 +81,30 @@ async fn what_was_fetched_in_time_is_not_shown() {
     hub.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_a_moment_before_its_fallback_is_due_is_not_shown() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phones = Vec::new();
+    for nth in 0..24 {
+        let user = format!("user-{nth}");
+        phones.push(hub.device(&user, Service::Apns).await);
+        let path = format!("/v1/users/{user}/notifications");
+        hub.app().post(&path, body()).await.expect(201);
+    }
+    for phone in &mut phones {
+        phone.next_push("the raw tap").await;
+    }
+    hub.settled().await;
+    hub.advance(Duration::from_millis(59_990));
+    // Their fetches are written down after they were answered.
+    futures_util::future::join_all(phones.iter_mut().map(TestDevice::pull)).await;
+    hub.advance(Duration::from_millis(10));
+    hub.settled().await;
+    let shown: usize = phones.iter().map(TestDevice::unseen).sum();
+    assert_eq!(shown, 0, "fallbacks of what was fetched");
+    hub.finish().await;
+}
+
 /// A device that holds all begins anew, and stops after the first page.
 async fn begins_anew(hub: &TestHub, phone: &TestDevice) {
     let page = "/v1/me/notifications/delta?$top=1";

@@ -1,14 +1,20 @@
 //! What is under way for one user: which markers were taken, which endpoints are being tapped.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
-use super::parked::Line;
+use super::{PAUSE, parked::Line};
 use crate::{
     hub::Tested,
     model::{EndpointId, FeedPosition, Marker, TapState, Timestamp},
 };
+
+/// How often the pause after a failure is doubled at most.
+const DOUBLED: u32 = 5;
 
 /// The state of a user's job. One look or one close at a time; what comes meanwhile has it look again.
 #[derive(Debug, Default)]
@@ -23,6 +29,8 @@ pub(super) struct Job {
     pub(super) wake: Option<Timestamp>,
     stepping: bool,
     again: bool,
+    /// How many looks or closes in a row failed.
+    pub(super) failures: u32,
     /// Whether a lane had no room for a tap of its last look.
     is_parked: bool,
     /// The lines in which it stands.
@@ -159,6 +167,13 @@ impl Job {
         }
     }
 
+    /// Notes that a look failed or could not be closed; says how long to wait before the next.
+    pub(super) fn failed(&mut self) -> Duration {
+        let pause = PAUSE * (1 << self.failures.min(DOUBLED));
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
     /// Ends a close, with the markers that it could not settle; says whether the job is done.
     pub(super) fn end_close(&mut self, unsettled: Vec<Marker>) -> bool {
         self.stepping = false;
@@ -236,5 +251,12 @@ mod tests {
         );
         let tablet = EndpointId::parse("tablet").unwrap();
         assert!(job.spares_look(&tablet, settled));
+    }
+
+    #[test]
+    fn who_cannot_be_looked_at_is_tried_later_and_later() {
+        let mut job = Job::default();
+        let pauses: Vec<u64> = (0..7).map(|_| job.failed().as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 32]);
     }
 }

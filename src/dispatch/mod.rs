@@ -22,6 +22,8 @@ mod push_id;
 mod queue;
 mod retry;
 mod test_tap;
+mod timers;
+mod told;
 mod vapid;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -39,6 +41,7 @@ use job::{Closing, Found, Job};
 use jobs::Jobs;
 use lanes::Lanes;
 use parked::Parked;
+use told::Told;
 
 use crate::{
     hub::{Error, Hub, Look, LookAt, TestRequest},
@@ -82,6 +85,8 @@ pub struct Dispatcher {
     /// Markers due before this were read, but for those that the bell announces.
     read_up_to: Timestamp,
     next_due: Option<Timestamp>,
+    /// Looks that failed, or could not be closed.
+    failed: Told,
     load: Load,
 }
 
@@ -89,7 +94,14 @@ pub struct Dispatcher {
 #[derive(Debug)]
 enum Stepped {
     Looked(Vec<(Subject, Result<Look, Error>)>),
-    Closed(Subject, Result<(), Error>, Vec<Marker>),
+    Closed(Subject, Result<(), Error>, Unclosed),
+}
+
+/// What a close that fails leaves.
+#[derive(Debug)]
+struct Unclosed {
+    taken: Vec<Marker>,
+    next: Option<Timestamp>,
 }
 
 impl Dispatcher {
@@ -116,6 +128,7 @@ impl Dispatcher {
             steps: JoinSet::new(),
             read_up_to: Timestamp::default(),
             next_due: None,
+            failed: Told::default(),
             load: Load::default(),
         }
     }
@@ -267,7 +280,7 @@ impl Dispatcher {
                     self.ended(subject, look);
                 }
             }
-            Stepped::Closed(subject, closed, taken) => self.closed(subject, closed, taken),
+            Stepped::Closed(subject, closed, left) => self.closed(subject, closed, left),
         }
     }
 
@@ -275,9 +288,8 @@ impl Dispatcher {
         match look {
             Ok(look) => self.looked(subject, look),
             Err(error) => {
-                tracing::error!(%error, "a look at a user failed; trying again in a moment");
                 self.jobs.change(&subject, |job| job.end_look());
-                self.wake_at(subject, self.hub.now().plus(PAUSE));
+                self.try_again(subject, &error, None);
             }
         }
     }
@@ -336,14 +348,17 @@ impl Dispatcher {
             let closed = hub
                 .close_look(subject.clone(), taken.clone(), next, states)
                 .await;
-            Stepped::Closed(subject, closed, taken)
+            Stepped::Closed(subject, closed, Unclosed { taken, next })
         });
     }
 
-    fn closed(&mut self, subject: Subject, closed: Result<(), Error>, taken: Vec<Marker>) {
+    fn closed(&mut self, subject: Subject, closed: Result<(), Error>, left: Unclosed) {
         match closed {
             Ok(()) => {
-                let is_done = self.jobs.change(&subject, |job| job.end_close(Vec::new()));
+                let is_done = self.jobs.change(&subject, |job| {
+                    job.failures = 0;
+                    job.end_close(Vec::new())
+                });
                 match is_done {
                     Some(true) => self.jobs.end(&subject),
                     Some(false) => self.look(&subject),
@@ -351,40 +366,24 @@ impl Dispatcher {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "a look at a user cannot be closed; trying again in a moment");
-                self.jobs.change(&subject, |job| job.end_close(taken));
-                self.wake_at(subject, self.hub.now().plus(PAUSE));
+                self.jobs.change(&subject, |job| job.end_close(left.taken));
+                self.try_again(subject, &error, left.next);
             }
         }
     }
 
-    /// Has a job looked at again at the latest then. One timer a job: an earlier one stands.
-    fn wake_at(&mut self, subject: Subject, at: Timestamp) {
-        let is_woken = |job: &mut Job| match job.wake {
-            Some(wake) if wake <= at => None,
-            later => {
-                job.wake = Some(at);
-                Some(later)
-            }
-        };
-        let Some(earlier) = self.jobs.change(&subject, is_woken).flatten() else {
-            return;
-        };
-        if let Some(later) = earlier {
-            self.timers.remove(&(later, subject.clone()));
+    /// Looks again at a user whose look failed or could not be closed: later and later, but not after `next`, when it is
+    /// due by itself.
+    fn try_again(&mut self, subject: Subject, error: &Error, next: Option<Timestamp>) {
+        tracing::debug!(%error, "a look at a user is to be done again");
+        if let Some(looks) = self.failed.again() {
+            tracing::error!(%error, looks, "looks at users cannot be kept; they are done again");
         }
-        self.timers.insert((at, subject));
-    }
-
-    fn ring_timers(&mut self) {
         let now = self.hub.now();
-        while let Some((at, _)) = self.timers.first()
-            && *at <= now
-            && let Some((_, subject)) = self.timers.pop_first()
-        {
-            self.jobs.change(&subject, |job| job.wake = None);
-            self.look(&subject);
-        }
+        let pause = self.jobs.change(&subject, Job::failed).unwrap_or(PAUSE);
+        let next = next.map(|next| next.max(now.plus(PAUSE)));
+        let at = next.into_iter().chain([now.plus(pause)]).min();
+        self.wake_at(subject, at.unwrap_or(now));
     }
 }
 

@@ -191,3 +191,24 @@ async fn refusals(hub: &ChildHub, canaries: &mut Canaries, user: &str) {
         .await;
     assert_eq!(answer.status, 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_that_the_disk_has_no_room_for_are_told_once() {
+    let mut hub = ChildHub::with(&format!("{QUICK}\n[log]\nlevel = \"debug\"")).await;
+    let body = json!({"priority": "High", "payload": {"rawContent": "r"}, "fallbackPolicy": {"endpointFallback": {
+        "platformTypes": ["android"], "fallbackDelayInSeconds": 60, "visualContent": {"title": "t"}
+    }}});
+    for nth in 0..20 {
+        let path = format!("/v1/users/user-{nth}/notifications");
+        hub.app().post(&path, body.clone()).await.expect(201);
+    }
+    hub.stop().await;
+    hub.edit_config(|text| text.replace("min_free_bytes = 0", "min_free_bytes = \"1000GiB\""));
+    hub.begin().await;
+    let lines = |what: &str| hub.log().matches(what).count();
+    eventually("each look was done again", || async {
+        (lines("a look at a user is to be done again") >= 40).then_some(())
+    })
+    .await;
+    assert_eq!(lines("looks at users cannot be kept"), 1);
+}

@@ -159,6 +159,12 @@ impl ChildHub {
         self.signal(Signal::TERM);
     }
 
+    /// Changes the config, which the next start or reload reads.
+    pub fn edit_config(&self, edit: impl Fn(String) -> String) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, edit(text)).unwrap();
+    }
+
     /// Asks the process to read its config anew.
     pub fn reload(&self) {
         self.signal(Signal::HUP);

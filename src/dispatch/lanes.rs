@@ -15,6 +15,7 @@ use super::{
     lane::{Lane, Way},
     pace::Pace,
     parked::Line,
+    told::Told,
 };
 use crate::{
     config::apps::{self as config, App},
@@ -95,6 +96,8 @@ pub(super) struct Lanes {
     adapters: HashMap<AppService, Made>,
     /// What services demanded of everyone in an earlier life of the process.
     demanded: Vec<(LaneName, Demand)>,
+    /// To which services the present settings lead nowhere.
+    nowhere: HashMap<(AppHost, ChannelKind), Told>,
 }
 
 impl Lanes {
@@ -117,6 +120,7 @@ impl Lanes {
             freed,
             lanes: HashMap::new(),
             adapters: HashMap::new(),
+            nowhere: HashMap::new(),
         }
     }
 
@@ -164,9 +168,13 @@ impl Lanes {
     }
 
     /// Tells the operator that the present settings lead nowhere.
-    fn no_lane(&self, key: &LaneKey, reason: String) {
+    fn no_lane(&mut self, key: &LaneKey, reason: String) {
         let (app, service) = (&key.app, key.kind.as_str());
-        tracing::error!(%app, service, reason, "no lane to the push service");
+        tracing::debug!(%app, service, reason, "a tap finds no lane");
+        let told = self.nowhere.entry((app.clone(), key.kind)).or_default();
+        if let Some(taps) = told.again() {
+            tracing::error!(%app, service, reason, taps, "no lane to the push service");
+        }
         let until = self.hub.now().plus(STOPPED);
         self.hub.note_no_lane(key.name(), reason, until);
     }
@@ -280,8 +288,9 @@ impl Lanes {
         Ok((adapter, guard))
     }
 
-    /// Tells the operator which guards the present settings begin with.
-    pub(super) fn tell_guards(&self) {
+    /// Tells the operator which guards the present settings begin with, and from now on what is wrong with them.
+    pub(super) fn tell_anew(&mut self) {
+        self.nowhere.clear();
         for (name, _) in self.hub.guards() {
             guard::tell(&name.app, name.service);
         }

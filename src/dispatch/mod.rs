@@ -196,7 +196,7 @@ impl Dispatcher {
     /// What stood still for wrong settings is tried with the present ones: those who wait in the outbox, and those
     /// whom a look is under way for that began with the old ones.
     async fn begin_anew(&mut self) {
-        self.lanes.tell_guards();
+        self.lanes.tell_anew();
         for subject in self.jobs.subjects() {
             self.look(&subject);
         }

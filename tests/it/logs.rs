@@ -212,3 +212,42 @@ async fn looks_that_the_disk_has_no_room_for_are_told_once() {
     .await;
     assert_eq!(lines("looks at users cannot be kept"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_were_taken_away_are_missed_once() {
+    let hub = ChildHub::with(&format!("{QUICK}\n[log]\nlevel = \"debug\"")).await;
+    let users: Vec<String> = (0..20).map(|nth| format!("user-{nth}")).collect();
+    for user in &users {
+        let device = hub.doubles().add_device(NewDevice::of(Service::Apns));
+        let device = device.unwrap();
+        let path = format!("/v1/users/{user}/tokens");
+        let minted = hub.app().post(&path, json!({"endpointId": "phone"})).await;
+        let token = minted.expect(201)["token"].as_str().unwrap().to_owned();
+        let me = hub.client().bearer(token);
+        let body = json!({"channel": device.channel});
+        me.put("/v1/me/endpoints/phone", body).await.expect(201);
+    }
+    hub.edit_config(|text| {
+        let (before, after) = text.split_once("[app.apns]").unwrap();
+        let rest = after.find("\n[").map_or("", |at| &after[at + 1..]);
+        format!("{before}{rest}")
+    });
+    hub.reload();
+    let lines = |what: &str| hub.log().matches(what).count();
+    let body = json!({"payload": {"visualContent": {"title": "t"}}});
+    eventually("the settings are gone", || async {
+        let path = format!("/v1/users/{}/notifications", users[0]);
+        hub.app().post(&path, body.clone()).await.expect(201);
+        (lines("a tap finds no lane") > 0).then_some(())
+    })
+    .await;
+    for user in &users[1..] {
+        let path = format!("/v1/users/{user}/notifications");
+        hub.app().post(&path, body.clone()).await.expect(201);
+    }
+    eventually("each was looked at", || async {
+        (lines("a tap finds no lane") >= users.len()).then_some(())
+    })
+    .await;
+    assert_eq!(lines("no lane to the push service"), 1);
+}

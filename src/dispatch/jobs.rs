@@ -47,11 +47,11 @@ impl Jobs {
         Some(counting(&mut self.at_lanes, job, act))
     }
 
-    /// Ends a job.
-    pub(super) fn end(&mut self, subject: &Subject) {
-        if let Some(job) = self.all.remove(subject) {
-            self.at_lanes -= usize::from(job.is_at_a_lane());
-        }
+    /// Ends a job, and gives it.
+    pub(super) fn end(&mut self, subject: &Subject) -> Option<Job> {
+        let job = self.all.remove(subject)?;
+        self.at_lanes -= usize::from(job.is_at_a_lane());
+        Some(job)
     }
 }
 

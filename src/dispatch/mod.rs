@@ -332,7 +332,7 @@ impl Dispatcher {
 
     fn close(&mut self, subject: Subject) {
         if self.tests_alone {
-            self.jobs.end(&subject);
+            self.end(&subject);
             return;
         }
         let Some(closing) = self.jobs.change(&subject, |job| job.begin_close()) else {
@@ -360,7 +360,7 @@ impl Dispatcher {
                     job.end_close(Vec::new())
                 });
                 match is_done {
-                    Some(true) => self.jobs.end(&subject),
+                    Some(true) => self.end(&subject),
                     Some(false) => self.look(&subject),
                     None => {}
                 }

@@ -4,6 +4,14 @@ use super::{Dispatcher, job::Job};
 use crate::model::{Subject, Timestamp};
 
 impl Dispatcher {
+    /// Ends a job, and its timer with it.
+    pub(super) fn end(&mut self, subject: &Subject) {
+        let wake = self.jobs.end(subject).and_then(|job| job.wake);
+        if let Some(at) = wake {
+            self.timers.remove(&(at, subject.clone()));
+        }
+    }
+
     /// Has a job looked at again at the latest then. One timer a job: an earlier one stands.
     pub(super) fn wake_at(&mut self, subject: Subject, at: Timestamp) {
         let is_woken = |job: &mut Job| match job.wake {

@@ -70,9 +70,6 @@ const STEPS: usize = 60;
 /// How often what is over is ended. Rarer than in earnest: virtual time passes in leaps.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// How many moments the dispatcher remembers: of those who are looked at, and of some who are no more.
-const MOST_TIMERS: usize = 16;
-
 /// One process of the hub.
 struct Process {
     hub: Hub,
@@ -143,7 +140,7 @@ impl Process {
         let held = self.load.held();
         let (people, apps) = self.hub.locks_kept();
         let few = held.jobs <= PEOPLE.len() && held.steps <= 2 * PEOPLE.len();
-        assert!(few && held.timers <= MOST_TIMERS, "{held:?}");
+        assert!(few && held.timers <= held.jobs, "{held:?}");
         assert!(held.lanes <= Service::ALL.len(), "{held:?}");
         assert!(
             people <= PEOPLE.len() && apps <= 2,

@@ -66,7 +66,7 @@ pub(super) fn come_to_rest(world: &mut World, life: u64) {
         check_the_end(world, &hub).await;
         if hub.now() >= world.belief.latest() {
             let held = process.load.held();
-            assert_eq!((held.jobs, held.steps), (0, 0), "{held:?}");
+            assert_eq!((held.jobs, held.timers, held.steps), (0, 0, 0), "{held:?}");
         }
     });
 }

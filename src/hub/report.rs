@@ -162,6 +162,10 @@ impl Case<'_> {
             (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
             (DeliveryStatus::Pending, Decision::Idle) if open => verdict.look,
             (DeliveryStatus::Tapped, _) if open => verdict.look,
+            // Its fallback is yet to leave.
+            (DeliveryStatus::Failed, _) if verdict.fallbacks.contains(&self.it.number) => {
+                verdict.look
+            }
             _ => None,
         };
         // What is over by then is not tried any more.

@@ -194,3 +194,24 @@ async fn a_fallback_after_a_hundred_other_pushes_is_told() {
     .await;
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_to_come_after_a_refused_raw_tap_is_announced() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    hub.post("ada", "for which a token is fetched").await;
+    phone.next_push("the first tap").await;
+    phone.pull().await;
+    hub.advance(Duration::from_secs(10));
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::Redirect));
+    let id = post(&hub, falls_back_after(60)).await;
+    let due = hub.clock.now().plus(Duration::from_secs(60)).to_string();
+    let it = eventually("it has failed", || async {
+        let it = line(&hub, &id, &phone.endpoint).await;
+        (it["status"] == "failed").then_some(it)
+    })
+    .await;
+    assert_eq!(it["nextAttemptDateTime"], due, "{it}");
+    hub.finish().await;
+}

@@ -1,12 +1,20 @@
 //! Looking the whole store over, while it is written to: what disagrees in it, and who is forgotten.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{Error, Hub};
-use crate::{model::Subject, store::Finding};
+use crate::{
+    model::Subject,
+    store::{Finding, FirstMarkers},
+};
 
 /// How many users are read at a time.
 const USERS: usize = 200;
+/// How often the outbox is walked for single users before it is read anew for all.
+const WALKS: usize = 100;
 
 impl Hub {
     /// Walks every row of the store as long as `go_on` says so, and gives what disagrees; none, where it was stopped.
@@ -89,6 +97,7 @@ impl Hub {
     /// `Store`.
     pub async fn forgotten_anywhere(&self) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
+        let mut known = self.first_markers().await?;
         for app in self.apps().all() {
             let mut after: Option<Subject> = None;
             loop {
@@ -102,15 +111,36 @@ impl Hub {
                 };
                 after = Some(last.subject.clone());
                 for user in users {
-                    findings.extend(self.forgotten_finding(user.subject).await?);
+                    known = self.renewed(known).await?;
+                    let found = self.forgotten_finding(user.subject, &known).await?;
+                    findings.extend(found);
                 }
             }
         }
         Ok(findings)
     }
 
-    async fn forgotten_finding(&self, subject: Subject) -> Result<Option<Finding>, Error> {
-        let forgotten = match self.forgotten(subject.clone()).await {
+    async fn first_markers(&self) -> Result<Arc<FirstMarkers>, Error> {
+        self.store
+            .ask(|reader| Ok::<_, Error>(Arc::new(reader.first_markers()?)))
+            .await
+    }
+
+    /// What is known of markers, read anew once it is too old.
+    async fn renewed(&self, known: Arc<FirstMarkers>) -> Result<Arc<FirstMarkers>, Error> {
+        if known.walks() < WALKS {
+            return Ok(known);
+        }
+        self.first_markers().await
+    }
+
+    async fn forgotten_finding(
+        &self,
+        subject: Subject,
+        known: &Arc<FirstMarkers>,
+    ) -> Result<Option<Finding>, Error> {
+        let known = Arc::clone(known);
+        let forgotten = match self.forgotten_beside(subject.clone(), known).await {
             // Who is written to all the time is looked at all the time.
             Err(Error::Conflict(_)) => return Ok(None),
             other => other?,

@@ -1,12 +1,12 @@
 //! The promise that nobody is forgotten, as a check: an endpoint that lacks something has an unanswered tap, a due
 //! tap, or a recorded reason why not. What is due now, or will be by time alone, must have a marker.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Error, Hub, due::Decision, levels, settings};
 use crate::{
     model::{EndpointId, Subject, TapRules, Timestamp},
-    store::Reader,
+    store::{FirstMarkers, Reader},
 };
 
 /// How often a view is read again that was written to meanwhile.
@@ -25,6 +25,15 @@ impl Hub {
     /// # Errors
     /// `Store`; `Conflict` where the store never stood still for long enough to be looked at.
     pub async fn forgotten(&self, subject: Subject) -> Result<Vec<EndpointId>, Error> {
+        self.forgotten_beside(subject, Arc::default()).await
+    }
+
+    /// The same, with what is known of markers.
+    pub(super) async fn forgotten_beside(
+        &self,
+        subject: Subject,
+        known: Arc<FirstMarkers>,
+    ) -> Result<Vec<EndpointId>, Error> {
         let now = self.now();
         let Some(app) = self.app(&subject.app).filter(|_| !self.owes_a_look()) else {
             return Ok(Vec::new());
@@ -54,7 +63,7 @@ impl Hub {
                 };
                 for _ in 0..VIEWS {
                     let before = reader.commits()?;
-                    let forgotten = forgotten(reader, &subject, (&listening, &rules))?;
+                    let forgotten = forgotten(reader, &subject, (&listening, &rules), &known)?;
                     if reader.commits()? == before {
                         return Ok(forgotten);
                     }
@@ -69,8 +78,8 @@ fn forgotten(
     reader: &Reader,
     subject: &Subject,
     (listening, rules): (&[EndpointId], &levels::Rules<'_>),
+    known: &FirstMarkers,
 ) -> Result<Vec<EndpointId>, Error> {
-    let first = reader.first_marker(subject)?;
     let in_hand = rules.now < rules.configured.plus(IN_HAND);
     let early = if in_hand { AHEAD } else { Duration::ZERO };
     let mut forgotten = Vec::new();
@@ -93,7 +102,9 @@ fn forgotten(
             waits.into_iter().fold(due, Timestamp::max)
         });
         let by = by.map(|by| by.plus(early));
-        if by.is_some_and(|by| first.is_none_or(|first| first > by)) {
+        if let Some(by) = by
+            && !reader.has_marker_by(by, subject, known)?
+        {
             forgotten.push(endpoint.id);
         }
     }

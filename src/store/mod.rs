@@ -55,7 +55,7 @@ pub use compact::{Compacted, compact};
 pub use error::Error;
 pub use expiry::{AppExpired, Expired, Over};
 pub use figures::Held;
-pub use outbox::Depth;
+pub use outbox::{Depth, FirstMarkers};
 pub use records::Standing;
 pub use restore::{Restore, Restored, restore};
 pub use revived::Revived;

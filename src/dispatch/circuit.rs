@@ -54,6 +54,18 @@ pub(super) struct Standing {
     trips: u32,
 }
 
+impl Standing {
+    fn demanded(demand: &Demand) -> Self {
+        Self {
+            why: Why::Demanded,
+            since: demand.since,
+            until: demand.until,
+            answer: demand.answer.clone(),
+            trips: 0,
+        }
+    }
+}
+
 /// A tap that does not leave now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hold {
@@ -103,6 +115,9 @@ pub(super) struct Circuit {
     busy: Vec<u64>,
     probing: bool,
     standing: Option<Standing>,
+    /// What the service demanded last. While that lasts, something stands in the way; what that is may be something else,
+    /// and end sooner.
+    demanded: Option<Demand>,
     next_slot: Timestamp,
     /// When the next proven channel may try a guard.
     next_proof: Timestamp,
@@ -115,28 +130,17 @@ impl Circuit {
     pub(super) fn demanded(demand: Demand) -> Self {
         Self {
             kept: demand.until,
-            standing: Some(Standing {
-                why: Why::Demanded,
-                since: demand.since,
-                until: demand.until,
-                answer: demand.answer,
-                trips: 0,
-            }),
+            standing: Some(Standing::demanded(&demand)),
+            demanded: Some(demand),
             ..Self::default()
         }
     }
 
     /// What the service demanded of everyone, until it is over.
     pub(super) fn demand(&self, now: Timestamp) -> Option<Demand> {
-        let standing = self.standing.as_ref();
-        let standing = standing.filter(|it| it.why == Why::Demanded && it.until > now);
+        let demanded = self.demanded.as_ref().filter(|it| it.until > now);
         // One of a clock that had leapt would stand for as long as that had.
-        let standing = standing.filter(|it| !it.since.is_to_come(now));
-        standing.map(|standing| Demand {
-            since: standing.since,
-            until: standing.until,
-            answer: standing.answer.clone(),
-        })
+        demanded.filter(|it| !it.since.is_to_come(now)).cloned()
     }
 
     /// The same where it is to be kept through a restart, and is not yet.
@@ -168,12 +172,19 @@ impl Circuit {
             self.under_way += 1;
             return Admission::Go;
         };
-        let tells = proven && matches!(standing.why, Why::Guarded(_)) && self.next_proof <= now;
+        let demanded = self.demanded.as_ref().map(|it| it.until);
+        let demanded = demanded.filter(|until| *until > now);
+        let is_guarded = matches!(standing.why, Why::Guarded(_));
+        let tells = proven && is_guarded && self.next_proof <= now && demanded.is_none();
         if tells {
             self.next_proof = now.plus(PROOF);
         }
-        if (standing.until > now && !tells) || self.probing {
-            let until = standing.until.max(now.plus(PROBING));
+        if (standing.until > now && !tells) || self.probing || demanded.is_some() {
+            let waits = match demanded {
+                Some(until) if proven && is_guarded => until,
+                _ => standing.until,
+            };
+            let until = waits.max(now.plus(PROBING));
             return Admission::Hold(self.hold(until));
         }
         self.probing = true;
@@ -233,10 +244,10 @@ impl Circuit {
             }
             // What it says of one channel after another it means of all.
             Signal::Busy(after) if self.is_busy_with(channel) => {
-                self.open(Why::Demanded, now.plus(after), outcome, now);
+                self.heed(now.plus(after), outcome, now);
             }
             Signal::Busy(_) => self.hear(false, was_probe, now),
-            Signal::Demanded(after) => self.open(Why::Demanded, now.plus(after), outcome, now),
+            Signal::Demanded(after) => self.heed(now.plus(after), outcome, now),
             Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
         }
     }
@@ -270,8 +281,23 @@ impl Circuit {
             }
         });
         if ends {
-            self.standing = None;
+            let demanded = self.demanded.as_ref().filter(|it| it.until > now);
+            self.standing = demanded.map(Standing::demanded);
         }
+    }
+
+    /// The service demands to be left alone until then.
+    fn heed(&mut self, until: Timestamp, outcome: &Outcome, now: Timestamp) {
+        let before = self.demanded.take().filter(|it| it.until > now);
+        self.demanded = Some(match before {
+            Some(before) if before.until > until => before,
+            before => Demand {
+                since: before.map_or(now, |before| before.since),
+                until,
+                answer: outcome.answer.clone(),
+            },
+        });
+        self.open(Why::Demanded, until, outcome, now);
     }
 
     /// A shorter wait never ends a longer one.

@@ -388,3 +388,48 @@ fn what_is_held_waits_for_no_slot_of_a_wait_that_was_longer() {
     };
     assert!(hold.until < at(5_000), "held until {}", hold.until);
 }
+
+#[test]
+fn a_demand_that_comes_while_it_is_open_for_longer_is_kept_to_its_end() {
+    let mut circuit = Circuit::default();
+    for _ in 0..3 {
+        assert_eq!(circuit.admit(false, at(0)), Admission::Go);
+    }
+    // Of three under way, the last one's answer ends what the first one's began.
+    for (verdict, status) in [
+        (Verdict::Misconfigured, 401),
+        (retry(Some(50), Scope::Lane), 429),
+        (Verdict::Accepted, 200),
+    ] {
+        let told = outcome(verdict, status);
+        circuit.learn((&told, 1), false, (FIRST, 1.0), at(0));
+        circuit.leave(false);
+    }
+    assert_eq!(circuit.standing().unwrap().why, Why::Demanded);
+    assert_eq!(circuit.demand(at(0)).unwrap().until, at(50_000));
+    let Admission::Hold(hold) = circuit.admit(false, at(1_000)) else {
+        panic!("it was let through")
+    };
+    assert_eq!((hold.until, hold.answer.unwrap().status), (at(50_000), 429));
+    assert_eq!(circuit.admit(false, at(50_000)), Admission::Probe);
+}
+
+#[test]
+fn a_guard_honours_what_the_service_demands() {
+    let mut circuit = Circuit::default();
+    circuit.guard(&outcome(Verdict::Misconfigured, 410), at(0));
+    let mut asked = Vec::new();
+    for second in 0..40 {
+        let now = at(1_000 * second);
+        match circuit.admit(true, now) {
+            Admission::Hold(hold) => assert!(hold.until >= at(30_000), "{hold:?}"),
+            _ => {
+                let left = retry(Some(30), Scope::Lane);
+                circuit.learn((&outcome(left, 429), 1), true, (FIRST, 1.0), now);
+                circuit.leave(true);
+                asked.push(second);
+            }
+        }
+    }
+    assert_eq!(asked, [0, 30], "those that were proven try the guard");
+}

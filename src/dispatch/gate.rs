@@ -125,15 +125,16 @@ impl Gate {
     ) -> Result<Pass<'_>, Timestamp> {
         let authority = self.authority(channel);
         let circuits = self.circuits();
-        let standing = circuits.get(&authority).and_then(Circuit::standing);
-        match standing {
-            Some(standing)
-                if matches!(standing.why, Why::Demanded | Why::Stopped(_))
-                    && standing.until > now =>
-            {
-                Err(standing.until)
-            }
-            _ => Ok(Pass {
+        let circuit = circuits.get(&authority);
+        let standing = circuit.and_then(Circuit::standing).filter(|standing| {
+            let refuses = matches!(standing.why, Why::Demanded | Why::Stopped(_));
+            refuses && standing.until > now
+        });
+        let demanded = circuit.and_then(|circuit| circuit.demand(now));
+        let demanded = demanded.map(|demand| demand.until);
+        match demanded.max(standing.map(|standing| standing.until)) {
+            Some(until) => Err(until),
+            None => Ok(Pass {
                 gate: self,
                 authority,
                 channel: hash_of(channel),

@@ -591,3 +591,17 @@ async fn who_marks_all_as_read_does_not_mean_what_is_posted_meanwhile() {
     }
     agrees(&hub);
 }
+
+#[tokio::test]
+async fn what_a_device_fetched_that_is_signed_out_by_now_leaves_no_trace() {
+    let hub = hub(10);
+    let phone = iphone().id;
+    hub.register(ada(), iphone()).await.unwrap();
+    let id = post(&hub, draft(None, "one", None)).await;
+    let number = hub.notification(ada(), id).await.unwrap().number;
+    hub.remove_endpoint(ada(), phone.clone()).await.unwrap();
+    // Its page had left before, and is told of only now.
+    let now = hub.now();
+    hub.fetched(ada(), phone, number, now).await.unwrap();
+    agrees(&hub);
+}

@@ -4,7 +4,7 @@ use beckon::doubles::Service;
 use serde_json::{Value, json};
 
 use super::{POST, raw, text};
-use crate::support::{TestHub, device::token_of};
+use crate::support::{TestHub, device::token_of, raw::Kept};
 
 const DELTA: &str = "/v1/me/notifications/delta";
 
@@ -121,5 +121,47 @@ async fn nobody_fetched_what_was_gone_before() {
     let report = hub.app().get(&report).await.expect(200);
     assert_eq!(report["value"][0]["fetchedDateTime"], Value::Null);
     assert_ne!(report["value"][0]["status"], "fetched", "{report}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_reader_went_away_counts_as_nothing() {
+    let hub = TestHub::start().await;
+    hub.registered("ada", "phone").await;
+    let tablet = hub.registered("ada", "tablet").await;
+    // Each character is six in JSON: more than any socket takes.
+    let mut last = String::new();
+    for _ in 0..100 {
+        last = posted(&hub, raw(&"\u{1}".repeat(10_000))).await;
+    }
+    let minted = hub
+        .app()
+        .post("/v1/users/ada/tokens", json!({"endpointId": "phone"}))
+        .await;
+    let bearer = text(&minted.expect(201)["token"]);
+    let headers = format!("authorization: Bearer {bearer}\r\n");
+    let mut stuck = Kept::narrow(hub.running().addr).await;
+    stuck
+        .send(&format!("GET {DELTA}?$top=1000"), &headers, "")
+        .await;
+    stuck.first_byte().await;
+    let fetched = async || {
+        let path = format!("{POST}/{last}/deliveries");
+        let lines = hub.app().get(&path).await.expect(200)["value"].clone();
+        let lines = lines.as_array().unwrap().clone();
+        let of_phone = lines.into_iter().find(|line| line["endpointId"] == "phone");
+        of_phone.unwrap()["fetchedDateTime"].is_string()
+    };
+    // What another device fetched later is written down later.
+    for reads in [true, false] {
+        tablet.get(&one(&last)).await.expect(200);
+        tablet.get(DELTA).await.expect(200);
+        hub.fetch_is_known(&last, "tablet").await;
+        assert!(!fetched().await, "while it reads: {reads}");
+        if reads {
+            stuck = Kept::connect(hub.running().addr).await;
+        }
+    }
+    drop(stuck);
     hub.finish().await;
 }

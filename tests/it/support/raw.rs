@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -41,6 +41,19 @@ pub struct Kept(TcpStream);
 impl Kept {
     pub async fn connect(addr: SocketAddr) -> Self {
         Self(TcpStream::connect(addr).await.unwrap())
+    }
+
+    /// One whose reader takes next to nothing, so that a long answer is stuck on its way.
+    pub async fn narrow(addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self(socket.connect(addr).await.unwrap())
+    }
+
+    /// Reads the first byte of an answer.
+    pub async fn first_byte(&mut self) {
+        let byte = timeout(DEADLINE, self.0.read_u8()).await;
+        byte.expect("an answer in time").unwrap();
     }
 
     /// Sends a request's head and what there is of its body; `headers` end with a line break each.

@@ -29,7 +29,7 @@
 //! # Three walks
 //!
 //! 1. **Post.** `http::app_server::create` → [`hub::Hub::create`] → one unit of work: notification, feed, expiry, marker →
-//!    on disk → 201. The bell wakes [`dispatch`], which has [`hub::Hub::look`] compare levels (the feed, what each endpoint
+//!    on disk → 201. The bell wakes [`dispatch`], which has [`hub::Hub::look_at`] compare levels (the feed, what each endpoint
 //!    fetched, what the push services took), composes, sends, and settles.
 //! 2. **Tap → delta.** `http::app_client::delta` → [`hub::Hub::delta`] → the page leaves → [`hub::Hub::fetched`].
 //! 3. **State → the others.** `http::app_client::set` → [`hub::Hub::set`] → one unit with a marker → as in 1.

@@ -260,7 +260,7 @@ fn open_files() -> u64 {
     let granted = getrlimit(Resource::Nofile);
     let most = Rlimit {
         current: granted.maximum,
-        ..granted.clone()
+        ..granted
     };
     let files = match setrlimit(Resource::Nofile, most) {
         Ok(()) => granted.maximum,

@@ -137,6 +137,12 @@ mod tests {
 
     use super::*;
 
+    /// Begins when it is polled, after those who ask.
+    async fn let_go(barrier: Arc<Barrier>) {
+        let waiting = tokio::task::spawn_blocking(move || barrier.wait());
+        waiting.await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_name_is_asked_for_once_at_a_time_and_anew_each_time() {
         let (asked, barrier) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(2)));
@@ -151,14 +157,8 @@ mod tests {
                 look_ups.addresses("a.example.net"),
                 look_ups.addresses("a.example.net"),
             );
-            let let_go = async {
-                tokio::task::spawn_blocking({
-                    let barrier = Arc::clone(&barrier);
-                    move || barrier.wait()
-                })
-                .await
-            };
-            let ((one, other), _) = futures_util::future::join(both, let_go).await;
+            let ((one, other), ()) =
+                futures_util::future::join(both, let_go(Arc::clone(&barrier))).await;
             assert_eq!(one, Ok(vec![IpAddr::from([9, 9, 9, 9])]));
             assert_eq!(one, other);
             assert_eq!(asked.load(Ordering::SeqCst), round);

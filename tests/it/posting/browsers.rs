@@ -112,6 +112,10 @@ async fn an_answer_names_the_origins_of_the_callers_own_app() {
     for nobody in [&hub.client(), &dead] {
         check(nobody, "/v1/me/notifications", (401, Some(ORIGIN))).await;
     }
+    // Nor does it learn of a wrong door, or that it is to come again, without being let read that.
+    check(&hub.app(), "/v1/me/notifications", (403, Some(ORIGIN))).await;
+    check(&ada, "/v1/me/nothing", (404, Some(ORIGIN))).await;
+    check(&ada, "/v1/me/token", (405, Some(ORIGIN))).await;
     let stranger = dead.header("origin", "https://elsewhere.example");
     let answer = stranger.get("/v1/me/notifications").await;
     assert_eq!((answer.status.as_u16(), named(&answer)), (401, None));

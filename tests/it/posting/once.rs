@@ -173,3 +173,20 @@ async fn a_repetition_after_the_retraction_posts_nothing_anew() {
     );
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_posts_by_an_endpoint_whose_time_is_over() {
+    let hub = TestHub::at_a_standstill().await;
+    let ada = hub.person("ada", Some("phone")).await;
+    let ends = hub.clock.now().plus(Duration::from_secs(60)).to_string();
+    let body = json!({"platform": "iOS", "channel": {"type": "none"}, "expirationDateTime": ends});
+    let registered = ada.put("/v1/me/endpoints/phone", body).await.expect(201);
+    let unsid = text(&registered["userNotificationSubscriptionId"]);
+    let graph = hub.app().header("X-UNS-ID", &unsid);
+    let path = "/beta/me/notifications/";
+    graph.post(path, raw("in time")).await.expect(201);
+    hub.advance(Duration::from_secs(60));
+    let late = graph.post(path, raw("late")).await;
+    assert_eq!(late.refused(403), "accessDenied", "{late:?}");
+    hub.finish().await;
+}

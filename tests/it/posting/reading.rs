@@ -316,3 +316,21 @@ async fn nobody_is_known_with_empty_lists() {
     assert_eq!(commits(&hub), before, "a question makes no one known");
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_where_it_holds_much_however_many_were_asked_for() {
+    let hub = TestHub::start().await;
+    let ada = hub.registered("ada", "phone").await;
+    for _ in 0..25 {
+        let body = raw(&"x".repeat(30_000));
+        hub.app().post(POST, body.clone()).await.expect(201);
+        hub.app().post(POST, body).await.expect(201);
+    }
+    for path in ["/v1/me/notifications", "/v1/me/notifications/delta"] {
+        let pages = pages(&ada, &format!("{path}?$top=1000")).await;
+        let sizes: Vec<usize> = pages.iter().map(Vec::len).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 50, "{path}: {sizes:?}");
+        assert_eq!(sizes[0], (1 << 20) / 30_000, "{path}: {sizes:?}");
+    }
+    hub.finish().await;
+}

@@ -45,6 +45,7 @@ async fn a_cursor_that_leads_nowhere_is_410_before_the_stream_begins() {
     for answer in [
         ada.get(&format!("{STREAM}?$deltatoken=x")).await,
         ada.header("Last-Event-ID", "x").get(STREAM).await,
+        ada.header("Last-Event-ID", "é").get(STREAM).await,
         ada.post(TICKET, json!({"deltaToken": "x"})).await,
     ] {
         assert_eq!(answer.refused(410), "syncStateNotFound", "{answer:?}");

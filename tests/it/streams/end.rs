@@ -93,6 +93,21 @@ async fn a_stream_ends_when_its_token_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_app_is_taken_out_and_goes_on_over_other_reloads() {
+    let hub = TestHub::at_a_standstill().await;
+    let ada = hub.person("ada", None).await;
+    let mut stream = Sse::open(&ada, STREAM).await;
+    let all = hub.running().hub.apps().all();
+    hub.running().reload(all.clone()).await.unwrap();
+    post(&hub, "goes on").await;
+    assert_eq!(content(&stream.event().await.1), "goes on");
+    let others = all.into_iter().filter(|app| app.host.as_str() != APP);
+    hub.running().reload(others.collect()).await.unwrap();
+    assert_eq!(stream.rest().await, "");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_when_the_hub_stops_and_the_client_goes_on_after() {
     let mut hub = TestHub::start().await;
     let ada = hub.person("ada", None).await;

@@ -140,8 +140,9 @@ impl World {
             let may_be_over =
                 |id: &NotificationId, it: &Essence| it.expires <= until && !there.contains_key(id);
             let Some(mut doubt) = doubt.get(user).cloned() else {
+                self.forget_what_was_ended(hub, user, &there);
                 let mut expected = self.kept[user].clone();
-                expected.retain(|id, it| !may_be_over(id, it));
+                expected.retain(|id, it| it.expires > hub.now() || there.contains_key(id));
                 assert_eq!(there, expected, "{user}");
                 continue;
             };
@@ -174,6 +175,20 @@ impl World {
             }
         }
         self.kept.insert(user, there);
+    }
+
+    /// What was over in an earlier life, and is gone, does not come back where the clock stands before its end again.
+    fn forget_what_was_ended(
+        &mut self,
+        hub: &Hub,
+        user: &'static str,
+        there: &BTreeMap<NotificationId, Essence>,
+    ) {
+        let until = self.belief.ever();
+        let kept = self.kept.get_mut(user).expect("one of ours");
+        kept.retain(|id, it| {
+            it.expires > until || there.contains_key(id) || stored(hub, user, *id).is_some()
+        });
     }
 
     /// Looks up in the store what became of what the hub does not show any more, of that which was over only after

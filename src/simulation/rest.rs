@@ -1,6 +1,6 @@
 //! When the storm is over: everything comes to rest, and in the end it fades away.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rand::Rng as _;
 
@@ -179,8 +179,17 @@ pub(super) fn fade_away(world: &mut World, life: u64) {
         world.now = latest.plus(Duration::from_hours(32 * 24));
         sweep_all(world, life);
     }
-    let left = world.rows.count();
+    let mut left = world.rows.count();
     let (posts, devices) = (world.posted, world.devices.len());
+    let services: BTreeSet<_> = world.devices.iter().map(|it| it.service).collect();
+    // Of each service it is remembered what it demanded last, and how many channels in a row it called dead.
+    for of_services in ['D', 'G'] {
+        let many = left.remove(&of_services).unwrap_or_default();
+        assert!(
+            many <= services.len(),
+            "{many} {of_services} of {services:?}"
+        );
+    }
     let bound = 8 + 7 * devices;
     assert!(
         left.values().sum::<usize>() <= bound,

@@ -135,8 +135,8 @@ pub(super) struct Answers {
     /// When each service took a push last.
     taken: BTreeMap<Service, Timestamp>,
     kills: Vec<Timestamp>,
-    /// When the hub's clock leapt.
-    moved: Vec<Timestamp>,
+    /// When the hub's clock leapt, and what it said then.
+    moved: Vec<Moment>,
     /// Endpoints whose pushes are under way, and services whose token endpoints are asked.
     under_way: BTreeSet<(Service, Option<String>)>,
     /// When each endpoint last began anew.
@@ -181,8 +181,8 @@ impl Answers {
         self.kills.push(now);
     }
 
-    /// The hub's clock leaps.
-    pub(super) fn clock_moved(&mut self, now: Timestamp) {
+    /// The hub's clock leaps to this.
+    pub(super) fn clock_moved(&mut self, now: Moment) {
         self.moved.push(now);
     }
 
@@ -220,13 +220,19 @@ impl Answers {
         }
         let until = |it: &Heard| {
             // Where the hub's clock leapt since, the wait has another end.
-            let leapt = self.moved.iter().any(|at| *at >= it.at.truth);
+            let leapt = self.moved_since(it.at).next().is_some();
             let wait = it.wait.unwrap_or_default().max(LANE_WAIT);
             let wait = if leapt { LONGEST } else { wait };
             it.at.truth.plus(wait + ON_ITS_WAY)
         };
         let all = self.refusals.get(&service).into_iter().flatten();
         Some(all.map(until).max().unwrap_or_default())
+    }
+
+    /// Where the hub's clock stood each time that it had leapt since then.
+    fn moved_since(&self, then: Moment) -> impl Iterator<Item = Moment> {
+        let moved = self.moved.iter().copied();
+        moved.filter(move |at| at.truth >= then.truth)
     }
 
     fn of(&self, endpoint: &str) -> &[Heard] {
@@ -264,7 +270,7 @@ impl Answers {
         let last = self.of(endpoint).last();
         let last = last.filter(|last| !self.may_be_forgotten(last))?;
         let until = last.at.truth.plus(last.wait?);
-        let leapt = self.moved.iter().any(|at| *at >= last.at.truth);
+        let leapt = self.moved_since(last.at).next().is_some();
         let too_soon = now.truth < until && composed < until;
         (!leapt && too_soon && last.at.truth < composed).then(|| {
             format!(
@@ -347,12 +353,13 @@ impl Answers {
         // Refused settings hold all up until a push is taken.
         let taken = self.taken.get(&service).copied().unwrap_or_default();
         let stops = |it: &Heard| it.class == Class::Operator && it.at.truth >= taken;
-        // What was over by a clock that has gone back since may hold again.
-        let held = |it: &Heard, last| it.may_hold_at(last) || it.may_hold_at(now);
+        // What was over by a clock that has gone back since may hold again, or did until that was undone.
+        let since = |last| [last, now].into_iter().chain(self.moved_since(last));
+        let held = |it: &Heard, last| since(last).any(|then| it.may_hold_at(then));
         let holds = |it: &&Heard| last.is_none_or(|last| held(it, last) || stops(it));
         let mut holding = of_all.filter(|it| holds(it) && it.class != Class::Refused);
         let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
-        let gone_back = last.is_none_or(|last| last.hub > now.hub);
+        let gone_back = last.is_none_or(|last| since(last).any(|then| last.hub > then.hub));
         holding.find(|it| it.is(answer) && (gone_back || stops(it) || !is_own(it)))
     }
 

@@ -68,7 +68,7 @@ impl Inner {
     fn time_is(&mut self, now: Moment) {
         let ahead = now.hub.as_millis().cast_signed() - now.truth.as_millis().cast_signed();
         if ahead != std::mem::replace(&mut self.ahead_ms, ahead) {
-            self.answers.clock_moved(now.truth);
+            self.answers.clock_moved(now);
             self.promises.clock_moved(now.truth);
         }
         self.promises.time_is(now.hub);

@@ -275,7 +275,10 @@ impl Promises {
             return None;
         }
         if service == Service::Apns && is_background {
-            return self.silent(endpoint, carried.kind == "changed", now);
+            // What left before a leap, or in one, was within the budget of that hour.
+            let leapt = self.moved.iter().any(|at| *at >= left);
+            let is_bound = carried.kind == "changed" && !leapt;
+            return self.silent(endpoint, is_bound, now);
         }
         self.count(endpoint, carried, now)
     }
@@ -303,12 +306,12 @@ impl Promises {
     }
 
     /// A change of state leaves only where the budget of the last hour has room.
-    fn silent(&mut self, endpoint: &str, is_change: bool, now: Moment) -> Option<String> {
+    fn silent(&mut self, endpoint: &str, is_bound: bool, now: Moment) -> Option<String> {
         let recent = self.silent.entry(endpoint.to_owned()).or_default();
         recent.retain(|at| at.hub.plus(HOUR) > now.hub);
         let since = recent.first().map_or(now.truth, |first| first.truth);
         let kills = self.kills.iter().filter(|at| **at >= since).count();
-        let over = is_change && recent.len() >= SILENT_PER_HOUR + kills;
+        let over = is_bound && recent.len() >= SILENT_PER_HOUR + kills;
         recent.push(now);
         over.then(|| format!("{endpoint} got more silent pushes than {SILENT_PER_HOUR} in an hour"))
     }

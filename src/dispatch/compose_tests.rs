@@ -101,6 +101,7 @@ fn due(platform: Platform, kind: TapKind, visible: bool, priority: Priority) -> 
         notification: Some(Arc::new(it)),
         unread: 3,
         seen: crate::store::Stamp::default(),
+        planned: at(0),
     }
 }
 

@@ -45,6 +45,8 @@ pub struct DueTap {
     pub state: TapState,
     /// When the store was read for it.
     pub seen: Stamp,
+    /// By what time it was decided.
+    pub planned: Timestamp,
 }
 
 /// Whom to look at.
@@ -220,6 +222,7 @@ fn look(
                     unread: levels.unread,
                     state,
                     seen: rules.seen,
+                    planned: rules.now,
                 });
             }
             Decision::Idle => found

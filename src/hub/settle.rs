@@ -37,12 +37,16 @@ impl DueTap {
 
 impl Hub {
     /// Whether a tap is still as it was planned, the channel the endpoint's, what it shows open and not fetched there
-    /// meanwhile: a lane asks right before it sends.
+    /// meanwhile: a lane asks right before it sends. One that was planned in a leap, which was undone while it waited in
+    /// the lane, may have come too soon, or be one too many: it is planned anew.
     ///
     /// # Errors
     /// `Store`.
     pub fn still_due(&self, due: &DueTap) -> Result<bool, Error> {
         let now = self.now();
+        if due.planned.is_to_come(now) {
+            return Ok(false);
+        }
         if self.is_unchanged(due) {
             return Ok(due.holds_at(now));
         }

@@ -239,5 +239,7 @@ pub(super) fn plan(subject: &Subject, level: &Level, state: TapState, rules: &Ru
         displayed: false,
         state,
         seen: rules.seen,
+        // It is due whatever the time is.
+        planned: Timestamp::default(),
     }))
 }

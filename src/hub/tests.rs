@@ -267,13 +267,9 @@ async fn what_was_refused_is_told_in_the_words_of_its_refusal() {
     assert_eq!(line.answer.map(|answer| answer.status), Some(400));
 }
 
-#[tokio::test]
-async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
-    let hub = hub(10);
-    let registration = iphone();
-    let phone = registration.id.clone();
-    hub.register(ada(), registration).await.unwrap();
-    let urgent = Draft {
+/// Falls back after a minute.
+fn urgent() -> Draft {
+    Draft {
         raw: Some(String::from("r")),
         visual: None,
         priority: Priority::High,
@@ -286,8 +282,16 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
             },
         }),
         ..draft(None, "", None)
-    };
-    let posted = hub.create(ada(), urgent, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
+    let hub = hub(10);
+    let registration = iphone();
+    let phone = registration.id.clone();
+    hub.register(ada(), registration).await.unwrap();
+    let posted = hub.create(ada(), urgent(), None).await.unwrap();
     let number = posted.notification.unwrap().number;
     hub.clock().advance(MINUTE);
     let look = async || look(&hub, Vec::new()).await;
@@ -299,6 +303,28 @@ async fn a_fallback_whose_moment_is_that_of_a_fetch_is_spared() {
     assert!(!hub.still_due(&due).unwrap(), "it has just been fetched");
     assert!(look().await.taps.is_empty());
     agrees(&hub);
+}
+
+#[tokio::test]
+async fn what_waited_in_its_lane_while_a_leap_was_undone_is_planned_anew() {
+    let hub = hub(10);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.create(ada(), urgent(), None).await.unwrap();
+    let (clock, began) = (hub.clock(), hub.now());
+    clock.set_wall(began.plus(60 * MINUTE));
+    let look = async || look(&hub, Vec::new()).await;
+    let due = look()
+        .await
+        .taps
+        .pop()
+        .expect("the minute seems to be over");
+    assert_eq!(due.tap.kind, crate::model::TapKind::Fallback);
+    assert!(hub.still_due(&due).unwrap());
+    clock.set_wall(began);
+    assert!(!hub.still_due(&due).unwrap(), "the minute has just begun");
+    let due = look().await.taps.pop().expect("nobody was told of it");
+    assert_eq!(due.tap.kind, crate::model::TapKind::Created);
+    assert!(hub.still_due(&due).unwrap());
 }
 
 #[tokio::test]

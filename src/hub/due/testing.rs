@@ -173,5 +173,6 @@ pub(crate) fn due(platform: Platform, visible: bool) -> DueTap {
         notification: Some(Arc::new(it)),
         unread: 1,
         seen: Stamp::default(),
+        planned: at(0),
     }
 }

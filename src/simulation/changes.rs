@@ -64,6 +64,7 @@ impl World {
             posts: None,
         };
         self.begin(&[user], &sets);
+        let call = device.calls();
         let by = Some(device.endpoint.clone());
         let set = hub
             .set(device.subject.clone(), id, change, (None, by))
@@ -84,6 +85,7 @@ impl World {
             }
             Err(other) => panic!("{other}"),
         }
+        call.ended();
         self.end();
     }
 
@@ -116,6 +118,7 @@ impl World {
             posts: None,
         };
         self.begin(&[user], &sets);
+        let call = device.calls();
         let by = Some(device.endpoint.clone());
         let changed = hub.set_many(device.subject.clone(), selection, change, (None, by));
         let changed = changed.await.expect("many can be changed");
@@ -134,6 +137,7 @@ impl World {
         assert_eq!(there, expected, "{user} after {change:?} of {group:?}");
         self.end();
         device.pull(hub, 0).await;
+        call.ended();
     }
 
     pub(super) async fn delete(&mut self, hub: &Hub) {
@@ -149,6 +153,7 @@ impl World {
             posts: None,
         };
         self.begin(&[user], &takes);
+        let call = by.as_ref().map(|device| device.calls());
         let whose = by.as_ref().map(|device| device.endpoint.clone());
         match hub.delete(subject(user), id, whose).await {
             Ok(()) => {}
@@ -161,7 +166,10 @@ impl World {
             Err(other) => panic!("{other}"),
         }
         self.kept.get_mut(user).unwrap().remove(&id);
-        by.inspect(|device| device.acted(id, None));
+        by.as_ref().inspect(|device| device.acted(id, None));
+        if let Some(call) = call {
+            call.ended();
+        }
         self.end();
     }
 }

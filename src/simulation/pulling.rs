@@ -33,9 +33,7 @@ impl Device {
         };
         let mut feed = hub.watch(&self.subject);
         while self.can_call() {
-            let broken = PullsAgain(&self);
             self.pull(&hub, 0).await;
-            std::mem::forget(broken);
             feed.moved().await;
             self.take(50).await;
         }
@@ -45,6 +43,13 @@ impl Device {
     /// of them after the hub has seen them leave.
     pub(super) async fn pull(&self, hub: &Hub, broken: u64) -> bool {
         let _alone = self.pulling.lock().await;
+        let call = self.calls();
+        let is_done = self.pull_pages(hub, broken).await;
+        call.ended();
+        is_done
+    }
+
+    async fn pull_pages(&self, hub: &Hub, broken: u64) -> bool {
         self.be_known(hub).await;
         loop {
             let (since, acts) = self.with(|memory| (memory.since, memory.acts));
@@ -92,6 +97,10 @@ impl Device {
         }
     }
 
+    pub(super) fn calls(&self) -> Call<'_> {
+        Call(self)
+    }
+
     fn note_pulled(&self, to: Option<FeedPosition>) {
         let now = self.network.moment().expect("a process runs").truth;
         self.network
@@ -131,10 +140,17 @@ impl Device {
     }
 }
 
-/// A pull over a stream that breaks meanwhile: what the hub has seen leave may not have come, so it pulls again.
-struct PullsAgain<'a>(&'a Device);
+/// A call of a device. Where it breaks before it has ended, what the hub has seen leave may not have come, and what it
+/// made of an act nobody was told: the device pulls again.
+pub(super) struct Call<'a>(&'a Device);
 
-impl Drop for PullsAgain<'_> {
+impl Call<'_> {
+    pub(super) fn ended(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Call<'_> {
     fn drop(&mut self) {
         if let Ok(mut memory) = self.0.memory.lock() {
             memory.wants_to_pull = true;

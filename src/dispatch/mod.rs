@@ -140,6 +140,7 @@ impl Dispatcher {
 
     /// Works until `stop`; then finishes what is under way, at most for `grace`.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
+        self.hub.begin_sending();
         self.begin_anew().await;
         while self.wait_and_step(&stop).await {}
         self.finish(grace).await;

@@ -1,6 +1,10 @@
 //! Dispatch's counter: hands out the taps that are due, takes back what became of them. And the report of both.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     Error, Hub, Tested,
@@ -76,6 +80,11 @@ pub struct Look {
 }
 
 impl Hub {
+    /// Notes that what is due leaves from now on.
+    pub fn begin_sending(&self) {
+        self.sends.store(true, Ordering::Relaxed);
+    }
+
     /// Up to `most` markers that are due by `until`, from due time `from` on, and when the next one is.
     ///
     /// # Errors
@@ -171,6 +180,7 @@ impl Hub {
             })
             .await?;
         for it in &mut found {
+            it.leaves = self.sends.load(Ordering::Relaxed);
             it.last_fetched = it.last_fetched.max(self.pulls.last(&subject, &it.endpoint));
         }
         Ok(found)

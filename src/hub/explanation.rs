@@ -53,6 +53,16 @@ fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
     at.map(|at| format!("{what} at {at}"))
 }
 
+const ONCE_IT_RUNS: &str = "leaves once the hub runs";
+
+/// When what is due leaves.
+fn leaving(it: &Delivery) -> &'static str {
+    match it.leaves {
+        true => "is about to leave, or under way",
+        false => ONCE_IT_RUNS,
+    }
+}
+
 fn refused_fallback(it: &Delivery) -> Option<Timestamp> {
     it.fallback.as_ref()?.refused
 }
@@ -73,7 +83,7 @@ fn fallback(it: &Delivery) -> Option<String> {
             format!("the push service took its fallback at {at} and dropped it{answer}")
         }
         (Some(at), _) => format!("the push service refused its fallback for good at {at}{answer}"),
-        (None, None) => String::from("its fallback is about to leave, or under way"),
+        (None, None) => format!("its fallback {}", leaving(it)),
         (None, Some(reason)) => {
             let stands = match fallback.attempts {
                 0 => String::from("waits"),
@@ -100,8 +110,7 @@ fn standing(it: &Delivery) -> Option<String> {
     let answer = in_brackets(it);
     match it.status {
         DeliveryStatus::Pending => {
-            let because =
-                because.unwrap_or_else(|| String::from("it is about to leave, or under way"));
+            let because = because.unwrap_or_else(|| format!("it {}", leaving(it)));
             Some(format!("{}: {because}{answer}", waiting(it)))
         }
         DeliveryStatus::Skipped => {
@@ -219,6 +228,7 @@ fn why(reason: Reason, it: &Delivery) -> String {
             let how = it.handling.map_or("dealt with", Handling::as_str);
             return format!("it was {how} before the push service took one");
         }
+        Reason::Coalescing if !it.leaves => return format!("it {ONCE_IT_RUNS}"),
         Reason::Coalescing => "it is about to leave, together with others",
         Reason::Streaming => "held by its open stream, on which it is given a moment to fetch",
         Reason::Unanswered => "held back, an earlier tap has not been answered yet",

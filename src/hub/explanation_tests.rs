@@ -33,6 +33,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         attempts: 0,
         next_attempt: None,
         answer: None,
+        leaves: true,
     }
 }
 
@@ -119,6 +120,7 @@ fn fallbacks() -> Vec<Row> {
 fn waiting() -> Vec<Row> {
     vec![
         (line(Pending, None), "waiting for a tap since T0: it is about to leave, or under way"),
+        (Delivery { leaves: false, ..line(Pending, None) }, "waiting for a tap since T0: it leaves once the hub runs"),
         (pending(Reason::Coalescing), "waiting for a tap since T0: it is about to leave, together with others; next attempt at T9"),
         (pending(Reason::Streaming), "waiting for a tap since T0: held by its open stream, on which it is given a moment to fetch; next attempt at T9"),
         (pending(Reason::Unanswered), "waiting for a tap since T0: held back, an earlier tap has not been answered yet; next attempt at T9"),

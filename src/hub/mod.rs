@@ -105,6 +105,7 @@ pub struct Inner {
     pulls: pulls::Pulls,
     pages: pulls::Pages,
     disagrees: AtomicBool,
+    sends: AtomicBool,
     created: AtomicU64,
 }
 
@@ -150,6 +151,7 @@ impl Hub {
             pulls: pulls::Pulls::default(),
             pages: pulls::Pages::default(),
             disagrees: AtomicBool::new(false),
+            sends: AtomicBool::new(false),
             created: AtomicU64::new(0),
         }))
     }

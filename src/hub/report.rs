@@ -103,6 +103,7 @@ impl Case<'_> {
             answer: last
                 .map(|push| push.answer.clone())
                 .or_else(|| self.refusal(reason)),
+            leaves: true,
         }
     }
 

@@ -231,4 +231,6 @@ pub struct Delivery {
     pub next_attempt: Option<Timestamp>,
     /// What the push service said last.
     pub answer: Option<ServiceAnswer>,
+    /// Whether the hub runs, so that what is due leaves.
+    pub leaves: bool,
 }

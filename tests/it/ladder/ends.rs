@@ -6,7 +6,7 @@ use beckon::doubles::{FaultKind, FaultSpec, Service};
 use serde_json::{Value, json};
 
 use super::{line, post, says};
-use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
+use crate::support::{ChildHub, TestDevice, TestHub, device::beckon_of, eventually};
 
 fn visible() -> Value {
     json!({"payload": {"visualContent": {"title": "t"}}})
@@ -214,4 +214,26 @@ async fn a_fallback_to_come_after_a_refused_raw_tap_is_announced() {
     .await;
     assert_eq!(it["nextAttemptDateTime"], due, "{it}");
     hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_does_not_run_says_that_nothing_leaves() {
+    let mut hub = ChildHub::start().await;
+    hub.phone(Service::Fcm).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::ServerError));
+    let posted = hub.app().post(super::POST, visible()).await.expect(201);
+    let id = posted["id"].as_str().unwrap();
+    eventually("it was tried", || async {
+        (hub.doubles().counters(Service::Fcm).faulted > 0).then_some(())
+    })
+    .await;
+    hub.stop().await;
+    eventually("its wait is over", || async {
+        let told = hub.json(&["explain", id]);
+        let said = told["value"][0]["explanation"].as_str().unwrap();
+        assert!(!said.contains("about to leave"), "{said}");
+        said.contains("it leaves once the hub runs").then_some(())
+    })
+    .await;
 }

@@ -5,9 +5,9 @@
 //! | `GET /v1/settings` | how a sender reaches the doubles; secrets as files only | 200 [`Settings`](super::Settings) |
 //! | `GET /v1/app.toml` | the same as the service sections of a hub's `[[app]]` | 200, TOML |
 //! | `GET /v1/devices` | the devices that were not removed | 200 `{"value":[Device]}` |
-//! | `POST /v1/devices` `{"service":"webPush","name":"Ada's browser","vapidPublicKey":"B…"}` | makes a device; only `service` is needed (`apns`, `fcm`, `webPush`, `wns`); `"partnerCenter":true` makes one of WNS whose app uses the older login | 201 [`Device`](super::Device); its `channel` is what the app registers at the hub |
+//! | `POST /v1/devices` `{"service":"webPush","name":"Ada's browser","vapidPublicKey":"B…"}` | makes a device; only `service` is needed (`apns`, `fcm`, `webPush`, `wns`); `"partnerCenter":true` makes one of WNS whose app uses the older login, `"environment":"sandbox"` one of APNs whose token the sandbox gave out | 201 [`Device`](super::Device); its `channel` is what the app registers at the hub |
 //! | `GET /v1/devices/{id}` | one device | 200 `Device` |
-//! | `PATCH /v1/devices/{id}` `{"online":false,"lowPower":true,"doze":true,"tabClosed":true,"name":"…"}` | moves its switches; what waited and can now be had is handed over | 200 `Device` |
+//! | `PATCH /v1/devices/{id}` `{"online":false,"lowPower":true,"doze":true,"tabClosed":true,"name":"…"}` | moves its switches; what waited and can now be had is handed over; at WNS its channel lives for 30 days from now, also with `{}` | 200 `Device` |
 //! | `DELETE /v1/devices/{id}` | uninstalls: the channel is gone (410, `UNREGISTERED`) | 204 |
 //! | `GET /v1/arrivals?after=SEQ&device=ID` | the requests that arrived, refused ones with the `reason`; Web Push with `plaintext` | 200 `{"value":[Arrival]}` |
 //! | `GET /v1/handed-over?after=SEQ&device=ID` | what the devices got, when, and whether it had `waited` | 200 `{"value":[HandedOver]}` |

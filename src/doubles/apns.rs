@@ -11,7 +11,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::device::{Body, Push, Service};
+use super::device::{Body, Environment, Push, Service};
 use super::exchange::{Accepted, Answer, Judged, Link, Request};
 use super::fault::{FaultKind, Struck};
 use super::registry::Record;
@@ -64,10 +64,13 @@ pub(crate) fn judge(state: &State, link: &Link, request: &Request) -> Judged {
         Ok(wanted) => wanted,
         Err(refusal) => return Judged::Answered(refused(&id, refusal)),
     };
-    let device = match find(state, request, &wanted) {
+    let device = match find(state, request) {
         Ok(device) => device,
-        Err(refusal) => return Judged::Unknown(refused(&id, refusal)),
+        Err(refusal) => return Judged::Answered(refused(&id, refusal)),
     };
+    if let Err(refusal) = check_device(&device, &wanted) {
+        return Judged::AnsweredFor(device.id, refused(&id, refusal));
+    }
     if let Some(gone_at_ms) = device.gone_at_ms {
         let answer = unregistered(&id, gone_at_ms).because("the device was removed");
         return Judged::AnsweredFor(device.id, answer);
@@ -167,7 +170,7 @@ fn check_token(state: &State, link: &Link, request: &Request) -> Result<(), Refu
         return Err((429, "TooManyProviderTokenUpdates", why));
     }
     state.tally.credential(Service::Apns, token);
-    link.proven.store(true, Ordering::Release);
+    link.prove();
     Ok(())
 }
 
@@ -303,7 +306,7 @@ fn check_body(request: &Request, push_type: &str) -> Result<(), Refusal> {
     }
 }
 
-fn find(state: &State, request: &Request, wanted: &Wanted) -> Result<Record, Refusal> {
+fn find(state: &State, request: &Request) -> Result<Record, Refusal> {
     let token = request.uri.path().strip_prefix(PATH).unwrap_or_default();
     if token.is_empty() {
         return Err((
@@ -319,15 +322,21 @@ fn find(state: &State, request: &Request, wanted: &Wanted) -> Result<Record, Ref
     let device = state
         .devices
         .by_token(Service::Apns, &token.to_ascii_lowercase());
-    let device = device.ok_or_else(|| bad("no device has this token"))?;
-    if !wanted.suffix.is_empty() {
-        return Err((
-            400,
-            "DeviceTokenNotForTopic",
-            "the token is for the app's own topic".to_owned(),
-        ));
+    device.ok_or_else(|| bad("no device has this token"))
+}
+
+fn check_device(device: &Record, wanted: &Wanted) -> Result<(), Refusal> {
+    let bad = |reason: &'static str, why: &str| Err((400, reason, why.to_owned()));
+    if device.environment == Environment::Sandbox {
+        return bad("BadDeviceToken", "the token is the sandbox's");
     }
-    Ok(device)
+    if !wanted.suffix.is_empty() {
+        return bad(
+            "DeviceTokenNotForTopic",
+            "the token is for the app's own topic",
+        );
+    }
+    Ok(())
 }
 
 fn kind(name: &str) -> Option<(&'static str, &'static str, usize)> {

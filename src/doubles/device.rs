@@ -34,6 +34,17 @@ impl Service {
     }
 }
 
+/// One of Apple's two services, for an app as its users have it and for one that is being worked on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Environment {
+    /// The one that the double stands for.
+    #[default]
+    Production,
+    /// The other one, whose tokens the double does not know.
+    Sandbox,
+}
+
 /// What is asked for when a device is made.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -51,6 +62,9 @@ pub struct NewDevice {
     /// Entra's alone.
     #[serde(default)]
     pub partner_center: bool,
+    /// APNs: where its token comes from. One of the sandbox's is refused, as Apple refuses a token of the other environment.
+    #[serde(default)]
+    pub environment: Environment,
 }
 
 impl NewDevice {
@@ -62,6 +76,7 @@ impl NewDevice {
             name: None,
             vapid_public_key: None,
             partner_center: false,
+            environment: Environment::Production,
         }
     }
 
@@ -69,10 +84,8 @@ impl NewDevice {
     #[must_use]
     pub fn browser(vapid_public_key: impl Into<String>) -> Self {
         Self {
-            service: Service::WebPush,
-            name: None,
             vapid_public_key: Some(vapid_public_key.into()),
-            partner_center: false,
+            ..Self::of(Service::WebPush)
         }
     }
 
@@ -82,6 +95,15 @@ impl NewDevice {
         Self {
             partner_center: true,
             ..Self::of(Service::Wns)
+        }
+    }
+
+    /// An Apple device whose token is the sandbox's.
+    #[must_use]
+    pub fn of_sandbox() -> Self {
+        Self {
+            environment: Environment::Sandbox,
+            ..Self::of(Service::Apns)
         }
     }
 
@@ -108,6 +130,9 @@ pub struct Device {
     pub name: Option<String>,
     /// The channel, exactly as a hub's registration wants it.
     pub channel: Channel,
+    /// APNs: where its token comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
     /// What the person did to it.
     #[serde(flatten)]
     pub switches: Switches,
@@ -183,7 +208,8 @@ impl Default for Switches {
     }
 }
 
-/// A change of a device; what is absent stays.
+/// A change of a device; what is absent stays. At WNS any, also one of nothing, is the app's start: its channel lives for 30 days
+/// from now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DevicePatch {

@@ -32,6 +32,7 @@ use super::state::State;
 use super::tally::Event;
 use wire::Wire;
 
+pub(crate) use http2::MAX_CONCURRENT_STREAMS;
 pub(crate) use wire::Orders;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! One request and its answer, in a form that the services' rules can be written over without a network.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hyper::body::Bytes;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::device::{Body, Service};
-use super::door::Orders;
+use super::door::{MAX_CONCURRENT_STREAMS, Orders};
 use super::registry::Record;
 use super::retention::Waiting;
 
@@ -151,9 +151,6 @@ pub(crate) enum Judged {
     Answered(Answer),
     /// The same, for a device that is known: its id.
     AnsweredFor(String, Answer),
-    /// It is right in all but its device, which the service does not know: the answer says so, unless a fault strikes
-    /// first. What a service is ill with it is for a sender that asks after nobody, too.
-    Unknown(Answer),
     /// The push is taken.
     Accepted(Box<Accepted>),
     /// A request for an access token that is granted; the answer is ready.
@@ -178,7 +175,7 @@ pub(crate) struct Link {
     pub(crate) cut: CancellationToken,
     /// Requests under way.
     pub(crate) streams: AtomicUsize,
-    /// How many at once it takes since a fault said so.
+    /// How many at once it takes since it was told so, by a fault or because it proved itself.
     pub(crate) stream_limit: AtomicU32,
     /// APNs: the certificate that its sender showed, by its fingerprint.
     pub(crate) certificate: Option<String>,
@@ -204,6 +201,15 @@ impl Link {
             certificate: None,
             proven: AtomicBool::new(false),
             tokens: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// APNs: a request with a valid token was accepted; from the first one on the connection takes more than one stream.
+    pub(crate) fn prove(&self) {
+        if !self.proven.swap(true, Ordering::AcqRel) {
+            self.stream_limit
+                .store(MAX_CONCURRENT_STREAMS, Ordering::Release);
+            self.orders.announce_streams(MAX_CONCURRENT_STREAMS);
         }
     }
 

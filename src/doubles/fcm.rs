@@ -4,6 +4,7 @@
 
 mod assertion;
 mod message;
+mod rates;
 mod schema;
 
 use hyper::{Method, StatusCode};
@@ -18,7 +19,10 @@ use super::retention::Waiting;
 use super::state::State;
 use super::tally::Event;
 use super::token;
-use message::Message;
+use message::{Message, Target};
+use rates::Spent;
+
+pub(crate) use rates::Rates;
 
 /// Where assertions are exchanged.
 pub(crate) const TOKEN_PATH: &str = "/token";
@@ -47,17 +51,47 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
         Ok(message) => message,
         Err(refusal) => return Judged::Answered(refusal),
     };
-    let device = match &message.token {
-        Some(token) => find(state, token),
-        None => Ok(None),
+    let device = match find(state, &message.target) {
+        Ok(device) => device,
+        Err(refusal) => return Judged::Answered(refusal),
     };
-    match device {
-        Err(refusal) => Judged::Answered(refusal),
-        Ok(Some(device)) if device.gone_at_ms.is_some() => Judged::AnsweredFor(
-            device.id,
-            unregistered().because("UNREGISTERED: the device was removed"),
-        ),
-        Ok(device) => Judged::Accepted(Box::new(accept(state, device, message))),
+    if let Some(device) = device.as_ref().filter(|it| it.gone_at_ms.is_some()) {
+        let answer = unregistered().because("UNREGISTERED: the device was removed");
+        return Judged::AnsweredFor(device.id.clone(), answer);
+    }
+    let accepted = accept(state, device, message);
+    let refusal = within_rates(&accepted, |id, collapsible| {
+        let now_ms = state.clock.now_ms();
+        state.fcm_rates.spent(id, collapsible, now_ms)
+    });
+    match (refusal, &accepted.device) {
+        (Err(refusal), Some(device)) => Judged::AnsweredFor(device.id.clone(), refusal),
+        _ => Judged::Accepted(Box::new(accepted)),
+    }
+}
+
+/// Counts a message that is about to reach its device; the error is FCM's answer to the one too many.
+pub(crate) fn count(state: &State, accepted: &Accepted) -> Result<(), Answer> {
+    within_rates(accepted, |id, collapsible| {
+        let now_ms = state.clock.now_ms();
+        state.fcm_rates.count(id, collapsible, now_ms)
+    })
+}
+
+fn within_rates(
+    accepted: &Accepted,
+    spent: impl FnOnce(&str, bool) -> Option<Spent>,
+) -> Result<(), Answer> {
+    let (Some(device), Some(item)) = (&accepted.device, &accepted.item) else {
+        return Ok(());
+    };
+    match spent(&device.id, item.push.collapse.is_some()) {
+        None => Ok(()),
+        Some(spent) => {
+            let subject = format!("device:{}", device.installation());
+            let answer = quota_exceeded(&subject, "Device message rate exceeded.");
+            Err(answer.because(format!("QUOTA_EXCEEDED: {}", spent.words())))
+        }
     }
 }
 
@@ -177,21 +211,37 @@ fn project(path: &str) -> Option<&str> {
     (!project.is_empty() && !project.contains('/')).then_some(project)
 }
 
-fn find(state: &State, token: &str) -> Result<Option<Record>, Answer> {
-    let is_token = token
-        .split_once(':')
-        .is_some_and(|(instance, secret)| !instance.is_empty() && secret.len() >= 100);
-    if !is_token {
-        let text = "The registration token is not a valid FCM registration token";
-        return Err(invalid(
-            text,
-            &[("message.token".to_owned(), text.to_owned())],
-        ));
-    }
-    match state.devices.by_token(Service::Fcm, token) {
+/// The device that a message is for; none if it is for no single one.
+fn find(state: &State, target: &Target) -> Result<Option<Record>, Answer> {
+    let refuse =
+        |field: &str, text: &str| Err(invalid(text, &[(field.to_owned(), text.to_owned())]));
+    let (device, what) = match target {
+        Target::Many => return Ok(None),
+        Target::Token(token) if !is_token(token) => {
+            let text = "The registration token is not a valid FCM registration token";
+            return refuse("message.token", text);
+        }
+        Target::Fid(fid) if !is_installation(fid) => {
+            return refuse("message.fid", "The Firebase Installation ID is not valid");
+        }
+        Target::Token(token) => (state.devices.by_token(Service::Fcm, token), "token"),
+        Target::Fid(fid) => (state.devices.by_installation(fid), "installation"),
+    };
+    match device {
         Some(device) => Ok(Some(device)),
-        None => Err(unregistered().because("UNREGISTERED: no device has this token")),
+        None => Err(unregistered().because(format!("UNREGISTERED: no device has this {what}"))),
     }
+}
+
+fn is_token(text: &str) -> bool {
+    text.split_once(':')
+        .is_some_and(|(installation, secret)| !installation.is_empty() && secret.len() >= 100)
+}
+
+/// Whether the text has the form of a Firebase Installation ID: 17 bytes in base64url, whose last character is cut off.
+fn is_installation(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    text.len() == 22 && text.bytes().all(fits)
 }
 
 fn accept(state: &State, device: Option<Record>, message: Message) -> Accepted {
@@ -240,9 +290,16 @@ fn unauthenticated() -> Answer {
 }
 
 fn throttled() -> Answer {
+    quota_exceeded(
+        &format!("project:{PROJECT_NUMBER}"),
+        "Message rate exceeded.",
+    )
+}
+
+fn quota_exceeded(subject: &str, description: &str) -> Answer {
     let quota = json!({
         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-        "violations": [{ "subject": format!("project:{PROJECT_NUMBER}"), "description": "Message rate exceeded." }],
+        "violations": [{ "subject": subject, "description": description }],
     });
     error(
         429,

@@ -39,7 +39,8 @@ impl Handle {
     /// # Errors
     /// As [`Handle::add_device`].
     pub fn add_devices(&self, wanted: Vec<NewDevice>) -> Result<Vec<Device>, Error> {
-        self.state.devices.add(wanted, &self.state.settings)
+        let now_ms = self.state.clock.now_ms();
+        self.state.devices.add(wanted, now_ms, &self.state.settings)
     }
 
     /// The devices that were not removed, oldest first.
@@ -58,7 +59,7 @@ impl Handle {
         self.state.devices.get(id, &self.state.settings, now_ms)
     }
 
-    /// Changes a device's switches or name. What it can have now of what waited is handed over at once.
+    /// Changes a device's switches or name, and renews its channel at WNS. What it can have now of what waited is handed over at once.
     ///
     /// # Errors
     /// [`Error::NoSuchDevice`], [`Error::NameTooLong`] or [`Error::File`].

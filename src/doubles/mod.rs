@@ -11,7 +11,8 @@
 //! itself out: Web Push is decrypted by another implementation than encrypts it, tokens are verified by other code than signs them.
 //!
 //! Everything that must outlive a kill lies in one folder: keys, secrets, devices, what waits for them, and the ports. Access
-//! tokens and the record of what arrived do not: a sender meets a 401 and asks for a new token, as it must be able to.
+//! tokens, FCM's count of what a device was sent, and the record of what arrived do not: a sender meets a 401 and asks for a new
+//! token, as it must be able to.
 //!
 //! ```text
 //! mod.rs        start, stop            settings.rs  what a sender must be told   handle.rs  look and drive, in process
@@ -80,7 +81,9 @@ use state::State;
 
 pub use apns::certificate::{Certificate, NewCertificate};
 pub use behaviour::behaviour;
-pub use device::{Body, Channel, Device, DevicePatch, Keys, NewDevice, Push, Service, Switches};
+pub use device::{
+    Body, Channel, Device, DevicePatch, Environment, Keys, NewDevice, Push, Service, Switches,
+};
 pub use error::Error;
 pub use fault::{At, Fault, FaultKind, FaultSpec};
 pub use handle::Handle;
@@ -167,12 +170,13 @@ fn state_of(folder: Folder, ports: Ports) -> Result<State, Error> {
     let clock = Clock::default();
     Ok(State {
         settings: settings(ports, &folder),
-        devices: Registry::open(folder.path.join("devices.json"))?,
+        devices: Registry::open(folder.path.join("devices.json"), clock.now_ms())?,
         certificates: Certificates::open(folder.path.clone())?,
         journal: Journal::starting_after(u64::try_from(clock.now_ms()).unwrap_or_default()),
         faults: fault::Faults::default(),
         tally: tally::Tally::default(),
         fcm_tokens: state::AccessTokens::default(),
+        fcm_rates: fcm::Rates::default(),
         wns_tokens: state::AccessTokens::default(),
         wns_older_tokens: state::AccessTokens::default(),
         strict: true,

@@ -152,18 +152,6 @@ pub(super) async fn exchange(state: &State, stream: &Stream, request: &Request) 
             },
             answer,
         ),
-        Judged::Unknown(answer) => {
-            let moment = Moment::Request(At::Push);
-            if let Some(struck) = state.faults.strike(link.service, moment, None) {
-                let way = (state, &**link, stream.id);
-                let lost = Some(answer.clone());
-                let suffered = suffer(way, &struck, (arrival.clone(), request, lost)).await;
-                if let Suffered::Ends(ending) = suffered {
-                    return ending;
-                }
-            }
-            refuse(state, arrival, answer)
-        }
         Judged::Token(answer) => grant(state, stream, arrival, answer).await,
         Judged::Accepted(accepted) => take(state, stream, request, (arrival, *accepted)).await,
     }
@@ -272,6 +260,12 @@ fn deliver(
     request: &Request,
     accepted: &Accepted,
 ) -> (Answer, Option<Fate>) {
+    // Judged again, since others may have come between: a fault can hold a push for long.
+    if service == Service::Fcm
+        && let Err(refusal) = fcm::count(state, accepted)
+    {
+        return (refusal, None);
+    }
     let offered = match (&accepted.device, &accepted.item) {
         (Some(device), Some(item)) => state.devices.offer(&device.id, item, state.clock.now_ms()),
         _ => Ok(Fate::NotForDevice),

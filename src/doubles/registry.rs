@@ -9,7 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::ciphers::{self, BrowserKeys};
-use super::device::{Channel, Device, DevicePatch, NewDevice, Push, Service, Switches};
+use super::device::{
+    Channel, Device, DevicePatch, Environment, NewDevice, Push, Service, Switches,
+};
 use super::error::Error;
 use super::folder;
 use super::retention::{self, Fate, Waiting};
@@ -39,6 +41,12 @@ pub(crate) struct Record {
     /// WNS: whether its app is the Partner Center's.
     #[serde(default)]
     pub(crate) partner_center: bool,
+    /// APNs: which of the two services gave its token out.
+    #[serde(default)]
+    pub(crate) environment: Environment,
+    /// WNS: since when its channel's life is counted, in milliseconds since 1970.
+    #[serde(default)]
+    pub(crate) renewed_at_ms: Option<i64>,
     /// When it was removed, in milliseconds since 1970: its channel stays known as one that is gone.
     pub(crate) gone_at_ms: Option<i64>,
     /// What waits for it.
@@ -78,16 +86,19 @@ impl Shelf {
 }
 
 impl Registry {
-    /// Reads the file, if it is there.
+    /// Reads the file, if it is there. A channel whose file does not say since when it is there is new.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::Damaged`].
-    pub(crate) fn open(file: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn open(file: PathBuf, now_ms: i64) -> Result<Self, Error> {
         let mut shelf = Shelf::default();
         if file.exists() {
             let records: Vec<Record> = serde_json::from_str(&folder::read(&file)?)
                 .map_err(|error| Error::damaged(&file, error))?;
-            records.into_iter().for_each(|record| shelf.insert(record));
+            for mut record in records {
+                record.renewed_at_ms.get_or_insert(now_ms);
+                shelf.insert(record);
+            }
         }
         Ok(Self {
             file,
@@ -102,15 +113,16 @@ impl Registry {
     pub(crate) fn add(
         &self,
         wanted: Vec<NewDevice>,
+        now_ms: i64,
         settings: &Settings,
     ) -> Result<Vec<Device>, Error> {
         let records = wanted
             .into_iter()
-            .map(Record::make)
+            .map(|wanted| Record::make(wanted, now_ms))
             .collect::<Result<Vec<_>, _>>()?;
         let devices = records
             .iter()
-            .map(|record| record.view(settings, 0))
+            .map(|record| record.view(settings, now_ms))
             .collect();
         let mut shelf = self.shelf();
         records.into_iter().for_each(|record| shelf.insert(record));
@@ -138,7 +150,7 @@ impl Registry {
         shelf.living(id).map(|record| record.view(settings, now_ms))
     }
 
-    /// Changes a device; gives it and the pushes that it can have now.
+    /// Changes a device, and renews its channel as an app does that runs; gives it and the pushes that it can have now.
     ///
     /// # Errors
     /// [`Error::NoSuchDevice`], [`Error::NameTooLong`], [`Error::File`].
@@ -151,6 +163,7 @@ impl Registry {
     ) -> Result<(Device, Vec<Push>), Error> {
         let mut shelf = self.shelf();
         let record = shelf.living(id)?;
+        record.renewed_at_ms = Some(now_ms);
         record.switches = patch.apply(record.switches);
         if let Some(name) = patch.name {
             record.name = Some(checked_name(name)?);
@@ -179,6 +192,15 @@ impl Registry {
         let shelf = self.shelf();
         let place = *shelf.by_token.get(&(service, token.to_owned()))?;
         shelf.records.get(place).cloned()
+    }
+
+    /// FCM: the device of a Firebase installation, also one that is gone.
+    pub(crate) fn by_installation(&self, fid: &str) -> Option<Record> {
+        let shelf = self.shelf();
+        let mut records = shelf.records.iter();
+        records
+            .find(|record| record.service == Service::Fcm && record.installation() == fid)
+            .cloned()
     }
 
     /// Hands a push to a device's line, and says what became of it.
@@ -237,7 +259,7 @@ impl Registry {
 }
 
 impl Record {
-    fn make(wanted: NewDevice) -> Result<Self, Error> {
+    fn make(wanted: NewDevice, now_ms: i64) -> Result<Self, Error> {
         let vapid_public_key = match wanted.service {
             Service::WebPush => wanted.vapid_public_key.map(checked_key).transpose()?,
             _ => None,
@@ -253,9 +275,16 @@ impl Record {
                 .transpose()?,
             vapid_public_key,
             partner_center: wanted.partner_center,
+            environment: wanted.environment,
+            renewed_at_ms: Some(now_ms),
             gone_at_ms: None,
             waiting: Vec::new(),
         })
+    }
+
+    /// FCM: the installation, with which its token begins.
+    pub(crate) fn installation(&self) -> &str {
+        self.token.split(':').next().unwrap_or_default()
     }
 
     /// WNS: whose tokens its channel takes.
@@ -273,6 +302,7 @@ impl Record {
             service: self.service,
             name: self.name.clone(),
             channel: self.channel(settings),
+            environment: (self.service == Service::Apns).then_some(self.environment),
             switches: self.switches,
             waiting: retention::waiting(&self.waiting, now_ms),
         }

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::device::{Push, Service};
 use super::error::Error;
 use super::fault::Faults;
+use super::fcm::Rates;
 use super::folder::Folder;
 use super::journal::{HandedOver, Journal};
 use super::registry::Registry;
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) tally: Tally,
     pub(crate) certificates: Certificates,
     pub(crate) fcm_tokens: AccessTokens,
+    pub(crate) fcm_rates: Rates,
     pub(crate) wns_tokens: AccessTokens,
     pub(crate) wns_older_tokens: AccessTokens,
     pub(crate) strict: bool,

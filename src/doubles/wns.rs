@@ -31,6 +31,8 @@ pub(crate) const OLDER_TOKEN_PATH: &str = "/accesstoken.srf";
 const MAX_BODY_BYTES: usize = 5000;
 const MAX_TAG_CHARACTERS: usize = 16;
 const MAX_MESSAGE_ID_CHARACTERS: usize = 16;
+/// How long a channel lives unless its app asks for it anew.
+const CHANNEL_LIFE_MS: i64 = 30 * 24 * 3600 * 1000;
 
 /// Where Entra gives out access tokens.
 pub(crate) fn token_path() -> String {
@@ -75,6 +77,17 @@ pub(crate) fn judge(state: &State, request: &Request) -> Judged {
             device.id,
             refuse(StatusCode::GONE, "the device was removed"),
         );
+    }
+    if has_expired(state, &device) {
+        let answer = refuse(
+            StatusCode::GONE,
+            "the channel is 30 days old and was not renewed",
+        );
+        let answer = answer
+            .with("x-wns-error-description", "The channel has expired")
+            .with("x-wns-status", "dropped")
+            .with("x-wns-notificationstatus", "dropped");
+        return Judged::AnsweredFor(device.id, answer);
     }
     match check_push(request) {
         Err((status, why)) => {
@@ -136,6 +149,13 @@ fn find(state: &State, request: &Request) -> Option<Record> {
         .find(|(name, _)| name == "token")?
         .1;
     state.devices.by_token(Service::Wns, &token)
+}
+
+fn has_expired(state: &State, device: &Record) -> bool {
+    let now_ms = state.clock.now_ms();
+    device
+        .renewed_at_ms
+        .is_some_and(|since| now_ms.saturating_sub(since) >= CHANNEL_LIFE_MS)
 }
 
 /// Checks headers and body of a push; gives its type.

@@ -270,10 +270,8 @@ async fn check_asks_every_service_and_says_what_is_wrong() {
     );
     refused.at = beckon::doubles::At::Token;
     hub.doubles().script(refused);
-    hub.doubles().script(beckon::doubles::FaultSpec::always(
-        beckon::doubles::Service::Apns,
-        beckon::doubles::FaultKind::CredentialRefused,
-    ));
+    let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    std::fs::write(&hub.doubles().settings().apns.key_file, other_key).unwrap();
     let failed = hub.command(&["check"]);
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     let said = String::from_utf8_lossy(&failed.stdout);

@@ -62,10 +62,12 @@ impl Orders {
 
     /// Changes `SETTINGS_MAX_CONCURRENT_STREAMS` (RFC 9113, section 6.5.2).
     pub(crate) async fn limit_streams(&self, streams: u32) {
-        let mut payload = Vec::from(MAX_CONCURRENT_STREAMS.to_be_bytes());
-        payload.extend(streams.to_be_bytes());
-        self.carry_out(Order::WriteSettings(frame(SETTINGS, &payload)))
-            .await;
+        self.carry_out(stream_limit(streams)).await;
+    }
+
+    /// The same, without waiting until it is out; it goes ahead of all that is written from now on.
+    pub(crate) fn announce_streams(&self, streams: u32) {
+        let _nobody_waits = self.note(stream_limit(streams));
     }
 
     /// Sends bytes as they are.
@@ -86,6 +88,11 @@ impl Orders {
 
     /// Waits until it is done, or for as long as a live connection takes: one that is gone carries nothing out.
     async fn carry_out(&self, order: Order) {
+        let wait = self.note(order);
+        let _gone_or_slow = tokio::time::timeout(Duration::from_secs(2), wait).await;
+    }
+
+    fn note(&self, order: Order) -> oneshot::Receiver<()> {
         let (done, wait) = oneshot::channel();
         let waker = {
             let mut book = self.book();
@@ -95,12 +102,18 @@ impl Orders {
         if let Some(waker) = waker {
             waker.wake();
         }
-        let _gone_or_slow = tokio::time::timeout(Duration::from_secs(2), wait).await;
+        wait
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stream_limit(streams: u32) -> Order {
+    let mut payload = Vec::from(MAX_CONCURRENT_STREAMS.to_be_bytes());
+    payload.extend(streams.to_be_bytes());
+    Order::WriteSettings(frame(SETTINGS, &payload))
 }
 
 fn frame(kind: u8, payload: &[u8]) -> Bytes {
@@ -132,8 +145,8 @@ struct Track {
 struct Incoming {
     preface: usize,
     track: Track,
-    acknowledged: usize,
-    to_be_dropped: usize,
+    /// The SETTINGS that are not yet acknowledged, in the order in which they went out: whether they are ours.
+    awaited: VecDeque<bool>,
     ready: VecDeque<u8>,
 }
 
@@ -159,11 +172,16 @@ impl Track {
         (taken, Some(head))
     }
 
-    fn pass(&mut self, mut bytes: &[u8]) {
+    /// Takes bytes that went out; gives how many SETTINGS that want an acknowledgement began in them.
+    fn pass(&mut self, mut bytes: &[u8]) -> usize {
+        let mut settings = 0;
         while !bytes.is_empty() {
-            let (taken, _) = self.step(bytes);
+            let (taken, head) = self.step(bytes);
+            settings +=
+                usize::from(head.is_some_and(|head| head[3] == SETTINGS && head[4] & ACK == 0));
             bytes = &bytes[taken..];
         }
+        settings
     }
 }
 
@@ -187,15 +205,10 @@ impl Incoming {
         }
     }
 
-    /// Acknowledgements come in the order of the SETTINGS (RFC 9113, section 6.5.3), and the library's own went out first.
+    /// Acknowledgements come in the order of the SETTINGS (RFC 9113, section 6.5.3).
     fn is_for_us(&mut self, head: &[u8]) -> bool {
-        if head[3] != SETTINGS || head[4] & ACK == 0 {
-            return false;
-        }
-        self.acknowledged += 1;
-        let ours = self.acknowledged > 1 && self.to_be_dropped > 0;
-        self.to_be_dropped -= usize::from(ours);
-        ours
+        let acknowledges = head[3] == SETTINGS && head[4] & ACK != 0;
+        acknowledges && self.awaited.pop_front().unwrap_or_default()
     }
 }
 
@@ -239,7 +252,7 @@ impl Wire {
                 Order::Write(bytes) => self.writing = Some((bytes, done)),
                 Order::WriteSettings(bytes) => {
                     if let Some((_, incoming)) = &mut self.frames {
-                        incoming.to_be_dropped += 1;
+                        incoming.awaited.push_back(true);
                     }
                     self.writing = Some((bytes, done));
                 }
@@ -297,8 +310,11 @@ impl AsyncWrite for Wire {
         }
         ready!(this.obey(cx))?;
         let written = ready!(Pin::new(&mut this.tls).poll_write(cx, bytes))?;
-        if let Some((out, _)) = &mut this.frames {
-            out.pass(&bytes[..written]);
+        if let Some((out, incoming)) = &mut this.frames {
+            let settings = out.pass(&bytes[..written]);
+            incoming
+                .awaited
+                .extend(std::iter::repeat_n(false, settings));
         }
         Poll::Ready(Ok(written))
     }

@@ -9,11 +9,21 @@ use super::{PACKAGE, Violation, invalid, invalid_without_details};
 const MAX_PAYLOAD_BYTES: usize = 4096;
 const MAX_TTL_SECS: i64 = 4 * 7 * 24 * 3600;
 
+/// Whom a message is for.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// The device with this registration token.
+    Token(String),
+    /// The device of this Firebase installation.
+    Fid(String),
+    /// A topic or a condition.
+    Many,
+}
+
 /// What the double needs of a message that keeps the rules.
 #[derive(Debug)]
 pub(super) struct Message {
-    /// The device's registration token, unless the target is another kind.
-    pub(super) token: Option<String>,
+    pub(super) target: Target,
     pub(super) validate_only: bool,
     pub(super) high: bool,
     pub(super) ttl_ms: i64,
@@ -38,7 +48,7 @@ impl Message {
         let root = request.as_object().cloned().unwrap_or_default();
         let message = object(&root, "message");
         let android = object(&message, "android");
-        let token = target(&message)?;
+        let target = target(&message)?;
         let mut data = object(&message, "data");
         data.extend(object(&android, "data"));
         let mut notification = object(&message, "notification");
@@ -52,7 +62,7 @@ impl Message {
             ));
         }
         Ok(Self {
-            token,
+            target,
             validate_only: field(&root, "validate_only") == Some(&json!(true)),
             high: text(&android, "priority")
                 .is_some_and(|priority| priority.eq_ignore_ascii_case("high")),
@@ -103,20 +113,30 @@ fn one(place: &str, text: &str) -> Answer {
     invalid(text, &[(place.to_owned(), text.to_owned())])
 }
 
-/// The registration token; `None` for a valid target that is no single device.
-fn target(message: &Map<String, Value>) -> Result<Option<String>, Answer> {
+fn target(message: &Map<String, Value>) -> Result<Target, Answer> {
     let named = ["token", "fid", "topic", "condition"]
         .into_iter()
-        .filter(|name| field(message, name).is_some());
-    match named.collect::<Vec<_>>().as_slice() {
-        ["token"] => Ok(text(message, "token")),
-        [_] => Ok(None),
-        [] => Err(one("message", "Recipient of the message is not set.")),
-        _ => Err(one(
+        .filter_map(|name| Some((name, text(message, name)?)));
+    let mut named = named.collect::<Vec<_>>().into_iter();
+    match (named.next(), named.next()) {
+        (None, _) => Err(one("message", "Recipient of the message is not set.")),
+        (Some(("token", token)), None) => Ok(Target::Token(token)),
+        (Some(("fid", fid)), None) => Ok(Target::Fid(fid)),
+        (Some(("topic", topic)), None) if !is_topic(&topic) => Err(one(
+            "message.topic",
+            "Invalid topic name: [a-zA-Z0-9-_.~%]+, without /topics/.",
+        )),
+        (Some(_), None) => Ok(Target::Many),
+        (Some(_), Some(_)) => Err(one(
             "message",
             "Exactly one of token, fid, topic and condition must be set.",
         )),
     }
+}
+
+fn is_topic(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
+    !name.is_empty() && name.bytes().all(fits)
 }
 
 fn check_data(data: &Map<String, Value>) -> Result<(), Answer> {

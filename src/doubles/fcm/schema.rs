@@ -2,6 +2,8 @@
 //!
 //! Proto3 JSON reads `snake_case` and `camelCase` alike, and refuses what it does not know.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::Violation;
@@ -191,12 +193,18 @@ fn check_fields(value: &Value, fields: &[(&str, Kind)], path: &str, found: &mut 
             format!("Invalid value at '{path}', {value}"),
         ));
     };
+    let mut set = BTreeSet::new();
     for (key, value) in map {
         let at = if path.is_empty() {
             snake_case(key)
         } else {
             format!("{path}.{}", snake_case(key))
         };
+        if !value.is_null() && !set.insert(snake_case(key)) {
+            let text =
+                format!("Invalid value at '{at}', the field is already set by its other name");
+            found.push((at.clone(), text));
+        }
         match fields.iter().find(|(name, _)| *name == snake_case(key)) {
             Some((_, kind)) => check(value, *kind, &at, found),
             None => {

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::Service;
+use super::super::{FaultKind, FaultSpec, NewDevice, Service};
 use super::drafts::*;
+use super::frames::{Frames, HEADERS, RST_STREAM};
 use super::support::*;
+use super::transport::Raw;
 
 #[tokio::test]
 async fn takes_a_good_push_and_hands_it_over() {
@@ -222,21 +224,73 @@ async fn says_when_a_device_was_removed() {
 }
 
 #[tokio::test]
-async fn allows_one_stream_until_a_token_was_accepted() {
+async fn refuses_a_second_stream_until_a_token_was_accepted() {
     let rig = Rig::start().await;
-    let device = rig.device(Service::Apns);
-    let good = apns_push(&rig, &device);
+    let good = apns_push(&rig, &rig.device(Service::Apns));
     let bad = good.clone().with("authorization", "bearer x");
-    let mut sender = rig.http2(&good).await;
-    // Both leave before either is answered, so one of them is refused without having been read.
-    let (mut one, mut two) = (sender.clone(), sender.clone());
-    let (first, second) = tokio::join!(send_on(&mut one, &bad), send_on(&mut two, &bad));
-    let reset = second.err().or(first.err()).unwrap();
-    assert!(format!("{reset:?}").contains("REFUSED_STREAM"), "{reset:?}");
-    assert_eq!(send_on(&mut sender, &bad).await.unwrap().status, 403);
-    assert_eq!(send_on(&mut sender, &good).await.unwrap().status, 200);
-    let (first, second) = tokio::join!(send_on(&mut one, &good), send_on(&mut two, &bad));
-    assert_eq!((first.unwrap().status, second.unwrap().status), (200, 403));
+    // A sender that heeds no SETTINGS.
+    let mut frames = Frames::open(&rig, &good).await;
+    frames.request(1, &bad).await;
+    frames.request(3, &good).await;
+    let refused = frames.next(RST_STREAM, 3).await;
+    assert_eq!(refused, [0, 0, 0, 7], "REFUSED_STREAM");
+    frames.next(HEADERS, 1).await;
+    frames.request(5, &good).await;
+    let settings = frames.next_limit().await;
+    assert_eq!(settings, [0, 3, 0, 0, 0, 100], "told ahead of the answer");
+    frames.next(HEADERS, 5).await;
+    for stream in [7, 9, 11] {
+        frames.request(stream, &good).await;
+    }
+    for stream in [7, 9, 11] {
+        frames.next(HEADERS, stream).await;
+    }
+}
+
+#[tokio::test]
+async fn settings_allow_one_stream_until_a_token_was_accepted() {
+    let rig = Rig::start().await;
+    let good = apns_push(&rig, &rig.device(Service::Apns));
+    let bad = good.clone().with("authorization", "bearer x");
+    let mut raw = Raw::open(&rig, &good).await;
+    raw.is_up().await;
+    assert_eq!(raw.sender.current_max_send_streams(), 1);
+    let (one, two) = (raw.begin(&bad).await.unwrap(), raw.begin(&bad).await);
+    let two = two.unwrap();
+    let (one, two) = tokio::join!(one, two);
+    let statuses = [one.unwrap().status(), two.unwrap().status()];
+    assert_eq!(statuses, [403, 403], "one after the other");
+    assert_eq!(raw.sender.current_max_send_streams(), 1);
+    assert_eq!(raw.send(&good).await.unwrap(), 200);
+    assert_eq!(raw.sender.current_max_send_streams(), 100);
+    let silent = FaultSpec::always(Service::Apns, FaultKind::Silence);
+    let silent = rig.handle().script(silent);
+    let place = rig.handle().place();
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        waiting.push(raw.begin(&good).await.unwrap());
+    }
+    let struck = async {
+        while rig.handle().arrivals(place).len() < 100 {
+            let newest = rig.handle().place();
+            rig.handle().next_entries(newest, SOON).await;
+        }
+    };
+    tokio::time::timeout(SOON, struck).await.unwrap();
+    rig.handle().clear_fault(silent);
+    for answer in waiting {
+        assert_eq!(answer.await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn refuses_a_token_of_the_sandbox() {
+    let rig = Rig::start().await;
+    let other = rig.handle().add_device(NewDevice::of_sandbox()).unwrap();
+    let push = apns_push(&rig, &other);
+    check(&rig, [(push, 400, "BadDeviceToken")]).await;
+    let arrival = rig.handle().arrivals(0).pop().unwrap();
+    assert_eq!(arrival.device, Some(other.id), "{:?}", arrival.reason);
 }
 
 #[tokio::test]

@@ -165,3 +165,30 @@ async fn hide_no_mistake() {
     let bad = apns_push(&rig, &device).with("apns-priority", "7");
     assert_eq!(rig.send2(&bad).await.status, 400);
 }
+
+#[tokio::test]
+async fn are_not_used_up_by_what_would_not_have_been_taken() {
+    let rig = Rig::start().await;
+    let good = apns_push(&rig, &rig.device(Service::Apns));
+    let sandbox = rig.handle().add_device(NewDevice::of_sandbox()).unwrap();
+    let gone = rig.device(Service::Apns);
+    rig.handle().remove_device(&gone.id).unwrap();
+    let at = |token: &str| {
+        let endpoint = &rig.settings().apns.endpoint;
+        good.clone().uri(format!("{endpoint}/3/device/{token}"))
+    };
+    let fault = FaultSpec::once(Service::Apns, FaultKind::ServerError);
+    rig.handle().script(fault);
+    for (draft, status) in [
+        (at(&"ab".repeat(32)), 400),
+        (at("xyz"), 400),
+        (at(""), 400),
+        (apns_push(&rig, &sandbox), 400),
+        (apns_push(&rig, &gone), 410),
+    ] {
+        assert_eq!(rig.send2(&draft).await.status, status, "{draft:?}");
+        assert_eq!(rig.handle().faults().len(), 1, "{draft:?}");
+    }
+    assert_eq!(rig.send2(&good).await.status, 500);
+    assert_eq!(rig.send2(&good).await.status, 200);
+}

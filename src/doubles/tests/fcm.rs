@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Channel, Service};
+use super::super::{Channel, FaultKind, FaultSpec, Service};
 use super::drafts::*;
 use super::support::*;
 
@@ -200,6 +200,8 @@ async fn takes_fields_at_their_limits_and_under_both_names() {
         of(json!({ "notification": { "title": "T" } })),
         good.clone()
             .json(&json!({ "validate_only": true, "message": { "token": token } })),
+        good.clone()
+            .json(&json!({ "message": { "topic": "News-1_2.3~4%" } })),
     ];
     for draft in fine {
         let reply = rig.send2(&draft).await;
@@ -258,4 +260,98 @@ async fn refuses_targets_and_credentials_that_google_refuses() {
         401,
         "the access token has expired"
     );
+}
+
+#[tokio::test]
+async fn refuses_targets_and_names_that_are_none() {
+    let (rig, good, token) = scene().await;
+    let only = |target: Value| good.clone().json(&json!({ "message": target }));
+    let twice = json!({ "android": { "collapse_key": "a", "collapseKey": "a" } });
+    let mut also = json!({ "validate_only": true, "validateOnly": true });
+    also["message"] = json!({ "token": token });
+    let code = "INVALID_ARGUMENT";
+    let topic = ["message.topic", "Invalid topic name"];
+    let twice_set = "message.android.collapse_key', the field is already set";
+    let table = [
+        (message(&good, &token, twice), 400, [code, twice_set]),
+        (good.clone().json(&also), 400, [code, "already set"]),
+        (only(json!({ "topic": "/topics/news" })), 400, topic),
+        (only(json!({ "topic": "fresh news" })), 400, topic),
+        (only(json!({ "topic": "" })), 400, topic),
+        (
+            only(json!({ "fid": "short" })),
+            400,
+            ["message.fid", "not valid"],
+        ),
+        (
+            only(json!({ "fid": "cInventedByTheSender12" })),
+            404,
+            ["NOT_FOUND", "UNREGISTERED"],
+        ),
+    ];
+    check(&rig, table).await;
+}
+
+#[tokio::test]
+async fn reaches_a_device_by_its_installation_too() {
+    let (rig, good, token) = scene().await;
+    let (fid, _) = token.split_once(':').unwrap();
+    let push = good.clone().json(&json!({ "message": { "fid": fid } }));
+    assert_eq!(rig.send2(&push).await.status, 200);
+    let device = rig.handle().devices().remove(0);
+    assert_eq!(rig.handle().handed_over(0, &device.id).len(), 1);
+    rig.handle().remove_device(&device.id).unwrap();
+    check(&rig, [(push, 404, ["NOT_FOUND", "UNREGISTERED"])]).await;
+}
+
+/// How many of so many equal messages are taken; what refuses the others is FCM's word on a device that got too many.
+async fn taken(rig: &Rig, draft: &Draft, count: usize) -> usize {
+    let mut sender = rig.http2(draft).await;
+    let mut taken = 0;
+    for _ in 0..count {
+        let reply = send_on(&mut sender, draft).await.unwrap();
+        if reply.status == 200 {
+            taken += 1;
+            continue;
+        }
+        assert_eq!(reply.status, 429, "{reply:?}");
+        for word in ["RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "\"device:"] {
+            assert!(reply.body.contains(word), "{word}: {reply:?}");
+        }
+        assert_eq!(reply.header("retry-after"), "", "none is promised");
+    }
+    taken
+}
+
+#[tokio::test]
+async fn takes_240_messages_a_minute_for_a_device() {
+    let (rig, good, token) = scene().await;
+    assert_eq!(taken(&rig, &good, 242).await, 240);
+    let other = fcm_push(&rig, &rig.device(Service::Fcm)).await;
+    assert_eq!(taken(&rig, &other, 1).await, 1);
+    let dry = json!({ "validate_only": true, "message": { "token": token } });
+    assert_eq!(taken(&rig, &good.clone().json(&dry), 1).await, 1);
+    let fault = FaultSpec::once(Service::Fcm, FaultKind::ServerError);
+    rig.handle().script(fault);
+    assert_eq!(taken(&rig, &good, 1).await, 0, "and no fault is used up");
+    rig.handle().set_clock_offset(60);
+    assert_eq!(rig.send2(&good).await.status, 500);
+    assert_eq!(taken(&rig, &good, 242).await, 240, "a fault costs nothing");
+}
+
+#[tokio::test]
+async fn takes_20_collapsible_messages_at_once_and_then_one_in_3_minutes() {
+    let (rig, good, token) = scene().await;
+    let keyed = json!({ "android": { "collapse_key": "mail" } });
+    let keyed = message(&good, &token, keyed);
+    assert_eq!(taken(&rig, &keyed, 22).await, 20);
+    let shown = message(&good, &token, json!({ "notification": { "title": "T" } }));
+    assert_eq!(taken(&rig, &shown, 1).await, 0, "it collapses by itself");
+    assert_eq!(
+        taken(&rig, &good, 5).await,
+        5,
+        "what does not collapse goes on"
+    );
+    rig.handle().set_clock_offset(180);
+    assert_eq!(taken(&rig, &shown, 2).await, 1);
 }

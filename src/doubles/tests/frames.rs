@@ -82,6 +82,16 @@ impl Frames {
         read.unwrap_or_else(|_| panic!("no frame {kind} on stream {stream}"))
     }
 
+    /// The payload of the next SETTINGS that limit the streams, and nothing else.
+    pub(super) async fn next_limit(&mut self) -> Vec<u8> {
+        loop {
+            let settings = self.next(SETTINGS, 0).await;
+            if settings.starts_with(&[0, 3]) {
+                return settings;
+            }
+        }
+    }
+
     async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = vec![size[1], size[2], size[3], kind, flags];

@@ -16,14 +16,14 @@ use super::support::*;
 const A_WHILE: Duration = Duration::from_millis(200);
 
 /// A raw connection of HTTP/2.
-struct Raw {
-    sender: h2::client::SendRequest<Bytes>,
+pub(super) struct Raw {
+    pub(super) sender: h2::client::SendRequest<Bytes>,
     pings: h2::PingPong,
     connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Raw {
-    async fn open(rig: &Rig, draft: &Draft) -> Self {
+    pub(super) async fn open(rig: &Rig, draft: &Draft) -> Self {
         let stream = rig.tls(draft.authority(), &["h2"]).await.unwrap();
         let (sender, mut connection) = h2::client::handshake(stream).await.unwrap();
         let pings = connection.ping_pong().unwrap();
@@ -34,8 +34,16 @@ impl Raw {
         }
     }
 
+    /// Waits until what the other end said at first has come.
+    pub(super) async fn is_up(&mut self) {
+        self.pings.ping(h2::Ping::opaque()).await.unwrap();
+    }
+
     /// Sends and leaves the answer for later.
-    async fn begin(&mut self, draft: &Draft) -> Result<h2::client::ResponseFuture, h2::Error> {
+    pub(super) async fn begin(
+        &mut self,
+        draft: &Draft,
+    ) -> Result<h2::client::ResponseFuture, h2::Error> {
         let mut sender = self.sender.clone().ready().await?;
         let (head, _) = draft.request(true).into_parts();
         let (answer, mut body) =
@@ -44,7 +52,7 @@ impl Raw {
         Ok(answer)
     }
 
-    async fn send(&mut self, draft: &Draft) -> Result<u16, h2::Error> {
+    pub(super) async fn send(&mut self, draft: &Draft) -> Result<u16, h2::Error> {
         let answer = self.begin(draft).await?.await?;
         Ok(answer.status().as_u16())
     }

@@ -278,3 +278,36 @@ async fn takes_tokens_of_an_apps_own_login_only() {
         assert_eq!(reply.status, status, "{push:?} {reply:?}");
     }
 }
+
+#[tokio::test]
+async fn a_channel_ends_after_thirty_days_unless_it_is_renewed() {
+    let rig = Rig::start().await;
+    let device = rig.device(Service::Wns);
+    let days = |rig: &Rig, days: i64| rig.handle().set_clock_offset(days * 24 * 3600);
+    let answer = async |rig: &Rig, device: &Device| {
+        let push = wns_push(rig, device).await;
+        let reply = rig.send1(&push).await.unwrap();
+        let why = reply.header("x-wns-error-description").to_owned();
+        (reply.status, why)
+    };
+    let taken = (200, String::new());
+    let ended = (410, String::from("The channel has expired"));
+    days(&rig, 29);
+    assert_eq!(answer(&rig, &device).await, taken);
+    days(&rig, 30);
+    assert_eq!(answer(&rig, &device).await, ended);
+    let rig = rig.restart().await;
+    assert_eq!(answer(&rig, &device).await, taken, "by the double's clock");
+    days(&rig, 30);
+    assert_eq!(answer(&rig, &device).await, ended, "also after a restart");
+    let fresh = rig.device(Service::Wns);
+    rig.handle()
+        .patch_device(&device.id, DevicePatch::default())
+        .unwrap();
+    for device in [&fresh, &device] {
+        days(&rig, 59);
+        assert_eq!(answer(&rig, device).await, taken);
+        days(&rig, 61);
+        assert_eq!(answer(&rig, device).await, ended);
+    }
+}

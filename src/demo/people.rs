@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{APP, SILENT_PER_HOUR, USER, folder::Folder};
 use crate::{
-    doubles::{self, Device, Handle, NewDevice, Service},
+    doubles::{self, Device, DevicePatch, Handle, NewDevice, Service},
     hub::{Hub, Registration},
     model::{
         ActionState, AppHost, Channel, DeviceToken, Draft, EndpointId, Platform, Priority,
@@ -106,10 +106,11 @@ pub(super) async fn assemble(
     for (name, service, endpoint) in DEVICES {
         let known = noted.devices.iter().find(|it| it.endpoint == endpoint);
         let kept = known.filter(|it| hub.authenticate(&it.token).is_ok());
-        let there = kept.and_then(|it| Some((it, doubles.device(&it.device).ok()?)));
+        // As an app does at each start: a channel of WNS lives 30 days, and its double may have had to move to another port.
+        let refreshed = |it: &NotedDevice| doubles.patch_device(&it.device, DevicePatch::default());
+        let there = kept.and_then(|it| Some((it, refreshed(it).ok()?)));
         let device = match there {
             Some((kept, device)) => {
-                // As an app does at each start: its double may have had to move to another port.
                 register(hub, &subject, (endpoint, service, &device)).await?;
                 kept.clone()
             }

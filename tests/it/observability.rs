@@ -187,6 +187,8 @@ async fn what_is_owed_is_counted_once_and_from_when_the_device_was_there() {
     hub.post("ada", "Lunch?").await;
     phone.next_push("the first tap").await;
     counted(1, 1.0).await;
+    // It is counted before it is known when it was taken.
+    hub.settled().await;
     hub.advance(Duration::from_secs(16 * 60));
     phone.next_push("its repeat").await;
     counted(2, 1.0).await;

@@ -56,9 +56,11 @@ impl Task {
 pub async fn sweep(hub: Hub, stop: CancellationToken) {
     let mut guarded = 0;
     while !stop.is_cancelled() {
-        let rest = hub.now().plus(SWEEP_EVERY);
+        // What comes due while it sweeps is none of what it could not end.
+        let began = hub.now();
+        let rest = began.plus(SWEEP_EVERY);
         let next = match hub.sweep().await {
-            Ok(swept) => next_sweep(swept, hub.now(), rest),
+            Ok(swept) => next_sweep(swept, began, rest),
             Err(error) => {
                 tracing::error!(%error, "what is over cannot be ended; trying again in a moment");
                 rest

@@ -269,6 +269,8 @@ impl Inner {
 #[cfg(test)]
 mod delta_tests;
 #[cfg(test)]
+mod tap_tests;
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]

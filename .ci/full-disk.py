@@ -84,13 +84,18 @@ class Hub:
 
     def held(self):
         """The ids of what there is, and whether each has its content."""
-        answer = self.ask("GET", POSTS + "?$top=1000")
-        self.expect(answer is not None, "a read was not answered")
-        status, _, page = answer
-        self.expect(status == 200, f"a read was answered {status}")
-        for it in page["value"]:
-            self.expect(it["payload"]["rawContent"] == RAW, f"{it['id']} lost its content")
-        return {it["id"] for it in page["value"]}
+        path, held = POSTS + "?$top=1000", set()
+        while path:
+            answer = self.ask("GET", path)
+            self.expect(answer is not None, "a read was not answered")
+            status, _, page = answer
+            self.expect(status == 200, f"a read was answered {status}")
+            for it in page["value"]:
+                self.expect(it["payload"]["rawContent"] == RAW, f"{it['id']} lost its content")
+                held.add(it["id"])
+            link = page.get("@odata.nextLink")
+            path = link and "/" + link.split("/", 3)[3]
+        return held
 
     def said(self):
         with open(self.log, encoding="utf-8") as log:

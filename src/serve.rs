@@ -35,6 +35,8 @@ const READERS: usize = 8;
 
 /// How many connections may wait to be taken.
 const BACKLOG: i32 = 4096;
+/// How many connections the listener of `/metrics` takes.
+const SCRAPERS: usize = 32;
 /// How many files are kept for the store, the commands and the pushes where connections would take them all: a quarter of
 /// those that there may be, and in any case these.
 const FILES_KEPT: u64 = 256;
@@ -99,6 +101,11 @@ struct MetricsDoor {
 impl MetricsDoor {
     fn open(context: http::Context, listener: TcpListener, limits: &Limits) -> io::Result<Self> {
         let addr = listener.local_addr()?;
+        // They come out of the files that are kept from the other listener.
+        let limits = &Limits {
+            connections: limits.connections.min(SCRAPERS),
+            ..*limits
+        };
         Ok(Self {
             addr,
             door: Door::open(http::listen_for_metrics(context, listener, limits)?),

@@ -98,6 +98,9 @@ impl LookUps {
             under_way: Arc::clone(&self.under_way),
         };
         let resolver = self.resolver.clone();
+        under_way.insert(name.to_owned(), answer.clone());
+        // Where there is no thread to be had, what would have run is dropped here, and takes the entry out again.
+        drop(under_way);
         thread::Builder::new()
             .name(String::from("look-up"))
             .spawn(move || {
@@ -107,7 +110,6 @@ impl LookUps {
                 told.send_replace(Some(found));
             })
             .map_err(|e| e.to_string())?;
-        under_way.insert(name.to_owned(), answer.clone());
         Ok(answer)
     }
 }

@@ -11,6 +11,7 @@ use actix_web::{
     http::header,
     web::{Bytes, Data},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -134,6 +135,7 @@ struct Events {
     caller: UserCaller,
     endpoint: Option<EndpointId>,
     bell: FeedBell,
+    reloads: watch::Receiver<()>,
     /// Counts the stream in for as long as it lives.
     _listener: Listener,
     /// What the user's other streams were told last.
@@ -173,6 +175,7 @@ impl Events {
         let shared = context.pieces.of(&client.caller.subject);
         Self {
             hub: context.hub.clone(),
+            reloads: context.hub.reconfigurations(),
             stop: context.stop.clone(),
             caller: client.caller,
             endpoint: client.endpoint,
@@ -233,7 +236,7 @@ impl Events {
             () = self.stop.cancelled() => Woken::Ended,
             () = self.bell.moved() => Woken::Moved,
             // Its app may be gone.
-            () = self.hub.reconfiguring() => Woken::Reloaded,
+            Ok(()) = self.reloads.changed() => Woken::Reloaded,
             // A token that is over ends the stream in place of the beat.
             () = clock.sleep_until(self.beat_at.min(self.caller.expires)) => Woken::Beat,
         }

@@ -67,17 +67,28 @@ fn sha256(identity: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// The channel, bound to a key where it is a subscription that names none: the one that it was registered with first.
-pub(super) fn bound(asked: Channel, old: Option<&Endpoint>, present: Option<Vec<u8>>) -> Channel {
-    let key = match old.map(|old| &old.channel) {
-        Some(
-            known @ Channel::WebPush {
-                vapid_public_key, ..
-            },
-        ) if known.identity() == asked.identity() => vapid_public_key.clone(),
-        _ => present,
+/// The channel, bound to a key where it is a subscription that names none: the one that it was registered with first, by
+/// whomever.
+pub(super) fn bound(
+    reader: &Reader,
+    app: &AppHost,
+    asked: Channel,
+    present: Option<Vec<u8>>,
+) -> Result<Channel, Error> {
+    let Some(identity) = asked.identity() else {
+        return Ok(asked);
     };
-    match asked {
+    let mut key = present;
+    for owner in reader.owners(app, &identity)? {
+        let known = reader.registered_endpoint(&owner.subject, &owner.endpoint)?;
+        if let Some(Channel::WebPush {
+            vapid_public_key, ..
+        }) = known.map(|known| known.channel)
+        {
+            key = vapid_public_key;
+        }
+    }
+    Ok(match asked {
         Channel::WebPush {
             endpoint,
             keys,
@@ -90,7 +101,7 @@ pub(super) fn bound(asked: Channel, old: Option<&Endpoint>, present: Option<Vec<
             expires,
         },
         named => named,
-    }
+    })
 }
 
 /// Whether two channels lead to the same place in the same way, be it that one names what the other leaves to the app's

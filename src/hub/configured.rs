@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::model::Timestamp;
 
@@ -11,8 +11,8 @@ use crate::model::Timestamp;
 pub(super) struct Configured {
     since_millis: AtomicU64,
     renewed: Notify,
-    /// The same for all who listen at that moment.
-    told: Notify,
+    /// The same for anyone else.
+    told: watch::Sender<()>,
 }
 
 impl Configured {
@@ -20,7 +20,7 @@ impl Configured {
         Self {
             since_millis: AtomicU64::new(now.as_millis()),
             renewed: Notify::new(),
-            told: Notify::new(),
+            told: watch::Sender::new(()),
         }
     }
 
@@ -31,14 +31,14 @@ impl Configured {
     pub(super) fn renew(&self, now: Timestamp) {
         self.since_millis.store(now.as_millis(), Ordering::SeqCst);
         self.renewed.notify_one();
-        self.told.notify_waiters();
+        self.told.send_replace(());
     }
 
     pub(super) async fn renewed(&self) {
         self.renewed.notified().await;
     }
 
-    pub(super) async fn told(&self) {
-        self.told.notified().await;
+    pub(super) fn told(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
     }
 }

@@ -223,7 +223,8 @@ fn plan(
     if old.is_none() {
         make_room(reader, &mut changes, &asked.id, rules.max)?;
     }
-    asked.channel = bound(asked.channel, old.as_ref(), asked.present_vapid.take());
+    let present = asked.present_vapid.take();
+    asked.channel = bound(reader, &subject.app, asked.channel, present)?;
     let live = match &old {
         Some(old) => reader.endpoint(&subject, &old.id)?,
         None => None,

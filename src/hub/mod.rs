@@ -42,7 +42,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, UserCaller};
 pub use broadcasts::{Accepted, Step, Turns};
@@ -225,9 +225,9 @@ impl Inner {
         self.configured.renewed().await;
     }
 
-    /// Waits until the apps are swapped; for anyone else.
-    pub async fn reconfiguring(&self) {
-        self.configured.told().await;
+    /// Hears of every swap of the apps from now on; for anyone else.
+    pub fn reconfigurations(&self) -> watch::Receiver<()> {
+        self.configured.told()
     }
 
     /// All apps.

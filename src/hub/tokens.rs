@@ -12,7 +12,7 @@ use crate::{
     store::{Expiring, Reader, Row, Unit},
 };
 
-/// How many user tokens an endpoint has at a time, and a user that are bound to none; another ends the one that would end
+/// How many user tokens an endpoint has at a time, and a user that are bound to none; another ends the one that was minted
 /// first.
 const TOKENS: usize = 100;
 /// How many of them end at once at most: a unit stays small.
@@ -34,15 +34,19 @@ fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Res
     }
 }
 
-/// Ends those that would end first where there is no room for one more; says whether it ended any.
+/// Ends those that were minted first where there is no room for one more, but for the one that is renewed; says whether it
+/// ended any.
 fn make_room(
     reader: &Reader,
     changes: &mut Changes,
     endpoint: Option<&EndpointId>,
+    renews: Option<[u8; 32]>,
 ) -> Result<bool, Error> {
     let mut tokens = reader.tokens_of(&changes.user().subject, endpoint)?;
     let over = (tokens.len() + 1).saturating_sub(TOKENS).min(TOKENS_ENDED);
-    tokens.sort_by_key(|token| token.expires);
+    tokens.retain(|token| Some(token.hash) != renews);
+    let life = |token: &UserToken| u64::try_from(token.life.as_millis()).unwrap_or(u64::MAX);
+    tokens.sort_by_key(|token| token.expires.as_millis().saturating_sub(life(token)));
     tokens.truncate(over);
     for token in tokens {
         end(changes, token);
@@ -93,7 +97,7 @@ impl Hub {
         self.change(subject, move |reader, mut changes| {
             may_mint(reader, &token, renews)?;
             let known = reader.known_user(&changes.user().subject)?.is_some();
-            let ended = make_room(reader, &mut changes, token.endpoint.as_ref())?;
+            let ended = make_room(reader, &mut changes, token.endpoint.as_ref(), renews)?;
             let rows = [
                 Row::Expiry(token.expires, Expiring::Token(token.hash)),
                 Row::Token(token),

@@ -61,12 +61,23 @@ pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let wait = match text.parse() {
         Ok(secs) => Duration::from_secs(secs),
         Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?;
-            let millis = u64::try_from(date.timestamp().as_millisecond()).ok()?;
+            let millis = u64::try_from(date(text)?.as_millisecond()).ok()?;
             Timestamp::from_millis(millis).since(now)
         }
     };
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// Reads an HTTP date in any of its three forms; the two older ones are to be read, too (RFC 9110, section 5.6.7).
+fn date(text: &str) -> Option<jiff::Timestamp> {
+    if let Ok(date) = jiff::fmt::rfc2822::parse(text) {
+        return Some(date.timestamp());
+    }
+    let older = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let mut read = older
+        .iter()
+        .filter_map(|form| jiff::civil::DateTime::strptime(form, text).ok());
+    jiff::tz::Offset::UTC.to_timestamp(read.next()?).ok()
 }
 
 /// A service's words as they may be kept and shown: one line, no control characters, at most 200 bytes. Nothing of
@@ -184,6 +195,8 @@ pub(super) mod tests {
         check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60));
         check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
         check("Mon, 06 Nov 1995 08:49:37 GMT", Some(86_400));
+        check("Sunday, 06-Nov-94 08:50:37 GMT", Some(60));
+        check("Sun Nov  6 08:50:37 1994", Some(60));
         check("-5", None);
         check("soon", None);
         check("", None);

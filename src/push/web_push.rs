@@ -186,11 +186,12 @@ impl WebPush {
         message: (&WebPushMessage, &[u8]),
     ) -> Result<(&VapidKey, Request), Outcome> {
         let key = self.key_of(to).ok_or_else(|| {
-            // For this subscription's life there is no other key that its service would take.
-            unsent(
-                Verdict::Rejected,
-                "the subscription's VAPID key is none of this app's",
-            )
+            // Its service takes no other. The operator may give the key again; it says nothing of other subscriptions.
+            let wait = Verdict::Retry {
+                after: None,
+                scope: Scope::Channel,
+            };
+            unsent(wait, "connection: the subscription was made with a VAPID key that the settings have no longer")
         })?;
         let request = request(to, message).map_err(|fault| unsent(Verdict::Rejected, &fault))?;
         Ok((key, request))

@@ -293,6 +293,7 @@ impl HeadFile {
             // Written late is as good: it only says how much there must be at the least.
             Err(Error::Io { source, .. }) if wants_files(&source) => {
                 tracing::warn!(%source, "the head file waits for a file that may be opened; raise the limit of open files");
+                self.written = self.written.map(|(_, head)| (Instant::now(), head));
                 Ok(())
             }
             other => other,

@@ -139,3 +139,50 @@ async fn a_subscription_is_signed_for_with_the_key_that_it_was_made_with() {
     after.next_push("the tap by the present key").await;
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_whose_key_was_taken_away_waits_for_it_and_no_other_does() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut present = hub.device("bob", Service::WebPush).await;
+    hub.advance(Duration::from_secs(1));
+    hub.reload(with_a_vapid_key).await;
+    let mut bound = hub.device("ada", Service::WebPush).await;
+    hub.advance(Duration::from_secs(1));
+    hub.reload(|doubles| doubles.settings().app_toml()).await;
+    let posted = hub.post("ada", "Lunch?").await;
+    let path = format!(
+        "/v1/users/ada/notifications/{}/deliveries",
+        posted["id"].as_str().unwrap()
+    );
+    eventually("it waits", || async {
+        let line = hub.app().get(&path).await.expect(200)["value"][0].clone();
+        (line["status"] == "pending" && line["reason"] == "retry").then_some(())
+    })
+    .await;
+    hub.post("bob", "Lunch?").await;
+    present
+        .next_push("the tap of one with the present key")
+        .await;
+    hub.reload(with_a_vapid_key).await;
+    eventually("the key is back", || async {
+        hub.advance(Duration::from_secs(5));
+        (bound.unseen() > 0).then_some(())
+    })
+    .await;
+    bound.next_push("the tap by its own key").await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_goes_to_another_person_keeps_its_key() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut browser = hub.device("ada", Service::WebPush).await;
+    hub.advance(Duration::from_secs(1));
+    hub.reload(with_a_vapid_key).await;
+    let bob = hub.person("bob", Some("browser")).await;
+    let body = json!({"channel": browser.device.channel});
+    bob.put("/v1/me/endpoints/browser", body).await.expect(201);
+    hub.post("bob", "Lunch?").await;
+    browser.next_push("the tap by the older key").await;
+    hub.finish().await;
+}

@@ -202,7 +202,10 @@ async fn a_subscription_keeps_its_own_key() {
     let lost = key().public_key();
     assert_eq!(
         send(&web_push, &server, Some(&lost)).await.verdict,
-        Verdict::Rejected
+        Verdict::Retry {
+            after: None,
+            scope: Scope::Channel
+        }
     );
     assert_eq!(server.seen().len(), 1);
 }

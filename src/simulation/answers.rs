@@ -235,6 +235,13 @@ impl Answers {
         moved.filter(move |at| at.truth >= then.truth)
     }
 
+    /// Whether the hub's clock was set back since then.
+    fn went_back_since(&self, then: Timestamp) -> bool {
+        let ahead = |it: &Moment| i128::from(it.hub.as_millis()) - i128::from(it.truth.as_millis());
+        let mut pairs = self.moved.windows(2);
+        pairs.any(|pair| pair[1].truth >= then && ahead(&pair[1]) < ahead(&pair[0]))
+    }
+
     fn of(&self, endpoint: &str) -> &[Heard] {
         self.own.get(endpoint).map_or(&[], Vec::as_slice)
     }
@@ -345,7 +352,7 @@ impl Answers {
                 return Some(heard);
             }
             if last.is_none() && self.is_kept(heard, now) && !goes_on {
-                last = Some(heard.at);
+                last = Some(heard);
             }
             goes_on = false;
         }
@@ -354,12 +361,17 @@ impl Answers {
         let taken = self.taken.get(&service).copied().unwrap_or_default();
         let stops = |it: &Heard| it.class == Class::Operator && it.at.truth >= taken;
         // What was over by a clock that has gone back since may hold again, or did until that was undone.
-        let since = |last| [last, now].into_iter().chain(self.moved_since(last));
-        let held = |it: &Heard, last| since(last).any(|then| it.may_hold_at(then));
+        let since = |last: &Heard| [last.at, now].into_iter().chain(self.moved_since(last.at));
+        let held = |it: &Heard, last: &Heard| since(last).any(|then| it.may_hold_at(then));
         let holds = |it: &&Heard| last.is_none_or(|last| held(it, last) || stops(it));
         let mut holding = of_all.filter(|it| holds(it) && it.class != Class::Refused);
         let is_own = |it: &Heard| own.iter().any(|own| (own.left, own.at) == (it.left, it.at));
-        let gone_back = last.is_none_or(|last| since(last).any(|then| last.hub > then.hub));
+        // The last one may have left in a leap that was undone before it was answered.
+        let back = |last: &Heard| {
+            let later = since(last).any(|then| last.at.hub > then.hub);
+            later || self.went_back_since(last.left)
+        };
+        let gone_back = last.is_none_or(back);
         holding.find(|it| it.is(answer) && (gone_back || stops(it) || !is_own(it)))
     }
 

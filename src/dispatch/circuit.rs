@@ -182,7 +182,8 @@ impl Circuit {
         if (standing.until > now && !tells) || self.probing || demanded.is_some() {
             let waits = match demanded {
                 Some(until) if proven && is_guarded => until,
-                _ => standing.until,
+                // A demand that was over holds again where the clock was set back a little.
+                _ => standing.until.max(demanded.unwrap_or_default()),
             };
             let until = waits.max(now.plus(PROBING));
             return Admission::Hold(self.hold(until));

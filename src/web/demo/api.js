@@ -102,7 +102,7 @@ export class Client {
 		}
 	}
 
-	/** The ids of the last 1000, the one posted last first. */
+	/** The ids of the newest, the one posted last first. */
 	async history() {
 		const page = await this.#call("GET", "?$top=1000");
 		return page.value.map(({ id }) => id);

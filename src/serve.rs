@@ -1,5 +1,7 @@
 //! The wiring, in order: config, store, hub, dispatch, doors. Stopping goes the other way.
 
+mod files;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -8,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,10 +38,6 @@ const READERS: usize = 8;
 const BACKLOG: i32 = 4096;
 /// How many connections the listener of `/metrics` takes.
 const SCRAPERS: usize = 32;
-/// How many files are kept for the store, the commands and the pushes where connections would take them all: a quarter of
-/// those that there may be, and in any case these.
-const FILES_KEPT: u64 = 256;
-const MOST_FILES_KEPT: u64 = 4096;
 
 /// How long a start waits for a store that another process holds.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -210,7 +207,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         stop: stopping.clone(),
         demo: options.demo,
     };
-    let limits = &seated(config.server.limits, open_files());
+    let limits = &files::seated(config.server.limits, files::open_files());
     let metrics_door = metrics_listener
         .map(|listener| MetricsDoor::open(context.clone(), listener, limits))
         .transpose()?;
@@ -260,44 +257,6 @@ pub fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
     // All streams come back at once after a restart. It listens already; this makes its queue longer.
     rustix::net::listen(&listener, BACKLOG).context("cannot make the listener's queue longer")?;
     Ok(listener)
-}
-
-/// How many files the process may have open: as many as the system lets it, whatever it was started with.
-fn open_files() -> u64 {
-    let granted = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: granted.maximum,
-        ..granted
-    };
-    let files = match setrlimit(Resource::Nofile, most) {
-        Ok(()) => granted.maximum,
-        Err(error) => {
-            tracing::debug!(%error, "the limit of open files stays as it is");
-            granted.current
-        }
-    };
-    files.unwrap_or(u64::MAX)
-}
-
-/// The limits, with no more connections than there are files for, beside those of the store and of pushes.
-fn seated(limits: Limits, files: u64) -> Limits {
-    let kept = (files / 4)
-        .clamp(FILES_KEPT, MOST_FILES_KEPT)
-        .min(files / 2);
-    // A tenth more are taken, to be told that there are too many.
-    let room = usize::try_from((files - kept) / 11 * 10).unwrap_or(usize::MAX);
-    if limits.connections > room {
-        tracing::warn!(
-            asked = limits.connections,
-            granted = room,
-            files,
-            "server.limits.connections is more than the limit of open files allows; raise that (LimitNOFILE, ulimit -n)"
-        );
-    }
-    Limits {
-        connections: limits.connections.min(room),
-        ..limits
-    }
 }
 
 async fn open_store(config: &Config, accept_loss: bool) -> anyhow::Result<Store> {
@@ -380,26 +339,5 @@ impl Running {
         {
             tracing::error!("the store did not close cleanly; nothing acknowledged is lost");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_files_to_the_store_and_the_pushes() {
-        let granted = |asked: usize, files: u64| {
-            let limits = Limits {
-                connections: asked,
-                ..Limits::default()
-            };
-            seated(limits, files).connections
-        };
-        assert_eq!(granted(10_000, u64::MAX), 10_000);
-        assert_eq!(granted(10_000, 20_000), 10_000);
-        assert_eq!(granted(10_000, 1024), 690);
-        assert_eq!(granted(10_000, 64), 20);
-        assert_eq!(granted(10, 1024), 10);
     }
 }

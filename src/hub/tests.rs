@@ -478,3 +478,40 @@ async fn what_a_device_fetched_that_is_signed_out_by_now_leaves_no_trace() {
     hub.fetched(ada(), phone, number, now).await.unwrap();
     agrees(&hub);
 }
+
+#[tokio::test]
+async fn one_token_more_ends_that_which_was_minted_first_and_never_the_one_it_renews() {
+    let hub = hub(10);
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let mut secrets = Vec::new();
+    for _ in 0..100 {
+        let minted = hub.mint_token(ada(), None, Some(year), None).await.unwrap();
+        secrets.push(minted.secret);
+        hub.clock().advance(Duration::from_secs(1));
+    }
+    let is_good = |nth: usize, secrets: &[crate::model::Secret<String>]| {
+        hub.authenticate(secrets[nth].expose()).is_ok()
+    };
+    // One of an hour would end before all of them.
+    secrets.push(
+        hub.mint_token(ada(), None, None, None)
+            .await
+            .unwrap()
+            .secret,
+    );
+    hub.clock().advance(Duration::from_secs(1));
+    assert!(!is_good(0, &secrets) && is_good(1, &secrets));
+    secrets.push(
+        hub.mint_token(ada(), None, None, None)
+            .await
+            .unwrap()
+            .secret,
+    );
+    assert!(!is_good(1, &secrets) && is_good(100, &secrets));
+    let Ok(Caller::User(first)) = hub.authenticate(secrets[2].expose()) else {
+        panic!("it is good")
+    };
+    hub.renew_token(first).await.unwrap();
+    assert!(is_good(2, &secrets) && !is_good(3, &secrets));
+    agrees(&hub);
+}

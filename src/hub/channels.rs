@@ -72,7 +72,7 @@ fn sha256(identity: &[u8]) -> [u8; 32] {
 pub(super) fn bound(
     reader: &Reader,
     app: &AppHost,
-    asked: Channel,
+    mut asked: Channel,
     present: Option<Vec<u8>>,
 ) -> Result<Channel, Error> {
     let Some(identity) = asked.identity() else {
@@ -88,53 +88,35 @@ pub(super) fn bound(
             key = vapid_public_key;
         }
     }
-    Ok(match asked {
-        Channel::WebPush {
-            endpoint,
-            keys,
-            vapid_public_key: None,
-            expires,
-        } => Channel::WebPush {
-            endpoint,
-            keys,
-            vapid_public_key: key,
-            expires,
-        },
-        named => named,
-    })
+    if let Channel::WebPush {
+        vapid_public_key: named @ None,
+        ..
+    } = &mut asked
+    {
+        *named = key;
+    }
+    Ok(asked)
 }
 
 /// Whether two channels lead to the same place in the same way, be it that one names what the other leaves to the app's
 /// settings, or lasts longer.
 pub(super) fn is_same(app: Option<&App>, one: &Channel, other: &Channel) -> bool {
-    let way = |channel: &Channel| match (channel, app.and_then(|app| app.apns.as_ref())) {
-        (
-            Channel::Apns {
-                device_token,
-                topic,
-                environment,
-            },
-            Some(apns),
-        ) => Channel::Apns {
-            device_token: device_token.clone(),
-            topic: topic.clone().or_else(|| Some(apns.topic.clone())),
-            environment: environment.or(Some(apns.environment)),
-        },
-        (
-            Channel::WebPush {
-                endpoint,
-                keys,
-                vapid_public_key,
-                ..
-            },
-            _,
-        ) => Channel::WebPush {
-            endpoint: endpoint.clone(),
-            keys: keys.clone(),
-            vapid_public_key: vapid_public_key.clone(),
-            expires: None,
-        },
-        (channel, _) => channel.clone(),
+    let way = |channel: &Channel| {
+        let mut channel = channel.clone();
+        match (&mut channel, app.and_then(|app| app.apns.as_ref())) {
+            (
+                Channel::Apns {
+                    topic, environment, ..
+                },
+                Some(apns),
+            ) => {
+                topic.get_or_insert_with(|| apns.topic.clone());
+                environment.get_or_insert(apns.environment);
+            }
+            (Channel::WebPush { expires, .. }, _) => *expires = None,
+            _ => {}
+        }
+        channel
     };
     way(one) == way(other)
 }

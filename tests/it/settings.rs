@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use beckon::doubles::{Handle, Service};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{TestHub, device::beckon_of, eventually};
+
+/// Where what became of a post to Ada is told.
+fn deliveries(posted: &Value) -> String {
+    let id = posted["id"].as_str().unwrap();
+    format!("/v1/users/ada/notifications/{id}/deliveries")
+}
 
 /// Waits until nothing is due now or before.
 async fn nothing_is_due(hub: &TestHub) {
@@ -91,10 +97,7 @@ async fn hosts_that_the_settings_no_longer_name_wait_for_the_settings_to_be_put_
     })
     .await;
     let posted = hub.post("ada", "Lunch?").await;
-    let path = format!(
-        "/v1/users/ada/notifications/{}/deliveries",
-        posted["id"].as_str().unwrap()
-    );
+    let path = deliveries(&posted);
     eventually("both wait for the operator", || async {
         let lines = hub.app().get(&path).await.expect(200)["value"].clone();
         let lines = lines.as_array().unwrap().clone();
@@ -150,10 +153,7 @@ async fn a_subscription_whose_key_was_taken_away_waits_for_it_and_no_other_does(
     hub.advance(Duration::from_secs(1));
     hub.reload(|doubles| doubles.settings().app_toml()).await;
     let posted = hub.post("ada", "Lunch?").await;
-    let path = format!(
-        "/v1/users/ada/notifications/{}/deliveries",
-        posted["id"].as_str().unwrap()
-    );
+    let path = deliveries(&posted);
     eventually("it waits", || async {
         let line = hub.app().get(&path).await.expect(200)["value"][0].clone();
         (line["status"] == "pending" && line["reason"] == "retry").then_some(())

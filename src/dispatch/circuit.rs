@@ -18,7 +18,7 @@ const TRIP: u32 = 5;
 pub(super) const STOPPED: Duration = Duration::from_secs(60);
 /// The longest wait between two probes of a service that fails.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// How long what comes during a probe is held.
+/// How long what comes during a probe is held at least.
 const PROBING: Duration = Duration::from_secs(1);
 /// The distance of two proven channels that try a guard.
 const PROOF: Duration = Duration::from_secs(1);
@@ -113,7 +113,8 @@ pub(super) struct Circuit {
     failures: u32,
     /// Which channels in a row it wanted to be left alone with; no more than [`TRIP`].
     busy: Vec<u64>,
-    probing: bool,
+    /// Since when a probe is under way.
+    probing: Option<Timestamp>,
     standing: Option<Standing>,
     /// What the service demanded last. While that lasts, something stands in the way; what that is may be something else,
     /// and end sooner.
@@ -179,16 +180,20 @@ impl Circuit {
         if tells {
             self.next_proof = now.plus(PROOF);
         }
-        if (standing.until > now && !tells) || self.probing || demanded.is_some() {
+        if (standing.until > now && !tells) || self.probing.is_some() || demanded.is_some() {
             let waits = match demanded {
                 Some(until) if proven && is_guarded => until,
                 // A demand that was over holds again where the clock was set back a little.
                 _ => standing.until.max(demanded.unwrap_or_default()),
             };
-            let until = waits.max(now.plus(PROBING));
+            // The longer it takes, the less often what waits is put off anew.
+            let probed_for = self
+                .probing
+                .map_or(Duration::ZERO, |began| now.since(began));
+            let until = waits.max(now.plus(PROBING.max(probed_for)));
             return Admission::Hold(self.hold(until));
         }
-        self.probing = true;
+        self.probing = Some(now);
         self.under_way += 1;
         Admission::Probe
     }
@@ -216,7 +221,9 @@ impl Circuit {
     /// A push is under way no more, whatever came of it.
     pub(super) fn leave(&mut self, was_probe: bool) {
         self.under_way = self.under_way.saturating_sub(1);
-        self.probing &= !was_probe;
+        if was_probe {
+            self.probing = None;
+        }
     }
 
     /// Learns from the outcome of a push to a channel. `first` is the wait after the first trip, `random` from 0 to 1.
@@ -336,6 +343,13 @@ fn signal(outcome: &Outcome) -> Signal {
             after: Some(after),
             scope: Scope::Lane,
         } => Signal::Demanded(after),
+        Verdict::Retry {
+            scope: Scope::Channel,
+            ..
+        } => match status {
+            0 => Signal::Nothing,
+            _ => Signal::Alive { took: false },
+        },
         Verdict::Retry { scope, after } if scope == Scope::Lane || status == 0 || status >= 500 => {
             let after = after.unwrap_or_default();
             Signal::Failing { after }

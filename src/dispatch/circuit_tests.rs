@@ -62,7 +62,7 @@ fn every_outcome_says_something_about_the_service_or_nothing() {
             "{verdict:?} {status}"
         );
     };
-    let (channel, lane) = (Scope::Channel, Scope::Lane);
+    let (channel, unsaid, lane) = (Scope::Channel, Scope::Unsaid, Scope::Lane);
     check(Verdict::Accepted, 200, Signal::Alive { took: true });
     check(Verdict::Dropped, 200, Signal::Alive { took: true });
     check(
@@ -79,15 +79,18 @@ fn every_outcome_says_something_about_the_service_or_nothing() {
         Signal::Demanded(Duration::from_secs(60)),
     );
     check(
-        retry(Some(60), channel),
+        retry(Some(60), unsaid),
         429,
         Signal::Busy(Duration::from_secs(60)),
     );
-    check(retry(None, channel), 429, Signal::Alive { took: false });
-    check(retry(None, channel), 500, failing_after(0));
-    check(retry(None, channel), 0, failing_after(0));
+    check(retry(None, unsaid), 429, Signal::Alive { took: false });
+    check(retry(None, unsaid), 500, failing_after(0));
+    check(retry(None, unsaid), 0, failing_after(0));
     check(retry(None, lane), 503, failing_after(0));
-    check(retry(Some(9), channel), 503, failing_after(9));
+    check(retry(Some(9), unsaid), 503, failing_after(9));
+    check(retry(Some(9), channel), 429, Signal::Alive { took: false });
+    check(retry(None, channel), 507, Signal::Alive { took: false });
+    check(retry(None, channel), 0, Signal::Nothing);
 }
 
 fn failing_after(secs: u64) -> Signal {
@@ -97,7 +100,7 @@ fn failing_after(secs: u64) -> Signal {
 
 #[test]
 fn what_a_host_demands_of_many_channels_in_a_row_it_demands_of_all() {
-    let busy = outcome(retry(Some(60), Scope::Channel), 429);
+    let busy = outcome(retry(Some(60), Scope::Unsaid), 429);
     let taken = outcome(Verdict::Accepted, 200);
     let mut circuit = Circuit::default();
     for _ in 0..3 * TRIP {
@@ -125,7 +128,7 @@ fn what_a_host_demands_of_many_channels_in_a_row_it_demands_of_all() {
 #[test]
 fn a_service_that_fails_is_not_asked_before_it_wants_to_be() {
     let mut circuit = Circuit::default();
-    let failing = outcome(retry(Some(120), Scope::Channel), 503);
+    let failing = outcome(retry(Some(120), Scope::Unsaid), 503);
     for _ in 0..TRIP {
         push(&mut circuit, &failing, at(0));
     }
@@ -174,6 +177,36 @@ fn one_probe_at_a_time_with_growing_waits_until_it_answers() {
     let taken = outcome(Verdict::Accepted, 200);
     assert_eq!(push(&mut circuit, &taken, now), Admission::Probe);
     assert_eq!(push(&mut circuit, &taken, now), Admission::Go);
+}
+
+#[test]
+fn what_is_said_of_single_channels_holds_up_no_other() {
+    let mut circuit = Circuit::default();
+    for channel in 0..3 * u64::from(TRIP) {
+        for (after, status) in [(None, 507), (Some(60), 429), (None, 0)] {
+            let alone = outcome(retry(after, Scope::Channel), status);
+            let admission = push_to(channel, &mut circuit, &alone, at(0));
+            assert_eq!(admission, Admission::Go);
+        }
+    }
+    assert!(circuit.standing().is_none());
+}
+
+#[test]
+fn the_longer_a_probe_takes_the_longer_are_those_put_off_that_wait() {
+    let mut circuit = tripped(at(0));
+    assert_eq!(circuit.admit(false, at(5000)), Admission::Probe);
+    let mut times = 0;
+    let mut now = at(5000);
+    while now < at(20_000) {
+        let Admission::Hold(hold) = circuit.admit(false, now) else {
+            panic!("a second one beside the probe")
+        };
+        assert!(hold.until.since(now) >= PROBING);
+        now = hold.until;
+        times += 1;
+    }
+    assert!(times <= 6, "put off {times} times in fifteen seconds");
 }
 
 #[test]
@@ -272,7 +305,7 @@ proptest! {
             outcome(retry(Some(7), Scope::Lane), 429),
             outcome(Verdict::Misconfigured, 403),
             outcome(Verdict::Gone { since: None }, 410),
-            outcome(retry(None, Scope::Channel), 0),
+            outcome(retry(None, Scope::Unsaid), 0),
         ];
         let (mut circuit, mut now) = (Circuit::default(), at(0));
         let mut under_way: Vec<bool> = Vec::new();

@@ -21,7 +21,7 @@ use super::{
     parked::Line,
     push_id::push_id,
     queue::{Entrance, Exit, queue},
-    retry,
+    retry, worn,
 };
 use crate::{
     config::apps::App,
@@ -240,12 +240,14 @@ impl Way {
         self.pace.asked();
         let outcome = self.adapter.send(channel, message, id, now).await;
         let registered = due.level.endpoint.registered;
-        let mut outcome = comparable(outcome, registered, now);
+        let outcome = comparable(outcome, registered, now);
+        let (mut outcome, heard) = worn::of_channel(due, outcome, self.hub.now());
         let guarded = self.gate.guarded(&mut outcome, registered).await;
         let took = began.elapsed();
         self.pace.answered(took);
         self.note(due, &outcome, took);
-        pass.learn(&outcome, guarded).await;
+        pass.learn(heard.as_ref().unwrap_or(&outcome), guarded)
+            .await;
         outcome
     }
 

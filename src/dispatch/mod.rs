@@ -25,6 +25,7 @@ mod test_tap;
 mod timers;
 mod told;
 mod vapid;
+mod worn;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use super::circuit::{Hold, STOPPED};
+use super::{
+    circuit::{Hold, STOPPED},
+    worn,
+};
 use crate::{
     config::Delivery,
     hub::{
         DueTap,
         due::{burst_left, retap_at, retap_wait},
     },
-    model::{ChannelKind, Push, TapKind, TapState, Timestamp},
+    model::{ChannelKind, FeedPosition, Push, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
 };
 
@@ -31,13 +34,16 @@ pub(super) fn next(
 ) -> Settled {
     let mut state = due.state.clone();
     state.answer = Some(outcome.answer.clone());
+    state.failing = worn::failing(due, outcome, now);
     if !due.displayed {
         state.last_push = now;
     }
     let attempts = state.attempts + 1;
+    let (covers, alone) = told(due);
     let push = |accepted: bool| {
         Some(Push {
-            covers: due.tap.covers,
+            covers,
+            alone,
             at: now,
             kind: due.tap.kind,
             shows: due.tap.shows,
@@ -79,6 +85,15 @@ pub(super) fn next(
         }
     };
     Settled { state, push }
+}
+
+/// Up to where a push speaks for the feed, and whether for what it shows alone: of a fallback that is told in any case.
+fn told(due: &DueTap) -> (FeedPosition, bool) {
+    let shown = due.notification.as_ref().map(|it| it.number);
+    match shown.filter(|_| due.tap.kind == TapKind::Fallback) {
+        Some(number) if number > due.tap.covers => (number, true),
+        _ => (due.tap.covers, false),
+    }
 }
 
 /// Gives a tap back that its lane did not try.

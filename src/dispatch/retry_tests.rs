@@ -84,7 +84,7 @@ fn waits_double_with_full_jitter_and_heed_the_service() {
         it.state.attempts = attempts;
         let verdict = Verdict::Retry {
             after,
-            scope: Scope::Channel,
+            scope: Scope::Unsaid,
         };
         let settled = settle(&it, verdict, random);
         assert_eq!(settled.push, None);
@@ -247,4 +247,20 @@ fn a_tap_that_was_over_as_its_answer_came_is_repeated_at_once() {
     slow.tap.expires = at(5);
     let state = settle(&slow, Verdict::Accepted, 0.0).state;
     assert_eq!(retap_at(&state, &Delivery::default(), at(10)), at(10));
+}
+
+#[test]
+fn a_fallback_that_left_before_what_was_posted_earlier_is_told_of_itself_alone() {
+    let mut early = due(Platform::Android, true);
+    early.tap.kind = TapKind::Fallback;
+    let covers = |due: &DueTap| {
+        let settled = settle(due, Verdict::Accepted, 0.0);
+        let push = settled.push.unwrap();
+        (push.covers, push.alone, settled.state.covered)
+    };
+    let (all, base) = (FeedPosition(9), FeedPosition(2));
+    assert_eq!(covers(&early), (all, false, all));
+    early.tap.covers = base;
+    let number = early.notification.as_ref().unwrap().number;
+    assert_eq!(covers(&early), (number, true, base));
 }

@@ -70,6 +70,9 @@ fn told(outcome: Outcome) -> Tested {
             TestResult::Gone,
             "the channel is dead; the app has to register again",
         ),
+        Verdict::Retry { .. } if outcome.answer.is_unsent() => {
+            (TestResult::Failed, "the tap could not leave")
+        }
         Verdict::Retry { .. } if outcome.answer.status == 0 => (
             TestResult::Failed,
             "the push service did not answer; it is tried again with the next tap",

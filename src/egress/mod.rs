@@ -122,13 +122,13 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
     /// The request cannot be written as HTTP; it says where.
-    #[error("request: {0}")]
+    #[error("not sent: the request {0}")]
     Invalid(String),
     /// The policy does not allow the URL; nothing was sent.
-    #[error("refused: the URL {0}")]
+    #[error("not sent: the URL {0}")]
     Forbidden(String),
     /// The host leads to an address that is not public; nothing was sent.
-    #[error("refused: the host leads to an address that is not public")]
+    #[error("not sent: the host leads to an address that is not public")]
     Address,
     /// There is no connection; nothing was sent.
     #[error("connection: {0}")]
@@ -137,7 +137,7 @@ pub enum Failure {
     #[error("connection: {0}")]
     Lost(String),
     /// What it is about was over before it could leave; nothing was sent.
-    #[error("its time was over before it could leave")]
+    #[error("not sent: its time was over before it could leave")]
     Late,
     /// Time was over; the request may or may not have been processed.
     #[error("timeout")]

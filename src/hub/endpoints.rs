@@ -85,7 +85,12 @@ impl Hub {
         };
         let channel = registration.channel.clone();
         let plan = move |reader: &Reader, changes| plan(reader, changes, registration, rules);
-        self.change_channels(subject, Some(&channel), plan).await
+        let whose = subject.clone();
+        let registered = self.change_channels(subject, Some(&channel), plan).await?;
+        if registered.created {
+            self.pulls.forget(&whose, &registered.endpoint.id);
+        }
+        Ok(registered)
     }
 
     /// The user's live endpoints, first registered first.

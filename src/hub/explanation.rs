@@ -1,7 +1,6 @@
 //! One plain sentence for a line of the ladder: what happened on an endpoint, in the order that it happened, and why
 //! nothing more did. The API and `beckon explain` tell the same.
 
-use super::report;
 use crate::model::{
     ChannelKind, Delivery, DeliveryStatus, Handling, Platform, Reason, ServiceAnswer, Timestamp,
 };
@@ -45,8 +44,8 @@ fn next(it: &Delivery) -> Option<String> {
 /// Whether no answer came to a push that may have been read: it was not a connection or a token that was missing.
 fn is_lost(answer: &ServiceAnswer) -> bool {
     let words = answer.reason.as_deref().unwrap_or_default();
-    let unsent = ["connection:", "token endpoint:"];
-    answer.status == 0 && !unsent.iter().any(|begin| words.starts_with(begin))
+    let unread = [ServiceAnswer::NOT_SENT, "connection:", "token endpoint:"];
+    answer.status == 0 && !unread.iter().any(|begin| words.starts_with(begin))
 }
 
 fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
@@ -79,7 +78,12 @@ fn fallback(it: &Delivery) -> Option<String> {
     };
     let answer = in_brackets(&alone);
     Some(match (fallback.refused, fallback.reason) {
-        (Some(at), _) if fallback.answer.as_ref().is_some_and(report::is_dropped) => {
+        (Some(at), _)
+            if fallback
+                .answer
+                .as_ref()
+                .is_some_and(ServiceAnswer::is_dropped) =>
+        {
             format!("the push service took its fallback at {at} and dropped it{answer}")
         }
         (Some(at), _) => format!("the push service refused its fallback for good at {at}{answer}"),
@@ -235,7 +239,7 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::SilentBudget => {
             "held by the budget, the platform allows no more silent pushes for now"
         }
-        Reason::Retry if it.answer.as_ref().is_some_and(report::is_dropped) => {
+        Reason::Retry if it.answer.as_ref().is_some_and(ServiceAnswer::is_dropped) => {
             "the push service took it and dropped it"
         }
         Reason::Retry if it.attempts > 0 && it.answer.as_ref().is_some_and(is_lost) => {
@@ -243,6 +247,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
         }
         Reason::Retry if it.attempts == 0 && it.answer.is_none() => {
             "held back, many others wait for the push service"
+        }
+        Reason::Retry if it.answer.as_ref().is_some_and(ServiceAnswer::is_unsent) => {
+            "it could not leave"
         }
         Reason::Retry => "the push service could not take it",
         Reason::ServiceStopped if it.answer.as_ref().is_some_and(is_ours) => {
@@ -269,6 +276,9 @@ fn in_brackets(it: &Delivery) -> String {
 fn answered(it: &Delivery) -> Option<String> {
     let answer = it.answer.as_ref()?;
     if it.reason == Some(Reason::ServiceStopped) && is_ours(answer) {
+        return answer.reason.clone();
+    }
+    if answer.is_unsent() {
         return answer.reason.clone();
     }
     let ServiceAnswer { status, reason, .. } = answer;

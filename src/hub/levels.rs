@@ -100,6 +100,7 @@ fn level(
     for number in &state.fallbacks {
         let unread = reader
             .receipt(subject, *number, &endpoint.id)?
+            .of(&endpoint, *number)
             .fetched
             .is_none();
         if unread {
@@ -133,6 +134,7 @@ fn read_singly(
         if counts
             && reader
                 .receipt(subject, it.number, &endpoint.id)?
+                .of(endpoint, it.number)
                 .fetched
                 .is_some()
         {

@@ -50,6 +50,19 @@ impl Pulls {
         }
     }
 
+    /// Forgets when a device pulled: one of its name is registered anew.
+    pub(super) fn forget(&self, subject: &Subject, endpoint: &EndpointId) {
+        let mut all = self.all();
+        let (count, devices) = &mut *all;
+        let Some(of_one) = devices.get_mut(subject) else {
+            return;
+        };
+        *count -= usize::from(of_one.remove(endpoint).is_some());
+        if of_one.is_empty() {
+            devices.remove(subject);
+        }
+    }
+
     /// When a device pulled last, if that is remembered.
     pub(super) fn last(&self, subject: &Subject, endpoint: &EndpointId) -> Option<Timestamp> {
         self.all().1.get(subject)?.get(endpoint).copied()

@@ -40,7 +40,9 @@ pub(super) fn deliveries(
             it: &it,
             change: change.as_ref(),
             level,
-            receipt: receipt.map(|(_, receipt)| *receipt).unwrap_or_default(),
+            receipt: receipt.map_or_else(Receipt::default, |(_, receipt)| {
+                receipt.of(&level.endpoint, it.number)
+            }),
             // A tap about something else is none of one that is not meant for the platform.
             pushes: match it.draft.targets(level.endpoint.platform) {
                 true => Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?,
@@ -242,7 +244,7 @@ impl Case<'_> {
             return (DeliveryStatus::Gone, Some(Reason::ChannelGone));
         }
         match &self.pushes.refused {
-            Some(push) if !is_dropped(&push.answer) => return (DeliveryStatus::Failed, None),
+            Some(push) if !push.answer.is_dropped() => return (DeliveryStatus::Failed, None),
             // Taken and dropped: it is tapped again as one that does not answer.
             Some(_) if self.is_reachable() => {
                 return (DeliveryStatus::Pending, Some(Reason::Retry));
@@ -255,9 +257,7 @@ impl Case<'_> {
         if endpoint.expires <= self.now {
             return (DeliveryStatus::Skipped, Some(Reason::EndpointExpired));
         }
-        let own_change = self
-            .change
-            .is_some_and(|change| change.by.as_ref() == Some(&endpoint.id));
+        let own_change = self.change.is_some_and(|change| change.is_by(endpoint));
         if own_change {
             return (DeliveryStatus::Skipped, Some(Reason::OwnChange));
         }
@@ -277,9 +277,4 @@ impl Case<'_> {
 fn over(it: &Notification, now: Timestamp) -> Option<Timestamp> {
     let over = (it.expires <= now).then_some(it.expires);
     it.handling().map(|_| it.modified).or(over)
-}
-
-/// Whether a service said of a push that was not accepted that it took it (WNS answers 200 and `dropped`).
-pub(super) fn is_dropped(answer: &ServiceAnswer) -> bool {
-    (200..300).contains(&answer.status)
 }

@@ -85,6 +85,7 @@ fn plan(
         let state = TapState {
             gone: None,
             attempts: 0,
+            failing: None,
             not_before: Timestamp::default(),
             stopped: None,
             ..state

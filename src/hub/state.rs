@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     model::{
-        EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Receipt, StateChange,
-        Subject, Timestamp,
+        Endpoint, EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Receipt,
+        StateChange, Subject, Timestamp,
     },
     store::{Reader, Row, Unit},
 };
@@ -50,7 +50,12 @@ impl Hub {
             if up_to.is_some_and(|up_to| old.number > up_to) {
                 return Ok((changes.into_nothing(), old));
             }
-            match set_one(reader, &mut changes, &old, change, (by.as_ref(), now))? {
+            let actor = match &by {
+                // It is answered with all of it.
+                Some(by) => Actor::read(reader, &changes.user().subject, by, old.changed_at)?,
+                None => None,
+            };
+            match set_one(reader, &mut changes, &old, change, (actor.as_ref(), now))? {
                 None => Ok((changes.into_nothing(), old)),
                 Some(it) => {
                     changes.look(now);
@@ -79,6 +84,7 @@ impl Hub {
             up_to: up_to.or(self.end_of(&subject, &selection)?),
             change,
             by,
+            holds: up_to.unwrap_or_default(),
             now,
         };
         let mut ids = match &selection {
@@ -190,12 +196,16 @@ impl Hub {
             .ask(move |reader| {
                 let mark = reader.fetch_mark(&subject, &endpoint)?;
                 let mut unit = Unit::of(subject);
+                // Who was signed out meanwhile tells nothing any more.
+                let Some(registered) = reader.registered_endpoint(&unit.subject, &endpoint)? else {
+                    return Ok(unit);
+                };
                 for id in ids {
                     let Some(number) = reader.number_of(&unit.subject, id)? else {
                         continue;
                     };
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
-                    let mut receipt = old;
+                    let mut receipt = old.of(&registered, number);
                     note(&mut receipt, number <= mark.position);
                     if receipt != old {
                         unit.push(Row::Receipt(number, endpoint.clone(), receipt));
@@ -224,8 +234,7 @@ fn heard(
     if mark.position < reader.user(&unit.subject)?.head {
         unit.push(Row::Marker(changes::marker(&unit.subject, now)));
     }
-    let registered = reader.registered_endpoint(&unit.subject, endpoint)?;
-    if at > mark.at && registered.is_some() {
+    if at > mark.at {
         mark.at = at;
         unit.push(Row::FetchMark(endpoint.clone(), mark));
     }
@@ -238,17 +247,59 @@ fn set_one(
     changes: &mut Changes,
     old: &Notification,
     change: StateChange,
-    (by, now): (Option<&EndpointId>, Timestamp),
+    (actor, now): (Option<&Actor>, Timestamp),
 ) -> Result<Option<Notification>, Error> {
+    let subject = changes.user().subject.clone();
+    let by = match actor {
+        Some(actor) if actor.knows(reader, &subject, old)? => Some(&actor.endpoint.id),
+        _ => None,
+    };
     let Some(it) = changes.set(old, change, by) else {
         return Ok(None);
     };
-    if let Some(by) = by {
-        let mut receipt = reader.receipt(&changes.user().subject, old.number, by)?;
+    if let Some(Actor { endpoint, .. }) = actor {
+        let receipt = reader.receipt(&subject, old.number, &endpoint.id)?;
+        let mut receipt = receipt.of(endpoint, old.number);
         receipt.acted = receipt.acted.or(Some(now));
-        changes.also(Row::Receipt(old.number, by.clone(), receipt));
+        changes.also(Row::Receipt(old.number, endpoint.id.clone(), receipt));
     }
     Ok(Some(it))
+}
+
+/// Who changes something.
+struct Actor {
+    endpoint: Endpoint,
+    /// Up to where it needs no tap: it holds the feed, or was tapped for it. Everything, where the answer brings all.
+    told: FeedPosition,
+}
+
+impl Actor {
+    /// The endpoint, unless it was signed out meanwhile; it says that it holds the feed up to `holds`.
+    fn read(
+        reader: &Reader,
+        subject: &Subject,
+        id: &EndpointId,
+        holds: FeedPosition,
+    ) -> Result<Option<Self>, Error> {
+        let Some(endpoint) = reader.registered_endpoint(subject, id)? else {
+            return Ok(None);
+        };
+        let state = reader.tap_state(subject, id)?;
+        let covered = (state.generation == endpoint.generation).then_some(state.covered);
+        let held = reader.fetch_mark(subject, id)?.position;
+        let told = holds.max(held).max(covered.unwrap_or_default());
+        Ok(Some(Self { endpoint, told }))
+    }
+
+    /// Whether its own change leaves it nothing to be told of: of what others did before it knows, or will be told by a tap
+    /// that has left. A feed remembers the last change alone.
+    fn knows(&self, reader: &Reader, subject: &Subject, it: &Notification) -> Result<bool, Error> {
+        if it.changed_at <= self.told {
+            return Ok(true);
+        }
+        let before = reader.change(subject, it.changed_at)?;
+        Ok(before.is_some_and(|before| before.is_by(&self.endpoint)))
+    }
 }
 
 /// One step of a change of many.
@@ -258,6 +309,8 @@ struct Step {
     up_to: Option<FeedPosition>,
     change: StateChange,
     by: Option<EndpointId>,
+    /// Up to where that says that it holds the feed.
+    holds: FeedPosition,
     now: Timestamp,
 }
 
@@ -282,9 +335,13 @@ impl Step {
             Selection::Group(group) => self.by_walk(reader, &subject, Some(group))?,
             Selection::All => self.by_walk(reader, &subject, None)?,
         };
+        let actor = match &self.by {
+            Some(by) => Actor::read(reader, &subject, by, self.holds)?,
+            None => None,
+        };
         let mut changed = 0;
         for old in &found {
-            let by = (self.by.as_ref(), self.now);
+            let by = (actor.as_ref(), self.now);
             changed += usize::from(set_one(reader, &mut changes, old, self.change, by)?.is_some());
         }
         let done = Done { changed, next };

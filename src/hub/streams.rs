@@ -15,6 +15,8 @@ use crate::model::{EndpointId, FeedPosition, Secret, Subject, Timestamp};
 const TICKET_LIFE: Duration = Duration::from_secs(60);
 /// How many tickets of one user may wait; a further one ends the oldest.
 const TICKETS_PER_USER: usize = 20;
+/// How many of all users may wait before those are looked for that nobody came for.
+const TICKETS_SWEPT: usize = 1024;
 
 /// Open streams and waiting tickets.
 #[derive(Debug, Default, Clone)]
@@ -27,6 +29,8 @@ struct Listening {
     tickets: HashMap<String, Ticket>,
     /// Each user's waiting tickets, oldest first.
     waiting: HashMap<Subject, VecDeque<String>>,
+    /// How many were left when those were taken away last that nobody came for.
+    kept: usize,
 }
 
 /// What a ticket opens.
@@ -138,21 +142,32 @@ impl Hub {
 
 impl Listening {
     fn keep(&mut self, text: String, ticket: Ticket, now: Timestamp) {
+        self.drop_ended(now);
         let subject = ticket.caller.subject.clone();
         let waiting = self.waiting.entry(subject).or_default();
-        while let Some(oldest) = waiting.front() {
-            let is_over = self
-                .tickets
-                .get(oldest)
-                .is_none_or(|ticket| ticket.expires <= now);
-            if !is_over && waiting.len() < TICKETS_PER_USER {
-                break;
-            }
-            self.tickets.remove(oldest);
-            waiting.pop_front();
+        if waiting.len() >= TICKETS_PER_USER
+            && let Some(oldest) = waiting.pop_front()
+        {
+            self.tickets.remove(&oldest);
         }
         waiting.push_back(text.clone());
         self.tickets.insert(text, ticket);
+    }
+
+    /// Takes away what nobody came for in time, whoever asked for it: once there are twice as many as were left last.
+    fn drop_ended(&mut self, now: Timestamp) {
+        if self.tickets.len() < (2 * self.kept).max(TICKETS_SWEPT) {
+            return;
+        }
+        let all = self.tickets.iter();
+        let ended: Vec<String> = all
+            .filter(|(_, ticket)| ticket.expires <= now)
+            .map(|(text, _)| text.clone())
+            .collect();
+        for text in ended {
+            self.take(&text);
+        }
+        self.kept = self.tickets.len();
     }
 
     fn take(&mut self, text: &str) -> Option<Ticket> {
@@ -185,6 +200,38 @@ impl Drop for Listener {
         }
         if open.is_empty() {
             listening.open.remove(&self.subject);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AppHost, UserId};
+
+    #[test]
+    fn tickets_that_nobody_came_for_are_not_kept_whoever_asked_for_them() {
+        let mut listening = Listening::default();
+        let at = |secs: u64| Timestamp::from_millis(1000 * secs);
+        for nth in 0..10 * TICKETS_SWEPT {
+            let subject = Subject {
+                app: AppHost::parse("todo.example").unwrap(),
+                user: UserId::parse(&nth.to_string()).unwrap(),
+            };
+            let now = at(nth as u64);
+            let ticket = Ticket {
+                caller: UserCaller {
+                    subject,
+                    endpoint: None,
+                    expires: Timestamp::MAX,
+                    hash: [0; 32],
+                },
+                from: None,
+                expires: now.plus(TICKET_LIFE),
+            };
+            listening.keep(nth.to_string(), ticket, now);
+            let held = (listening.tickets.len(), listening.waiting.len());
+            assert!(held.0 <= TICKETS_SWEPT && held.0 == held.1, "{held:?}");
         }
     }
 }

@@ -72,6 +72,7 @@ async fn what_was_refused_is_told_in_the_words_of_its_refusal() {
         };
         let push = crate::model::Push {
             covers,
+            alone: false,
             at: hub.now(),
             kind: due.tap.kind,
             shows: due.tap.shows,

@@ -296,6 +296,7 @@ async fn what_a_client_was_told_to_be_over_stays_so_through_a_kill_and_a_wall_se
 fn push(covers: u64, at: Timestamp) -> Push {
     Push {
         covers: FeedPosition(covers),
+        alone: false,
         at,
         kind: TapKind::Created,
         shows: None,

@@ -149,6 +149,29 @@ pub struct ServiceAnswer {
 }
 
 impl ServiceAnswer {
+    /// How the reason begins where the service took a push and dropped it.
+    pub const DROPPED: &str = "dropped";
+    /// How the reason begins where nothing left for the service, and why.
+    pub const NOT_SENT: &str = "not sent:";
+
+    /// Whether nothing left for the service.
+    pub fn is_unsent(&self) -> bool {
+        self.status == 0 && self.begins_with(Self::NOT_SENT)
+    }
+
+    /// Whether the service said of a push that was not accepted that it took it (WNS answers 200 and `dropped`). Somebody
+    /// else's page with a good status says nothing of the kind.
+    pub fn is_dropped(&self) -> bool {
+        (200..300).contains(&self.status) && self.begins_with(Self::DROPPED)
+    }
+
+    fn begins_with(&self, words: &str) -> bool {
+        self.reason
+            .as_deref()
+            .unwrap_or_default()
+            .starts_with(words)
+    }
+
     /// The reason as far as it may stand in a log: the service's code, or our own words about a connection. What else a
     /// service says may quote what it was sent.
     pub fn code(&self) -> &str {

@@ -1,6 +1,6 @@
 //! The ordered changes of one user.
 
-use super::{EndpointId, NotificationId, Timestamp};
+use super::{Endpoint, EndpointId, NotificationId, Timestamp};
 
 /// A place in a user's feed; the first change is at 1, so 0 is "before everything". Never a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -34,6 +34,13 @@ pub struct Change {
     pub at: Timestamp,
     /// The endpoint that did it; it needs no tap for it.
     pub by: Option<EndpointId>,
+}
+
+impl Change {
+    /// Whether an endpoint did it, as it is registered now; not one of the same name that was signed out since.
+    pub fn is_by(&self, endpoint: &Endpoint) -> bool {
+        self.by.as_ref() == Some(&endpoint.id) && self.position > endpoint.registered_at
+    }
 }
 
 /// What happened to a notification.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FeedPosition, NotificationId, Priority, ServiceAnswer, Subject, Timestamp};
+use super::{Endpoint, FeedPosition, NotificationId, Priority, ServiceAnswer, Subject, Timestamp};
 
 /// What a tap tells the client before it has pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub struct TapState {
     pub repeats: u32,
     /// Failed attempts in a row.
     pub attempts: u32,
+    /// Since when pushes came to nothing but what a channel is given up for in the end.
+    pub failing: Option<Timestamp>,
     /// Nothing leaves before.
     pub not_before: Timestamp,
     /// When that was found.
@@ -124,14 +126,17 @@ impl TapState {
             }
         }
         self.silent.retain(|at| !at.is_to_come(now));
+        self.failing = self.failing.filter(|at| !at.is_to_come(now));
     }
 }
 
 /// One push that a push service took or refused for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
-    /// Everything up to here is covered by it.
+    /// Everything up to here is covered by it, unless it speaks for what it shows alone.
     pub covers: FeedPosition,
+    /// Whether it does: a fallback that left before all that was posted earlier was announced.
+    pub alone: bool,
     /// When the answer came.
     pub at: Timestamp,
     /// What it told.
@@ -195,6 +200,23 @@ pub struct Receipt {
     pub shown: Option<Timestamp>,
     /// When the person did something with it there.
     pub acted: Option<Timestamp>,
+}
+
+impl Receipt {
+    /// What of it an endpoint told as it is registered now, of a notification that was posted as `number`: one of the same
+    /// name may have been signed out since.
+    #[must_use]
+    pub fn of(self, endpoint: &Endpoint, number: FeedPosition) -> Self {
+        if number > endpoint.registered_at {
+            return self;
+        }
+        let since = |at: &Timestamp| *at >= endpoint.created;
+        Self {
+            fetched: self.fetched.filter(since),
+            shown: self.shown.filter(since),
+            acted: self.acted.filter(since),
+        }
+    }
 }
 
 /// A note to look at a user, at the earliest when it is due. The outbox is made of these.

@@ -80,6 +80,14 @@ fn date(text: &str) -> Option<jiff::Timestamp> {
     jiff::tz::Offset::UTC.to_timestamp(read.next()?).ok()
 }
 
+/// The words for a push that the service took and dropped, and what it says beside.
+pub(super) fn dropped(beside: Option<&str>) -> Option<String> {
+    match beside {
+        Some(beside) => words(&format!("{}: {beside}", ServiceAnswer::DROPPED)),
+        None => Some(String::from(ServiceAnswer::DROPPED)),
+    }
+}
+
 /// A service's words as they may be kept and shown: one line, no control characters, at most 200 bytes. Nothing of
 /// nothing.
 pub(super) fn words(text: &str) -> Option<String> {
@@ -100,8 +108,7 @@ pub(super) fn words(text: &str) -> Option<String> {
 }
 
 /// The outcome of a push that got no answer. What cannot be mended by waiting is refused, or waits for other settings;
-/// `scope` says whom the
-/// failure concerns: a host of the operator's everyone, a host that came from outside its own channel alone.
+/// `scope` says whom the failure concerns: a host of the operator's everyone; of one that came from outside that is not said.
 pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
     let retry = |scope| Verdict::Retry { after: None, scope };
     let verdict = match failure {
@@ -109,7 +116,7 @@ pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
         // The settings admitted the channel when it was registered: they are others since.
         Failure::Forbidden(_) => Verdict::Misconfigured,
         // One push that took too long says nothing about the others.
-        Failure::Timeout | Failure::Late => retry(Scope::Channel),
+        Failure::Timeout | Failure::Late => retry(Scope::Unsaid),
         _ => retry(scope),
     };
     unsent(verdict, &failure.to_string())
@@ -245,7 +252,7 @@ pub(super) mod tests {
             assert!(said.starts_with(reason), "{said}");
         };
         let wait = |scope| Verdict::Retry { after: None, scope };
-        check(Failure::Timeout, wait(Scope::Channel), "timeout");
+        check(Failure::Timeout, wait(Scope::Unsaid), "timeout");
         check(
             Failure::Lost("gone".into()),
             wait(Scope::Lane),
@@ -256,16 +263,16 @@ pub(super) mod tests {
             wait(Scope::Lane),
             "connection: no",
         );
-        check(Failure::Address, wait(Scope::Lane), "refused");
+        check(Failure::Address, wait(Scope::Lane), "not sent: the host");
         check(
             Failure::Forbidden("is bad".into()),
             Verdict::Misconfigured,
-            "refused: the URL is bad",
+            "not sent: the URL is bad",
         );
         check(
             Failure::Invalid("x".into()),
             Verdict::Rejected,
-            "request: x",
+            "not sent: the request x",
         );
     }
 }

@@ -290,7 +290,7 @@ fn read(answer: &Answer, now: Timestamp) -> (Step, ServiceAnswer) {
 
 /// The table of Apple's answers ("Handling notification responses from APNs").
 fn step(status: u16, reason: &str) -> Step {
-    let channel = answer::retry(None, Scope::Channel);
+    let unsaid = answer::retry(None, Scope::Unsaid);
     let lane = answer::retry(None, Scope::Lane);
     let gone = Step::Done(Verdict::Gone { since: None });
     match (status, reason) {
@@ -299,15 +299,15 @@ fn step(status: u16, reason: &str) -> Step {
         (400, "BadTopic" | "MissingTopic" | "TopicDisallowed") => {
             Step::Done(Verdict::Misconfigured)
         }
-        (400, "IdleTimeout") => channel,
+        (400, "IdleTimeout") => unsaid,
         (403, "ExpiredProviderToken") => Step::Again(Again::NewCredential),
         (403, "UnrelatedKeyIdInToken") => Step::Again(Again::NewConnection),
         (403, _) => Step::Done(Verdict::Misconfigured),
         // Only with Apple's own word: a gateway's bare 410 says nothing about the token.
         (410, "Unregistered" | "ExpiredToken") => gone,
         (429, "TooManyProviderTokenUpdates") => answer::retry(Some(TOKENS_WAIT), Scope::Lane),
-        (429, _) => channel,
-        (408 | 500, _) => channel,
+        (429, "TooManyRequests") => answer::retry(None, Scope::Channel),
+        (408 | 429 | 500, _) => unsaid,
         (501.., _) => lane,
         _ => Step::Done(Verdict::Rejected),
     }

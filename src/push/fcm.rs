@@ -311,7 +311,7 @@ fn step(status: u16, error: &ErrorBody, proven: bool) -> Step {
         (403 | 404, _) => misconfigured,
         (429, _) if error.spent_by_device => answer::retry(Some(QUOTA_WAIT), Scope::Channel),
         (429, _) => answer::retry(Some(QUOTA_WAIT), Scope::Lane),
-        (408 | 500, _) => answer::retry(None, Scope::Channel),
+        (408 | 500, _) => answer::retry(None, Scope::Unsaid),
         // Google names each message that it takes: this is somebody else's page.
         (200, _) => answer::retry(None, Scope::Lane),
         (501.., _) => answer::retry(None, Scope::Lane),

@@ -13,6 +13,8 @@ pub struct Outcome {
     pub answer: ServiceAnswer,
     /// Why the push went out a second time at once, where it did.
     pub again: Option<Again>,
+    /// After how long of nothing else the channel counts as dead, where that is ever so.
+    pub patience: Option<Duration>,
 }
 
 /// Why a push goes out a second time at once.
@@ -47,6 +49,7 @@ impl Outcome {
             verdict,
             answer,
             again: None,
+            patience: None,
         }
     }
 }
@@ -79,8 +82,10 @@ pub enum Verdict {
 /// Whom a demand to wait concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// This channel.
+    /// This channel alone, whatever others of its kind are told.
     Channel,
+    /// The service does not say: this channel, and all of the lane where others get the same.
+    Unsaid,
     /// Every channel of the lane.
     Lane,
 }

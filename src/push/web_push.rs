@@ -8,7 +8,7 @@ use url::Url;
 
 pub use super::vapid::VapidKey;
 use super::{
-    answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
+    answer::{self, Attempt, Step, dropped, retry_after, unanswered, unsent, words},
     encrypt::encrypt,
     message::WebPushMessage,
     outcome::{Again, Outcome, Scope, Verdict},
@@ -32,6 +32,12 @@ pub(super) const KNOWN_HOSTS: [&str; 5] = [
 
 /// The status of a push that is too long for the service.
 const TOO_LONG: u16 = 413;
+
+/// After how long of nothing but that a subscription is dead to whose host there is no connection: no name, no TLS.
+const NO_WAY: Duration = Duration::from_hours(14 * 24);
+/// And one that FCM calls invalid, as it does for a while with some that are well.
+const INVALID: Duration = Duration::from_hours(3 * 24);
+const INVALID_ENDPOINT: &str = "invalid push subscription endpoint";
 
 /// The wait after Windows' `channelthrottled`, which names none.
 const THROTTLED_WAIT: Duration = Duration::from_secs(600);
@@ -109,9 +115,13 @@ impl WebPush {
         now: Timestamp,
     ) -> Outcome {
         let outcome = self.send_body(to, (message, &message.plaintext), now).await;
+        let patience = patience(&outcome);
         let bare = message.bare.as_ref();
         let Some(bare) = bare.filter(|_| outcome.answer.status == TOO_LONG) else {
-            return outcome;
+            return Outcome {
+                patience,
+                ..outcome
+            };
         };
         Outcome {
             again: Some(Again::WithoutText),
@@ -191,7 +201,7 @@ impl WebPush {
                 after: None,
                 scope: Scope::Channel,
             };
-            unsent(wait, "connection: the subscription was made with a VAPID key that the settings have no longer")
+            unsent(wait, "not sent: the subscription was made with a VAPID key that the settings have no longer; the device has to subscribe again")
         })?;
         let request = request(to, message).map_err(|fault| unsent(Verdict::Rejected, &fault))?;
         Ok((key, request))
@@ -217,7 +227,7 @@ impl WebPush {
         let (request, credential) = self.sign((key, &origin), request, now)?;
         // A host that came from outside: what it does concerns its own channels alone.
         let answer = self.client.send(&request).await;
-        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
+        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Unsaid))?;
         let (step, said) = read(&answer, credential.proven, now);
         match step {
             Step::Again(Again::NewCredential) => {
@@ -283,7 +293,7 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
             answer::retry(retry_after(answer, now), scope)
         }
         (Step::Done(Verdict::Accepted), None) if is_a_page(answer) => {
-            answer::retry(retry_after(answer, now), Scope::Channel)
+            answer::retry(retry_after(answer, now), Scope::Unsaid)
         }
         (settled, _) => settled,
     };
@@ -293,7 +303,10 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
     let accepted = step == Step::Done(Verdict::Accepted);
     let answer = ServiceAnswer {
         status: answer.status,
-        reason: words(&said).filter(|_| !accepted),
+        reason: match step {
+            Step::Done(Verdict::Dropped) => dropped(answer.header("x-wns-error-description")),
+            _ => words(&said).filter(|_| !accepted),
+        },
         id: id.and_then(words),
     };
     (step, answer)
@@ -322,9 +335,19 @@ fn said(answer: &Answer) -> String {
         .unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned())
 }
 
+/// After how long of nothing else a subscription is dead.
+fn patience(outcome: &Outcome) -> Option<Duration> {
+    let said = outcome.answer.reason.as_deref().unwrap_or_default();
+    match outcome.answer.status {
+        0 if said.starts_with("connection:") => Some(NO_WAY),
+        403 if said.to_ascii_lowercase().contains(INVALID_ENDPOINT) => Some(INVALID),
+        _ => None,
+    }
+}
+
 /// The table of answers (RFC 8030, sections 5 and 7.3; the words of Apple, autopush, FCM and Windows). `proven` says
-/// whether the service ever took a push signed with this key. Waits concern the channel alone: a service may throttle
-/// one subscription, and a host that came from outside must not hold up the others.
+/// whether the service ever took a push signed with this key. A wait concerns one
+/// subscription, or the service does not say whom: then many of them in a row speak for the host.
 fn step(status: u16, said: &str, proven: bool) -> Step {
     let says = |text: &str| said.to_ascii_lowercase().contains(text);
     let other_key = says("vapidpkhashmismatch")
@@ -340,10 +363,12 @@ fn step(status: u16, said: &str, proven: bool) -> Step {
         400 if says("badwebpushtopic") => Step::Again(Again::WithoutTopic),
         400 if says("unauthorizedregistration") => Step::Done(Verdict::Misconfigured),
         // FCM says so now and then of subscriptions that are well.
-        403 if says("invalid push subscription endpoint") => answer::retry(None, Scope::Channel),
+        403 if says(INVALID_ENDPOINT) => answer::retry(None, Scope::Channel),
         401 | 403 => Step::Again(Again::NewCredential),
+        // Nobody was seen lately at the other end of this one subscription (ntfy).
+        507 => answer::retry(None, Scope::Channel),
         // Windows throttles with 406.
-        406 | 408 | 429 | 500.. => answer::retry(None, Scope::Channel),
+        406 | 408 | 429 | 500.. => answer::retry(None, Scope::Unsaid),
         // Redirects, too: they are foreseen for subscribing alone.
         _ => Step::Done(Verdict::Rejected),
     }

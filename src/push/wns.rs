@@ -18,7 +18,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    answer::{self, Attempt, Step, retry_after, unanswered, unsent, words},
+    answer::{self, Attempt, Step, dropped, retry_after, unanswered, unsent, words},
     message::{WnsKind, WnsMessage},
     outcome::{Again, Outcome, Scope, Verdict},
     token::{self, Ask, Tokens},
@@ -162,7 +162,7 @@ impl Wns {
         // The client looks at the host again before it sends. The URI came from outside: what its host does concerns
         // this channel alone, until it has answered as WNS.
         let answer = self.client.send(&request).await;
-        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Channel))?;
+        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Unsaid))?;
         let (step, said) = read(&answer, self.proven.load(Ordering::Relaxed), now);
         match step {
             Step::Again(Again::NewCredential) => self.tokens.discard(token.number),
@@ -264,7 +264,10 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
     }
     let answer = ServiceAnswer {
         status: answer.status,
-        reason: words(said),
+        reason: match step {
+            Step::Done(Verdict::Dropped) => dropped(answer.header("x-wns-error-description")),
+            _ => words(said),
+        },
         id: answer.header("x-wns-msg-id").and_then(words),
     };
     (step, answer)
@@ -291,7 +294,7 @@ fn step(http: u16, status: &str, said: &str, proven: bool) -> Step {
         (410, _) if said.to_ascii_lowercase().contains("domain blocked") => misconfigured,
         (404 | 410, _) => gone,
         (406 | 429, _) => answer::retry(Some(APP_WAIT), Scope::Lane),
-        (408 | 412 | 500, _) => answer::retry(None, Scope::Channel),
+        (408 | 412 | 500, _) => answer::retry(None, Scope::Unsaid),
         (501.., _) => answer::retry(None, Scope::Lane),
         _ => Step::Done(Verdict::Rejected),
     }

@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// What is kept of an answer's words, in bytes.
 const WORDS: usize = 4096;
 /// What the hub says where a push was too late to leave at all.
-const LATE: &str = "its time was over before it could leave";
+const LATE: &str = "not sent: its time was over before it could leave";
 /// What it says where the token endpoint did not speak OAuth.
 const NO_OAUTH: &str = "an answer without a token or an OAuth error";
 

@@ -42,7 +42,7 @@ impl World {
     }
 
     async fn check_line(&self, hub: &Hub, id: NotificationId, line: &Delivery) {
-        let Some(fault) = self.fault_of(line) else {
+        let Some(fault) = self.fault_of(id, line) else {
             return;
         };
         let who = line.endpoint.as_str();
@@ -57,14 +57,26 @@ impl World {
         device.expect("only devices of ours").explain(hub).await;
     }
 
-    fn fault_of(&self, line: &Delivery) -> Option<String> {
+    fn fault_of(&self, id: NotificationId, line: &Delivery) -> Option<String> {
         let mut all = self.devices.iter();
         let device = all.find(|it| it.endpoint == line.endpoint)?;
         let now = self.moment();
         let doubt = self
             .network
             .answers(|answers| answers.doubts(device.service, line, now));
-        doubt.or_else(|| misses(line))
+        doubt
+            .or_else(|| misses(line))
+            .or_else(|| self.hides_fallback(id, line))
+    }
+
+    /// That it says nothing of a fallback that its service took.
+    fn hides_fallback(&self, id: NotificationId, line: &Delivery) -> Option<String> {
+        let (who, id) = (line.endpoint.as_str(), id.to_string());
+        let (now, mut fell_back) = (self.moment().truth, false);
+        self.network
+            .promises(|promises| fell_back = promises.fell_back(who, &id, now));
+        (fell_back && line.fell_back.is_none())
+            .then(|| String::from("it fell back, and that is not told"))
     }
 }
 

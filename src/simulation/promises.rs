@@ -53,6 +53,8 @@ pub(super) struct Promises {
     read: BTreeMap<(String, FeedPosition), Timestamp>,
     /// Fallbacks that a service took and whose answer is on its way back.
     on_their_way: BTreeMap<String, (Carried, Moment)>,
+    /// When the hub heard that a fallback was taken, of what has not been posted anew since, by endpoint and notification.
+    fell_back: BTreeMap<(String, String), Timestamp>,
     pub(super) fallbacks: Fallbacks,
 }
 
@@ -72,6 +74,7 @@ impl Promises {
     /// Something is posted under a name that may be this one's.
     pub(super) fn may_be_posted(&mut self, id: &str) {
         self.numbers.remove(id);
+        self.fell_back.retain(|(_, whose), _| whose != id);
         self.fallbacks.is_open_to_doubt(id);
     }
 
@@ -86,6 +89,7 @@ impl Promises {
         let faults =
             taken.filter_map(|(endpoint, (carried, at))| self.count(&endpoint, &carried, at));
         let faults = faults.collect();
+        self.fell_back.retain(|_, at| at.plus(KEPT) < now);
         self.kills.push(now);
         faults
     }
@@ -99,6 +103,7 @@ impl Promises {
             self.compared.insert(endpoint.to_owned(), (until, now.hub));
         }
         self.shown.retain(|(whose, ..), _| whose != endpoint);
+        self.fell_back.retain(|(whose, _), _| whose != endpoint);
         self.silent.remove(endpoint);
         self.on_their_way.remove(endpoint);
         self.fallbacks.excuse(endpoint);
@@ -280,7 +285,18 @@ impl Promises {
             let is_bound = carried.kind == "changed" && !leapt;
             return self.silent(endpoint, is_bound, now);
         }
+        if let Some(id) = carried.shows().filter(|_| carried.is_fallback()) {
+            let key = (endpoint.to_owned(), id.to_owned());
+            self.fell_back.insert(key, now.truth);
+        }
         self.count(endpoint, carried, now)
+    }
+
+    /// Whether the hub knows for long enough that a notification fell back at an endpoint.
+    pub(super) fn fell_back(&self, endpoint: &str, id: &str, now: Timestamp) -> bool {
+        let key = (endpoint.to_owned(), id.to_owned());
+        let heard = self.fell_back.get(&key);
+        heard.is_some_and(|at| at.plus(KEPT) < now)
     }
 
     /// One notification is shown once a posting. A browser is told of what it does not show by the same kind of push,

@@ -408,6 +408,7 @@ fn what_taps_and_fetches_leave_is_read_back_and_never_half_read() {
     ] {
         round_trip(&Push {
             covers: FeedPosition(9),
+            alone: kind == TapKind::Fallback,
             at: now,
             kind,
             shows: None,

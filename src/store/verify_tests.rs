@@ -52,6 +52,7 @@ fn put(key: Vec<u8>, it: &impl Record) -> Op {
 fn push(covers: FeedPosition, at: Timestamp) -> Push {
     Push {
         covers,
+        alone: false,
         at,
         kind: TapKind::Created,
         shows: None,

@@ -1,5 +1,7 @@
 //! Push services that fail, each in its own way: the six faults at each of the four.
 
+mod channel;
+
 use std::sync::Arc;
 
 use beckon::{

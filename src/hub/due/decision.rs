@@ -119,9 +119,7 @@ impl<'a> Due<'a> {
 
     fn take_in(&self, step: &'a Step, base: FeedPosition, needs: &mut Needs<'a>) -> bool {
         let (change, endpoint) = (&step.change, &self.level.endpoint);
-        if change.by.as_ref() == Some(&endpoint.id)
-            || change.kind == ChangeKind::Removed(Removal::Expired)
-        {
+        if change.is_by(endpoint) || change.kind == ChangeKind::Removed(Removal::Expired) {
             return false;
         }
         // What is over, though the feed does not say so yet, each client takes away by itself.
@@ -278,7 +276,7 @@ impl<'a> Due<'a> {
             self.gap_until()
         };
         match wait {
-            Some(until) => Decision::Wait(Reason::Coalescing, until),
+            Some(until) => Decision::Wait(self.for_others(), until),
             None => Decision::Push(Tap {
                 kind,
                 shows: Some(it.id),
@@ -302,6 +300,14 @@ impl<'a> Due<'a> {
             .then(|| state.burst_at.plus(Duration::from_secs(u64::from(over))))
     }
 
+    /// Why a tap keeps its distance from the last: it leaves together with others, or that was the same one, in vain.
+    fn for_others(&self) -> Reason {
+        match self.state.attempts {
+            0 => Reason::Coalescing,
+            _ => Reason::Retry,
+        }
+    }
+
     fn gap_until(&self) -> Option<Timestamp> {
         gap_until(self.state, self.now)
     }
@@ -320,7 +326,7 @@ impl<'a> Due<'a> {
             return Decision::Wait(Reason::SilentBudget, until);
         }
         if let Some(until) = self.gap_until() {
-            return Decision::Wait(Reason::Coalescing, until);
+            return Decision::Wait(self.for_others(), until);
         }
         let created = kind == TapKind::Created;
         let web = self.level.endpoint.platform == Platform::WebPush;

@@ -47,6 +47,10 @@ impl Pushes {
         over: Option<Timestamp>,
     ) {
         let mine = push.shows == Some(it.id);
+        if push.alone && !mine {
+            self.last = Some(push);
+            return;
+        }
         let its_fallback = mine && push.kind == TapKind::Fallback;
         let first = |place: &mut Option<Push>, counts: bool| {
             if counts && place.is_none() {

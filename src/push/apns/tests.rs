@@ -18,6 +18,7 @@ const GONE: Step = Step::Done(Verdict::Gone { since: None });
 const FIX: Step = Step::Done(Verdict::Rejected);
 const OPERATOR: Step = Step::Done(Verdict::Misconfigured);
 const CHANNEL: Step = later(None, Scope::Channel);
+const UNSAID: Step = later(None, Scope::Unsaid);
 const LANE: Step = later(None, Scope::Lane);
 
 const fn later(after: Option<Duration>, scope: Scope) -> Step {
@@ -43,7 +44,7 @@ const ANSWERS: &[(u16, &str, Step)] = &[
     (400, "MissingDeviceToken", FIX),
     (400, "SomethingNew", FIX),
     (400, "", FIX),
-    (400, "IdleTimeout", CHANNEL),
+    (400, "IdleTimeout", UNSAID),
     (
         403,
         "ExpiredProviderToken",
@@ -70,14 +71,14 @@ const ANSWERS: &[(u16, &str, Step)] = &[
     (410, "", FIX),
     (413, "PayloadTooLarge", FIX),
     (429, "TooManyRequests", CHANNEL),
-    (429, "", CHANNEL),
+    (429, "", UNSAID),
     (
         429,
         "TooManyProviderTokenUpdates",
         later(Some(Duration::from_secs(60)), Scope::Lane),
     ),
-    (500, "InternalServerError", CHANNEL),
-    (500, "<html>", CHANNEL),
+    (500, "InternalServerError", UNSAID),
+    (500, "<html>", UNSAID),
     (502, "<html>", LANE),
     (503, "ServiceUnavailable", LANE),
     (503, "Shutdown", LANE),

@@ -114,7 +114,7 @@ fn demands_to_wait() {
         500,
         &coded("INTERNAL", "INTERNAL"),
         true,
-        answer::retry(None, Scope::Channel),
+        answer::retry(None, Scope::Unsaid),
     );
     check(502, "<html>", true, lane);
     check(503, &coded("UNAVAILABLE", "UNAVAILABLE"), true, lane);

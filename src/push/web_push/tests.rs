@@ -16,6 +16,10 @@ const OPERATOR: Step = Step::Done(Verdict::Misconfigured);
 const FIX: Step = Step::Done(Verdict::Rejected);
 const LATER: Step = Step::Done(Verdict::Retry {
     after: None,
+    scope: Scope::Unsaid,
+});
+const CHANNEL: Step = Step::Done(Verdict::Retry {
+    after: None,
     scope: Scope::Channel,
 });
 const ANEW: Step = Step::Again(Again::NewCredential);
@@ -42,7 +46,7 @@ const ANSWERS: &[(u16, &str, Step)] = &[
     (403, "BadJwtToken", ANEW),
     (403, "BadAuthorizationHeader", ANEW),
     (403, "BadVapidPublicKey", ANEW),
-    (403, "invalid push subscription endpoint.", LATER),
+    (403, "invalid push subscription endpoint.", CHANNEL),
     (404, "", GONE),
     (404, "No such subscription", GONE),
     (405, "", FIX),
@@ -56,7 +60,7 @@ const ANSWERS: &[(u16, &str, Step)] = &[
     (502, "", LATER),
     (503, "", LATER),
     (504, "", LATER),
-    (507, "", LATER),
+    (507, "", CHANNEL),
 ];
 
 /// What says that the subscription was made with another key: its death, or the sign that our key is the wrong one.
@@ -285,7 +289,7 @@ async fn a_page_with_a_good_status_is_no_push_services() {
     let page = "<html>Sign in to the hotel's network</html>";
     let later = Verdict::Retry {
         after: None,
-        scope: Scope::Channel,
+        scope: Scope::Unsaid,
     };
     let check = async |status: u16, media: &'static str, verdict: Verdict| {
         let server = server(move |_| reply(status, page).header("content-type", media)).await;

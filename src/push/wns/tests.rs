@@ -24,14 +24,14 @@ fn microsofts_answers() {
     check(403, "", "", false, operator);
     check(404, "", "", false, gone);
     check(405, "", "", true, Step::Done(Verdict::Rejected));
-    check(408, "", "", true, answer::retry(None, Scope::Channel));
+    check(408, "", "", true, answer::retry(None, Scope::Unsaid));
     check(406, "dropped", "", true, wait(300, Scope::Lane));
     check(410, "", "", false, gone);
     check(410, "dropped", "Domain Blocked", true, operator);
-    check(412, "", "", true, answer::retry(None, Scope::Channel));
+    check(412, "", "", true, answer::retry(None, Scope::Unsaid));
     check(413, "", "", true, Step::Done(Verdict::Rejected));
     check(429, "", "", true, wait(300, Scope::Lane));
-    check(500, "", "", true, answer::retry(None, Scope::Channel));
+    check(500, "", "", true, answer::retry(None, Scope::Unsaid));
     check(502, "", "", true, answer::retry(None, Scope::Lane));
     check(503, "", "", true, answer::retry(None, Scope::Lane));
     check(302, "", "", true, Step::Done(Verdict::Rejected));

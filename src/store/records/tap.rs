@@ -52,6 +52,10 @@ pub(in crate::store) struct StoredTapState {
     noticed: u64,
 }
 
+/// The form of version 3: that of version 2, and since when pushes came to nothing.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct LaterTapState(StoredTapState, Option<u64>);
+
 /// The form of version 1.
 #[derive(Serialize, Deserialize)]
 struct FirstTapState {
@@ -155,19 +159,20 @@ fn positions(raw: Vec<u64>) -> Vec<FeedPosition> {
 }
 
 impl Record for TapState {
-    type Stored = StoredTapState;
-    const VERSION: u8 = 2;
+    type Stored = LaterTapState;
+    const VERSION: u8 = 3;
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        if bytes.first() == Some(&1) {
-            let first: FirstTapState = codec::decode(1, bytes)?;
-            return Self::from_stored(first.into());
-        }
-        Self::from_stored(codec::decode(Self::VERSION, bytes)?)
+        let stored = match bytes.first() {
+            Some(1) => LaterTapState(codec::decode::<FirstTapState>(1, bytes)?.into(), None),
+            Some(2) => LaterTapState(codec::decode(2, bytes)?, None),
+            _ => codec::decode(Self::VERSION, bytes)?,
+        };
+        Self::from_stored(stored)
     }
 
-    fn to_stored(&self) -> StoredTapState {
-        StoredTapState {
+    fn to_stored(&self) -> LaterTapState {
+        let before = StoredTapState {
             generation: self.generation,
             covered: self.covered.0,
             tapped: self.tapped.0,
@@ -188,11 +193,13 @@ impl Record for TapState {
             tap_expires: self.tap_expires.as_millis(),
             put_off_at: self.put_off_at.as_millis(),
             noticed: self.noticed.0,
-        }
+        };
+        LaterTapState(before, millis(self.failing))
     }
 
-    fn from_stored(stored: StoredTapState) -> Result<Self, Error> {
+    fn from_stored(LaterTapState(stored, failing): LaterTapState) -> Result<Self, Error> {
         Ok(Self {
+            failing: times(failing),
             generation: stored.generation,
             covered: FeedPosition(stored.covered),
             tapped: FeedPosition(stored.tapped),
@@ -217,6 +224,10 @@ impl Record for TapState {
     }
 }
 
+/// The form of version 2: that of version 1, and whether it speaks for what it showed alone.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct LaterPush(StoredPush, bool);
+
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredPush {
     covers: u64,
@@ -230,10 +241,18 @@ pub(in crate::store) struct StoredPush {
 }
 
 impl Record for Push {
-    type Stored = StoredPush;
+    type Stored = LaterPush;
+    const VERSION: u8 = 2;
 
-    fn to_stored(&self) -> StoredPush {
-        StoredPush {
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_stored(match bytes.first() {
+            Some(1) => LaterPush(codec::decode(1, bytes)?, false),
+            _ => codec::decode(Self::VERSION, bytes)?,
+        })
+    }
+
+    fn to_stored(&self) -> LaterPush {
+        let before = StoredPush {
             covers: self.covers.0,
             at: self.at.as_millis(),
             kind: match self.kind {
@@ -247,11 +266,13 @@ impl Record for Push {
             attempts: self.attempts,
             size_bytes: self.size_bytes,
             answer: stored_answer(&self.answer),
-        }
+        };
+        LaterPush(before, self.alone)
     }
 
-    fn from_stored(stored: StoredPush) -> Result<Self, Error> {
+    fn from_stored(LaterPush(stored, alone): LaterPush) -> Result<Self, Error> {
         Ok(Self {
+            alone,
             covers: FeedPosition(stored.covers),
             at: time(stored.at),
             kind: match stored.kind {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beckon::doubles::{FaultKind, FaultSpec, Service};
+use beckon::doubles::{At, FaultKind, FaultSpec, Service};
 use serde_json::{Value, json};
 
 use super::{line, post, says};
@@ -236,4 +236,46 @@ async fn a_hub_that_does_not_run_says_that_nothing_leaves() {
         said.contains("it leaves once the hub runs").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_whose_raw_tap_never_left_is_told_beside_what_was_posted_later() {
+    let refused = FaultKind::named(Service::Fcm, At::Push, "invalidField").unwrap();
+    for refused in [None, Some(refused)] {
+        let hub = TestHub::at_a_standstill().await;
+        let mut phone = hub.device("ada", Service::Fcm).await;
+        hub.doubles().script(FaultSpec {
+            retry_after_seconds: Some(90),
+            ..FaultSpec::once(Service::Fcm, FaultKind::Throttled)
+        });
+        let id = post(&hub, falls_back_after(60)).await;
+        eventually("it was tried", || async {
+            let it = line(&hub, &id, &phone.endpoint).await;
+            (it["attempts"] == 1).then_some(())
+        })
+        .await;
+        hub.advance(Duration::from_secs(70));
+        let later = post(&hub, visible()).await;
+        hub.settled().await;
+        if let Some(kind) = refused {
+            hub.doubles().script(FaultSpec::once(Service::Fcm, kind));
+        }
+        hub.advance(Duration::from_secs(60));
+        if refused.is_none() {
+            let shown = phone.next_push("the fallback").await;
+            assert_eq!(beckon_of(&shown.push)["k"], "fallback");
+        }
+        let shown = phone.next_push("what came later").await;
+        assert_eq!(beckon_of(&shown.push)["n"], json!(later));
+        hub.settled().await;
+        let it = line(&hub, &id, &phone.endpoint).await;
+        match refused {
+            None => assert!(it["fellBackDateTime"].is_string(), "{it}"),
+            Some(_) => assert_eq!(it["fallback"]["status"], "failed", "{it}"),
+        }
+        let it = line(&hub, &later, &phone.endpoint).await;
+        let told = (&it["fellBackDateTime"], &it["reason"], &it["status"]);
+        assert_eq!(told, (&Value::Null, &Value::Null, &json!("tapped")), "{it}");
+        hub.finish().await;
+    }
 }

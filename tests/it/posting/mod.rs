@@ -1,5 +1,6 @@
 //! The hub's everyday: posting, reading, changing; endpoints, tokens, and browsers.
 
+mod again;
 mod browsers;
 mod changing;
 mod claims;

@@ -190,7 +190,7 @@ impl Circuit {
             let probed_for = self
                 .probing
                 .map_or(Duration::ZERO, |began| now.since(began));
-            let until = waits.max(now.plus(PROBING.max(probed_for)));
+            let until = waits.max(now.plus(probed_for.clamp(PROBING, MAX_WAIT)));
             return Admission::Hold(self.hold(until));
         }
         self.probing = Some(now);

@@ -207,6 +207,12 @@ fn the_longer_a_probe_takes_the_longer_are_those_put_off_that_wait() {
         times += 1;
     }
     assert!(times <= 6, "put off {times} times in fifteen seconds");
+    // The machine was asleep, or its clock leapt.
+    let woken = at(24 * 3600 * 1000);
+    let Admission::Hold(hold) = circuit.admit(false, woken) else {
+        panic!("a second one beside the probe")
+    };
+    assert_eq!(hold.until.since(woken), MAX_WAIT);
 }
 
 #[test]

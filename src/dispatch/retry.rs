@@ -39,7 +39,7 @@ pub(super) fn next(
         state.last_push = now;
     }
     let attempts = state.attempts + 1;
-    let (covers, alone) = told(due);
+    let (covers, alone) = speaks_for(due);
     let push = |accepted: bool| {
         Some(Push {
             covers,
@@ -88,7 +88,7 @@ pub(super) fn next(
 }
 
 /// Up to where a push speaks for the feed, and whether for what it shows alone: of a fallback that is told in any case.
-fn told(due: &DueTap) -> (FeedPosition, bool) {
+fn speaks_for(due: &DueTap) -> (FeedPosition, bool) {
     let shown = due.notification.as_ref().map(|it| it.number);
     match shown.filter(|_| due.tap.kind == TapKind::Fallback) {
         Some(number) if number > due.tap.covers => (number, true),
@@ -118,7 +118,10 @@ pub(super) fn tested(
     state.last_push = now;
     let registered = due.level.endpoint.registered;
     match outcome.verdict {
-        Verdict::Accepted => note_silent(&mut state, delivery, now),
+        Verdict::Accepted => {
+            state.failing = None;
+            note_silent(&mut state, delivery, now);
+        }
         verdict if verdict.drops(registered) => {
             state.gone = Some(now);
             state.answer = Some(outcome.answer.clone());

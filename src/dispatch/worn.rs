@@ -1,27 +1,41 @@
 //! Channels that are dead though nobody says so: for days their pushes came to nothing but what may pass.
 
+use std::time::Duration;
+
 use crate::{
     hub::DueTap,
-    model::Timestamp,
+    model::{Failing, Passing, Timestamp},
     push::outcome::{Outcome, Verdict},
 };
 
-/// How many pushes in a row must have failed before: a hub that was off for weeks has learnt nothing meanwhile.
-const TRIES: u32 = 3;
+/// How far apart two pushes that failed may lie: of a longer time between them nothing is known.
+const APART: Duration = Duration::from_hours(24);
 
-/// Whether a channel is given up with this outcome: for longer than the service may be waited for its pushes came to
-/// nothing else. Time that is doubted does not count.
-pub(super) fn is_worn_out(due: &DueTap, outcome: &Outcome, now: Timestamp) -> bool {
-    let believed = now.min(due.level.believed);
-    let failing = due.state.failing.zip(outcome.patience);
-    failing.is_some_and(|(since, patience)| {
-        due.state.attempts >= TRIES && since.plus(patience) <= believed
+/// For how long nothing else may come before the channel is given up.
+fn patience(with: Passing) -> Duration {
+    match with {
+        Passing::NoWay => Duration::from_hours(14 * 24),
+        Passing::Invalid => Duration::from_hours(3 * 24),
+    }
+}
+
+/// The row of failures that an outcome goes on with or begins; none, where it is no such failure.
+pub(super) fn failing(due: &DueTap, outcome: &Outcome, now: Timestamp) -> Option<Failing> {
+    let with = outcome.passing?;
+    let before = due.state.failing;
+    let before = before.filter(|it| it.with == with && it.last.plus(APART) >= now);
+    Some(Failing {
+        with,
+        since: before.map_or(now, |it| it.since),
+        last: now,
     })
 }
 
-/// Since when they come to nothing else, with this outcome.
-pub(super) fn failing(due: &DueTap, outcome: &Outcome, now: Timestamp) -> Option<Timestamp> {
-    outcome.patience.map(|_| due.state.failing.unwrap_or(now))
+/// Whether the channel is given up with this outcome. Time that is doubted does not count.
+fn is_worn_out(due: &DueTap, outcome: &Outcome, now: Timestamp) -> bool {
+    let believed = now.min(due.level.believed);
+    let failing = failing(due, outcome, now);
+    failing.is_some_and(|it| it.since.plus(patience(it.with)) <= believed)
 }
 
 /// The outcome as it is for the channel; and, where that is another, what the service said to all.
@@ -40,8 +54,6 @@ pub(super) fn of_channel(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         hub::due::testing::{at, due},
@@ -49,59 +61,57 @@ mod tests {
         push::outcome::Scope,
     };
 
-    const DAY: u64 = 24 * 3600;
+    const HOUR: u64 = 3600;
 
-    fn no_way() -> Outcome {
+    fn outcome(passing: Option<Passing>) -> Outcome {
         let wait = Verdict::Retry {
             after: None,
             scope: Scope::Unsaid,
         };
         Outcome {
-            patience: Some(Duration::from_secs(14 * DAY)),
+            passing,
             ..Outcome::new(wait, ServiceAnswer::default())
         }
+    }
+
+    /// After how many hours a channel is given up whose pushes come to these, so many hours apart.
+    fn given_up(
+        due: &mut DueTap,
+        apart: u64,
+        fails: impl Fn(u64) -> Option<Passing>,
+    ) -> Option<u64> {
+        due.state.failing = None;
+        let mut times = (0..40 * 24).step_by(usize::try_from(apart).unwrap());
+        times.find(|hours| {
+            let (outcome, now) = (outcome(fails(*hours)), at(hours * HOUR));
+            let heard = of_channel(due, outcome.clone(), now);
+            due.state.failing = failing(due, &outcome, now);
+            let gone = heard.0.verdict == Verdict::Gone { since: None };
+            assert_eq!(heard.1, gone.then_some(outcome), "all hear what was said");
+            gone
+        })
     }
 
     #[test]
     fn a_channel_is_given_up_after_days_of_nothing_else() {
         let mut browser = due(Platform::WebPush, false);
-        assert_eq!(failing(&browser, &no_way(), at(0)), Some(at(0)));
-        let worn = |due: &DueTap, days: u64| is_worn_out(due, &no_way(), at(days * DAY));
-        assert!(!worn(&browser, 14), "the first says nothing");
-        browser.state.failing = Some(at(0));
-        browser.state.attempts = TRIES;
-        assert!(!worn(&browser, 13));
-        assert!(worn(&browser, 14));
-        assert_eq!(failing(&browser, &no_way(), at(DAY)), Some(at(0)));
-        browser.level.believed = at(DAY);
-        assert!(!worn(&browser, 14), "the clock is doubted");
-        browser.level.believed = Timestamp::MAX;
-        browser.state.attempts = TRIES - 1;
-        assert!(!worn(&browser, 14), "the hub was off");
-    }
-
-    #[test]
-    fn anything_else_begins_the_count_anew() {
-        let mut browser = due(Platform::WebPush, false);
-        browser.state.failing = Some(at(0));
-        browser.state.attempts = 100;
-        let other = Outcome {
-            patience: None,
-            ..no_way()
-        };
-        assert_eq!(failing(&browser, &other, at(20 * DAY)), None);
-        assert!(!is_worn_out(&browser, &other, at(20 * DAY)));
-    }
-
-    #[test]
-    fn what_is_given_up_is_dead_to_its_endpoint_and_failing_to_all() {
-        let mut browser = due(Platform::WebPush, false);
-        let (same, heard) = of_channel(&browser, no_way(), at(0));
-        assert_eq!((same, heard), (no_way(), None));
-        browser.state.failing = Some(at(0));
-        browser.state.attempts = TRIES;
-        let (given_up, heard) = of_channel(&browser, no_way(), at(14 * DAY));
-        assert_eq!(given_up.verdict, Verdict::Gone { since: None });
-        assert_eq!(heard, Some(no_way()));
+        let (no_way, invalid) = (Passing::NoWay, Passing::Invalid);
+        assert_eq!(given_up(&mut browser, 1, |_| Some(no_way)), Some(14 * 24));
+        assert_eq!(given_up(&mut browser, 24, |_| Some(invalid)), Some(3 * 24));
+        assert_eq!(
+            given_up(&mut browser, 25, |_| Some(invalid)),
+            None,
+            "too far apart"
+        );
+        let between = |hours| (hours % (13 * 24) != 1).then_some(no_way);
+        assert_eq!(given_up(&mut browser, 1, between), None, "it was there");
+        let mixed = |hours| Some(if hours < 4 * 24 { no_way } else { invalid });
+        assert_eq!(given_up(&mut browser, 1, mixed), Some(7 * 24));
+        browser.level.believed = at(HOUR);
+        assert_eq!(
+            given_up(&mut browser, 1, |_| Some(no_way)),
+            None,
+            "the clock is doubted"
+        );
     }
 }

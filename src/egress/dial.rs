@@ -144,5 +144,5 @@ async fn open_http2(stream: TlsStream<TcpStream>) -> Result<Dialed, Failure> {
 }
 
 fn broken(why: impl std::fmt::Display) -> Failure {
-    Failure::Connection(why.to_string())
+    Failure::NoWay(why.to_string())
 }

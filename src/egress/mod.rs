@@ -130,6 +130,9 @@ pub enum Failure {
     /// The host leads to an address that is not public; nothing was sent.
     #[error("not sent: the host leads to an address that is not public")]
     Address,
+    /// There is no way to the host: no name, nobody who listens, no TLS; nothing was sent.
+    #[error("connection: {0}")]
+    NoWay(String),
     /// There is no connection; nothing was sent.
     #[error("connection: {0}")]
     Connection(String),

@@ -106,7 +106,7 @@ async fn http2_alone_means_alone() {
     let server = Server::start(&["http/1.1"], |_| reply(200, "")).await;
     let client = trusted(Protocol::Http2, false, &server.ca);
     let failure = client.send(&post(server.at("a"))).await.unwrap_err();
-    assert!(matches!(failure, Failure::Connection(_)), "{failure}");
+    assert!(matches!(failure, Failure::NoWay(_)), "{failure}");
     assert!(server.seen().is_empty());
 }
 

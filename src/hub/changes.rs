@@ -133,10 +133,10 @@ impl Changes {
         change: StateChange,
         by: Option<&EndpointId>,
     ) -> Option<Notification> {
-        let mut it = old.clone().with(change);
-        if (it.read, it.action) == (old.read, old.action) {
+        if !old.is_changed_by(change) {
             return None;
         }
+        let mut it = old.clone().with(change);
         self.user.unread = self
             .user
             .unread

@@ -41,13 +41,6 @@ fn next(it: &Delivery) -> Option<String> {
     }
 }
 
-/// Whether no answer came to a push that may have been read: it was not a connection or a token that was missing.
-fn is_lost(answer: &ServiceAnswer) -> bool {
-    let words = answer.reason.as_deref().unwrap_or_default();
-    let unread = [ServiceAnswer::NOT_SENT, "connection:", "token endpoint:"];
-    answer.status == 0 && !unread.iter().any(|begin| words.starts_with(begin))
-}
-
 fn said(at: Option<Timestamp>, what: &str) -> Option<String> {
     at.map(|at| format!("{what} at {at}"))
 }
@@ -142,7 +135,7 @@ fn standing(it: &Delivery) -> Option<String> {
 
 /// That one of them may have arrived, where no answer came.
 fn in_doubt(it: &Delivery) -> &'static str {
-    match it.answer.as_ref().is_some_and(is_lost) {
+    match it.answer.as_ref().is_some_and(ServiceAnswer::is_lost) {
         true => "; nobody knows whether it arrived",
         false => "",
     }
@@ -227,7 +220,7 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::NoChannel => "the endpoint has no push channel, it streams or pulls",
         Reason::OwnChange => "the endpoint itself made the change",
         Reason::EndpointExpired => "the endpoint was not heard of for too long",
-        Reason::ChannelGone => "the push service said that the channel is dead",
+        Reason::ChannelGone => "the channel is dead",
         Reason::Handled => {
             let how = it.handling.map_or("dealt with", Handling::as_str);
             return format!("it was {how} before the push service took one");
@@ -242,7 +235,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::Retry if it.answer.as_ref().is_some_and(ServiceAnswer::is_dropped) => {
             "the push service took it and dropped it"
         }
-        Reason::Retry if it.attempts > 0 && it.answer.as_ref().is_some_and(is_lost) => {
+        Reason::Retry
+            if it.attempts > 0 && it.answer.as_ref().is_some_and(ServiceAnswer::is_lost) =>
+        {
             "nobody knows whether it arrived"
         }
         Reason::Retry if it.attempts == 0 && it.answer.is_none() => {
@@ -275,10 +270,8 @@ fn in_brackets(it: &Delivery) -> String {
 /// The service's own words; the hub's, where the settings let nothing leave.
 fn answered(it: &Delivery) -> Option<String> {
     let answer = it.answer.as_ref()?;
-    if it.reason == Some(Reason::ServiceStopped) && is_ours(answer) {
-        return answer.reason.clone();
-    }
-    if answer.is_unsent() {
+    let is_ours = it.reason == Some(Reason::ServiceStopped) && is_ours(answer);
+    if is_ours || answer.is_unsent() {
         return answer.reason.clone();
     }
     let ServiceAnswer { status, reason, .. } = answer;

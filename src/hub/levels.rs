@@ -100,7 +100,7 @@ fn level(
     for number in &state.fallbacks {
         let unread = reader
             .receipt(subject, *number, &endpoint.id)?
-            .of(&endpoint, *number)
+            .of(&endpoint)
             .fetched
             .is_none();
         if unread {
@@ -134,7 +134,7 @@ fn read_singly(
         if counts
             && reader
                 .receipt(subject, it.number, &endpoint.id)?
-                .of(endpoint, it.number)
+                .of(endpoint)
                 .fetched
                 .is_some()
         {

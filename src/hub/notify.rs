@@ -130,7 +130,7 @@ fn note_fetches(reader: &Reader, changes: &mut Changes, it: &Notification) -> Re
     for endpoint in reader.endpoints(&subject)? {
         let mark = reader.fetch_mark(&subject, &endpoint.id)?;
         let receipt = reader.receipt(&subject, it.number, &endpoint.id)?;
-        let receipt = receipt.of(&endpoint, it.number);
+        let receipt = receipt.of(&endpoint);
         let fetched = receipt.fetched.or(mark.passed(it.number));
         if fetched != receipt.fetched {
             let receipt = Receipt { fetched, ..receipt };

@@ -40,9 +40,8 @@ pub(super) fn deliveries(
             it: &it,
             change: change.as_ref(),
             level,
-            receipt: receipt.map_or_else(Receipt::default, |(_, receipt)| {
-                receipt.of(&level.endpoint, it.number)
-            }),
+            receipt: receipt
+                .map_or_else(Receipt::default, |(_, receipt)| receipt.of(&level.endpoint)),
             // A tap about something else is none of one that is not meant for the platform.
             pushes: match it.draft.targets(level.endpoint.platform) {
                 true => Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?,
@@ -74,7 +73,7 @@ impl Case<'_> {
         let (status, reason) = self.status(&verdict.decision);
         let refused = pushes.refused.as_ref();
         let died_with = pushes.last.as_ref();
-        let died_with = died_with.filter(|_| status == DeliveryStatus::Gone);
+        let died_with = died_with.filter(|it| status == DeliveryStatus::Gone && !it.accepted);
         let last = taken.or(refused).or(died_with);
         let fetched = self.fetched();
         Delivery {

@@ -66,7 +66,7 @@ impl Hub {
             && (mark.passed(shown.number).is_some()
                 || reader
                     .receipt(&due.subject, shown.number, &planned.id)?
-                    .of(planned, shown.number)
+                    .of(planned)
                     .fetched
                     .is_some());
         Ok(reached && open && !read && mark.position < shown.number)

@@ -205,7 +205,7 @@ impl Hub {
                         continue;
                     };
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
-                    let mut receipt = old.of(&registered, number);
+                    let mut receipt = old.of(&registered);
                     note(&mut receipt, number <= mark.position);
                     if receipt != old {
                         unit.push(Row::Receipt(number, endpoint.clone(), receipt));
@@ -249,28 +249,27 @@ fn set_one(
     change: StateChange,
     (actor, now): (Option<&Actor>, Timestamp),
 ) -> Result<Option<Notification>, Error> {
-    let subject = changes.user().subject.clone();
-    let by = match actor {
-        Some(actor) if actor.knows(reader, &subject, old)? => Some(&actor.endpoint.id),
-        _ => None,
-    };
-    let Some(it) = changes.set(old, change, by) else {
+    if !old.is_changed_by(change) {
         return Ok(None);
-    };
-    if let Some(Actor { endpoint, .. }) = actor {
-        let receipt = reader.receipt(&subject, old.number, &endpoint.id)?;
-        let mut receipt = receipt.of(endpoint, old.number);
-        receipt.acted = receipt.acted.or(Some(now));
-        changes.also(Row::Receipt(old.number, endpoint.id.clone(), receipt));
     }
-    Ok(Some(it))
+    let Some(actor) = actor else {
+        return Ok(changes.set(old, change, None));
+    };
+    let (subject, endpoint) = (changes.user().subject.clone(), &actor.endpoint);
+    let receipt = reader.receipt(&subject, old.number, &endpoint.id)?;
+    let mut receipt = receipt.of(endpoint);
+    let knows = actor.knows(reader, &subject, (old, receipt))?;
+    let it = changes.set(old, change, knows.then_some(&endpoint.id));
+    receipt.acted = receipt.acted.or(Some(now));
+    changes.also(Row::Receipt(old.number, endpoint.id.clone(), receipt));
+    Ok(it)
 }
 
 /// Who changes something.
 struct Actor {
     endpoint: Endpoint,
-    /// Up to where it needs no tap: it holds the feed, or was tapped for it. Everything, where the answer brings all.
-    told: FeedPosition,
+    /// Up to where it holds the feed; everything, where it is answered with all of it.
+    holds: FeedPosition,
 }
 
 impl Actor {
@@ -281,20 +280,21 @@ impl Actor {
         id: &EndpointId,
         holds: FeedPosition,
     ) -> Result<Option<Self>, Error> {
-        let Some(endpoint) = reader.registered_endpoint(subject, id)? else {
-            return Ok(None);
-        };
-        let state = reader.tap_state(subject, id)?;
-        let covered = (state.generation == endpoint.generation).then_some(state.covered);
-        let held = reader.fetch_mark(subject, id)?.position;
-        let told = holds.max(held).max(covered.unwrap_or_default());
-        Ok(Some(Self { endpoint, told }))
+        let endpoint = reader.registered_endpoint(subject, id)?;
+        Ok(endpoint.map(|endpoint| Self { endpoint, holds }))
     }
 
-    /// Whether its own change leaves it nothing to be told of: of what others did before it knows, or will be told by a tap
-    /// that has left. A feed remembers the last change alone.
-    fn knows(&self, reader: &Reader, subject: &Subject, it: &Notification) -> Result<bool, Error> {
-        if it.changed_at <= self.told {
+    /// Whether its own change leaves it nothing to be told of: it knows of what others did before. A feed remembers the last
+    /// change alone.
+    fn knows(
+        &self,
+        reader: &Reader,
+        subject: &Subject,
+        (it, receipt): (&Notification, Receipt),
+    ) -> Result<bool, Error> {
+        // As it was posted it has read it singly.
+        let is_as_posted = it.changed_at == it.number;
+        if it.changed_at <= self.holds || is_as_posted && receipt.fetched.is_some() {
             return Ok(true);
         }
         let before = reader.change(subject, it.changed_at)?;
@@ -336,7 +336,10 @@ impl Step {
             Selection::All => self.by_walk(reader, &subject, None)?,
         };
         let actor = match &self.by {
-            Some(by) => Actor::read(reader, &subject, by, self.holds)?,
+            Some(by) => {
+                let pulled = reader.fetch_mark(&subject, by)?.position;
+                Actor::read(reader, &subject, by, pulled.max(self.holds))?
+            }
             None => None,
         };
         let mut changed = 0;

@@ -151,12 +151,18 @@ pub struct ServiceAnswer {
 impl ServiceAnswer {
     /// How the reason begins where the service took a push and dropped it.
     pub const DROPPED: &str = "dropped";
-    /// How the reason begins where nothing left for the service, and why.
-    pub const NOT_SENT: &str = "not sent:";
+    /// How the reason begins where the service was asked, or its token endpoint, and did not answer.
+    const UNANSWERED: [&str; 3] = ["timeout", "connection:", "token endpoint:"];
 
-    /// Whether nothing left for the service.
+    /// Whether the service was not asked at all: the reason says why.
     pub fn is_unsent(&self) -> bool {
-        self.status == 0 && self.begins_with(Self::NOT_SENT)
+        let asked = Self::UNANSWERED.iter().any(|words| self.begins_with(words));
+        self.status == 0 && self.reason.is_some() && !asked
+    }
+
+    /// Whether no answer came to a push that the service may have read.
+    pub fn is_lost(&self) -> bool {
+        self.status == 0 && (self.reason.is_none() || self.begins_with("timeout"))
     }
 
     /// Whether the service said of a push that was not accepted that it took it (WNS answers 200 and `dropped`). Somebody

@@ -34,6 +34,8 @@ pub use notification::{
 };
 pub use secret::Secret;
 pub use service::{AppService, Demand, Drops, LaneName};
-pub use tap::{FetchMark, Marker, Push, Receipt, Tap, TapKind, TapRules, TapState};
+pub use tap::{
+    Failing, FetchMark, Marker, Passing, Push, Receipt, Tap, TapKind, TapRules, TapState,
+};
 pub use time::{Timestamp, Ttl};
 pub use user::User;

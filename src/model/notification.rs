@@ -270,6 +270,12 @@ impl Notification {
         self.is_live(now) && !self.handled
     }
 
+    /// Whether a change of state changes anything about it.
+    pub fn is_changed_by(&self, change: StateChange) -> bool {
+        change.read.is_some_and(|read| read != self.read)
+            || change.action.is_some_and(|action| action != self.action)
+    }
+
     /// The same with its state set.
     #[must_use]
     pub fn with(mut self, change: StateChange) -> Self {

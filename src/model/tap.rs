@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Endpoint, FeedPosition, NotificationId, Priority, ServiceAnswer, Subject, Timestamp};
+use super::{
+    Endpoint, FeedPosition, NotificationId, Priority, ServiceAnswer, Subject, TapId, Timestamp,
+};
 
 /// What a tap tells the client before it has pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,26 @@ pub struct Tap {
     pub since: Timestamp,
 }
 
+/// What may pass, so that nobody calls the channel dead; but if nothing else comes for days, it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// There is no way to its host: no name, nobody who listens, no TLS.
+    NoWay,
+    /// Its service calls it invalid, as FCM does now and then with subscriptions that are well.
+    Invalid,
+}
+
+/// A row of pushes to a channel that came to nothing but that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// What they came to.
+    pub with: Passing,
+    /// When the first did.
+    pub since: Timestamp,
+    /// When the last did.
+    pub last: Timestamp,
+}
+
 /// What of the operator's settings decides when a tap leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TapRules {
@@ -84,8 +106,8 @@ pub struct TapState {
     pub repeats: u32,
     /// Failed attempts in a row.
     pub attempts: u32,
-    /// Since when pushes came to nothing but what a channel is given up for in the end.
-    pub failing: Option<Timestamp>,
+    /// That pushes come to nothing but what a channel is given up for in the end.
+    pub failing: Option<Failing>,
     /// Nothing leaves before.
     pub not_before: Timestamp,
     /// When that was found.
@@ -126,7 +148,7 @@ impl TapState {
             }
         }
         self.silent.retain(|at| !at.is_to_come(now));
-        self.failing = self.failing.filter(|at| !at.is_to_come(now));
+        self.failing = self.failing.filter(|it| !it.last.is_to_come(now));
     }
 }
 
@@ -194,6 +216,8 @@ impl FetchMark {
 /// What one endpoint told of one notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Receipt {
+    /// Which registration of the endpoint told; none in older stores.
+    pub by: Option<TapId>,
     /// When it was read singly, without moving the endpoint's position.
     pub fetched: Option<Timestamp>,
     /// When it was put before the person's eyes.
@@ -203,18 +227,17 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// What of it an endpoint told as it is registered now, of a notification that was posted as `number`: one of the same
-    /// name may have been signed out since.
+    /// The same as an endpoint tells it that is registered now; nothing, where one of its name did that was signed out
+    /// since.
     #[must_use]
-    pub fn of(self, endpoint: &Endpoint, number: FeedPosition) -> Self {
-        if number > endpoint.registered_at {
-            return self;
-        }
-        let since = |at: &Timestamp| *at >= endpoint.created;
-        Self {
-            fetched: self.fetched.filter(since),
-            shown: self.shown.filter(since),
-            acted: self.acted.filter(since),
+    pub fn of(self, endpoint: &Endpoint) -> Self {
+        let by = Some(endpoint.tap_id);
+        match self.by {
+            Some(_) if self.by != by => Self {
+                by,
+                ..Self::default()
+            },
+            _ => Self { by, ..self },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{ServiceAnswer, Timestamp};
+use crate::model::{Passing, ServiceAnswer, Timestamp};
 
 /// A push service's verdict, in its own words and in ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct Outcome {
     pub answer: ServiceAnswer,
     /// Why the push went out a second time at once, where it did.
     pub again: Option<Again>,
-    /// After how long of nothing else the channel counts as dead, where that is ever so.
-    pub patience: Option<Duration>,
+    /// What the channel is given up for, if nothing else comes for days.
+    pub passing: Option<Passing>,
 }
 
 /// Why a push goes out a second time at once.
@@ -49,7 +49,7 @@ impl Outcome {
             verdict,
             answer,
             again: None,
-            patience: None,
+            passing: None,
         }
     }
 }

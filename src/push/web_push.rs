@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     config::{apps, is_contact},
-    egress::{Answer, Client, Policy, Protocol, Reach, Request, Resolver, Settings},
-    model::{ServiceAnswer, Timestamp, WebPushKeys},
+    egress::{Answer, Client, Failure, Policy, Protocol, Reach, Request, Resolver, Settings},
+    model::{Passing, ServiceAnswer, Timestamp, WebPushKeys},
 };
 
 /// The push services of the browsers; others need the operator's word (`allowed_hosts`).
@@ -33,10 +33,7 @@ pub(super) const KNOWN_HOSTS: [&str; 5] = [
 /// The status of a push that is too long for the service.
 const TOO_LONG: u16 = 413;
 
-/// After how long of nothing but that a subscription is dead to whose host there is no connection: no name, no TLS.
-const NO_WAY: Duration = Duration::from_hours(14 * 24);
-/// And one that FCM calls invalid, as it does for a while with some that are well.
-const INVALID: Duration = Duration::from_hours(3 * 24);
+/// FCM's words for a subscription that it does not take, for a while or for good.
 const INVALID_ENDPOINT: &str = "invalid push subscription endpoint";
 
 /// The wait after Windows' `channelthrottled`, which names none.
@@ -115,13 +112,9 @@ impl WebPush {
         now: Timestamp,
     ) -> Outcome {
         let outcome = self.send_body(to, (message, &message.plaintext), now).await;
-        let patience = patience(&outcome);
         let bare = message.bare.as_ref();
         let Some(bare) = bare.filter(|_| outcome.answer.status == TOO_LONG) else {
-            return Outcome {
-                patience,
-                ..outcome
-            };
+            return outcome;
         };
         Outcome {
             again: Some(Again::WithoutText),
@@ -145,7 +138,12 @@ impl WebPush {
             let topic = topic.filter(|_| again != Again::WithoutTopic);
             self.attempt(key, &with_topic(&request, topic), now).await
         };
-        answer::twice(first, second).await
+        let mut outcome = answer::twice(first, second).await;
+        let said = outcome.answer.reason.as_deref().unwrap_or_default();
+        if is_called_invalid(outcome.answer.status, said) {
+            outcome.passing = Some(Passing::Invalid);
+        }
+        outcome
     }
 
     /// All that [`WebPush::send`] does before a push leaves: the request, encrypted and signed. So that a bench can
@@ -227,7 +225,10 @@ impl WebPush {
         let (request, credential) = self.sign((key, &origin), request, now)?;
         // A host that came from outside: what it does concerns its own channels alone.
         let answer = self.client.send(&request).await;
-        let answer = answer.map_err(|failure| unanswered(&failure, Scope::Unsaid))?;
+        let answer = answer.map_err(|failure| Outcome {
+            passing: matches!(failure, Failure::NoWay(_)).then_some(Passing::NoWay),
+            ..unanswered(&failure, Scope::Unsaid)
+        })?;
         let (step, said) = read(&answer, credential.proven, now);
         match step {
             Step::Again(Again::NewCredential) => {
@@ -335,14 +336,9 @@ fn said(answer: &Answer) -> String {
         .unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned())
 }
 
-/// After how long of nothing else a subscription is dead.
-fn patience(outcome: &Outcome) -> Option<Duration> {
-    let said = outcome.answer.reason.as_deref().unwrap_or_default();
-    match outcome.answer.status {
-        0 if said.starts_with("connection:") => Some(NO_WAY),
-        403 if said.to_ascii_lowercase().contains(INVALID_ENDPOINT) => Some(INVALID),
-        _ => None,
-    }
+/// Whether FCM calls the subscription invalid.
+fn is_called_invalid(status: u16, said: &str) -> bool {
+    status == 403 && said.to_ascii_lowercase().contains(INVALID_ENDPOINT)
 }
 
 /// The table of answers (RFC 8030, sections 5 and 7.3; the words of Apple, autopush, FCM and Windows). `proven` says
@@ -363,7 +359,7 @@ fn step(status: u16, said: &str, proven: bool) -> Step {
         400 if says("badwebpushtopic") => Step::Again(Again::WithoutTopic),
         400 if says("unauthorizedregistration") => Step::Done(Verdict::Misconfigured),
         // FCM says so now and then of subscriptions that are well.
-        403 if says(INVALID_ENDPOINT) => answer::retry(None, Scope::Channel),
+        403 if is_called_invalid(status, said) => answer::retry(None, Scope::Channel),
         401 | 403 => Step::Again(Again::NewCredential),
         // Nobody was seen lately at the other end of this one subscription (ntfy).
         507 => answer::retry(None, Scope::Channel),

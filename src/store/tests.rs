@@ -396,6 +396,7 @@ fn what_taps_and_fetches_leave_is_read_back_and_never_half_read() {
         recent: vec![(FeedPosition(1), now); 50],
     });
     round_trip(&Receipt {
+        by: Some(TapId::from_bytes([4; 16])),
         fetched: Some(now),
         shown: None,
         acted: Some(now),

@@ -276,7 +276,7 @@ impl<'a> Due<'a> {
             self.gap_until()
         };
         match wait {
-            Some(until) => Decision::Wait(self.for_others(), until),
+            Some(until) => Decision::Wait(self.gap_reason(), until),
             None => Decision::Push(Tap {
                 kind,
                 shows: Some(it.id),
@@ -301,7 +301,7 @@ impl<'a> Due<'a> {
     }
 
     /// Why a tap keeps its distance from the last: it leaves together with others, or that was the same one, in vain.
-    fn for_others(&self) -> Reason {
+    fn gap_reason(&self) -> Reason {
         match self.state.attempts {
             0 => Reason::Coalescing,
             _ => Reason::Retry,
@@ -326,7 +326,7 @@ impl<'a> Due<'a> {
             return Decision::Wait(Reason::SilentBudget, until);
         }
         if let Some(until) = self.gap_until() {
-            return Decision::Wait(self.for_others(), until);
+            return Decision::Wait(self.gap_reason(), until);
         }
         let created = kind == TapKind::Created;
         let web = self.level.endpoint.platform == Platform::WebPush;

@@ -5,6 +5,7 @@ mod access;
 mod broadcast;
 mod endpoint;
 mod notification;
+mod push;
 mod service;
 mod tap;
 

@@ -1,4 +1,4 @@
-//! What dispatch and the client doors leave behind: tap states, pushes, fetch marks, receipts.
+//! What dispatch and the client doors leave behind: tap states, fetch marks, receipts.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,18 +7,22 @@ use super::{
     Record, millis, time, times,
 };
 use crate::model::{
-    FeedPosition, FetchMark, NotificationId, Push, Receipt, ServiceAnswer, TapKind, TapRules,
-    TapState, Timestamp,
+    Failing, FeedPosition, FetchMark, Passing, Receipt, ServiceAnswer, TapId, TapRules, TapState,
+    Timestamp,
 };
 
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredAnswer(u16, Option<String>, Option<String>);
+pub(in crate::store) struct StoredAnswer(
+    pub(super) u16,
+    pub(super) Option<String>,
+    pub(super) Option<String>,
+);
 
-fn stored_answer(answer: &ServiceAnswer) -> StoredAnswer {
+pub(super) fn stored_answer(answer: &ServiceAnswer) -> StoredAnswer {
     StoredAnswer(answer.status, answer.reason.clone(), answer.id.clone())
 }
 
-fn answer(stored: StoredAnswer) -> ServiceAnswer {
+pub(super) fn answer(stored: StoredAnswer) -> ServiceAnswer {
     ServiceAnswer {
         status: stored.0,
         reason: stored.1,
@@ -52,9 +56,33 @@ pub(in crate::store) struct StoredTapState {
     noticed: u64,
 }
 
-/// The form of version 3: that of version 2, and since when pushes came to nothing.
+/// The form of version 3: that of version 2, and what pushes came to nothing with.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct LaterTapState(StoredTapState, Option<u64>);
+pub(in crate::store) struct ThirdTapState(StoredTapState, Option<StoredFailing>);
+
+/// What with, since when, and when last.
+#[derive(Serialize, Deserialize)]
+struct StoredFailing(u8, u64, u64);
+
+fn stored_failing(failing: Failing) -> StoredFailing {
+    let with = match failing.with {
+        Passing::NoWay => 1,
+        Passing::Invalid => 2,
+    };
+    StoredFailing(with, failing.since.as_millis(), failing.last.as_millis())
+}
+
+fn failing(stored: &StoredFailing) -> Result<Failing, Error> {
+    Ok(Failing {
+        with: match stored.0 {
+            1 => Passing::NoWay,
+            2 => Passing::Invalid,
+            _ => return Err(broken("what pushes came to nothing with")),
+        },
+        since: time(stored.1),
+        last: time(stored.2),
+    })
+}
 
 /// The form of version 1.
 #[derive(Serialize, Deserialize)]
@@ -159,19 +187,19 @@ fn positions(raw: Vec<u64>) -> Vec<FeedPosition> {
 }
 
 impl Record for TapState {
-    type Stored = LaterTapState;
+    type Stored = ThirdTapState;
     const VERSION: u8 = 3;
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let stored = match bytes.first() {
-            Some(1) => LaterTapState(codec::decode::<FirstTapState>(1, bytes)?.into(), None),
-            Some(2) => LaterTapState(codec::decode(2, bytes)?, None),
+            Some(1) => ThirdTapState(codec::decode::<FirstTapState>(1, bytes)?.into(), None),
+            Some(2) => ThirdTapState(codec::decode(2, bytes)?, None),
             _ => codec::decode(Self::VERSION, bytes)?,
         };
         Self::from_stored(stored)
     }
 
-    fn to_stored(&self) -> LaterTapState {
+    fn to_stored(&self) -> ThirdTapState {
         let before = StoredTapState {
             generation: self.generation,
             covered: self.covered.0,
@@ -194,12 +222,12 @@ impl Record for TapState {
             put_off_at: self.put_off_at.as_millis(),
             noticed: self.noticed.0,
         };
-        LaterTapState(before, millis(self.failing))
+        ThirdTapState(before, self.failing.map(stored_failing))
     }
 
-    fn from_stored(LaterTapState(stored, failing): LaterTapState) -> Result<Self, Error> {
+    fn from_stored(ThirdTapState(stored, with): ThirdTapState) -> Result<Self, Error> {
         Ok(Self {
-            failing: times(failing),
+            failing: with.as_ref().map(failing).transpose()?,
             generation: stored.generation,
             covered: FeedPosition(stored.covered),
             tapped: FeedPosition(stored.tapped),
@@ -220,73 +248,6 @@ impl Record for TapState {
             tap_expires: time(stored.tap_expires),
             put_off_at: time(stored.put_off_at),
             noticed: FeedPosition(stored.noticed),
-        })
-    }
-}
-
-/// The form of version 2: that of version 1, and whether it speaks for what it showed alone.
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct LaterPush(StoredPush, bool);
-
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredPush {
-    covers: u64,
-    at: u64,
-    kind: u8,
-    shows: Option<[u8; 16]>,
-    accepted: bool,
-    attempts: u32,
-    size_bytes: u32,
-    answer: StoredAnswer,
-}
-
-impl Record for Push {
-    type Stored = LaterPush;
-    const VERSION: u8 = 2;
-
-    fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_stored(match bytes.first() {
-            Some(1) => LaterPush(codec::decode(1, bytes)?, false),
-            _ => codec::decode(Self::VERSION, bytes)?,
-        })
-    }
-
-    fn to_stored(&self) -> LaterPush {
-        let before = StoredPush {
-            covers: self.covers.0,
-            at: self.at.as_millis(),
-            kind: match self.kind {
-                TapKind::Created => 1,
-                TapKind::Changed => 2,
-                TapKind::Fallback => 3,
-                TapKind::Test => 4,
-            },
-            shows: self.shows.map(NotificationId::to_bytes),
-            accepted: self.accepted,
-            attempts: self.attempts,
-            size_bytes: self.size_bytes,
-            answer: stored_answer(&self.answer),
-        };
-        LaterPush(before, self.alone)
-    }
-
-    fn from_stored(LaterPush(stored, alone): LaterPush) -> Result<Self, Error> {
-        Ok(Self {
-            alone,
-            covers: FeedPosition(stored.covers),
-            at: time(stored.at),
-            kind: match stored.kind {
-                1 => TapKind::Created,
-                2 => TapKind::Changed,
-                3 => TapKind::Fallback,
-                4 => TapKind::Test,
-                _ => return Err(broken("a tap's kind")),
-            },
-            shows: stored.shows.map(NotificationId::from_bytes),
-            accepted: stored.accepted,
-            attempts: stored.attempts,
-            size_bytes: stored.size_bytes,
-            answer: answer(stored.answer),
         })
     }
 }
@@ -326,18 +287,32 @@ impl Record for FetchMark {
     }
 }
 
+/// The form of version 2: that of version 1, and who told.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct SecondReceipt(StoredReceipt, Option<[u8; 16]>);
+
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredReceipt(Option<u64>, Option<u64>, Option<u64>);
 
 impl Record for Receipt {
-    type Stored = StoredReceipt;
+    type Stored = SecondReceipt;
+    const VERSION: u8 = 2;
 
-    fn to_stored(&self) -> StoredReceipt {
-        StoredReceipt(millis(self.fetched), millis(self.shown), millis(self.acted))
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_stored(match bytes.first() {
+            Some(1) => SecondReceipt(codec::decode(1, bytes)?, None),
+            _ => codec::decode(Self::VERSION, bytes)?,
+        })
     }
 
-    fn from_stored(stored: StoredReceipt) -> Result<Self, Error> {
+    fn to_stored(&self) -> SecondReceipt {
+        let before = StoredReceipt(millis(self.fetched), millis(self.shown), millis(self.acted));
+        SecondReceipt(before, self.by.map(TapId::to_bytes))
+    }
+
+    fn from_stored(SecondReceipt(stored, by): SecondReceipt) -> Result<Self, Error> {
         Ok(Self {
+            by: by.map(TapId::from_bytes),
             fetched: times(stored.0),
             shown: times(stored.1),
             acted: times(stored.2),

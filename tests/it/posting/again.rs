@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beckon::doubles::Service;
+use beckon::doubles::{FaultKind, FaultSpec, Service};
 use serde_json::{Value, json};
 
 use crate::support::{Client, TestDevice, TestHub, device::beckon_of, eventually};
@@ -127,5 +127,36 @@ async fn an_act_of_many_takes_nothing_from_who_does_it() {
     hub.advance(Duration::from_mins(1));
     hub.settled().await;
     assert_eq!(phone.unseen(), 0);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_the_history_alone_is_not_tapped_for_its_own_acts() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    for refused in [false, true] {
+        if refused {
+            let fault = FaultSpec::once(Service::Fcm, FaultKind::ServerError);
+            hub.doubles().script(fault);
+        }
+        let posted = hub.post("ada", "Lunch?").await;
+        if !refused {
+            phone.next_push("the tap").await;
+        }
+        hub.settled().await;
+        let history = "/v1/me/notifications";
+        phone.client.get(history).await.expect(200);
+        let id = posted["id"].as_str().unwrap();
+        hub.fetch_is_known(id, &phone.endpoint).await;
+        let all = json!({"all": true, "set": {"readState": "read"}});
+        let path = "/v1/me/notifications/state";
+        let changed = phone.client.post(path, all).await.expect(200);
+        assert_eq!(changed["changed"], 1);
+        for _ in 0..20 {
+            hub.advance(Duration::from_mins(1));
+            hub.settled().await;
+        }
+        assert_eq!(phone.unseen(), 0, "refused: {refused}");
+    }
     hub.finish().await;
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::odd::Odd;
 use crate::{
     model::{Demand, ServiceAnswer, Timestamp},
     push::outcome::{Outcome, Scope, Verdict},
@@ -115,6 +116,8 @@ pub(super) struct Circuit {
     busy: Vec<u64>,
     /// Since when a probe is under way.
     probing: Option<Timestamp>,
+    /// For which channels it refuses the settings.
+    odd: Odd,
     standing: Option<Standing>,
     /// What the service demanded last. While that lasts, something stands in the way; what that is may be something else,
     /// and end sooner.
@@ -236,7 +239,12 @@ impl Circuit {
     ) {
         match signal(outcome) {
             Signal::Nothing => {}
-            Signal::Alive { took } => self.hear(took, was_probe, now),
+            Signal::Alive { took } => {
+                if took {
+                    self.odd.vouch(channel, now);
+                }
+                self.hear(took, was_probe, now);
+            }
             Signal::Failing { after } => {
                 self.failures = self.failures.saturating_add(1);
                 // Those that were under way when it opened say nothing new.
@@ -256,6 +264,7 @@ impl Circuit {
             }
             Signal::Busy(_) => self.hear(false, was_probe, now),
             Signal::Demanded(after) => self.heed(now.plus(after), outcome, now),
+            Signal::Refused if self.odd.is_it(channel, now) => self.hear(false, was_probe, now),
             Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
         }
     }

@@ -284,6 +284,40 @@ fn refused_settings_stop_it_until_one_push_is_taken() {
     assert!(circuit.standing().is_none());
 }
 
+#[test]
+fn settings_that_are_refused_for_one_channel_alone_stop_no_other_for_long() {
+    let mut circuit = Circuit::default();
+    let refused = outcome(Verdict::Misconfigured, 401);
+    let taken = outcome(Verdict::Accepted, 201);
+    assert_eq!(push_to(1, &mut circuit, &refused, at(0)), Admission::Go);
+    assert!(circuit.standing().is_some(), "nothing vouches for them yet");
+    // Another channel probes, and is taken: it was the first one.
+    let then = at(60_000);
+    assert_eq!(push_to(2, &mut circuit, &taken, then), Admission::Probe);
+    for secs in [61, 300, 3600] {
+        let now = at(secs * 1000);
+        assert_eq!(push_to(1, &mut circuit, &refused, now), Admission::Go);
+        assert!(circuit.standing().is_none(), "after {secs} s");
+    }
+    // Once it is taken itself, it tells of the settings again.
+    push_to(1, &mut circuit, &taken, at(3_600_000));
+    push_to(1, &mut circuit, &refused, at(3_661_000));
+    assert!(circuit.standing().is_some());
+}
+
+#[test]
+fn settings_that_were_good_a_moment_ago_are_refused_for_many_before_all_stops() {
+    let mut circuit = Circuit::default();
+    let refused = outcome(Verdict::Misconfigured, 403);
+    push_to(9, &mut circuit, &outcome(Verdict::Accepted, 200), at(0));
+    for channel in 1..u64::from(TRIP) {
+        push_to(channel, &mut circuit, &refused, at(1000));
+        assert!(circuit.standing().is_none(), "for {channel}");
+    }
+    push_to(u64::from(TRIP), &mut circuit, &refused, at(1000));
+    assert!(circuit.standing().is_some());
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Begin,

@@ -16,6 +16,7 @@ mod jobs;
 mod lane;
 mod lanes;
 mod load;
+mod odd;
 mod pace;
 mod parked;
 mod push_id;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    PAUSE,
     circuit::{Hold, STOPPED},
     worn,
 };
@@ -80,6 +81,9 @@ pub(super) fn next(
             push(false)
         }
         other => {
+            if outcome.answer.is_lost() {
+                state.lost = state.lost.max(due.tap.covers);
+            }
             wait(&mut state, other, pause, now);
             None
         }
@@ -129,7 +133,8 @@ pub(super) fn tested(
         Verdict::Retry {
             after: Some(after), ..
         } => {
-            state.not_before = state.not_before.max(now.plus(after));
+            state.demanded = now.plus(after);
+            state.not_before = state.not_before.max(state.demanded);
             state.put_off_at = now;
             state.answer = Some(outcome.answer.clone());
         }
@@ -227,10 +232,17 @@ fn give_up(state: &mut TapState, due: &DueTap) {
 /// Tries again later: for wrong settings after a fixed time, else after the service's floor or our own pause.
 fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp) {
     let pause = match verdict {
-        Verdict::Misconfigured => STOPPED,
+        // After those that it holds up: another channel tells whether it is the settings.
+        Verdict::Misconfigured => STOPPED + PAUSE,
         Verdict::Retry { after, .. } => pause.max(after.unwrap_or_default()),
         _ => pause,
     };
+    if let Verdict::Retry {
+        after: Some(after), ..
+    } = verdict
+    {
+        state.demanded = now.plus(after);
+    }
     state.attempts += 1;
     state.not_before = now.plus(pause);
     state.put_off_at = now;

@@ -152,7 +152,7 @@ fn what_the_service_never_takes_is_owed_no_more() {
 fn wrong_settings_stop_and_keep_the_tap_due() {
     let settled = settle(&due(Platform::Ios, true), Verdict::Misconfigured, 0.5);
     assert!(settled.state.stopped == Some(at(10)) && settled.push.is_none());
-    assert_eq!(settled.state.not_before, at(10).plus(STOPPED));
+    assert_eq!(settled.state.not_before, at(10).plus(STOPPED + PAUSE));
     let hold = Hold {
         until: at(60),
         stopped: Some(at(10)),

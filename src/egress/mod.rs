@@ -137,7 +137,7 @@ pub enum Failure {
     #[error("connection: {0}")]
     Connection(String),
     /// The connection broke; the request may or may not have been processed.
-    #[error("connection: {0}")]
+    #[error("answer lost: {0}")]
     Lost(String),
     /// What it is about was over before it could leave; nothing was sent.
     #[error("not sent: its time was over before it could leave")]

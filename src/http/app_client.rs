@@ -84,8 +84,8 @@ pub(super) async fn history(
     context: Data<Context>,
 ) -> Answer {
     let (page, answer) = reading::history(&context, &request, &client.caller.subject).await?;
-    let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
-    Ok(fetched(&context, client, answer, Fetched::Ones(ids)))
+    let read = page.items.iter().map(|it| (it.id, it.changed_at)).collect();
+    Ok(fetched(&context, client, answer, Fetched::Ones(read)))
 }
 
 /// `GET /v1/me/notifications/{id}`.
@@ -93,7 +93,8 @@ pub(super) async fn one(client: AppClient, request: HttpRequest, context: Data<C
     let id = path::notification(&request, ID)?;
     let it = context.hub.notification(client.subject(), id).await?;
     let answer = HttpResponse::Ok().json(wire::Notification::from(&it));
-    Ok(fetched(&context, client, answer, Fetched::Ones(vec![id])))
+    let read = vec![(it.id, it.changed_at)];
+    Ok(fetched(&context, client, answer, Fetched::Ones(read)))
 }
 
 /// `GET /v1/me/notifications/delta`.

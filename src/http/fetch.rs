@@ -48,8 +48,8 @@ pub(super) struct Fetch {
 pub(super) enum Fetched {
     /// The feed up to here.
     UpTo(FeedPosition),
-    /// These, which moves no position.
-    Ones(Vec<NotificationId>),
+    /// These, each as its latest change left it, which moves no position.
+    Ones(Vec<(NotificationId, FeedPosition)>),
 }
 
 /// Where fetches are reported; cheap to clone.
@@ -119,7 +119,7 @@ impl FetchRecorder {
     ) -> Result<(), hub::Error> {
         match what {
             Fetched::UpTo(position) => self.hub.fetched(subject, endpoint, position, at).await,
-            Fetched::Ones(ids) => self.hub.fetched_one(subject, endpoint, ids, at).await,
+            Fetched::Ones(read) => self.hub.fetched_ones(subject, endpoint, read, at).await,
         }
     }
 }

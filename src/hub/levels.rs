@@ -119,26 +119,22 @@ fn level(
     })
 }
 
-/// The numbers of what an endpoint has read without pulling the feed, where that counts: a fallback is not sent then,
+/// The numbers of what an endpoint has read without pulling the feed, each with the change that it read last, where that counts: a fallback is not sent then,
 /// and what becomes of it is told. What is just to be announced is not looked up.
 fn read_singly(
     reader: &Reader,
     subject: &Subject,
     (endpoint, held): (&Endpoint, FeedPosition),
     (steps, now): (&[Step], Timestamp),
-) -> Result<Vec<FeedPosition>, Error> {
+) -> Result<Vec<(FeedPosition, FeedPosition)>, Error> {
     let mut read = Vec::new();
     for it in steps.iter().filter_map(|step| step.notification.as_ref()) {
         let announced = it.is_open(now) && it.draft.targets(endpoint.platform);
         let counts = it.draft.fallback.is_some() || !announced && it.number > held;
-        if counts
-            && reader
-                .receipt(subject, it.number, &endpoint.id)?
-                .of(endpoint)
-                .fetched
-                .is_some()
-        {
-            read.push(it.number);
+        if counts {
+            let receipt = reader.receipt(subject, it.number, &endpoint.id)?;
+            let receipt = receipt.of(endpoint);
+            read.extend(receipt.fetched.map(|_| (it.number, receipt.held)));
         }
     }
     Ok(read)

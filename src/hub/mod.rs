@@ -2,6 +2,7 @@
 //! its store, and it never sends.
 
 mod access;
+mod actor;
 pub mod admin;
 mod broadcasts;
 mod changes;

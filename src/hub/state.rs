@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use super::{
     Error, Hub,
+    actor::Actor,
     changes::{self, Changes},
     notify,
 };
 use crate::{
     model::{
-        Endpoint, EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Receipt,
-        StateChange, Subject, Timestamp,
+        EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Receipt, StateChange,
+        Subject, Timestamp,
     },
     store::{Reader, Row, Unit},
 };
@@ -138,6 +139,10 @@ impl Hub {
         ids: Vec<NotificationId>,
     ) -> Result<(), Error> {
         let now = self.now();
+        let ids = ids
+            .into_iter()
+            .map(|id| (id, FeedPosition::START))
+            .collect();
         self.note_receipts((subject, endpoint), ids, now, move |receipt, passed| {
             receipt.shown = receipt.shown.or(Some(now));
             // It has it, then, by whatever way it came.
@@ -148,18 +153,19 @@ impl Hub {
         .await
     }
 
-    /// Notes that an endpoint read notifications singly, without pulling the feed; `at` is when it was answered.
+    /// Notes that an endpoint read notifications singly, each as that change left it, without pulling the feed; `at` is when
+    /// it was answered.
     ///
     /// # Errors
     /// `Store`.
-    pub async fn fetched_one(
+    pub async fn fetched_ones(
         &self,
         subject: Subject,
         endpoint: EndpointId,
-        ids: Vec<NotificationId>,
+        read: Vec<(NotificationId, FeedPosition)>,
         at: Timestamp,
     ) -> Result<(), Error> {
-        self.note_receipts((subject, endpoint), ids, at, move |receipt, passed| {
+        self.note_receipts((subject, endpoint), read, at, move |receipt, passed| {
             // What its mark has passed is known as fetched without a row of its own.
             if !passed {
                 receipt.fetched = receipt.fetched.or(Some(at));
@@ -171,11 +177,11 @@ impl Hub {
     async fn note_receipts(
         &self,
         who: (Subject, EndpointId),
-        ids: Vec<NotificationId>,
+        read: Vec<(NotificationId, FeedPosition)>,
         at: Timestamp,
         note: impl Fn(&mut Receipt, bool) + Clone + Send + 'static,
     ) -> Result<(), Error> {
-        for part in ids.chunks(RECEIPTS) {
+        for part in read.chunks(RECEIPTS) {
             self.note_some(who.clone(), part.to_vec(), at, note.clone())
                 .await?;
         }
@@ -185,7 +191,7 @@ impl Hub {
     async fn note_some(
         &self,
         (subject, endpoint): (Subject, EndpointId),
-        ids: Vec<NotificationId>,
+        read: Vec<(NotificationId, FeedPosition)>,
         at: Timestamp,
         note: impl Fn(&mut Receipt, bool) + Send + 'static,
     ) -> Result<(), Error> {
@@ -200,13 +206,17 @@ impl Hub {
                 let Some(registered) = reader.registered_endpoint(&unit.subject, &endpoint)? else {
                     return Ok(unit);
                 };
-                for id in ids {
+                for (id, held) in read {
                     let Some(number) = reader.number_of(&unit.subject, id)? else {
                         continue;
                     };
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
                     let mut receipt = old.of(&registered);
                     note(&mut receipt, number <= mark.position);
+                    // What it holds by its mark it holds up to there alone.
+                    if receipt.fetched.is_some() {
+                        receipt.held = receipt.held.max(held).max(number);
+                    }
                     if receipt != old {
                         unit.push(Row::Receipt(number, endpoint.clone(), receipt));
                     }
@@ -263,43 +273,6 @@ fn set_one(
     receipt.acted = receipt.acted.or(Some(now));
     changes.also(Row::Receipt(old.number, endpoint.id.clone(), receipt));
     Ok(it)
-}
-
-/// Who changes something.
-struct Actor {
-    endpoint: Endpoint,
-    /// Up to where it holds the feed; everything, where it is answered with all of it.
-    holds: FeedPosition,
-}
-
-impl Actor {
-    /// The endpoint, unless it was signed out meanwhile; it says that it holds the feed up to `holds`.
-    fn read(
-        reader: &Reader,
-        subject: &Subject,
-        id: &EndpointId,
-        holds: FeedPosition,
-    ) -> Result<Option<Self>, Error> {
-        let endpoint = reader.registered_endpoint(subject, id)?;
-        Ok(endpoint.map(|endpoint| Self { endpoint, holds }))
-    }
-
-    /// Whether its own change leaves it nothing to be told of: it knows of what others did before. A feed remembers the last
-    /// change alone.
-    fn knows(
-        &self,
-        reader: &Reader,
-        subject: &Subject,
-        (it, receipt): (&Notification, Receipt),
-    ) -> Result<bool, Error> {
-        // As it was posted it has read it singly.
-        let is_as_posted = it.changed_at == it.number;
-        if it.changed_at <= self.holds || is_as_posted && receipt.fetched.is_some() {
-            return Ok(true);
-        }
-        let before = reader.change(subject, it.changed_at)?;
-        Ok(before.is_some_and(|before| before.is_by(&self.endpoint)))
-    }
 }
 
 /// One step of a change of many.

@@ -48,6 +48,7 @@ async fn a_test_of_an_endpoint_that_waits_leaves_its_wait_as_it_was() {
     let mut refused = due.state.clone();
     refused.attempts = 1;
     refused.not_before = hub.now().plus(5 * MINUTE);
+    refused.demanded = refused.not_before;
     hub.settle(&due, refused.clone(), None).await.unwrap();
     let found = look(vec![phone]).await;
     assert_eq!(found.tested.len(), 1, "it is told to wait: {found:?}");

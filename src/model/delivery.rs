@@ -152,7 +152,9 @@ impl ServiceAnswer {
     /// How the reason begins where the service took a push and dropped it.
     pub const DROPPED: &str = "dropped";
     /// How the reason begins where the service was asked, or its token endpoint, and did not answer.
-    const UNANSWERED: [&str; 3] = ["timeout", "connection:", "token endpoint:"];
+    const UNANSWERED: [&str; 4] = ["timeout", Self::LOST, "connection:", "token endpoint:"];
+    /// How it begins where the connection broke before the answer was there.
+    pub const LOST: &str = "answer lost:";
 
     /// Whether the service was not asked at all: the reason says why.
     pub fn is_unsent(&self) -> bool {
@@ -162,7 +164,10 @@ impl ServiceAnswer {
 
     /// Whether no answer came to a push that the service may have read.
     pub fn is_lost(&self) -> bool {
-        self.status == 0 && (self.reason.is_none() || self.begins_with("timeout"))
+        self.status == 0
+            && (self.reason.is_none()
+                || self.begins_with("timeout")
+                || self.begins_with(Self::LOST))
     }
 
     /// Whether the service said of a push that was not accepted that it took it (WNS answers 200 and `dropped`). Somebody

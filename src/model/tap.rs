@@ -106,6 +106,10 @@ pub struct TapState {
     pub repeats: u32,
     /// Failed attempts in a row.
     pub attempts: u32,
+    /// Up to where a push may have arrived whose answer never came.
+    pub lost: FeedPosition,
+    /// Until when the push service itself wants to be left alone with this channel.
+    pub demanded: Timestamp,
     /// That pushes come to nothing but what a channel is given up for in the end.
     pub failing: Option<Failing>,
     /// Nothing leaves before.
@@ -140,6 +144,7 @@ impl TapState {
         let of_a_leap = self.last_push.is_to_come(now) || self.put_off_at.is_to_come(now);
         if of_a_leap || self.not_before > now.plus(PUT_OFF_AT_MOST) {
             self.not_before = now;
+            self.demanded = self.demanded.min(now);
         }
         // Not now: nothing is to be waited for anew with every look.
         for at in [&mut self.last_push, &mut self.burst_at] {
@@ -218,6 +223,8 @@ impl FetchMark {
 pub struct Receipt {
     /// Which registration of the endpoint told; none in older stores.
     pub by: Option<TapId>,
+    /// The latest change of the notification that was read singly; the endpoint holds all of it up to there.
+    pub held: FeedPosition,
     /// When it was read singly, without moving the endpoint's position.
     pub fetched: Option<Timestamp>,
     /// When it was put before the person's eyes.

@@ -256,7 +256,7 @@ pub(super) mod tests {
         check(
             Failure::Lost("gone".into()),
             wait(Scope::Lane),
-            "connection: gone",
+            "answer lost: gone",
         );
         check(
             Failure::Connection("no".into()),

@@ -275,6 +275,14 @@ fn body<'a>(registration: &'a str, message: &'a FcmMessage) -> Body<'a> {
 }
 
 fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) {
+    if answer.status == 200 && is_cut(&answer.body) {
+        let lost = ServiceAnswer {
+            status: 0,
+            reason: Some(format!("{} it broke off", ServiceAnswer::LOST)),
+            id: None,
+        };
+        return (answer::retry(None, Scope::Unsaid), lost);
+    }
     let error = ErrorBody::read(&answer.body);
     let (step, reason, id) = if answer.status == 200 && error.name.is_some() {
         (Step::Done(Verdict::Accepted), None, error.name)
@@ -295,6 +303,12 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
         id: id.as_deref().and_then(words),
     };
     (step, answer)
+}
+
+/// Whether the body begins as Google's do, and breaks off.
+fn is_cut(body: &[u8]) -> bool {
+    let read = serde_json::from_slice::<serde::de::IgnoredAny>(body);
+    body.first() == Some(&b'{') && read.is_err_and(|error| error.is_eof())
 }
 
 /// The table of FCM's answers: the error code first, then the status (Firebase, "ErrorCode"). `proven` says whether

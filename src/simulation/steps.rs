@@ -208,7 +208,8 @@ impl World {
         };
         device.is_about_to_call();
         let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
-        let fetched = hub.fetched_one(subject, endpoint, vec![id], hub.now());
+        let read = vec![(id, it.changed_at)];
+        let fetched = hub.fetched_ones(subject, endpoint, read, hub.now());
         fetched.await.expect("a fetch can be written down");
         let now = self.moment().truth;
         self.network

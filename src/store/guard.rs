@@ -291,8 +291,8 @@ impl HeadFile {
         }
         match self.write(head) {
             // Written late is as good: it only says how much there must be at the least.
-            Err(Error::Io { source, .. }) if wants_files(&source) => {
-                tracing::warn!(%source, "the head file waits for a file that may be opened; raise the limit of open files");
+            Err(Error::Io { source, .. }) if may_pass(&source) => {
+                tracing::warn!(%source, "the head file is written later; make room on the disk, or raise the limit of open files");
                 self.written = self.written.map(|(_, head)| (Instant::now(), head));
                 Ok(())
             }
@@ -314,10 +314,11 @@ impl HeadFile {
     }
 }
 
-/// Whether too many files are open, in the process or on the machine.
-fn wants_files(error: &io::Error) -> bool {
-    let errno = rustix::io::Errno::from_io_error(error);
-    errno.is_some_and(|it| it == rustix::io::Errno::MFILE || it == rustix::io::Errno::NFILE)
+/// Whether too many files are open, in the process or on the machine, or the disk is full.
+fn may_pass(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|it| [Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT].contains(&it))
 }
 
 /// Writes a small file, through to the disk.

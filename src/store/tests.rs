@@ -397,6 +397,7 @@ fn what_taps_and_fetches_leave_is_read_back_and_never_half_read() {
     });
     round_trip(&Receipt {
         by: Some(TapId::from_bytes([4; 16])),
+        held: FeedPosition(5),
         fetched: Some(now),
         shown: None,
         acted: Some(now),

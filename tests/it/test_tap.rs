@@ -158,6 +158,26 @@ async fn a_service_that_fails_is_told_and_its_wait_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_hub_waits_for_by_itself_a_test_does_not() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    hub.doubles()
+        .script(FaultSpec::once(Service::Fcm, FaultKind::ServerError));
+    hub.post("ada", "Lunch?").await;
+    crate::support::eventually("it failed", || async {
+        (hub.doubles().counters(Service::Fcm).faulted == 1).then_some(())
+    })
+    .await;
+    hub.settled().await;
+    a_second_later(&hub);
+    let tested = test(&hub, &phone.endpoint).await.expect(200);
+    assert_eq!(tested["result"], "accepted", "{tested}");
+    let handed = phone.next_push("the test").await;
+    assert_eq!(beckon_of(&handed.push)["k"], "test");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_tested_is_refused() {
     let hub = TestHub::at_a_standstill().await;
     hub.registered("ada", "dashboard").await;

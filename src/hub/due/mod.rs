@@ -44,7 +44,7 @@ pub struct Level {
     /// Notifications whose fallback is still open there, and that it has not read singly.
     pub fallbacks: Vec<Notification>,
     /// Numbers of notifications that it has read without pulling the feed.
-    pub read_singly: Vec<FeedPosition>,
+    pub read_singly: Vec<(FeedPosition, FeedPosition)>,
     /// The time as far as it is believed: what is over only by a later one may be wanted yet.
     pub believed: Timestamp,
 }
@@ -213,7 +213,10 @@ impl Level {
                 && it.number > self.mark.position
                 && self.mark.passed(it.number).is_none()
                 && self.was_there_in_time(it, now)
-                && !self.read_singly.contains(&it.number)
+                && self
+                    .read_singly
+                    .iter()
+                    .all(|(number, _)| *number != it.number)
                 && open.iter().all(|other| other.number != it.number);
             if waits {
                 open.push(it);
@@ -228,7 +231,7 @@ impl Level {
             || fallback_due(it, now).is_some_and(|due| due > self.endpoint.created)
     }
 
-    /// Whether what a change is about has ever reached the endpoint, or a tap for it has. Of what has left the store
+    /// Whether what a change is about has ever reached the endpoint as it was before, or a tap for it has, or may have. Of what has left the store
     /// nobody knows whom it was meant for; its time is over, which needs no tap.
     fn saw(&self, state: &TapState, step: &Step) -> bool {
         let number = step.change.number;
@@ -236,9 +239,12 @@ impl Level {
             .notification
             .as_ref()
             .is_some_and(|it| it.draft.targets(self.endpoint.platform));
+        // What it read in the state that the change left it in it need not be told.
+        let outdated =
+            |read: &(FeedPosition, FeedPosition)| read.0 == number && read.1 < step.change.position;
         self.mark.position >= number
-            || (state.covered >= number && targeted)
-            || self.read_singly.contains(&number)
+            || (state.covered.max(state.lost) >= number && targeted)
+            || self.read_singly.iter().any(outdated)
     }
 
     /// Whether the endpoint may show what the notification was before it was replaced: it fetched, or was tapped, since

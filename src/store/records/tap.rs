@@ -56,9 +56,16 @@ pub(in crate::store) struct StoredTapState {
     noticed: u64,
 }
 
-/// The form of version 3: that of version 2, and what pushes came to nothing with.
+/// The form of version 3: that of version 2, and what came later.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct ThirdTapState(StoredTapState, Option<StoredFailing>);
+pub(in crate::store) struct ThirdTapState(StoredTapState, Later);
+
+#[derive(Default, Serialize, Deserialize)]
+struct Later {
+    failing: Option<StoredFailing>,
+    lost: u64,
+    demanded: u64,
+}
 
 /// What with, since when, and when last.
 #[derive(Serialize, Deserialize)]
@@ -192,8 +199,11 @@ impl Record for TapState {
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let stored = match bytes.first() {
-            Some(1) => ThirdTapState(codec::decode::<FirstTapState>(1, bytes)?.into(), None),
-            Some(2) => ThirdTapState(codec::decode(2, bytes)?, None),
+            Some(1) => {
+                let first: FirstTapState = codec::decode(1, bytes)?;
+                ThirdTapState(first.into(), Later::default())
+            }
+            Some(2) => ThirdTapState(codec::decode(2, bytes)?, Later::default()),
             _ => codec::decode(Self::VERSION, bytes)?,
         };
         Self::from_stored(stored)
@@ -222,12 +232,19 @@ impl Record for TapState {
             put_off_at: self.put_off_at.as_millis(),
             noticed: self.noticed.0,
         };
-        ThirdTapState(before, self.failing.map(stored_failing))
+        let later = Later {
+            failing: self.failing.map(stored_failing),
+            lost: self.lost.0,
+            demanded: self.demanded.as_millis(),
+        };
+        ThirdTapState(before, later)
     }
 
-    fn from_stored(ThirdTapState(stored, with): ThirdTapState) -> Result<Self, Error> {
+    fn from_stored(ThirdTapState(stored, later): ThirdTapState) -> Result<Self, Error> {
         Ok(Self {
-            failing: with.as_ref().map(failing).transpose()?,
+            failing: later.failing.as_ref().map(failing).transpose()?,
+            lost: FeedPosition(later.lost),
+            demanded: time(later.demanded),
             generation: stored.generation,
             covered: FeedPosition(stored.covered),
             tapped: FeedPosition(stored.tapped),
@@ -287,9 +304,9 @@ impl Record for FetchMark {
     }
 }
 
-/// The form of version 2: that of version 1, and who told.
+/// The form of version 2: that of version 1, who told, and what they have.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct SecondReceipt(StoredReceipt, Option<[u8; 16]>);
+pub(in crate::store) struct SecondReceipt(StoredReceipt, Option<[u8; 16]>, u64);
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredReceipt(Option<u64>, Option<u64>, Option<u64>);
@@ -300,19 +317,20 @@ impl Record for Receipt {
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
         Self::from_stored(match bytes.first() {
-            Some(1) => SecondReceipt(codec::decode(1, bytes)?, None),
+            Some(1) => SecondReceipt(codec::decode(1, bytes)?, None, 0),
             _ => codec::decode(Self::VERSION, bytes)?,
         })
     }
 
     fn to_stored(&self) -> SecondReceipt {
         let before = StoredReceipt(millis(self.fetched), millis(self.shown), millis(self.acted));
-        SecondReceipt(before, self.by.map(TapId::to_bytes))
+        SecondReceipt(before, self.by.map(TapId::to_bytes), self.held.0)
     }
 
-    fn from_stored(SecondReceipt(stored, by): SecondReceipt) -> Result<Self, Error> {
+    fn from_stored(SecondReceipt(stored, by, held): SecondReceipt) -> Result<Self, Error> {
         Ok(Self {
             by: by.map(TapId::from_bytes),
+            held: FeedPosition(held),
             fetched: times(stored.0),
             shown: times(stored.1),
             acted: times(stored.2),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beckon::doubles::{At, FaultKind, FaultSpec, Service};
 use serde_json::json;
 
-use crate::support::{TestHub, eventually};
+use crate::support::{TestHub, device::beckon_of, eventually};
 
 fn always(service: Service, name: &str) -> FaultSpec {
     let kind = FaultKind::named(service, At::Push, name).unwrap();
@@ -69,4 +69,82 @@ async fn a_subscription_that_is_called_invalid_for_days_is_dead() {
     .await;
     assert!((72..80).contains(&hours), "after {hours} hours");
     hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_refused_for_one_device_alone_do_not_stop_the_others() {
+    let hub = TestHub::at_a_standstill().await;
+    let odd = hub.device("grace", Service::WebPush).await;
+    hub.doubles().script(FaultSpec {
+        device: Some(odd.device.id.clone()),
+        ..FaultSpec::always(Service::WebPush, FaultKind::CredentialRefused)
+    });
+    hub.post("grace", "Lunch?").await;
+    hub.settled().await;
+    let mut browser = hub.device("ada", Service::WebPush).await;
+    hub.post("ada", "Lunch?").await;
+    hub.settled().await;
+    // It stands still for a pause, and then asks for another than the one that was refused.
+    for _ in 0..61 {
+        hub.advance(Duration::from_secs(1));
+        hub.settled().await;
+    }
+    browser.next_push("after the pause").await;
+    let before = hub.doubles().counters(Service::WebPush).faulted;
+    for _ in 0..3 {
+        hub.advance(Duration::from_mins(2));
+        hub.settled().await;
+    }
+    let since = hub.doubles().counters(Service::WebPush).faulted - before;
+    assert!(since > 0, "the odd one is tried on");
+    browser.pull().await;
+    hub.post("ada", "Dinner?").await;
+    browser.next_push("at once").await;
+    hub.finish().await;
+}
+
+/// A push that arrived, though the hub never heard so, is taken back like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_arrived_is_taken_back() {
+    for (service, kind) in [
+        (Service::Apns, FaultKind::Cut),
+        (Service::Wns, FaultKind::Cut),
+        (Service::Fcm, FaultKind::ConnectionReset),
+        (Service::Fcm, FaultKind::CutMidAnswer),
+    ] {
+        let hub = TestHub::at_a_standstill().await;
+        let mut phone = hub.device("ada", service).await;
+        let laptop = hub.registered("ada", "laptop").await;
+        // What it is told first is its own affair.
+        let delivered = kind != FaultKind::CutMidAnswer;
+        hub.doubles().script(FaultSpec {
+            delivered,
+            ..FaultSpec::once(service, kind)
+        });
+        let posted = hub.post("ada", "Lunch?").await;
+        let id = posted["id"].as_str().unwrap();
+        phone.next_push("whose answer is lost").await;
+        let path = format!("/v1/users/ada/notifications/{id}/deliveries");
+        eventually("nobody knows whether it arrived", || async {
+            let report = hub.app().get(&path).await.expect(200);
+            let all = report["value"].as_array().unwrap();
+            let line = all.iter().find(|it| it["endpointId"] == phone.endpoint);
+            let said = line?["explanation"].as_str().unwrap().to_owned();
+            said.contains("nobody knows whether it arrived")
+                .then_some(())
+        })
+        .await;
+        let dismissed = json!({"userActionState": "dismissed"});
+        let path = format!("/v1/me/notifications/{id}");
+        laptop.patch(&path, dismissed).await.expect(200);
+        hub.settled().await;
+        hub.advance(Duration::from_mins(1));
+        let told = phone.next_push("that it was dismissed").await;
+        assert_eq!(
+            beckon_of(&told.push)["k"],
+            "changed",
+            "{service:?} {kind:?}"
+        );
+        hub.finish().await;
+    }
 }

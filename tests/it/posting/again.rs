@@ -160,3 +160,34 @@ async fn who_reads_the_history_alone_is_not_tapped_for_its_own_acts() {
     }
     hub.finish().await;
 }
+
+/// A device that reads what others have dealt with has it as it is, and need not be told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_singly_as_it_stands_taps_nobody() {
+    let hub = TestHub::at_a_standstill().await;
+    let laptop = hub.registered("ada", "laptop").await;
+    let posted = hub.post("ada", "Lunch?").await;
+    let one = format!("/v1/me/notifications/{}", posted["id"].as_str().unwrap());
+    laptop
+        .patch(&one, json!({"userActionState": "dismissed"}))
+        .await
+        .expect(200);
+    let mut phone = hub.device("ada", Service::Apns).await;
+    for path in ["/v1/me/notifications", &one] {
+        phone.client.get(path).await.expect(200);
+        hub.fetch_is_known(posted["id"].as_str().unwrap(), &phone.endpoint)
+            .await;
+        hub.settled().await;
+        hub.advance(Duration::from_secs(30));
+        hub.settled().await;
+        assert_eq!(phone.unseen(), 0, "after {path}");
+    }
+    // But of what others change after it.
+    laptop
+        .patch(&one, json!({"userActionState": "snoozed"}))
+        .await
+        .expect(200);
+    let told = phone.next_push("of the change").await;
+    assert_eq!(beckon_of(&told.push)["k"], "changed");
+    hub.finish().await;
+}

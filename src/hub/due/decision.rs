@@ -302,9 +302,11 @@ impl<'a> Due<'a> {
 
     /// Why a tap keeps its distance from the last: it leaves together with others, or that was the same one, in vain.
     fn gap_reason(&self) -> Reason {
-        match self.state.attempts {
-            0 => Reason::Coalescing,
-            _ => Reason::Retry,
+        // What stood still for the settings is about to be tried with new ones.
+        if self.state.attempts > 0 && self.state.stopped.is_none() {
+            Reason::Retry
+        } else {
+            Reason::Coalescing
         }
     }
 

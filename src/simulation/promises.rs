@@ -285,7 +285,10 @@ impl Promises {
             let is_bound = carried.kind == "changed" && !leapt;
             return self.silent(endpoint, is_bound, now);
         }
-        if let Some(id) = carried.shows().filter(|_| carried.is_fallback()) {
+        // What is posted anew meanwhile the fallback on its way was not about.
+        let once = |id: &&str| self.postings.get(*id).copied().unwrap_or(1) == 1;
+        let fallback = carried.shows().filter(|_| carried.is_fallback());
+        if let Some(id) = fallback.filter(once) {
             let key = (endpoint.to_owned(), id.to_owned());
             self.fell_back.insert(key, now.truth);
         }

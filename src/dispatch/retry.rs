@@ -82,7 +82,7 @@ pub(super) fn next(
         }
         other => {
             if outcome.answer.is_lost() {
-                state.lost = state.lost.max(due.tap.covers);
+                state.lost = state.lost.max(covers);
             }
             wait(&mut state, other, pause, now);
             None

@@ -19,10 +19,13 @@ fn patience(with: Passing) -> Duration {
     }
 }
 
-/// The row of failures that an outcome goes on with or begins; none, where it is no such failure.
+/// The row of failures that an outcome goes on with or begins; none, where it ends it. What no answer came to says neither
+/// that the channel is well nor that it is not.
 pub(super) fn failing(due: &DueTap, outcome: &Outcome, now: Timestamp) -> Option<Failing> {
-    let with = outcome.passing?;
     let before = due.state.failing;
+    let Some(with) = outcome.passing else {
+        return before.filter(|_| outcome.answer.status == 0);
+    };
     let before = before.filter(|it| it.with == with && it.last.plus(APART) >= now);
     Some(Failing {
         with,
@@ -34,7 +37,7 @@ pub(super) fn failing(due: &DueTap, outcome: &Outcome, now: Timestamp) -> Option
 /// Whether the channel is given up with this outcome. Time that is doubted does not count.
 fn is_worn_out(due: &DueTap, outcome: &Outcome, now: Timestamp) -> bool {
     let believed = now.min(due.level.believed);
-    let failing = failing(due, outcome, now);
+    let failing = outcome.passing.and_then(|_| failing(due, outcome, now));
     failing.is_some_and(|it| it.since.plus(patience(it.with)) <= believed)
 }
 
@@ -68,9 +71,13 @@ mod tests {
             after: None,
             scope: Scope::Unsaid,
         };
+        let answer = ServiceAnswer {
+            status: if passing.is_some() { 0 } else { 503 },
+            ..ServiceAnswer::default()
+        };
         Outcome {
             passing,
-            ..Outcome::new(wait, ServiceAnswer::default())
+            ..Outcome::new(wait, answer)
         }
     }
 
@@ -107,6 +114,12 @@ mod tests {
         assert_eq!(given_up(&mut browser, 1, between), None, "it was there");
         let mixed = |hours| Some(if hours < 4 * 24 { no_way } else { invalid });
         assert_eq!(given_up(&mut browser, 1, mixed), Some(7 * 24));
+        // After a failed dial the next is put off, and for the while no push is tried.
+        browser.state.failing = failing(&browser, &outcome(Some(no_way)), at(0));
+        let before = browser.state.failing;
+        let mut untried = outcome(None);
+        untried.answer.status = 0;
+        assert_eq!(failing(&browser, &untried, at(HOUR)), before);
         browser.level.believed = at(HOUR);
         assert_eq!(
             given_up(&mut browser, 1, |_| Some(no_way)),

@@ -210,8 +210,13 @@ impl Hub {
                     let Some(number) = reader.number_of(&unit.subject, id)? else {
                         continue;
                     };
+                    // What was read was replaced before this was written down.
+                    if FeedPosition::START < held && held < number {
+                        continue;
+                    }
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
-                    let mut receipt = old.of(&registered);
+                    let old = old.of(&registered);
+                    let mut receipt = old;
                     note(&mut receipt, number <= mark.position);
                     // What it holds by its mark it holds up to there alone.
                     if receipt.fetched.is_some() {

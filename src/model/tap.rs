@@ -244,7 +244,18 @@ impl Receipt {
                 by,
                 ..Self::default()
             },
-            _ => Self { by, ..self },
+            Some(_) => self,
+            // Older ones tell when alone.
+            None => {
+                let since = |at: &Timestamp| *at >= endpoint.created;
+                Self {
+                    by,
+                    held: self.held,
+                    fetched: self.fetched.filter(since),
+                    shown: self.shown.filter(since),
+                    acted: self.acted.filter(since),
+                }
+            }
         }
     }
 }

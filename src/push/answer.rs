@@ -144,7 +144,7 @@ pub(super) fn complaint(outcome: &Outcome, (place, setting): (&str, &str), remed
         0 if reason.contains("Connection refused") => {
             format!("{reason}; nobody listens at {place}: see what should run there, and {setting}")
         }
-        0 if ["connection: ", "timeout"]
+        0 if ["connection: ", "timeout", ServiceAnswer::LOST]
             .iter()
             .any(|it| reason.contains(it)) =>
         {

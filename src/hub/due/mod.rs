@@ -250,7 +250,13 @@ impl Level {
     /// Whether the endpoint may show what the notification was before it was replaced: it fetched, or was tapped, since
     /// that was posted. Of one that has left the store that is not known any more, so whoever ever heard of anything may.
     fn may_show_an_older(&self, state: &TapState, step: &Step) -> bool {
-        let heard = self.mark.at.max(state.tapped_at);
+        // One whose answer was lost may have been shown by then.
+        let lost = (state.lost > FeedPosition::START).then_some(state.put_off_at);
+        let heard = self
+            .mark
+            .at
+            .max(state.tapped_at)
+            .max(lost.unwrap_or_default());
         match &step.notification {
             // It may have been posted in a time that had not come when it was replaced, since a leap was undone.
             Some(it) => it.was_replaced() && (heard >= it.created || it.created > it.posted),

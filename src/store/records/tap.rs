@@ -67,6 +67,19 @@ struct Later {
     demanded: u64,
 }
 
+/// An older form. What it waits for may be what the service demanded.
+fn before_third(stored: StoredTapState) -> ThirdTapState {
+    let demanded = match stored.stopped {
+        Some(_) => 0,
+        None => stored.not_before,
+    };
+    let later = Later {
+        demanded,
+        ..Later::default()
+    };
+    ThirdTapState(stored, later)
+}
+
 /// What with, since when, and when last.
 #[derive(Serialize, Deserialize)]
 struct StoredFailing(u8, u64, u64);
@@ -201,9 +214,9 @@ impl Record for TapState {
         let stored = match bytes.first() {
             Some(1) => {
                 let first: FirstTapState = codec::decode(1, bytes)?;
-                ThirdTapState(first.into(), Later::default())
+                before_third(first.into())
             }
-            Some(2) => ThirdTapState(codec::decode(2, bytes)?, Later::default()),
+            Some(2) => before_third(codec::decode(2, bytes)?),
             _ => codec::decode(Self::VERSION, bytes)?,
         };
         Self::from_stored(stored)

@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use super::odd::Odd;
+use super::odd::{InARow, Odd};
 use crate::{
     model::{Demand, ServiceAnswer, Timestamp},
     push::outcome::{Outcome, Scope, Verdict},
 };
 
 /// How many failures in a row open it.
-const TRIP: u32 = 5;
+pub(super) const TRIP: u32 = 5;
 /// How long it stays open for settings that the service refused, unless they are read anew.
 pub(super) const STOPPED: Duration = Duration::from_secs(60);
 /// The longest wait between two probes of a service that fails.
@@ -112,8 +112,8 @@ pub(super) struct Circuit {
     /// How many pushes are under way.
     pub(super) under_way: usize,
     failures: u32,
-    /// Which channels in a row it wanted to be left alone with; no more than [`TRIP`].
-    busy: Vec<u64>,
+    /// Which channels in a row it wanted to be left alone with.
+    busy: InARow,
     /// Since when a probe is under way.
     probing: Option<Timestamp>,
     /// For which channels it refuses the settings.
@@ -259,7 +259,7 @@ impl Circuit {
                 self.count(trips);
             }
             // What it says of one channel after another it means of all.
-            Signal::Busy(after) if self.is_busy_with(channel) => {
+            Signal::Busy(after) if self.busy.take(channel) => {
                 self.heed(now.plus(after), outcome, now);
             }
             Signal::Busy(_) => self.hear(false, was_probe, now),
@@ -267,15 +267,6 @@ impl Circuit {
             Signal::Refused if self.odd.is_it(channel, now) => self.hear(false, was_probe, now),
             Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
         }
-    }
-
-    /// Takes a channel in that the service is too busy for; says whether it is for so many.
-    fn is_busy_with(&mut self, channel: u64) -> bool {
-        let many = TRIP as usize;
-        if self.busy.len() < many && !self.busy.contains(&channel) {
-            self.busy.push(channel);
-        }
-        self.busy.len() >= many
     }
 
     /// Stands still since too many channels are called dead.

@@ -1,21 +1,18 @@
 //! Channels for which a push service refuses the operator's settings, though it takes pushes for others: it is they.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
+use super::circuit::{STOPPED, TRIP};
 use crate::model::Timestamp;
 
-/// For how long a push that was taken vouches for the settings.
-const VOUCHED: Duration = Duration::from_secs(60);
-/// For how many channels in a row they must be refused to be refused for all, though one was taken just before.
-const MANY: usize = 5;
 /// How many such channels are remembered.
 const MOST: usize = 256;
 
 /// What one service refused and took.
 #[derive(Debug, Default)]
 pub(super) struct Odd {
-    /// For which channels it refused the settings since it took a push; no more than [`MANY`].
-    refused: Vec<u64>,
+    /// For which channels it refused the settings since it took a push.
+    refused: InARow,
     /// For which it did so before it took one for another.
     known: VecDeque<u64>,
     /// When it took a push last.
@@ -27,7 +24,7 @@ impl Odd {
     pub(super) fn vouch(&mut self, channel: u64, now: Timestamp) {
         self.taken = now;
         self.known.retain(|other| *other != channel);
-        let others = self.refused.drain(..).filter(|other| *other != channel);
+        let others = self.refused.0.drain(..).filter(|other| *other != channel);
         self.known.extend(others);
         let over = self.known.len().saturating_sub(MOST);
         self.known.drain(..over);
@@ -39,10 +36,28 @@ impl Odd {
         if self.known.contains(&channel) {
             return true;
         }
-        if self.refused.len() < MANY && !self.refused.contains(&channel) {
-            self.refused.push(channel);
+        let many = self.refused.take(channel);
+        let just_taken = self.taken <= now && self.taken.plus(STOPPED) > now;
+        just_taken && !many
+    }
+}
+
+/// Different channels in a row of which a service says the same; no more than [`TRIP`].
+#[derive(Debug, Default)]
+pub(super) struct InARow(Vec<u64>);
+
+impl InARow {
+    /// Takes a channel in; says whether they are so many that all are meant.
+    pub(super) fn take(&mut self, channel: u64) -> bool {
+        let many = TRIP as usize;
+        if self.0.len() < many && !self.0.contains(&channel) {
+            self.0.push(channel);
         }
-        let just_taken = self.taken <= now && self.taken.plus(VOUCHED) > now;
-        just_taken && self.refused.len() < MANY
+        self.0.len() >= many
+    }
+
+    /// Something else came.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }

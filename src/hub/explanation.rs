@@ -210,6 +210,7 @@ fn held(it: &Delivery) -> Option<String> {
 }
 
 fn why(reason: Reason, it: &Delivery) -> String {
+    let says = |what: fn(&ServiceAnswer) -> bool| it.answer.as_ref().is_some_and(what);
     let text = match reason {
         Reason::NotTargeted => {
             return format!(
@@ -232,22 +233,18 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::SilentBudget => {
             "held by the budget, the platform allows no more silent pushes for now"
         }
-        Reason::Retry if it.answer.as_ref().is_some_and(ServiceAnswer::is_dropped) => {
+        Reason::Retry if says(ServiceAnswer::is_dropped) => {
             "the push service took it and dropped it"
         }
-        Reason::Retry
-            if it.attempts > 0 && it.answer.as_ref().is_some_and(ServiceAnswer::is_lost) =>
-        {
+        Reason::Retry if it.attempts > 0 && says(ServiceAnswer::is_lost) => {
             "nobody knows whether it arrived"
         }
         Reason::Retry if it.attempts == 0 && it.answer.is_none() => {
             "held back, many others wait for the push service"
         }
-        Reason::Retry if it.answer.as_ref().is_some_and(ServiceAnswer::is_unsent) => {
-            "it could not leave"
-        }
+        Reason::Retry if says(ServiceAnswer::is_unsent) => "it could not leave",
         Reason::Retry => "the push service could not take it",
-        Reason::ServiceStopped if it.answer.as_ref().is_some_and(is_ours) => {
+        Reason::ServiceStopped if says(is_ours) => {
             "pushes to this service stand still until the operator acts"
         }
         Reason::ServiceStopped => {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Error,
-    due::{Level, Step, Verdict},
+    due::{Level, ReadSingly, Step, Verdict},
 };
 use crate::{
     config::{Delivery, apps::App},
@@ -119,14 +119,14 @@ fn level(
     })
 }
 
-/// The numbers of what an endpoint has read without pulling the feed, each with the change that it read last, where that counts: a fallback is not sent then,
-/// and what becomes of it is told. What is just to be announced is not looked up.
+/// What an endpoint has read without pulling the feed, where that counts: a fallback is not sent then, and what becomes of
+/// it is told. What is just to be announced is not looked up.
 fn read_singly(
     reader: &Reader,
     subject: &Subject,
     (endpoint, held): (&Endpoint, FeedPosition),
     (steps, now): (&[Step], Timestamp),
-) -> Result<Vec<(FeedPosition, FeedPosition)>, Error> {
+) -> Result<Vec<ReadSingly>, Error> {
     let mut read = Vec::new();
     for it in steps.iter().filter_map(|step| step.notification.as_ref()) {
         let announced = it.is_open(now) && it.draft.targets(endpoint.platform);
@@ -134,7 +134,10 @@ fn read_singly(
         if counts {
             let receipt = reader.receipt(subject, it.number, &endpoint.id)?;
             let receipt = receipt.of(endpoint);
-            read.extend(receipt.fetched.map(|_| (it.number, receipt.held)));
+            read.extend(receipt.fetched.map(|_| ReadSingly {
+                number: it.number,
+                held: receipt.held,
+            }));
         }
     }
     Ok(read)

@@ -66,7 +66,7 @@ pub enum Reason {
     OwnChange,
     /// The endpoint was not heard of for too long.
     EndpointExpired,
-    /// The push service said that the channel is dead.
+    /// Its push service called the channel dead, or nothing came of it for days.
     ChannelGone,
     /// It was dealt with elsewhere before a tap was taken, so there is nothing to show.
     Handled,

@@ -43,10 +43,19 @@ pub struct Level {
     pub streaming: bool,
     /// Notifications whose fallback is still open there, and that it has not read singly.
     pub fallbacks: Vec<Notification>,
-    /// Numbers of notifications that it has read without pulling the feed.
-    pub read_singly: Vec<(FeedPosition, FeedPosition)>,
+    /// What it has read without pulling the feed.
+    pub read_singly: Vec<ReadSingly>,
     /// The time as far as it is believed: what is over only by a later one may be wanted yet.
     pub believed: Timestamp,
+}
+
+/// A notification that an endpoint has read without pulling the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadSingly {
+    /// Its number.
+    pub number: FeedPosition,
+    /// The latest change of it that was read.
+    pub held: FeedPosition,
 }
 
 /// What is to happen at one endpoint.
@@ -213,10 +222,7 @@ impl Level {
                 && it.number > self.mark.position
                 && self.mark.passed(it.number).is_none()
                 && self.was_there_in_time(it, now)
-                && self
-                    .read_singly
-                    .iter()
-                    .all(|(number, _)| *number != it.number)
+                && self.read_singly.iter().all(|read| read.number != it.number)
                 && open.iter().all(|other| other.number != it.number);
             if waits {
                 open.push(it);
@@ -231,8 +237,8 @@ impl Level {
             || fallback_due(it, now).is_some_and(|due| due > self.endpoint.created)
     }
 
-    /// Whether what a change is about has ever reached the endpoint as it was before, or a tap for it has, or may have. Of what has left the store
-    /// nobody knows whom it was meant for; its time is over, which needs no tap.
+    /// Whether what a change is about has ever reached the endpoint as it was before, or a tap for it has, or may have. Of
+    /// what has left the store nobody knows whom it was meant for; its time is over, which needs no tap.
     fn saw(&self, state: &TapState, step: &Step) -> bool {
         let number = step.change.number;
         let targeted = step
@@ -241,7 +247,7 @@ impl Level {
             .is_some_and(|it| it.draft.targets(self.endpoint.platform));
         // What it read in the state that the change left it in it need not be told.
         let outdated =
-            |read: &(FeedPosition, FeedPosition)| read.0 == number && read.1 < step.change.position;
+            |read: &ReadSingly| read.number == number && read.held < step.change.position;
         self.mark.position >= number
             || (state.covered.max(state.lost) >= number && targeted)
             || self.read_singly.iter().any(outdated)

@@ -131,7 +131,10 @@ fn a_fallback_is_spared_where_it_was_read_singly_and_not_sent_twice_to_a_new_cha
     let mut phone = level(Platform::Ios);
     phone.fallbacks = vec![with_fallback(1).notification.unwrap()];
     phone.state.covered = FeedPosition(1);
-    phone.read_singly = vec![(FeedPosition(1), FeedPosition(1))];
+    phone.read_singly = vec![ReadSingly {
+        number: FeedPosition(1),
+        held: FeedPosition(1),
+    }];
     assert_eq!(decide(&phone, &[], at(60)).decision, Decision::Idle);
 
     let mut renewed = level(Platform::Ios);

@@ -3,9 +3,11 @@
 //!
 //! The bound, in the same run: the same pushes in a bare loop through the same adapters, with nothing to decide and
 //! nothing to keep. And the account: what a tap costs in CPU time is a bare push, the rows that were written for it at
-//! the store's own price, and the rest, which is ours. The hub's part of the CPU is that of this process, which also posts.
+//! the store's own price (that of the same rows, of as many callers and people, in a store by itself), and the rest, which
+//! is ours. The hub's part of the CPU is that of this process, which also posts.
 //!
-//! `BECKON_BENCH_PEOPLE` says how many people the largest case has; 100 000.
+//! `BECKON_BENCH_PEOPLE` says how many people the largest case has; 100 000. `cargo bench --bench fanout -- '1 × 1000'` runs
+//! the cases alone whose names have that in them.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
@@ -21,9 +23,9 @@ use beckon::{
     doubles::Service,
     hub::Hub,
     metrics::PushLabels,
-    model::{ChannelKind, EndpointId, Subject},
+    model::{ChannelKind, EndpointId, Marker, Timestamp},
     serve::Running,
-    store::{Row as StoreRow, Store, Unit},
+    store::Store,
 };
 use support::{
     draft,
@@ -33,6 +35,7 @@ use support::{
     rows::{self, Person},
     start_doubles, start_hub, subject,
 };
+use tokio::task::JoinSet;
 
 const RUNS: usize = 3;
 const PEOPLE: usize = 100_000;
@@ -58,13 +61,17 @@ async fn run() {
     let bare = Bare::new(&running, &hosts);
     let mut report = Report::begin("fanout", RUNS);
     let mut measured = Vec::new();
+    let wanted = env::args().skip(1).find(|it| !it.starts_with('-'));
     for case in cases(people) {
+        if wanted.as_ref().is_some_and(|it| !case.name().contains(it)) {
+            continue;
+        }
         let mut samples = Vec::new();
         for run in 0..if case.people > 10_000 { 1 } else { RUNS } {
             samples.push(Sample {
                 fan_out: fan_out(&running, &hosts, &case, run).await,
                 bare: bare.pushes(case.services, case.taps().min(20_000)).await,
-                row: row_price().await,
+                row: row_price(&case, &hosts).await,
             });
         }
         measured.push((case, samples));
@@ -96,11 +103,11 @@ fn cases(most: usize) -> Vec<Case> {
         case(&ALL[..1], 200, 1, 1),
         case(&ALL[..1], 200, 1, 3),
         case(&ALL[..1], 100, 1, 10),
-        case(&ALL[..1], 3, 1, MANY_DEVICES),
+        case(&ALL[..1], 10, 1, MANY_DEVICES),
     ];
     for services in ALL.chunks(1).chain([&ALL[..]]) {
-        cases.push(case(services, 1, 1000, 1));
-        cases.push(case(services, 1, 1000, 3));
+        cases.push(case(services, 5, 1000, 1));
+        cases.push(case(services, 5, 1000, 3));
     }
     cases.push(case(&ALL[..1], 1, most, 1));
     cases
@@ -129,6 +136,8 @@ struct FanOut {
     cpu_micros: f64,
     rows: f64,
     rows_a_post: f64,
+    /// CPU-µs a tap of the threads that write the store.
+    writing: f64,
     commits_per_sec: f64,
 }
 
@@ -151,9 +160,9 @@ async fn fan_out(running: &Running, hosts: &Hosts, case: &Case, run: usize) -> F
     let (before, taken) = (hub.store().stats(), accepted(running));
     let (meter, began) = (Meter::start(), Instant::now());
     let mut expected = taken;
-    for subjects in rounds {
+    for people in rounds {
         expected += (case.people * case.devices) as u64;
-        post_to_all(hub, subjects).await;
+        post_to_all(hub, people).await;
         while accepted(running) < expected {
             assert!(began.elapsed() < PATIENCE, "taps are missing");
             tokio::time::sleep(Duration::from_micros(200)).await;
@@ -161,13 +170,14 @@ async fn fan_out(running: &Running, hosts: &Hosts, case: &Case, run: usize) -> F
     }
     let took = began.elapsed().as_secs_f64();
     settled(hub).await;
-    let cpu = meter.cpu().as_secs_f64() * 1e6;
+    let (cpu, writing) = (meter.cpu(), meter.writing());
     let after = hub.store().stats();
     let (taps, posts) = (case.taps() as f64, (case.rounds * case.people) as f64);
     let rows = (after.rows - before.rows) as f64;
     FanOut {
         taps_per_sec: taps / took,
-        cpu_micros: cpu / taps,
+        cpu_micros: cpu.as_secs_f64() * 1e6 / taps,
+        writing: writing.as_secs_f64() * 1e6 / taps,
         rows: rows / taps,
         rows_a_post: rows / posts,
         commits_per_sec: (after.commits - before.commits) as f64 / took,
@@ -180,13 +190,12 @@ async fn register(
     hosts: &Hosts,
     (case, name): (&Case, &str),
     hub: &Hub,
-) -> Vec<Subject> {
+) -> Vec<Person> {
     let now = hub.now();
-    let subjects: Vec<Subject> = (0..case.people)
-        .map(|nth| subject(&format!("{name} {nth}")))
+    let mut people: Vec<Person> = (0..case.people)
+        .map(|nth| Person::new(store, subject(&format!("{name} {nth}"))))
         .collect();
-    let units = subjects.iter().enumerate().flat_map(|(nth, subject)| {
-        let mut person = Person::new(store, subject.clone());
+    let units = people.iter_mut().enumerate().flat_map(|(nth, person)| {
         let mut units = Vec::new();
         for device in 0..case.devices {
             let service = case.services[(nth + device) % case.services.len()];
@@ -199,16 +208,17 @@ async fn register(
         units
     });
     rows::write_all(store, units).await;
-    subjects
+    people
 }
 
-async fn post_to_all(hub: &Hub, subjects: Vec<Subject>) {
-    let mut posts = tokio::task::JoinSet::new();
-    for subject in subjects {
+async fn post_to_all(hub: &Hub, people: Vec<Person>) {
+    let mut posts = JoinSet::new();
+    for person in people {
         while posts.len() >= POSTERS {
             posts.join_next().await;
         }
         let hub = hub.clone();
+        let subject = person.subject().clone();
         posts.spawn(async move { hub.create(subject, draft(), None).await.unwrap() });
     }
     while let Some(posted) = posts.join_next().await {
@@ -240,34 +250,59 @@ fn accepted(running: &Running) -> u64 {
     ChannelKind::SERVICES.into_iter().map(of_service).sum()
 }
 
-/// CPU-µs of a row in the store alone: units of two rows, as a settled tap writes, of as many callers as taps may be
-/// under way.
-async fn row_price() -> f64 {
+/// CPU-µs of a row in the store alone: the rows that a case writes, to a store of its own with as many people, by as
+/// many callers.
+async fn row_price(case: &Case, hosts: &Hosts) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let store = rows::open_store(folder.path());
-    let before = store.stats().rows;
-    let (meter, began) = (Meter::start(), Instant::now());
-    let mut callers = tokio::task::JoinSet::new();
-    for caller in 0..256u32 {
-        let store = store.clone();
-        callers.spawn(async move {
-            let mut done = 0u32;
-            while began.elapsed() < Duration::from_secs(1) {
-                let mut unit = Unit::of(subject(&format!("{caller}-{done}")));
-                for device in ["a", "b"] {
-                    let id = EndpointId::parse(device).unwrap();
-                    unit.push(StoreRow::TapState(id, Box::default()));
-                }
-                store.commit(unit).await.unwrap();
-                done += 1;
-            }
-        });
+    let hub = rows::hub_of(&store);
+    let mut rounds = Vec::new();
+    for round in 0..case.rounds {
+        rounds.push(register(&store, hosts, (case, &format!("{round}")), &hub).await);
     }
-    callers.join_all().await;
+    let before = store.stats().rows;
+    let meter = Meter::start();
+    for people in rounds {
+        let (mut posts, mut taps) = (JoinSet::new(), JoinSet::new());
+        for mut person in people {
+            while posts.len() >= POSTERS {
+                taps.spawn(settle(
+                    posts.join_next().await.unwrap().unwrap(),
+                    case.devices,
+                ));
+            }
+            let (store, now) = (store.clone(), hub.now());
+            posts.spawn(async move {
+                person.post(now);
+                let marker = person.mark(now);
+                store.commit(person.unit()).await.unwrap();
+                (store, person, marker)
+            });
+        }
+        while let Some(posted) = posts.join_next().await {
+            taps.spawn(settle(posted.unwrap(), case.devices));
+        }
+        taps.join_all().await;
+    }
     let cpu = meter.cpu().as_secs_f64() * 1e6;
     let price = cpu / (store.stats().rows - before) as f64;
     store.close();
     price
+}
+
+/// What becomes of a post's taps, all accepted, and of the look that found them due.
+async fn settle((store, person, marker): (Store, Person, Marker), devices: usize) {
+    let mut under_way = Vec::new();
+    for device in 0..devices {
+        let device = EndpointId::parse(&format!("device-{device}")).unwrap();
+        let unit = person.tapped(&device, marker.due);
+        under_way.push(store.submit(unit).await.unwrap());
+    }
+    let looked = person.looked(marker, Timestamp::MAX);
+    under_way.push(store.submit_at_leisure(looked).await.unwrap());
+    for submitted in under_way {
+        submitted.written().await.unwrap();
+    }
 }
 
 fn show(report: &mut Report, measured: &[(Case, Vec<Sample>)]) {
@@ -290,6 +325,7 @@ fn show(report: &mut Report, measured: &[(Case, Vec<Sample>)]) {
         &[
             ("taps/s", |it| it.fan_out.taps_per_sec),
             ("CPU-µs a tap", |it| it.fan_out.cpu_micros),
+            ("writing alone", |it| it.fan_out.writing),
             ("rows a tap", |it| it.fan_out.rows),
             ("groups/s", |it| it.fan_out.commits_per_sec),
             ("bare pushes/s", |it| it.bare.per_sec),
@@ -319,20 +355,23 @@ fn show(report: &mut Report, measured: &[(Case, Vec<Sample>)]) {
             report.ratio((&what, "of bare pushes"), ratio, Target::AtLeast(0.6));
         }
     }
-    show_rows(report, measured);
+    if let [Some(one), Some(ten)] = [1, 10].map(|devices| rows_a_post(measured, devices)) {
+        show_rows(report, one, ten);
+    }
+}
+
+/// How many rows a post to one person with so many devices writes.
+fn rows_a_post(measured: &[(Case, Vec<Sample>)], devices: usize) -> Option<f64> {
+    let (_, samples) = measured
+        .iter()
+        .find(|(case, _)| case.people == 1 && case.devices == devices)?;
+    Some(Spread::of(samples.iter().map(|it| it.fan_out.rows_a_post)).median)
 }
 
 /// What a post and each further endpoint write, from the cases of one person with 1 and with 10.
-fn show_rows(report: &mut Report, measured: &[(Case, Vec<Sample>)]) {
-    let of = |devices: usize| {
-        let found = measured
-            .iter()
-            .find(|(case, _)| case.people == 1 && case.devices == devices);
-        let samples = found.unwrap().1.iter();
-        Spread::of(samples.map(|it| it.fan_out.rows_a_post)).median
-    };
-    let an_endpoint = (of(10) - of(1)) / 9.0;
-    let a_post = of(1) - an_endpoint;
+fn show_rows(report: &mut Report, one: f64, ten: f64) {
+    let an_endpoint = (ten - one) / 9.0;
+    let a_post = one - an_endpoint;
     let exact = |value| Spread::of([value]);
     report.ratio(("rows", "a post"), exact(a_post), Target::AtMost(6.0));
     report.ratio(

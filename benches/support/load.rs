@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
 /// Who does one thing after another.
@@ -34,19 +35,26 @@ impl Load {
 pub(crate) struct Meter {
     began: Instant,
     cpu: Duration,
+    writing: Duration,
 }
 
 impl Meter {
     pub(crate) fn start() -> Self {
         Self {
             began: Instant::now(),
-            cpu: cpu_time("self"),
+            cpu: own_cpu_time(),
+            writing: writing_cpu_time(),
         }
     }
 
-    /// How much CPU time this process has taken since, in steps of 10 ms.
+    /// How much CPU time this process has taken since.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_time("self") - self.cpu
+        own_cpu_time() - self.cpu
+    }
+
+    /// How much of that was the store's, to write.
+    pub(crate) fn writing(&self) -> Duration {
+        writing_cpu_time() - self.writing
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -56,7 +64,7 @@ impl Meter {
     /// Ends with what took how long meanwhile.
     pub(crate) fn stop(self, mut took: Vec<Duration>) -> Load {
         let (count, span) = (took.len() as f64, self.began.elapsed());
-        let cpu = cpu_time("self") - self.cpu;
+        let cpu = self.cpu();
         took.sort_unstable();
         Load {
             per_sec: count / span.as_secs_f64(),
@@ -64,6 +72,26 @@ impl Meter {
             took,
         }
     }
+}
+
+fn own_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// CPU time so far of the threads that do nothing but write the store: the committer, and its engine's.
+fn writing_cpu_time() -> Duration {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let nanos = threads.filter_map(|thread| {
+        let thread = thread.unwrap().path();
+        let name = fs::read_to_string(thread.join("comm")).ok()?;
+        if !name.starts_with("committer") && !name.starts_with("sled-io") {
+            return None;
+        }
+        let stat = fs::read_to_string(thread.join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 /// CPU time of a process so far, user and system, in steps of 10 ms.

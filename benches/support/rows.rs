@@ -9,8 +9,8 @@ use beckon::{
     hub::{Hub, Registration},
     model::{
         ActionState, Change, ChangeKind, Endpoint, EndpointId, FeedPosition, Marker, Notification,
-        NotificationId, Owner, ReadState, Receipt, StateChange, Subject, SubscriptionId, TapId,
-        Timestamp, User,
+        NotificationId, Owner, Push, ReadState, Receipt, ServiceAnswer, StateChange, Subject,
+        SubscriptionId, TapId, TapKind, TapState, Timestamp, User,
     },
     store::{Expiring, Options, Reader, Row, Store, Submitted, Unit, backup},
 };
@@ -56,6 +56,10 @@ impl Person {
             rows: Vec::new(),
             last: None,
         }
+    }
+
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.user.subject
     }
 
     /// Registers a device, as `PUT /v1/me/endpoints/…` does.
@@ -137,12 +141,65 @@ impl Person {
     }
 
     /// Has dispatch look, as a post does.
-    pub(crate) fn mark(&mut self, now: Timestamp) {
-        self.rows.push(Row::Marker(Marker {
+    pub(crate) fn mark(&mut self, now: Timestamp) -> Marker {
+        let marker = Marker {
             due: now,
             subject: self.user.subject.clone(),
             tag: rand::random(),
+        };
+        self.rows.push(Row::Marker(marker.clone()));
+        marker
+    }
+
+    /// What a lane leaves of a tap for what was posted last, which the service of `device` took.
+    pub(crate) fn tapped(&self, device: &EndpointId, now: Timestamp) -> Unit {
+        let it = self.last.as_ref().unwrap();
+        let answer = ServiceAnswer {
+            status: 200,
+            reason: None,
+            id: Some(Uuid::new_v4().to_string()),
+        };
+        let push = Push {
+            covers: it.number,
+            alone: false,
+            at: now,
+            kind: TapKind::Created,
+            shows: Some(it.id),
+            accepted: true,
+            attempts: 1,
+            size_bytes: 250,
+            answer: answer.clone(),
+        };
+        let state = TapState {
+            generation: now.as_millis(),
+            covered: it.number,
+            tapped: it.number,
+            tapped_at: now,
+            tap_expires: it.expires,
+            last_push: now,
+            burst: 1,
+            burst_at: now,
+            noticed: it.number,
+            answer: Some(answer),
+            ..TapState::default()
+        };
+        let mut unit = Unit::of(self.user.subject.clone());
+        unit.push(Row::Push(device.clone(), push));
+        unit.push(Row::TapState(device.clone(), Box::new(state)));
+        unit
+    }
+
+    /// Has a look at the person end: its marker goes, and one for the next is left.
+    pub(crate) fn looked(&self, taken: Marker, next: Timestamp) -> Unit {
+        let subject = self.user.subject.clone();
+        let mut unit = Unit::of(subject.clone());
+        unit.push(Row::DropMarker(taken));
+        unit.push(Row::Marker(Marker {
+            due: next,
+            subject,
+            tag: 0,
         }));
+        unit
     }
 
     /// All that waits, as one unit with the person's row in it.
@@ -172,6 +229,7 @@ fn endpoint(asked: Registration, head: FeedPosition, now: Timestamp) -> Endpoint
         last_seen: now,
         expires: now.plus(WEEK),
         asked_expires: None,
+        told_until: None,
         gone: None,
         registered_at: head,
     }

@@ -33,7 +33,9 @@ pub(super) async fn run(args: ExplainArgs, context: &CommandContext) -> anyhow::
 fn told(lines: &Value) -> String {
     let lines = lines["value"].as_array().map_or(&[][..], Vec::as_slice);
     if lines.is_empty() {
-        return String::from("the user has no endpoints; it waits for the day one comes");
+        return String::from(
+            "the user has no endpoints. It waits for the day one comes; what was known of one that signed out went with it",
+        );
     }
     let told: Vec<String> = lines.iter().map(one).collect();
     told.join("\n\n")

@@ -11,9 +11,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use quick_xml::escape::escape;
-use serde_json::{Map, Value, json};
 
-use super::retry;
+use super::{
+    bodies::{ApnsBody, Aps, Beckon, RawBody, Text, written},
+    retry,
+};
 use crate::{
     config::{
         Delivery,
@@ -75,18 +77,20 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn beckon(&self) -> Value {
-        let mut object = Map::new();
-        object.insert(
-            "e".into(),
-            self.due.level.endpoint.tap_id.to_string().into(),
-        );
-        object.insert("k".into(), self.due.tap.kind.as_str().into());
-        if let Some(id) = self.due.tap.shows {
-            object.insert("n".into(), id.to_string().into());
+    fn beckon(&self) -> Beckon {
+        Beckon {
+            e: self.due.level.endpoint.tap_id.to_string(),
+            k: self.due.tap.kind.as_str(),
+            n: self.due.tap.shows.map(|id| id.to_string()),
+            v: 1,
         }
-        object.insert("v".into(), 1.into());
-        Value::Object(object)
+    }
+
+    fn raw(&self, text: Option<&VisualContent>) -> String {
+        written(&RawBody {
+            beckon: self.beckon(),
+            text: text.map(Text::from),
+        })
     }
 
     fn is_direct(&self) -> bool {
@@ -140,8 +144,11 @@ impl Parts<'_> {
 
     fn apns(&self) -> (Message, usize) {
         if !self.due.tap.visible {
-            let body = json!({"aps": {"content-available": 1}, "beckon": self.beckon()});
-            return self.apns_message(ApnsPushType::Background, 5, body.to_string());
+            let aps = Aps {
+                content_available: Some(1),
+                ..Aps::default()
+            };
+            return self.apns_message(ApnsPushType::Background, 5, self.apns_body(aps));
         }
         let priority = if self.is_low() { 5 } else { 10 };
         let body = fit(self.text(), APNS_BYTES, |text| self.apns_alert(text));
@@ -150,27 +157,20 @@ impl Parts<'_> {
 
     fn apns_alert(&self, text: &VisualContent) -> String {
         let settings = self.app.apns.as_ref();
-        let mut aps = Map::new();
-        let mut alert = json!({"title": text.title});
-        if let Some(body) = &text.body {
-            alert["body"] = body.as_str().into();
-        }
-        aps.insert("alert".into(), alert);
-        aps.insert("mutable-content".into(), 1.into());
-        if !self.is_direct() {
-            aps.insert("content-available".into(), 1.into());
-        }
-        let sound = settings.and_then(|settings| settings.sound.as_ref());
-        if let Some(sound) = sound.filter(|_| !self.is_low()) {
-            aps.insert("sound".into(), sound.as_str().into());
-        }
-        if let Some(category) = settings.and_then(|settings| settings.category.as_ref()) {
-            aps.insert("category".into(), category.as_str().into());
-        }
-        if self.app.badge == Badge::Unread {
-            aps.insert("badge".into(), self.due.unread.into());
-        }
-        json!({"aps": aps, "beckon": self.beckon()}).to_string()
+        let sound = settings.and_then(|settings| settings.sound.as_deref());
+        self.apns_body(Aps {
+            alert: Some(text.into()),
+            badge: (self.app.badge == Badge::Unread).then_some(self.due.unread),
+            category: settings.and_then(|settings| settings.category.as_deref()),
+            content_available: (!self.is_direct()).then_some(1),
+            mutable_content: Some(1),
+            sound: sound.filter(|_| !self.is_low()),
+        })
+    }
+
+    fn apns_body(&self, aps: Aps<'_>) -> String {
+        let beckon = self.beckon();
+        written(&ApnsBody { aps, beckon })
     }
 
     fn apns_message(
@@ -242,16 +242,9 @@ impl Parts<'_> {
 
     fn web_push(&self) -> (Message, usize) {
         let tap = &self.due.tap;
-        let bare = json!({"beckon": self.beckon()}).to_string();
-        let with_text = (tap.visible && self.is_direct()).then(|| {
-            fit(self.text(), WEB_PUSH_BYTES, |text| {
-                let mut body = json!({"beckon": self.beckon(), "title": text.title});
-                if let Some(text) = &text.body {
-                    body["body"] = text.as_str().into();
-                }
-                body.to_string()
-            })
-        });
+        let bare = self.raw(None);
+        let with_text = (tap.visible && self.is_direct())
+            .then(|| fit(self.text(), WEB_PUSH_BYTES, |text| self.raw(Some(text))));
         let (plaintext, bare) = match with_text {
             Some(text) => (text, Some(Bytes::from(bare))),
             None => (bare, None),
@@ -293,7 +286,7 @@ impl Parts<'_> {
                 fit(self.text(), WNS_BYTES, |text| self.toast(text)),
             )
         } else {
-            (WnsKind::Raw, json!({"beckon": self.beckon()}).to_string())
+            (WnsKind::Raw, self.raw(None))
         };
         let size = body.len();
         let message = WnsMessage {
@@ -310,7 +303,7 @@ impl Parts<'_> {
     }
 
     fn toast(&self, text: &VisualContent) -> String {
-        let launch = json!({"beckon": self.beckon()}).to_string();
+        let launch = self.raw(None);
         let lines: String = std::iter::once(&text.title)
             .chain(&text.body)
             .map(|line| format!("<text>{}</text>", escape(xml_text(line))))

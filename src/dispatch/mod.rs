@@ -4,6 +4,7 @@
 //! The bell and the time wake it; a step reads the outbox and is safe to run twice. What is under way is known in
 //! memory alone: after a crash the markers are still there, and everything that was not settled is due again.
 
+mod bodies;
 pub(crate) mod chance;
 mod circuit;
 mod compose;

@@ -304,6 +304,7 @@ fn renew(
         last_seen: rules.now,
         expires: end(asked.expires, latest),
         asked_expires: asked.expires,
+        told_until: None,
         gone: None,
         registered_at: old.map_or(changes.user().head, |old| old.registered_at),
     }
@@ -313,7 +314,7 @@ fn random_id() -> [u8; 16] {
     Uuid::new_v4().into_bytes()
 }
 
-/// Where the user has as many as there may be, retires the one longest unseen.
+/// Where the user has as many as there may be, retires one: that is over, or else the one longest unseen.
 fn make_room(
     reader: &Reader,
     changes: &mut Changes,
@@ -322,7 +323,10 @@ fn make_room(
 ) -> Result<(), Error> {
     let mut all = reader.endpoints(&changes.user().subject)?;
     all.retain(|endpoint| endpoint.id != *asked);
-    all.sort_by_key(|endpoint| (endpoint.last_seen, endpoint.created));
+    all.sort_by_key(|endpoint| {
+        let lasts = endpoint.told_until.is_none();
+        (lasts, endpoint.last_seen, endpoint.created)
+    });
     let surplus = (all.len() + 1).saturating_sub(max);
     for endpoint in all.iter().take(surplus) {
         let stored = reader.registered_endpoint(&changes.user().subject, &endpoint.id)?;

@@ -12,7 +12,7 @@ use super::{
     Error, Hub,
     changes::Changes,
     notify,
-    retire::{drop_left, retire},
+    retire::{drop_left, end_endpoint, retire},
 };
 use crate::{
     model::{FeedPosition, Subject, Timestamp},
@@ -158,8 +158,12 @@ fn plan(
                 None if it.at == LEFT_BY_AN_ENDPOINT => drop_left(reader, &mut changes, id)?,
                 found => {
                     changes.also(Row::DropExpiry(it.at, it.what.clone()));
-                    if let Some(endpoint) = found.filter(|found| found.expires <= now) {
-                        retire(reader, &mut changes, &endpoint)?;
+                    match found.filter(|found| found.swept() <= now) {
+                        Some(over) if over.told_until.is_some() => {
+                            retire(reader, &mut changes, &over)?;
+                        }
+                        Some(endpoint) => end_endpoint(reader, &mut changes, endpoint, now)?,
+                        None => {}
                     }
                 }
             },

@@ -220,11 +220,16 @@ fn why(reason: Reason, it: &Delivery) -> String {
         }
         Reason::NoChannel => "the endpoint has no push channel, it streams or pulls",
         Reason::OwnChange => "the endpoint itself made the change",
-        Reason::EndpointExpired => "the endpoint was not heard of for too long",
+        Reason::EndpointExpired => {
+            "the endpoint is over, since it was not heard of for too long or asked for that end"
+        }
         Reason::ChannelGone => "the channel is dead",
         Reason::Handled => {
             let how = it.handling.map_or("dealt with", Handling::as_str);
-            return format!("it was {how} before the push service took one");
+            return match it.late {
+                true => format!("it was {how} before the endpoint was registered"),
+                false => format!("it was {how} before the push service took one"),
+            };
         }
         Reason::Coalescing if !it.leaves => return format!("it {ONCE_IT_RUNS}"),
         Reason::Coalescing => "it is about to leave, together with others",

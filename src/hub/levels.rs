@@ -12,8 +12,8 @@ use super::{
 use crate::{
     config::{Delivery, apps::App},
     model::{
-        Change, Endpoint, EndpointId, FeedPosition, Notification, NotificationId, Subject,
-        TapState, Timestamp,
+        Change, Endpoint, EndpointId, FeedPosition, FetchMark, Notification, NotificationId,
+        Subject, TapState, Timestamp,
     },
     store::{Reader, Stamp},
 };
@@ -49,9 +49,12 @@ impl Levels {
         rules: &Rules<'_>,
     ) -> Result<Self, Error> {
         let user = reader.user(subject)?;
+        let endpoints = reader.endpoints_with_states(subject)?;
+        let mut marks = reader.fetch_marks(subject, &endpoints)?;
         let mut levels = Vec::new();
-        for (endpoint, state) in reader.endpoints_with_states(subject)? {
-            let stands = (endpoint.at(rules.now), state);
+        for (endpoint, state) in endpoints {
+            let mark = marks.remove(&endpoint.id).unwrap_or_default();
+            let stands = (endpoint.at(rules.now), state, mark);
             levels.push(level(reader, subject, stands, (listening, rules))?);
         }
         let reachable = |level: &&Level| {
@@ -91,11 +94,10 @@ impl Levels {
 fn level(
     reader: &Reader,
     subject: &Subject,
-    (endpoint, mut state): (Endpoint, TapState),
+    (endpoint, mut state, mark): (Endpoint, TapState, FetchMark),
     (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Level, Error> {
     state.forget_what_is_to_come(rules.now);
-    let mark = reader.fetch_mark(subject, &endpoint.id)?;
     let mut fallbacks = Vec::new();
     for number in &state.fallbacks {
         let unread = reader

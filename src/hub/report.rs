@@ -83,6 +83,7 @@ impl Case<'_> {
             status,
             reason,
             handling: self.it.handling(),
+            late: self.it.modified < self.level.endpoint.created,
             pending: self.it.posted.max(self.level.endpoint.created),
             tapped: accepted.map(|push| push.at),
             fetched,
@@ -250,11 +251,11 @@ impl Case<'_> {
             }
             _ => {}
         }
-        if endpoint.channel.kind() == ChannelKind::None {
-            return (DeliveryStatus::Skipped, Some(Reason::NoChannel));
-        }
         if endpoint.expires <= self.now {
             return (DeliveryStatus::Skipped, Some(Reason::EndpointExpired));
+        }
+        if endpoint.channel.kind() == ChannelKind::None {
+            return (DeliveryStatus::Skipped, Some(Reason::NoChannel));
         }
         let own_change = self.change.is_some_and(|change| change.is_by(endpoint));
         if own_change {

@@ -1,13 +1,40 @@
 //! An endpoint that goes: with it what hangs on it, and after it, step by step, what is left of its pushes.
 
-use super::{Error, changes::Changes, channels::let_go, tokens::end};
+use std::ops::ControlFlow;
+
+use super::{Error, changes::Changes, channels::let_go, notify::MAX_EXPIRY, tokens::end};
 use crate::{
-    model::{Endpoint, EndpointId},
+    model::{Endpoint, EndpointId, Timestamp},
     store::{Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row},
 };
 
 /// How many rows of pushes go at once: a unit stays small.
 const PUSHES_DROPPED: usize = 200;
+
+/// Ends an endpoint whose time is over. What became of notifications there is told on until the last of them is over, too.
+pub(super) fn end_endpoint(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: Endpoint,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut tells = false;
+    reader.oldest_first(&changes.user().subject, &mut |_| {
+        tells = true;
+        ControlFlow::Break(())
+    })?;
+    if !tells {
+        return retire(reader, changes, &endpoint);
+    }
+    cut_off(reader, changes, &endpoint)?;
+    let over = endpoint.over(now.plus(MAX_EXPIRY));
+    changes.also(Row::Expiry(
+        over.swept(),
+        Expiring::Endpoint(over.id.clone()),
+    ));
+    changes.also(Row::Endpoint(Box::new(over)));
+    Ok(())
+}
 
 /// Takes an endpoint away with all that hangs on it. What it leaves has an expiry, so that the sweep finds it: pushes that
 /// were too many for one unit, or on their way to the disk.
@@ -16,25 +43,30 @@ pub(super) fn retire(
     changes: &mut Changes,
     endpoint: &Endpoint,
 ) -> Result<(), Error> {
-    let subject = changes.user().subject.clone();
     let id = endpoint.id.clone();
-    let_go(reader, changes, endpoint)?;
-    for token in reader.tokens_of(&subject, Some(&id))? {
-        end(changes, token);
-    }
+    cut_off(reader, changes, endpoint)?;
     drop_pushes(reader, changes, &id)?;
-    changes.also(Row::DropExpiry(
-        endpoint.expires,
-        Expiring::Endpoint(id.clone()),
-    ));
     changes.also(Row::Expiry(
         LEFT_BY_AN_ENDPOINT,
         Expiring::Endpoint(id.clone()),
     ));
-    changes.also(Row::DropSubscription(endpoint.subscription));
     changes.also(Row::DropFetchMark(id.clone()));
     changes.also(Row::DropTapState(id.clone()));
     changes.also(Row::DropEndpoint(id));
+    Ok(())
+}
+
+/// Takes away what leads to an endpoint: its channel, tokens, subscription id and expiry.
+fn cut_off(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
+    let_go(reader, changes, endpoint)?;
+    for token in reader.tokens_of(&changes.user().subject, Some(&endpoint.id))? {
+        end(changes, token);
+    }
+    changes.also(Row::DropExpiry(
+        endpoint.swept(),
+        Expiring::Endpoint(endpoint.id.clone()),
+    ));
+    changes.also(Row::DropSubscription(endpoint.subscription));
     Ok(())
 }
 

@@ -241,6 +241,8 @@ pub struct Delivery {
     pub reason: Option<Reason>,
     /// How it was dealt with, wherever that was.
     pub handling: Option<Handling>,
+    /// Whether that was before the endpoint was there.
+    pub late: bool,
     /// Since when it is owed.
     pub pending: Timestamp,
     /// When the push service took a tap at or after it.

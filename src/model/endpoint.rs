@@ -254,6 +254,8 @@ pub struct Endpoint {
     pub expires: Timestamp,
     /// When the device itself asked to be forgotten; no later pull moves `expires` past it.
     pub asked_expires: Option<Timestamp>,
+    /// Its time is over, and was over at any `expires`: until then it is still told what became of notifications there.
+    pub told_until: Option<Timestamp>,
     /// When its push service said that the channel is dead; the channel is then `None`. Learnt by dispatch, merged
     /// in when read.
     pub gone: Option<Timestamp>,
@@ -262,6 +264,22 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// When the sweep comes for it.
+    pub fn swept(&self) -> Timestamp {
+        self.told_until.unwrap_or(self.expires)
+    }
+
+    /// The endpoint once its time is over: it is told of until `until`, and no clock that goes back brings it back.
+    pub fn over(self, until: Timestamp) -> Self {
+        Self {
+            channel: Channel::None,
+            expires: Timestamp::EPOCH,
+            asked_expires: None,
+            told_until: Some(until),
+            ..self
+        }
+    }
+
     /// The endpoint as it stands at a moment: a subscription whose end the browser had named is gone from then on.
     pub fn at(mut self, now: Timestamp) -> Self {
         if let Channel::WebPush { expires, .. } = self.channel

@@ -1,6 +1,9 @@
 //! Questions about endpoints, their channels, and what dispatch knows of them.
 
-use std::ops::{Bound, ControlFlow};
+use std::{
+    collections::HashMap,
+    ops::{Bound, ControlFlow},
+};
 
 use super::{
     Error, Reader,
@@ -9,9 +12,12 @@ use super::{
     records::{self, Record},
 };
 use crate::model::{
-    AppHost, Channel, Endpoint, EndpointId, FeedPosition, Owner, Push, Subject, SubscriptionId,
-    TapState, User,
+    AppHost, Channel, Endpoint, EndpointId, FeedPosition, FetchMark, Owner, Push, Subject,
+    SubscriptionId, TapState, User,
 };
+
+/// So many rows are looked for one by one.
+const FEW: usize = 2;
 
 impl Reader {
     /// The user's endpoints, expired ones too, each with its channel as it stands: `None` where another endpoint
@@ -34,13 +40,52 @@ impl Reader {
     ) -> Result<Vec<(Endpoint, TapState)>, Error> {
         let prefix = keys::endpoints(&keys::user_key(subject));
         let stored = self.collect(&prefix, |_, value| Endpoint::decode(value))?;
+        let user = keys::user_key(subject);
+        let ids = || stored.iter().map(|it| &it.id);
+        let mut states = self.of_endpoints(&keys::tap_states(&user), ids())?;
         stored
             .into_iter()
             .map(|endpoint| {
-                let state = self.tap_state(subject, &endpoint.id)?;
+                let state = states.remove(&endpoint.id).unwrap_or_default();
                 Ok((self.with_channel(subject, endpoint, &state)?, state))
             })
             .collect()
+    }
+
+    /// How far each of these has pulled, which are all that the user has.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn fetch_marks(
+        &self,
+        subject: &Subject,
+        endpoints: &[(Endpoint, TapState)],
+    ) -> Result<HashMap<EndpointId, FetchMark>, Error> {
+        let prefix = keys::fetch_marks(&keys::user_key(subject));
+        self.of_endpoints(&prefix, endpoints.iter().map(|(it, _)| &it.id))
+    }
+
+    /// The rows of a user's endpoints under `prefix`. Of many they are walked through: each that is looked for by itself
+    /// costs as much as several that follow each other.
+    fn of_endpoints<'a, T: Record>(
+        &self,
+        prefix: &[u8],
+        ids: impl ExactSizeIterator<Item = &'a EndpointId>,
+    ) -> Result<HashMap<EndpointId, T>, Error> {
+        let mut found = HashMap::new();
+        if ids.len() <= FEW {
+            for id in ids {
+                let key = [prefix, id.as_str().as_bytes()].concat();
+                found.extend(self.record(&key)?.map(|record| (id.clone(), record)));
+            }
+            return Ok(found);
+        }
+        self.scan_prefix(prefix, Order::Ascending, &mut |key, value| {
+            let id = keys::endpoint_text(key.get(prefix.len()..).unwrap_or_default())?;
+            found.insert(id, T::decode(value)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     }
 
     /// One endpoint, with its channel as it stands.
@@ -75,14 +120,19 @@ impl Reader {
         mut endpoint: Endpoint,
         state: &TapState,
     ) -> Result<Endpoint, Error> {
-        let Some(identity) = endpoint.channel.identity() else {
+        let is_over = endpoint.told_until.is_some();
+        let identity = endpoint.channel.identity();
+        if identity.is_none() && !is_over {
             return Ok(endpoint);
-        };
+        }
         if state.generation == endpoint.generation && state.gone.is_some() {
             endpoint.gone = state.gone;
             endpoint.channel = Channel::None;
             return Ok(endpoint);
         }
+        let Some(identity) = identity else {
+            return Ok(endpoint);
+        };
         let owns = |owner: &Owner| {
             owner.endpoint == endpoint.id
                 && owner.generation == endpoint.generation

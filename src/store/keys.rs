@@ -122,8 +122,16 @@ pub(super) fn change(user: &UserKey, position: FeedPosition) -> Vec<u8> {
     join(b'f', &[user, &position.0.to_be_bytes()])
 }
 
+pub(super) fn tap_states(user: &UserKey) -> Vec<u8> {
+    join(b't', &[user])
+}
+
 pub(super) fn tap_state(user: &UserKey, endpoint: &EndpointId) -> Vec<u8> {
     join(b't', &[user, endpoint.as_str().as_bytes()])
+}
+
+pub(super) fn fetch_marks(user: &UserKey) -> Vec<u8> {
+    join(b'g', &[user])
 }
 
 pub(super) fn fetch_mark(user: &UserKey, endpoint: &EndpointId) -> Vec<u8> {

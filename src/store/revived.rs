@@ -263,6 +263,7 @@ mod tests {
             last_seen: taken(),
             expires: taken().plus(std::time::Duration::from_secs(60)),
             asked_expires: None,
+            told_until: None,
             gone: None,
             registered_at: FeedPosition(1),
         })));

@@ -379,6 +379,7 @@ fn endpoints_are_read_back_and_never_half_read() {
             last_seen: now,
             expires: now,
             asked_expires: Some(now),
+            told_until: None,
             gone: None,
             registered_at: FeedPosition(3),
         });

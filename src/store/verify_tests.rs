@@ -306,6 +306,7 @@ async fn someone() -> Store {
         last_seen: now,
         expires: now,
         asked_expires: None,
+        told_until: None,
         gone: None,
         registered_at: FeedPosition(0),
     };

@@ -117,6 +117,7 @@ pub(crate) fn level(platform: Platform) -> Level {
             last_seen: at(0),
             expires: Timestamp::MAX,
             asked_expires: None,
+            told_until: None,
             gone: None,
             registered_at: FeedPosition::START,
         },

@@ -129,19 +129,26 @@ impl FirstEndpoint {
 
 /// The first version's fields, and when the device asked to be forgotten.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredEndpoint(FirstEndpoint, Option<u64>);
+struct SecondEndpoint(FirstEndpoint, Option<u64>);
+
+/// The second version's, and until when it is told of once it is over.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredEndpoint(SecondEndpoint, Option<u64>);
 
 impl Record for Endpoint {
     type Stored = StoredEndpoint;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        if bytes.first() == Some(&1) {
-            let first: FirstEndpoint = codec::decode(1, bytes)?;
-            let asked = first.asked_expires();
-            return Self::from_stored(StoredEndpoint(first, asked));
-        }
-        Self::from_stored(codec::decode(Self::VERSION, bytes)?)
+        Self::from_stored(match bytes.first() {
+            Some(&1) => {
+                let first: FirstEndpoint = codec::decode(1, bytes)?;
+                let asked = first.asked_expires();
+                StoredEndpoint(SecondEndpoint(first, asked), None)
+            }
+            Some(&2) => StoredEndpoint(codec::decode(2, bytes)?, None),
+            _ => codec::decode(Self::VERSION, bytes)?,
+        })
     }
 
     fn to_stored(&self) -> StoredEndpoint {
@@ -162,10 +169,12 @@ impl Record for Endpoint {
             expires: self.expires.as_millis(),
             registered_at: self.registered_at.0,
         };
-        StoredEndpoint(first, millis(self.asked_expires))
+        let second = SecondEndpoint(first, millis(self.asked_expires));
+        StoredEndpoint(second, millis(self.told_until))
     }
 
-    fn from_stored(StoredEndpoint(stored, asked): StoredEndpoint) -> Result<Self, Error> {
+    fn from_stored(stored: StoredEndpoint) -> Result<Self, Error> {
+        let StoredEndpoint(SecondEndpoint(stored, asked), told_until) = stored;
         Ok(Self {
             id: endpoint_id(&stored.id)?,
             platform: platform(stored.platform)?,
@@ -182,6 +191,7 @@ impl Record for Endpoint {
             last_seen: time(stored.last_seen),
             expires: time(stored.expires),
             asked_expires: times(asked),
+            told_until: times(told_until),
             gone: None,
             registered_at: FeedPosition(stored.registered_at),
         })
@@ -247,11 +257,14 @@ mod tests {
                 last_seen: time(seen),
                 expires: time(expires),
                 asked_expires: None,
+                told_until: None,
                 gone: None,
                 registered_at: FeedPosition(3),
             };
-            let StoredEndpoint(first, _) = endpoint.to_stored();
-            let read = Endpoint::decode(&codec::encode(1, &first).unwrap()).unwrap();
+            let StoredEndpoint(second, _) = endpoint.to_stored();
+            let of_the_second = codec::encode(2, &second).unwrap();
+            assert_eq!(Endpoint::decode(&of_the_second).unwrap(), endpoint);
+            let read = Endpoint::decode(&codec::encode(1, &second.0).unwrap()).unwrap();
             assert_eq!(read.asked_expires, asked.then(|| time(expires)));
             let asked_expires = read.asked_expires;
             assert_eq!(

@@ -46,7 +46,7 @@ impl Check<'_> {
                 let endpoint: Option<Endpoint> = self.reader.record(&row)?;
                 // One that is gone has it until the sweep has taken what it left.
                 let gone = LEFT_BY_AN_ENDPOINT;
-                Some(endpoint.map_or(gone, |it| it.expires))
+                Some(endpoint.map_or(gone, |it| it.swept()))
             }
             _ => return self.used_key_expiry(key, (kind, rest), &user),
         };

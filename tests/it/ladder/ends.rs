@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use beckon::doubles::{At, FaultKind, FaultSpec, Service};
+use beckon::{
+    clock::Clock,
+    doubles::{At, FaultKind, FaultSpec, Service},
+    model::{AppHost, Channel, EndpointId, Subject, UserId},
+};
 use serde_json::{Value, json};
 
 use super::{line, post, says};
@@ -278,4 +282,78 @@ async fn a_fallback_whose_raw_tap_never_left_is_told_beside_what_was_posted_late
         assert_eq!(told, (&Value::Null, &Value::Null, &json!("tapped")), "{it}");
         hub.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_it_on_an_endpoint_whose_time_is_over_is_told_on() {
+    let clock = Clock::manual(Clock::system().now());
+    let hub = TestHub::with(clock, |config| {
+        config.delivery.endpoint_expiry = Duration::from_hours(1);
+    })
+    .await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let shown = post(&hub, visible()).await;
+    phone.next_push("the tap").await;
+    phone.pull().await;
+    let seen = json!({"shown": [shown]});
+    let receipts = "/v1/me/notifications/receipts";
+    phone.client.post(receipts, seen).await.expect(204);
+    hub.settled().await;
+    hub.advance(Duration::from_hours(1));
+    eventually("the sweep has ended the endpoint", || async {
+        let listed = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
+        let refused = phone.client.get("/v1/me/endpoints").await;
+        (listed["value"] == json!([]) && refused.status == 401).then_some(())
+    })
+    .await;
+    assert_eq!(line(&hub, &shown, &phone.endpoint).await["status"], "shown");
+    let late = post(&hub, visible()).await;
+    let over = "no tap: the endpoint is over, since it was not heard of for too long or asked for that end";
+    let it = says(&hub, &late, &phone.endpoint, over).await;
+    assert_eq!(
+        (&it["status"], &it["reason"]),
+        (&json!("skipped"), &json!("endpointExpired"))
+    );
+    // It comes back as another one, to which what was dealt with before is nothing.
+    let id = EndpointId::parse(&phone.endpoint).unwrap();
+    let subject = Subject {
+        app: AppHost::parse("todo.example").unwrap(),
+        user: UserId::parse("ada").unwrap(),
+    };
+    let stored = || {
+        hub.running()
+            .hub
+            .store()
+            .reader()
+            .registered_endpoint(&subject, &id)
+    };
+    assert!(
+        stored()
+            .unwrap()
+            .is_some_and(|it| it.channel == Channel::None),
+        "no secret stays"
+    );
+    hub.advance(Duration::from_hours(30 * 24));
+    eventually("its last trace is gone", || async {
+        stored().unwrap().is_none().then_some(())
+    })
+    .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dealt_with_before_a_device_came_says_so() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.registered("ada", "phone").await;
+    let id = post(&hub, visible()).await;
+    let done = json!({"userActionState": "activated"});
+    phone
+        .patch(&format!("/v1/me/notifications/{id}"), done)
+        .await
+        .expect(200);
+    hub.advance(Duration::from_secs(1));
+    let late = hub.device("ada", Service::Fcm).await;
+    let it = "no tap: it was activated before the endpoint was registered";
+    says(&hub, &id, &late.endpoint, it).await;
+    hub.finish().await;
 }

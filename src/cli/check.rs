@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     config::{Apps, Config, Delivery, Limits, apps::App},
     dispatch::{self, VapidKeys},
-    hub::{Hub, admin::Request},
+    hub::{DROPS, Hub, admin::Request},
     model::{ApnsEnvironment, ChannelKind},
     store::{self, Store},
 };
@@ -72,27 +72,58 @@ fn summary(config: &Config) -> String {
     format!("loads; apps: {}", hosts.join(", "))
 }
 
-/// Whether the hub runs, or its store can be opened; and which lanes of a running one stand still.
+/// Whether the hub runs, or its store can be opened; and what is amiss with a running one: its store, its clock, lanes
+/// that stand still.
 async fn store_and_lanes(config: &Config) -> Vec<Finding> {
     let looked = store(config).await;
-    let (found, lanes) = match looked {
-        Ok((text, lanes)) => (Ok(text), lanes),
-        Err(error) => (Err(format!("{error:#}")), Vec::new()),
+    let (found, health) = match looked {
+        Ok((text, health)) => (Ok(text), health),
+        Err(error) => (Err(format!("{error:#}")), Value::Null),
     };
-    let store = Finding {
+    let mut findings = vec![Finding {
         subject: Subject::Store,
         found,
-    };
-    let lanes = lanes.iter().map(lane);
-    std::iter::once(store).chain(lanes).collect()
+    }];
+    findings.extend(amiss(&health).map(|message| Finding {
+        subject: Subject::Store,
+        found: Err(message),
+    }));
+    let lanes = health["lanes"].as_array().into_iter().flatten();
+    findings.extend(lanes.map(lane));
+    findings
+}
+
+/// What is amiss with the store of a running hub, or its clock.
+fn amiss(health: &Value) -> impl Iterator<Item = String> {
+    let told = [
+        (
+            "storeFull",
+            "the disk is nearly full, so what is new is refused with 503; make room on it, or lower store.min_free_bytes",
+        ),
+        (
+            "storeDamaged",
+            "a part of the store could not be read; `beckon store verify` with the hub stopped says whether it can be, else `beckon store restore` puts a backup in its place",
+        ),
+        (
+            "storeDisagrees",
+            "the store disagrees with itself; `beckon store verify` says where",
+        ),
+    ];
+    let told = told
+        .into_iter()
+        .filter(|(member, _)| health[*member] == true);
+    let doubted = health["clockDoubtedUntilDateTime"].as_str().map(|until| {
+        format!("the clock has leapt and is doubted until {until}; nothing expires before. See that the machine's time is right")
+    });
+    told.map(|(_, text)| text.to_owned()).chain(doubted)
 }
 
 /// One that is not there yet is not made.
-async fn store(config: &Config) -> anyhow::Result<(String, Vec<Value>)> {
+async fn store(config: &Config) -> anyhow::Result<(String, Value)> {
     let folder = config.store.path.display();
     if !store::exists(&config.store.path) {
         let text = format!("not there yet; the first start makes it in {folder}");
-        return Ok((text, Vec::new()));
+        return Ok((text, Value::Null));
     }
     let door = Door::open(config).await?;
     let running = door.is_running();
@@ -101,7 +132,7 @@ async fn store(config: &Config) -> anyhow::Result<(String, Vec<Value>)> {
     let health = health?;
     if !running {
         let text = format!("the one in {folder} opens; the hub is stopped");
-        return Ok((text, Vec::new()));
+        return Ok((text, Value::Null));
     }
     let text = match unknown_apps(config, &health) {
         apps if apps.is_empty() => format!("the hub runs on {folder}"),
@@ -110,8 +141,7 @@ async fn store(config: &Config) -> anyhow::Result<(String, Vec<Value>)> {
             apps.join(", ")
         ),
     };
-    let lanes = health["lanes"].as_array().cloned().unwrap_or_default();
-    Ok((text, lanes))
+    Ok((text, health))
 }
 
 /// What a lane that stands still says, in the service's words.
@@ -124,9 +154,14 @@ fn lane(lane: &Value) -> Finding {
     };
     let (since, until) = (text("/since"), text("/nextAttemptDateTime"));
     let remedy = match text("/status") {
-        "stopped" => "mend the settings, then send the hub SIGHUP",
-        "failing" => "it does not answer as it should; see that this machine can reach it",
-        _ => "it wants to be left alone",
+        "stopped" => String::from("mend the settings, then send the hub SIGHUP"),
+        "guarded" => format!(
+            "{DROPS} channels in a row were called dead without one success, so no more are dropped. See that credentials and topics are right, send the hub SIGHUP, and bring back what was dropped with `beckon endpoint revive`"
+        ),
+        "failing" => {
+            String::from("it does not answer as it should; see that this machine can reach it")
+        }
+        _ => String::from("it wants to be left alone"),
     };
     let message = format!(
         "the running hub sends nothing there since {since}: {said}; {remedy}. It is tried again at {until}"
@@ -227,6 +262,7 @@ impl Finding {
             Subject::Config => "config".to_owned(),
             Subject::Store => "store".to_owned(),
             Subject::Service(app, kind) => format!("{} {}", app.host, kind.as_str()),
+            Subject::Lane(app, service, lane) if lane.is_empty() => format!("{app} {service}"),
             Subject::Lane(app, service, lane) => format!("{app} {service} {lane}"),
         };
         let mark = if self.found.is_ok() { '✓' } else { '✗' };

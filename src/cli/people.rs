@@ -223,7 +223,9 @@ async fn revive(
     let answer = json!({ "app": host.as_str(), "revived": revived });
     context.output.show(&answer, |_| match (revived, running) {
         (0, _) => "no dropped channels to bring back".to_owned(),
-        (_, true) => format!("brought {revived} channels back; what they lack is tapped now"),
+        (_, true) => format!(
+            "brought {revived} channels back; what they lack is tapped now, or where their push service stands still, once it is tried again: `beckon check` says when, and SIGHUP has it tried at once"
+        ),
         (_, false) => {
             format!("brought {revived} channels back; what they lack is tapped when the hub runs")
         }

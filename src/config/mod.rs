@@ -89,6 +89,8 @@ pub struct Limits {
     pub streams_per_user: usize,
     /// Stored notifications of one user; 10 000.
     pub notifications_per_user: usize,
+    /// Live tokens of one user that are bound to no endpoint; 1000.
+    pub tokens_per_user: usize,
     /// Ids in one request about many notifications; 1000.
     pub batch_ids: usize,
     /// Users in one post to an audience; 10 000.
@@ -116,6 +118,7 @@ impl Default for Limits {
             endpoints_per_user: 50,
             streams_per_user: 20,
             notifications_per_user: 10_000,
+            tokens_per_user: 1000,
             batch_ids: 1000,
             audience: 10_000,
             broadcasts_per_app: 10,

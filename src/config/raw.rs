@@ -46,7 +46,7 @@ section!(
 );
 section!(
     /// `[server.limits]`.
-    Limits: body audience_body nesting endpoints_per_user streams_per_user notifications_per_user batch_ids audience
+    Limits: body audience_body nesting endpoints_per_user streams_per_user notifications_per_user tokens_per_user batch_ids audience
         broadcasts_per_app raw_content title visual_body app_id connections
 );
 section!(

@@ -42,61 +42,49 @@ pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
 fn limits(reader: &mut Reader<'_>, raw: raw::Limits) -> Limits {
     let mut limits = Limits::default();
     let to = &mut limits;
-    let sizes = [
-        (&mut to.body, "server.limits.body", raw.body),
-        (
-            &mut to.audience_body,
-            "server.limits.audience_body",
-            raw.audience_body,
-        ),
-        (
-            &mut to.raw_content,
-            "server.limits.raw_content",
-            raw.raw_content,
-        ),
-        (&mut to.title, "server.limits.title", raw.title),
-        (
-            &mut to.visual_body,
-            "server.limits.visual_body",
-            raw.visual_body,
-        ),
-        (&mut to.app_id, "server.limits.app_id", raw.app_id),
-    ];
-    for (target, key, leaf) in sizes {
-        reader.set(target, key, leaf, bytes(1..=longest(key)));
+    for (target, key, leaf) in [
+        (&mut to.body, "body", raw.body),
+        (&mut to.audience_body, "audience_body", raw.audience_body),
+        (&mut to.raw_content, "raw_content", raw.raw_content),
+        (&mut to.title, "title", raw.title),
+        (&mut to.visual_body, "visual_body", raw.visual_body),
+        (&mut to.app_id, "app_id", raw.app_id),
+    ] {
+        let key = format!("server.limits.{key}");
+        reader.set(target, &key, leaf, bytes(1..=longest(&key)));
     }
-    let per_user = raw.notifications_per_user;
-    let numbers = [
+    for (target, key, leaf) in [
         (
             &mut to.endpoints_per_user,
-            "server.limits.endpoints_per_user",
+            "endpoints_per_user",
             raw.endpoints_per_user,
         ),
         (
             &mut to.streams_per_user,
-            "server.limits.streams_per_user",
+            "streams_per_user",
             raw.streams_per_user,
         ),
         (
             &mut to.notifications_per_user,
-            "server.limits.notifications_per_user",
-            per_user,
+            "notifications_per_user",
+            raw.notifications_per_user,
         ),
-        (&mut to.batch_ids, "server.limits.batch_ids", raw.batch_ids),
-        (&mut to.audience, "server.limits.audience", raw.audience),
+        (
+            &mut to.tokens_per_user,
+            "tokens_per_user",
+            raw.tokens_per_user,
+        ),
+        (&mut to.batch_ids, "batch_ids", raw.batch_ids),
+        (&mut to.audience, "audience", raw.audience),
         (
             &mut to.broadcasts_per_app,
-            "server.limits.broadcasts_per_app",
+            "broadcasts_per_app",
             raw.broadcasts_per_app,
         ),
-        (
-            &mut to.connections,
-            "server.limits.connections",
-            raw.connections,
-        ),
-    ];
-    for (target, key, leaf) in numbers {
-        reader.set(target, key, leaf, count(1..=1_000_000));
+        (&mut to.connections, "connections", raw.connections),
+    ] {
+        let key = format!("server.limits.{key}");
+        reader.set(target, &key, leaf, count(1..=1_000_000));
     }
     nesting(reader, &mut to.nesting, raw.nesting);
     limits

@@ -228,6 +228,10 @@ impl Gate {
                 %app, service, reason, until,
                 "the push service refuses our settings; its pushes wait. Run `beckon check`, mend them, send SIGHUP"
             ),
+            Some(LaneFault::Guarded) => tracing::error!(
+                %app, service, reason, until,
+                "the push service calls one channel after another dead; its pushes wait, and no more channels are dropped"
+            ),
             Some(LaneFault::Failing) => tracing::warn!(
                 %app, service, reason, until,
                 "the push service fails; its pushes wait, and one at a time asks whether it is back"
@@ -294,7 +298,8 @@ fn hash_of(channel: &Channel) -> u64 {
 
 fn fault(why: Why) -> LaneFault {
     match why {
-        Why::Stopped(_) | Why::Guarded(_) => LaneFault::Stopped,
+        Why::Stopped(_) => LaneFault::Stopped,
+        Why::Guarded(_) => LaneFault::Guarded,
         Why::Failing => LaneFault::Failing,
         Why::Demanded => LaneFault::Throttled,
     }

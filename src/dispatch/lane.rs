@@ -27,7 +27,7 @@ use crate::{
     config::apps::App,
     hub::{self, DueTap, Hub, Tested, due},
     metrics::{Metrics, PushLabels},
-    model::{Channel, Push, TapKind, TapState, Timestamp},
+    model::{Channel, Passing, Push, TapKind, TapState, Timestamp},
     push::{
         Adapter,
         message::Message,
@@ -38,9 +38,6 @@ use crate::{
 /// How many taps may wait in a lane for each that is under way, and as many that go ahead; those beyond stay in the
 /// outbox.
 const QUEUE: usize = 8;
-/// For how long after a registration what a service says of a channel's death is compared with it. Two clocks that are
-/// right differ by less; contract 3.8 calls more a leap.
-const COMPARED: Duration = Duration::from_mins(5);
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -316,14 +313,15 @@ fn owed_since(due: &DueTap) -> Option<Timestamp> {
     tells.then(|| due.tap.since.max(due.level.endpoint.registered))
 }
 
-/// What a service says of when a channel died is compared with a registration that is young; an older one that it still
-/// calls dead is, whatever its clock and ours said then. Nor can it be compared with a registration in a time that, to the
-/// service, has not come: the hub's clock had leapt.
+/// What a service says of when a channel died is compared with when it was registered, but for a registration in a time
+/// that, to the service, has not come: the hub's clock had leapt. A channel that was registered since may be alive; one
+/// that its service goes on to call dead for days is given up all the same.
 fn comparable(mut outcome: Outcome, registered: Timestamp, wall: Timestamp) -> Outcome {
-    if let Verdict::Gone { since } = &mut outcome.verdict
-        && (registered > wall || wall.since(registered) >= COMPARED)
-    {
-        *since = None;
+    if let Verdict::Gone { since } = &mut outcome.verdict {
+        *since = since.filter(|_| registered <= wall);
+        if since.is_some_and(|since| since < registered) {
+            outcome.passing = Some(Passing::Invalid);
+        }
     }
     outcome
 }
@@ -353,18 +351,19 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_still_calls_a_channel_dead_long_after_its_registration_is_believed() {
+    fn what_was_registered_since_it_died_is_given_up_only_after_days() {
         let at = |secs: u64| Timestamp::from_millis(1000 * secs);
         let answer = ServiceAnswer {
             status: 410,
             reason: None,
             id: None,
         };
-        let since = Some(at(999));
-        for (now, expected) in [(1_299, since), (1_300, None)] {
+        for (died, passing) in [(999, Some(Passing::Invalid)), (1000, None)] {
+            let since = Some(at(died));
             let outcome = Outcome::new(Verdict::Gone { since }, answer.clone());
-            let outcome = comparable(outcome, at(1_000), at(now));
-            assert_eq!(outcome.verdict, Verdict::Gone { since: expected });
+            let outcome = comparable(outcome, at(1_000), at(1_000_000));
+            assert_eq!(outcome.verdict, Verdict::Gone { since });
+            assert_eq!(outcome.passing, passing, "died at {died}");
         }
     }
 

@@ -56,6 +56,8 @@ struct State {
     idle: Vec<(http1::SendRequest<Full<Bytes>>, Instant)>,
     failures: u32,
     not_before: Option<Instant>,
+    /// What became of the last connection, where it came to nothing.
+    last_fault: Option<String>,
 }
 
 /// An HTTP/2 connection, shared by all requests.
@@ -141,8 +143,14 @@ impl Authority {
         let mut state = self.state();
         if state.failures > 0 {
             state.failures = 0;
+            state.last_fault = None;
             state.not_before = Some(Instant::now() + PACE);
         }
+    }
+
+    /// Notes what became of a request that was not answered, for those who are told to wait.
+    pub(super) fn failed(&self, failure: &Failure) {
+        self.state().last_fault = Some(words(failure));
     }
 
     fn shared(&self) -> Option<Arc<Shared>> {
@@ -212,6 +220,9 @@ impl Authority {
         let started = Instant::now();
         let dialed = dialer.dial(&self.host, self.port).await;
         let mut state = self.state();
+        if let Err(failure) = &dialed {
+            state.last_fault = Some(words(failure));
+        }
         // Of a burst of HTTP/1.1 connections that fail together, one counts.
         let first = state.not_before.is_none_or(|moment| moment <= started);
         if dialed.is_err() && first {
@@ -224,14 +235,18 @@ impl Authority {
 
     /// Waits for up to a second until a connection may be opened again.
     async fn wait_for_turn(&self) -> Result<(), Failure> {
-        let not_before = self.state().not_before;
+        let (not_before, fault) = {
+            let state = self.state();
+            (state.not_before, state.last_fault.clone())
+        };
         let Some(moment) = not_before else {
             return Ok(());
         };
         let left = moment.saturating_duration_since(Instant::now());
         if left > PACE {
+            let fault = fault.unwrap_or_else(|| String::from("the last one failed"));
             return Err(Failure::Connection(format!(
-                "the last one failed; the next is opened in {} s",
+                "{fault}; the next is opened in {} s",
                 left.as_secs() + 1
             )));
         }
@@ -262,6 +277,14 @@ impl Shared {
     pub(super) fn silent_since(&self, moment: Instant) -> bool {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.is_none_or(|heard| heard < moment)
+    }
+}
+
+/// What is wrong with a connection, without that it is one.
+fn words(failure: &Failure) -> String {
+    match failure {
+        Failure::NoWay(why) | Failure::Connection(why) => why.clone(),
+        other => other.to_string(),
     }
 }
 

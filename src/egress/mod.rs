@@ -247,16 +247,21 @@ impl Client {
         }
         let answer = match lease.map_err(Broken::Failed)? {
             Lease::Shared(shared) => {
-                exchange::on_shared(&shared, request, self.0.first_alone, deadline).await?
+                exchange::on_shared(&shared, request, self.0.first_alone, deadline).await
             }
-            Lease::Own(own) => {
-                let (answer, own) = Box::pin(exchange::on_own(own, request, deadline)).await?;
-                own.into_iter().for_each(|own| authority.give_back(own));
-                answer
-            }
+            Lease::Own(own) => Box::pin(exchange::on_own(own, request, deadline))
+                .await
+                .map(|(answer, own)| {
+                    own.into_iter().for_each(|own| authority.give_back(own));
+                    answer
+                }),
         };
-        authority.answered();
-        Ok(answer)
+        match &answer {
+            Ok(_) => authority.answered(),
+            Err(Broken::Failed(failure)) => authority.failed(failure),
+            Err(Broken::Unprocessed(_)) => {}
+        }
+        answer
     }
 }
 

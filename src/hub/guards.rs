@@ -112,7 +112,7 @@ fn told(service: &AppService, since: Timestamp, now: Timestamp) -> (LaneName, La
         authority: authority.to_owned(),
     };
     let state = LaneState {
-        fault: LaneFault::Stopped,
+        fault: LaneFault::Guarded,
         since,
         until: now,
         answer: ServiceAnswer {

@@ -24,6 +24,8 @@ const UNTRIED_STOPPED: Duration = Duration::from_secs(24 * 3600);
 pub enum LaneFault {
     /// The service refuses the operator's settings.
     Stopped,
+    /// The service calls so many channels dead, one after another, that it may mean the operator's settings.
+    Guarded,
     /// The service fails, or does not answer.
     Failing,
     /// The service demanded to be left alone.
@@ -32,12 +34,18 @@ pub enum LaneFault {
 
 impl LaneFault {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Stopped, Self::Failing, Self::Throttled];
+    pub const ALL: [Self; 4] = [Self::Stopped, Self::Guarded, Self::Failing, Self::Throttled];
+
+    /// Whether it is the operator who has to do something.
+    pub fn is_operators(self) -> bool {
+        matches!(self, Self::Stopped | Self::Guarded)
+    }
 
     /// The name for operators and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
+            Self::Guarded => "guarded",
             Self::Failing => "failing",
             Self::Throttled => "throttled",
         }
@@ -120,7 +128,7 @@ impl Inner {
                 let is_under_it = other.app == name.app
                     && other.service == name.service
                     && (name.authority.is_empty() || name.authority == other.authority);
-                is_under_it && state.fault == LaneFault::Stopped
+                is_under_it && state.fault.is_operators()
             };
             if !all.iter().any(stopped) {
                 all.insert(name, state);
@@ -132,8 +140,7 @@ impl Inner {
     /// Whether a push service refuses the operator's settings, or calls so many channels dead that it may mean them.
     pub fn is_stopped(&self) -> bool {
         let all = self.lanes_at_rest();
-        all.iter()
-            .any(|(_, state)| state.fault == LaneFault::Stopped)
+        all.iter().any(|(_, state)| state.fault.is_operators())
     }
 }
 
@@ -141,8 +148,8 @@ impl Inner {
 fn remembered(name: &LaneName, fault: LaneFault) -> Option<Duration> {
     match (fault, name.service) {
         (LaneFault::Failing | LaneFault::Throttled, _) => Some(UNTRIED),
-        (LaneFault::Stopped, ChannelKind::WebPush | ChannelKind::Wns) => Some(UNTRIED_STOPPED),
-        (LaneFault::Stopped, _) => None,
+        (_, ChannelKind::WebPush | ChannelKind::Wns) => Some(UNTRIED_STOPPED),
+        _ => None,
     }
 }
 

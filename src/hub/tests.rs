@@ -483,19 +483,24 @@ async fn what_a_device_fetched_that_is_signed_out_by_now_leaves_no_trace() {
 #[tokio::test]
 async fn one_token_more_ends_that_which_was_minted_first_and_never_the_one_it_renews() {
     let hub = hub(10);
+    let phone = || Some(iphone().id);
     let year = Duration::from_secs(365 * 24 * 3600);
     let mut secrets = Vec::new();
     for _ in 0..100 {
-        let minted = hub.mint_token(ada(), None, Some(year), None).await.unwrap();
+        let minted = hub
+            .mint_token(ada(), phone(), Some(year), None)
+            .await
+            .unwrap();
         secrets.push(minted.secret);
         hub.clock().advance(Duration::from_secs(1));
     }
     let is_good = |nth: usize, secrets: &[crate::model::Secret<String>]| {
         hub.authenticate(secrets[nth].expose()).is_ok()
     };
+    let hour = Duration::from_hours(1);
     // One of an hour would end before all of them.
     secrets.push(
-        hub.mint_token(ada(), None, None, None)
+        hub.mint_token(ada(), phone(), Some(hour), None)
             .await
             .unwrap()
             .secret,
@@ -503,7 +508,7 @@ async fn one_token_more_ends_that_which_was_minted_first_and_never_the_one_it_re
     hub.clock().advance(Duration::from_secs(1));
     assert!(!is_good(0, &secrets) && is_good(1, &secrets));
     secrets.push(
-        hub.mint_token(ada(), None, None, None)
+        hub.mint_token(ada(), phone(), Some(hour), None)
             .await
             .unwrap()
             .secret,

@@ -8,12 +8,11 @@ use super::{
     changes::Changes,
 };
 use crate::{
-    model::{EndpointId, Secret, Subject, UserToken},
+    model::{EndpointId, Secret, Subject, Timestamp, UserToken},
     store::{Expiring, Reader, Row, Unit},
 };
 
-/// How many user tokens an endpoint has at a time, and a user that are bound to none; another ends the one that was minted
-/// first.
+/// How many user tokens an endpoint has at a time; another ends the one that was minted first.
 const TOKENS: usize = 100;
 /// How many of them end at once at most: a unit stays small.
 const TOKENS_ENDED: usize = 200;
@@ -34,15 +33,26 @@ fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Res
     }
 }
 
-/// Ends those that were minted first where there is no room for one more, but for the one that is renewed; says whether it
-/// ended any.
+/// Where there is no room for one more: of those that are bound to an endpoint the first ones end, but for the one that is
+/// renewed; beside others it is refused, since whoever holds them may be at work. Says whether it ended any.
 fn make_room(
     reader: &Reader,
     changes: &mut Changes,
-    endpoint: Option<&EndpointId>,
-    renews: Option<[u8; 32]>,
+    (token, renews): (&UserToken, Option<[u8; 32]>),
+    (max, now): (usize, Timestamp),
 ) -> Result<bool, Error> {
-    let mut tokens = reader.tokens_of(&changes.user().subject, endpoint)?;
+    let mut tokens = reader.tokens_of(&changes.user().subject, token.endpoint.as_ref())?;
+    let live = tokens.iter().filter(|token| token.expires > now).count();
+    if token.endpoint.is_none() {
+        if live < max {
+            return Ok(false);
+        }
+        return Err(Error::Limit {
+            name: "server.limits.tokens_per_user",
+            max,
+            advice: "mint one token a sign-in rather than one a page, or ask for a shorter life (`expiresInSeconds`)",
+        });
+    }
     let over = (tokens.len() + 1).saturating_sub(TOKENS).min(TOKENS_ENDED);
     tokens.retain(|token| Some(token.hash) != renews);
     let life = |token: &UserToken| u64::try_from(token.life.as_millis()).unwrap_or(u64::MAX);
@@ -64,7 +74,7 @@ impl Hub {
     /// Mints a user token; the user exists from then on.
     ///
     /// # Errors
-    /// `Store`.
+    /// `Limit` where the user has too many that are bound to no endpoint; `Store`.
     pub async fn mint_token(
         &self,
         subject: Subject,
@@ -94,10 +104,11 @@ impl Hub {
             life,
         };
         let kept = token.clone();
+        let room = (self.limits().tokens_per_user, self.now());
         self.change(subject, move |reader, mut changes| {
             may_mint(reader, &token, renews)?;
             let known = reader.known_user(&changes.user().subject)?.is_some();
-            let ended = make_room(reader, &mut changes, token.endpoint.as_ref(), renews)?;
+            let ended = make_room(reader, &mut changes, (&token, renews), room)?;
             let rows = [
                 Row::Expiry(token.expires, Expiring::Token(token.hash)),
                 Row::Token(token),
@@ -121,7 +132,7 @@ impl Hub {
     /// Mints a token like the caller's own: bound to the same endpoint, revoked with the same key, with as long a life.
     ///
     /// # Errors
-    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Store`.
+    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Limit` as for one that is minted; `Store`.
     pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
         let own = self.store.reader().token(&caller.hash)?;
         let own = own.ok_or(REVOKED)?;

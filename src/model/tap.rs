@@ -58,7 +58,8 @@ pub struct Tap {
 pub enum Passing {
     /// There is no way to its host: no name, nobody who listens, no TLS.
     NoWay,
-    /// Its service calls it invalid, as FCM does now and then with subscriptions that are well.
+    /// Its service calls it invalid, as FCM does now and then with subscriptions that are well; or dead since before it was
+    /// registered.
     Invalid,
 }
 

@@ -283,10 +283,10 @@ impl State {
                 self.log.clone_from(log);
                 Ok(Vec::new())
             }
-            Work::Unit(unit) if room.0 || (room.1 && !unit.brings_content()) => {
+            Work::Unit(unit) if room.0 || (room.1 && !unit.brings_new()) => {
                 self.plan(std::slice::from_ref(unit), &[], group)
             }
-            Work::Batch(batch) if room.0 || (room.1 && !batch.brings_content()) => {
+            Work::Batch(batch) if room.0 || (room.1 && !batch.brings_new()) => {
                 self.plan(&batch.units, &batch.rows, group)
             }
             Work::Batch(_) | Work::Unit(_) => Err(Error::Full),

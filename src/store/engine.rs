@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::ErrorKind,
     ops::{Bound, ControlFlow},
     path::{Path, PathBuf},
     sync::{
@@ -61,7 +62,8 @@ pub(super) enum Engine {
 
 #[derive(Debug)]
 pub(super) struct Sled {
-    tree: sled::Db,
+    /// None once it is let go of.
+    tree: Option<sled::Db>,
     file: File,
     folder: PathBuf,
     /// Whether something could not be read.
@@ -91,7 +93,7 @@ impl Engine {
         // A file that was just made is there after a power cut only once its folder is on disk too.
         guard::sync_folder(folder)?;
         Ok(Self::Sled(Box::new(Sled {
-            tree,
+            tree: Some(tree),
             file,
             folder: folder.to_owned(),
             damaged: AtomicBool::new(false),
@@ -102,7 +104,7 @@ impl Engine {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self {
             Self::Sled(sled) => {
-                let value = sled.read(|| sled.tree.get(key))?;
+                let value = sled.read(|tree| tree.get(key))?;
                 Ok(value.map(|value| value.to_vec()))
             }
             Self::Memory(map) => Ok(map
@@ -126,8 +128,8 @@ impl Engine {
         }
         match self {
             Self::Sled(sled) => {
-                let mut rows = sled.tree.range::<Vec<u8>, _>((from, to));
-                let mut next = || match order {
+                let mut rows = sled.tree()?.range::<Vec<u8>, _>((from, to));
+                let mut next = |_: &sled::Db| match order {
                     Order::Ascending => rows.next().transpose(),
                     Order::Descending => rows.next_back().transpose(),
                 };
@@ -195,7 +197,10 @@ impl Engine {
     /// How many bytes the store takes on disk.
     pub(super) fn size_bytes(&self) -> u64 {
         match self {
-            Self::Sled(sled) => sled.tree.size_on_disk().unwrap_or(0),
+            Self::Sled(sled) => {
+                let size = |tree: &sled::Db| tree.size_on_disk().ok();
+                sled.tree.as_ref().and_then(size).unwrap_or(0)
+            }
             Self::Memory(map) => map
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -217,11 +222,19 @@ impl Engine {
 }
 
 impl Sled {
+    fn tree(&self) -> Result<&sled::Db, Error> {
+        self.tree.as_ref().ok_or(Error::Closed)
+    }
+
     /// Reads. What cannot be read is told once in the log; what lies elsewhere can be read as before.
-    fn read<T>(&self, read: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
-        let error = match caught(read) {
+    fn read<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Error> {
+        let tree = self.tree()?;
+        let error = match caught(|| read(tree)) {
             Ok(Ok(found)) => return Ok(found),
-            Ok(Err(sled::Error::Io(source))) => Error::io("cannot read the store")(source),
+            // A file that was cut off is damaged.
+            Ok(Err(sled::Error::Io(source))) if source.kind() != ErrorKind::UnexpectedEof => {
+                Error::io("cannot read the store")(source)
+            }
             Ok(Err(error)) => unreadable(&self.folder, &error.to_string()),
             Err(said) => unreadable(&self.folder, &said),
         };
@@ -243,9 +256,10 @@ impl Sled {
                 Op::Remove(key) => batch.remove(key),
             }
         }
+        let tree = self.tree()?;
         let written = caught(|| {
-            self.tree.apply_batch(batch)?;
-            self.tree.flush()
+            tree.apply_batch(batch)?;
+            tree.flush()
         });
         match written {
             Ok(Ok(_bytes)) => {}
@@ -258,6 +272,20 @@ impl Sled {
         self.file
             .sync_data()
             .map_err(Error::io("cannot sync the store to disk"))
+    }
+}
+
+/// The engine syncs once more as it is let go of, and panics where the disk refuses. All that was acknowledged is on disk by
+/// then.
+impl Drop for Sled {
+    fn drop(&mut self) {
+        let tree = self.tree.take();
+        if let Err(said) = caught(|| drop(tree)) {
+            tracing::error!(
+                said,
+                "the store could not be closed as it should; nothing acknowledged is lost"
+            );
+        }
     }
 }
 
@@ -352,11 +380,16 @@ mod tests {
             panic!("{engine:?}");
         };
         assert!(!engine.is_damaged());
-        let read = sled.read(|| -> sled::Result<()> { panic!("expected pid 7") });
+        let read = sled.read(|_| -> sled::Result<()> { panic!("expected pid 7") });
         let said = read.unwrap_err().to_string();
         assert!(said.contains("expected pid 7"), "{said}");
         assert!(said.contains("beckon store restore"), "{said}");
         assert!(engine.is_damaged());
         assert_eq!(engine.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
+        let cut = sled.read(|_| -> sled::Result<()> {
+            Err(sled::Error::Io(ErrorKind::UnexpectedEof.into()))
+        });
+        let said = cut.unwrap_err().to_string();
+        assert!(said.contains("beckon store restore"), "{said}");
     }
 }

@@ -38,9 +38,12 @@ impl Unit {
         self.rows.is_empty()
     }
 
-    /// Whether it brings new content, which needs the most room; what settles or takes away may go on longer.
-    pub(super) fn brings_content(&self) -> bool {
-        self.rows.iter().any(|row| matches!(row, Row::Content(_)))
+    /// Whether it brings what was not there: content, an endpoint, a token. What settles, changes or takes away may go on
+    /// for longer where room is short.
+    pub(super) fn brings_new(&self) -> bool {
+        let is_new =
+            |row: &Row| matches!(row, Row::Content(_) | Row::Subscription(..) | Row::Token(_));
+        self.rows.iter().any(is_new)
     }
 }
 
@@ -56,9 +59,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn brings_content(&self) -> bool {
-        let brings = |row: &AppRow| matches!(row, AppRow::Content(..) | AppRow::Listed(..));
-        self.units.iter().any(Unit::brings_content) || self.rows.iter().any(brings)
+    pub(super) fn brings_new(&self) -> bool {
+        let brings = |row: &AppRow| match row {
+            AppRow::Key(key) => key.revoked.is_none(),
+            AppRow::Content(..) | AppRow::Listed(..) => true,
+            _ => false,
+        };
+        self.units.iter().any(Unit::brings_new) || self.rows.iter().any(brings)
     }
 }
 

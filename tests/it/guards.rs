@@ -43,7 +43,7 @@ async fn readiness(hub: &ChildHub) -> Value {
 }
 
 async fn figure(hub: &ChildHub) -> String {
-    let stopped = "beckon_lanes_at_rest{service=\"apns\",fault=\"stopped\"} ";
+    let stopped = "beckon_lanes_at_rest{service=\"apns\",fault=\"guarded\"} ";
     let answer = hub.client().get("/metrics").await;
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(stopped));
@@ -78,6 +78,12 @@ async fn is_told(hub: &ChildHub, nth: usize) {
     let found = checked(hub);
     assert_eq!(found.len(), 1, "{nth}: {found:?}");
     assert_eq!(found[0]["service"], "apns", "{nth}: {found:?}");
+    let message = found[0]["message"].as_str().unwrap();
+    assert!(message.contains("20 channels in a row"), "{nth}: {message}");
+    assert!(
+        message.contains("beckon endpoint revive"),
+        "{nth}: {message}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

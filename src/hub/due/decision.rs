@@ -10,7 +10,7 @@ use crate::{
     },
     model::{
         ChangeKind, ChannelKind, FeedPosition, Notification, Platform, Priority, Reason, Removal,
-        Tap, TapKind, TapState, Timestamp,
+        ServiceAnswer, Tap, TapKind, TapState, Timestamp,
     },
 };
 
@@ -318,7 +318,13 @@ impl<'a> Due<'a> {
         // Who has read something since, singly or in the history, has answered, though its position stands where it was.
         let read = self.level.mark.at;
         let heard = read >= self.state.tapped_at && !read.is_to_come(self.now);
-        if !urgent && self.level.is_unanswered() && !heard {
+        // One that its service dropped cannot be answered; it is repeated in its time, and holds back nothing new.
+        let dropped = self
+            .state
+            .answer
+            .as_ref()
+            .is_some_and(ServiceAnswer::is_dropped);
+        if !urgent && self.level.is_unanswered() && !heard && !dropped {
             let until = retap_at(self.state, self.delivery, self.now);
             if until > self.now {
                 return Decision::Wait(Reason::Unanswered, until);

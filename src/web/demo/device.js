@@ -120,20 +120,22 @@ export class Device extends EventTarget {
 	}
 
 	async #delta() {
-		if (!this.cursor) return this.#begin();
-		try {
-			return await this.client.delta(this.cursor);
-		} catch (error) {
-			if (error.status !== 410) throw error;
-			this.cursor = null;
-			this.items.clear();
-			return this.#begin();
+		if (this.cursor) {
+			try {
+				return await this.#ordered(this.cursor);
+			} catch (error) {
+				if (error.status !== 410) throw error;
+				this.cursor = null;
+				this.items.clear();
+			}
 		}
+		return this.#ordered(null);
 	}
 
-	/** All there is, oldest first. A delta stands in the order of changes, the history in that of posts. */
-	async #begin() {
-		const delta = await this.client.delta(null);
+	/** What came, oldest first: a delta stands in the order of changes, the history in that of posts. */
+	async #ordered(cursor) {
+		const delta = await this.client.delta(cursor);
+		if (delta.changes.length < 2) return delta;
 		const newest = await this.client.history();
 		const place = ({ id }) => newest.indexOf(id);
 		delta.changes.sort((a, b) => place(b) - place(a));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beckon::doubles::{At, FaultKind, FaultSpec, Service};
 use serde_json::json;
 
-use crate::support::{TestHub, device::beckon_of, eventually};
+use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
 
 fn always(service: Service, name: &str) -> FaultSpec {
     let kind = FaultKind::named(service, At::Push, name).unwrap();
@@ -68,6 +68,78 @@ async fn a_subscription_that_is_called_invalid_for_days_is_dead() {
     })
     .await;
     assert!((72..80).contains(&hours), "after {hours} hours");
+    hub.finish().await;
+}
+
+/// As a phone that registered its token anew in the very days in which Apple held it for dead.
+async fn registered_since_it_died(hub: &TestHub, times: Option<u32>) -> TestDevice {
+    let phone = hub.device("ada", Service::Apns).await;
+    hub.advance(Duration::from_mins(8));
+    let died = hub.clock.now().as_millis() - 24 * 3_600_000;
+    hub.doubles().script(FaultSpec {
+        timestamp_ms: Some(i64::try_from(died).unwrap()),
+        times,
+        ..always(Service::Apns, "unregistered")
+    });
+    hub.post("ada", "Lunch?").await;
+    eventually("it is called dead", || async {
+        (hub.doubles().counters(Service::Apns).faulted > 0).then_some(())
+    })
+    .await;
+    hub.settled().await;
+    phone
+}
+
+async fn is_gone(hub: &TestHub) -> bool {
+    let found = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
+    found["value"][0]["channelGoneDateTime"].is_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_registered_since_its_channel_died_is_kept_however_long_ago_that_is() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = registered_since_it_died(&hub, Some(1)).await;
+    assert!(!is_gone(&hub).await);
+    hub.advance(Duration::from_mins(1));
+    phone.next_push("the tap").await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_is_called_dead_for_days_is_given_up_though_it_registered_since() {
+    let hub = TestHub::at_a_standstill().await;
+    let _phone = registered_since_it_died(&hub, None).await;
+    let mut hours = 0;
+    eventually("it is given up", || {
+        hours += 1;
+        hub.advance(Duration::from_hours(1));
+        async {
+            hub.settled().await;
+            is_gone(&hub).await.then_some(())
+        }
+    })
+    .await;
+    assert!((72..80).contains(&hours), "after {hours} hours");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_wns_dropped_holds_back_nothing_new() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut machine = hub.device("ada", Service::Wns).await;
+    hub.doubles().script(FaultSpec {
+        times: Some(1),
+        ..always(Service::Wns, "dropped")
+    });
+    let raw = json!({"payload": {"rawContent": "r"}});
+    for nth in 0..2 {
+        let path = "/v1/users/ada/notifications";
+        hub.app().post(path, raw.clone()).await.expect(201);
+        hub.settled().await;
+        assert_eq!(machine.unseen(), nth, "the first one was dropped");
+        hub.advance(Duration::from_secs(2));
+    }
+    machine.next_push("the second").await;
     hub.finish().await;
 }
 

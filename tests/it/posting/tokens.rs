@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use beckon::clock::Clock;
 use serde_json::{Value, json};
 
 use super::{DAY, moment, text};
@@ -113,22 +114,54 @@ async fn a_renewed_token_lives_as_long_as_the_one_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_number_of_tokens_is_minted_that_all_live_on() {
     let hub = TestHub::at_a_standstill().await;
-    for body in [json!({"endpointId": "phone"}), json!({})] {
-        let mut tokens = Vec::new();
-        for _ in 0..120 {
-            hub.advance(Duration::from_secs(1));
-            let minted = hub.app().post(TOKENS, body.clone()).await.expect(201);
-            tokens.push(hub.client().bearer(text(&minted["token"])));
-        }
-        let mut good = 0;
-        for (nth, client) in tokens.iter().enumerate() {
-            let answer = client.get("/v1/me/notifications").await;
-            let is_good = answer.status != 401;
-            good += usize::from(is_good);
-            assert_eq!(is_good, nth >= 20, "the first end first");
-        }
-        assert_eq!(good, 100);
+    let body = json!({"endpointId": "phone"});
+    let mut tokens = Vec::new();
+    for _ in 0..120 {
+        hub.advance(Duration::from_secs(1));
+        let minted = hub.app().post(TOKENS, body.clone()).await.expect(201);
+        tokens.push(hub.client().bearer(text(&minted["token"])));
     }
+    let mut good = 0;
+    for (nth, client) in tokens.iter().enumerate() {
+        let answer = client.get("/v1/me/notifications").await;
+        let is_good = answer.status != 401;
+        good += usize::from(is_good);
+        assert_eq!(is_good, nth >= 20, "the first end first");
+    }
+    assert_eq!(good, 100);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_no_endpoint_ends_no_other_but_is_refused_beside_too_many() {
+    let clock = Clock::manual(Clock::system().now());
+    let hub = TestHub::with(clock, |config| {
+        config.server.limits.tokens_per_user = 3;
+    })
+    .await;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        hub.advance(Duration::from_mins(10));
+        let minted = hub.app().post(TOKENS, json!({})).await.expect(201);
+        tokens.push(hub.client().bearer(text(&minted["token"])));
+    }
+    let minted = hub.app().post(TOKENS, json!({})).await;
+    assert_eq!(minted.refused(429), "limitReached");
+    assert!(minted.header("retry-after").is_none());
+    let renewed = tokens[0].post("/v1/me/token", json!({})).await;
+    let message = renewed.expect(429)["error"]["message"].to_string();
+    assert!(
+        message.contains("server.limits.tokens_per_user"),
+        "{message}"
+    );
+    for token in &tokens {
+        token.get("/v1/me/notifications").await.expect(200);
+    }
+    let bound = json!({"endpointId": "phone"});
+    hub.app().post(TOKENS, bound).await.expect(201);
+    // The first one's hour is over.
+    hub.advance(Duration::from_mins(40));
+    hub.app().post(TOKENS, json!({})).await.expect(201);
     hub.finish().await;
 }
 

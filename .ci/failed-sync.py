@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 # How many posts are taken before the disk fails.
@@ -52,7 +53,10 @@ def break_disk(process, calls):
     tracer = subprocess.Popen(inject, stderr=subprocess.PIPE, text=True)
     line = tracer.stderr.readline()
     if "attached" not in line:
+        process.kill()
         fail(f"the process cannot be traced: {line!r}")
+    # It ends with the process.
+    threading.Thread(target=tracer.communicate, daemon=True).start()
 
 
 def post_until_it_fails(address, key, fails):
@@ -93,6 +97,7 @@ def check(binary, folder, calls):
         try:
             code = process.wait(timeout=15)
         except subprocess.TimeoutExpired:
+            process.kill()
             fail("the hub goes on after a sync that failed")
     with open(said, encoding="utf-8") as stderr:
         words = stderr.read()

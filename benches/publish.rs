@@ -216,7 +216,6 @@ impl load::Client for Caller {
 fn unit(person: &Mutex<Person>, hub: &Hub) -> Unit {
     let (mut person, now) = (person.lock().unwrap(), hub.now());
     person.post(now);
-    person.mark(now);
     person.unit()
 }
 

@@ -54,7 +54,7 @@ impl Meter {
 
     /// How much of that was the store's, to write.
     pub(crate) fn writing(&self) -> Duration {
-        writing_cpu_time() - self.writing
+        writing_cpu_time().saturating_sub(self.writing)
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -79,7 +79,7 @@ fn own_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// CPU time so far of the threads that do nothing but write the store: the committer, and its engine's.
+/// CPU time so far of the threads that do nothing but write the store: the committer, and its engine's that are there.
 fn writing_cpu_time() -> Duration {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let nanos = threads.filter_map(|thread| {

@@ -34,6 +34,7 @@ pub(super) fn next(
     now: Timestamp,
 ) -> Settled {
     let mut state = due.state.clone();
+    let at = since_last(&state, now);
     state.answer = Some(outcome.answer.clone());
     state.failing = worn::failing(due, outcome, now);
     if !due.displayed {
@@ -45,7 +46,7 @@ pub(super) fn next(
         Some(Push {
             covers,
             alone,
-            at: now,
+            at,
             kind: due.tap.kind,
             shows: due.tap.shows,
             accepted,
@@ -59,7 +60,7 @@ pub(super) fn next(
     let registered = due.level.endpoint.registered;
     let push = match outcome.verdict {
         Verdict::Accepted => {
-            accept(&mut state, due, delivery, now);
+            accept(&mut state, due, delivery, at);
             push(true)
         }
         // The device did not take the raw push of something visible: it is shown as a toast then.
@@ -69,15 +70,15 @@ pub(super) fn next(
             None
         }
         Verdict::Dropped => {
-            accept(&mut state, due, delivery, now);
+            accept(&mut state, due, delivery, at);
             push(false)
         }
         verdict if verdict.drops(registered) => {
-            state.gone = Some(now);
+            state.gone = Some(at);
             push(false)
         }
         Verdict::Rejected => {
-            give_up(&mut state, due);
+            give_up(&mut state, due, at);
             push(false)
         }
         other => {
@@ -89,6 +90,15 @@ pub(super) fn next(
         }
     };
     Settled { state, push }
+}
+
+/// When a push came to its end: after the one before, whose place in the store it would take if it had the same time.
+fn since_last(state: &TapState, now: Timestamp) -> Timestamp {
+    let of_last = [state.tapped_at, state.put_off_at];
+    match of_last.contains(&now) {
+        true => now.plus(Duration::from_millis(1)),
+        false => now,
+    }
 }
 
 /// Up to where a push speaks for the feed, and whether for what it shows alone: of a fallback that is told in any case.
@@ -220,7 +230,8 @@ fn note_fallback(state: &mut TapState, due: &DueTap) {
 }
 
 /// What the service will never take is not owed any more; the report says that it failed.
-fn give_up(state: &mut TapState, due: &DueTap) {
+fn give_up(state: &mut TapState, due: &DueTap, now: Timestamp) {
+    state.put_off_at = now;
     state.covered = state.covered.max(due.tap.covers);
     state.attempts = 0;
     state.not_before = Timestamp::default();

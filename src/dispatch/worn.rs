@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     hub::DueTap,
     model::{Failing, Passing, Timestamp},
-    push::outcome::{Outcome, Verdict},
+    push::outcome::{Outcome, Scope, Verdict},
 };
 
 /// How far apart two pushes that failed may lie: of a longer time between them nothing is known.
@@ -20,11 +20,21 @@ fn patience(with: Passing) -> Duration {
 }
 
 /// The row of failures that an outcome goes on with or begins; none, where it ends it. What no answer came to says neither
-/// that the channel is well nor that it is not.
+/// that the channel is well nor that it is not; nor does what the service says of itself, or of our credentials, where it
+/// has called the channel invalid.
 pub(super) fn failing(due: &DueTap, outcome: &Outcome, now: Timestamp) -> Option<Failing> {
     let before = due.state.failing;
     let Some(with) = outcome.passing else {
-        return before.filter(|_| outcome.answer.status == 0);
+        let of_itself = matches!(
+            outcome.verdict,
+            Verdict::Misconfigured
+                | Verdict::Retry {
+                    scope: Scope::Lane | Scope::Unsaid,
+                    ..
+                }
+        );
+        return before
+            .filter(|it| outcome.answer.status == 0 || of_itself && it.with == Passing::Invalid);
     };
     let before = before.filter(|it| it.with == with && it.last.plus(APART) >= now);
     Some(Failing {
@@ -61,7 +71,6 @@ mod tests {
     use crate::{
         hub::due::testing::{at, due},
         model::{Platform, ServiceAnswer},
-        push::outcome::Scope,
     };
 
     const HOUR: u64 = 3600;
@@ -112,6 +121,9 @@ mod tests {
         );
         let between = |hours| (hours % (13 * 24) != 1).then_some(no_way);
         assert_eq!(given_up(&mut browser, 1, between), None, "it was there");
+        let held = |hours| (hours % 20 != 1).then_some(invalid);
+        let despite = given_up(&mut browser, 1, held);
+        assert_eq!(despite, Some(3 * 24), "it was throttled now and then");
         let mixed = |hours| Some(if hours < 4 * 24 { no_way } else { invalid });
         assert_eq!(given_up(&mut browser, 1, mixed), Some(7 * 24));
         // After a failed dial the next is put off, and for the while no push is tried.

@@ -141,16 +141,16 @@ impl Authority {
     /// Notes that the server answered: the next opening needs no patience.
     pub(super) fn answered(&self) {
         let mut state = self.state();
+        state.last_fault = None;
         if state.failures > 0 {
             state.failures = 0;
-            state.last_fault = None;
             state.not_before = Some(Instant::now() + PACE);
         }
     }
 
     /// Notes what became of a request that was not answered, for those who are told to wait.
-    pub(super) fn failed(&self, failure: &Failure) {
-        self.state().last_fault = Some(words(failure));
+    pub(super) fn failed(&self, fault: String) {
+        self.state().last_fault = Some(fault);
     }
 
     fn shared(&self) -> Option<Arc<Shared>> {

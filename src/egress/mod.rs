@@ -258,8 +258,8 @@ impl Client {
         };
         match &answer {
             Ok(_) => authority.answered(),
-            Err(Broken::Failed(failure)) => authority.failed(failure),
-            Err(Broken::Unprocessed(_)) => {}
+            Err(Broken::Failed(failure)) => authority.failed(failure.to_string()),
+            Err(Broken::Unprocessed(why)) => authority.failed(why.clone()),
         }
         answer
     }

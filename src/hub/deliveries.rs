@@ -123,6 +123,7 @@ impl Hub {
                         now,
                         believed,
                         configured,
+                        tells_over: false,
                         seen: planned.seen,
                     };
                     look(reader, &planned.at, &planned.listening, &rules)
@@ -174,6 +175,7 @@ impl Hub {
                     now,
                     believed,
                     configured,
+                    tells_over: true,
                     seen,
                 };
                 report::deliveries(reader, &asked, id, (&listening, &rules))

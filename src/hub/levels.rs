@@ -29,6 +29,8 @@ pub(super) struct Rules<'a> {
     /// The time as far as it is believed.
     pub(super) believed: Timestamp,
     pub(super) configured: Timestamp,
+    /// Whether also of endpoints whose time is over: for reports.
+    pub(super) tells_over: bool,
     /// When the store was read.
     pub(super) seen: Stamp,
 }
@@ -49,7 +51,8 @@ impl Levels {
         rules: &Rules<'_>,
     ) -> Result<Self, Error> {
         let user = reader.user(subject)?;
-        let endpoints = reader.endpoints_with_states(subject)?;
+        let mut endpoints = reader.endpoints_with_states(subject)?;
+        endpoints.retain(|(endpoint, _)| rules.tells_over || endpoint.told_until.is_none());
         let mut marks = reader.fetch_marks(subject, &endpoints)?;
         let mut levels = Vec::new();
         for (endpoint, state) in endpoints {

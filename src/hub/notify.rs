@@ -211,17 +211,25 @@ pub(super) fn place(
                 changes.also(Row::DropReceipt(old.number, endpoint));
             }
             let notification = changes.replace(&old, posting);
-            changes.look(rules.now);
+            look(reader, changes, rules.now)?;
             Posted::of(notification, false, true)
         }
         None => {
             make_room(reader, changes, rules)?;
             let id = reader.new_id(&subject, changes.user().head.next())?;
             let notification = changes.post(posting, id);
-            changes.look(rules.now);
+            look(reader, changes, rules.now)?;
             Posted::of(notification, true, true)
         }
     })
+}
+
+/// Has dispatch look at a person who has a device; one that comes later is looked at as it registers.
+fn look(reader: &Reader, changes: &mut Changes, now: Timestamp) -> Result<(), Error> {
+    if reader.has_endpoints(&changes.user().subject)? {
+        changes.look(now);
+    }
+    Ok(())
 }
 
 /// The notification that the app calls `app_id`.

@@ -59,6 +59,7 @@ impl Hub {
                     now,
                     believed,
                     configured,
+                    tells_over: false,
                     seen,
                 };
                 for _ in 0..VIEWS {

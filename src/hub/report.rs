@@ -71,10 +71,11 @@ impl Case<'_> {
         let accepted = pushes.accepted.as_ref();
         let taken = pushes.own.as_ref().or(accepted);
         let (status, reason) = self.status(&verdict.decision);
-        let refused = pushes.refused.as_ref();
-        let died_with = pushes.last.as_ref();
-        let died_with = died_with.filter(|it| status == DeliveryStatus::Gone && !it.accepted);
-        let last = taken.or(refused).or(died_with);
+        let untaken = match status {
+            DeliveryStatus::Gone => &pushes.died,
+            _ => &pushes.refused,
+        };
+        let last = taken.or(untaken.as_ref());
         let fetched = self.fetched();
         Delivery {
             endpoint: self.level.endpoint.id.clone(),
@@ -223,7 +224,7 @@ impl Case<'_> {
         let waits = matches!(below, DeliveryStatus::Pending | DeliveryStatus::Tapped);
         match raised.iter().find(|(reached, _)| *reached) {
             // What the endpoint waits for now is for something else.
-            Some((_, status)) => (*status, reason.filter(|reason| !reason.is_of_waiting())),
+            Some((_, status)) => (*status, reason.filter(|reason| reason.stays())),
             None if waits && self.it.expires <= self.now => (DeliveryStatus::Expired, reason),
             None => (below, reason),
         }
@@ -251,10 +252,7 @@ impl Case<'_> {
             }
             _ => {}
         }
-        if endpoint.expires <= self.now {
-            return (DeliveryStatus::Skipped, Some(Reason::EndpointExpired));
-        }
-        if endpoint.channel.kind() == ChannelKind::None {
+        if endpoint.channel.kind() == ChannelKind::None && endpoint.told_until.is_none() {
             return (DeliveryStatus::Skipped, Some(Reason::NoChannel));
         }
         let own_change = self.change.is_some_and(|change| change.is_by(endpoint));
@@ -263,6 +261,9 @@ impl Case<'_> {
         }
         if self.it.handling().is_some() {
             return (DeliveryStatus::Skipped, Some(Reason::Handled));
+        }
+        if endpoint.expires <= self.now {
+            return (DeliveryStatus::Skipped, Some(Reason::EndpointExpired));
         }
         match decision {
             // What the endpoint waits for now is for something else.

@@ -26,6 +26,7 @@ pub(super) fn end_endpoint(
     if !tells {
         return retire(reader, changes, &endpoint);
     }
+    end_tokens(reader, changes, &endpoint)?;
     cut_off(reader, changes, &endpoint)?;
     let over = endpoint.over(now.plus(MAX_EXPIRY));
     changes.also(Row::Expiry(
@@ -43,6 +44,16 @@ pub(super) fn retire(
     changes: &mut Changes,
     endpoint: &Endpoint,
 ) -> Result<(), Error> {
+    end_tokens(reader, changes, endpoint)?;
+    forget(reader, changes, endpoint)
+}
+
+/// The same, but for its tokens: it is coming back, and calls with one of them.
+pub(super) fn forget(
+    reader: &Reader,
+    changes: &mut Changes,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
     let id = endpoint.id.clone();
     cut_off(reader, changes, endpoint)?;
     drop_pushes(reader, changes, &id)?;
@@ -56,12 +67,20 @@ pub(super) fn retire(
     Ok(())
 }
 
-/// Takes away what leads to an endpoint: its channel, tokens, subscription id and expiry.
-fn cut_off(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
-    let_go(reader, changes, endpoint)?;
+/// Ends the tokens of an endpoint. Those that were minted since its time was over are for the one that is to come.
+fn end_tokens(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
+    if endpoint.told_until.is_some() {
+        return Ok(());
+    }
     for token in reader.tokens_of(&changes.user().subject, Some(&endpoint.id))? {
         end(changes, token);
     }
+    Ok(())
+}
+
+/// Takes away what leads to an endpoint: its channel, subscription id and expiry.
+fn cut_off(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
+    let_go(reader, changes, endpoint)?;
     changes.also(Row::DropExpiry(
         endpoint.swept(),
         Expiring::Endpoint(endpoint.id.clone()),

@@ -8,7 +8,7 @@ use super::{
     changes::Changes,
 };
 use crate::{
-    model::{EndpointId, Secret, Subject, Timestamp, UserToken},
+    model::{EndpointId, Secret, Subject, UserToken},
     store::{Expiring, Reader, Row, Unit},
 };
 
@@ -33,26 +33,30 @@ fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Res
     }
 }
 
-/// Where there is no room for one more: of those that are bound to an endpoint the first ones end, but for the one that is
-/// renewed; beside others it is refused, since whoever holds them may be at work. Says whether it ended any.
+/// Refuses one more that is bound to no endpoint beside as many as there may be: whoever holds those may be at work.
+fn must_have_room(reader: &Reader, token: &UserToken, max: usize) -> Result<(), Error> {
+    if token.endpoint.is_some() || reader.count_unbound_tokens(&token.subject, max)? < max {
+        return Ok(());
+    }
+    Err(Error::Limit {
+        name: "server.limits.tokens_per_user",
+        max,
+        advice: "mint one token a sign-in rather than one a page, or ask for a shorter life (`expiresInSeconds`)",
+    })
+}
+
+/// Where an endpoint has as many as there may be, ends the first ones but for the one that is renewed; says whether it ended
+/// any.
 fn make_room(
     reader: &Reader,
     changes: &mut Changes,
-    (token, renews): (&UserToken, Option<[u8; 32]>),
-    (max, now): (usize, Timestamp),
+    endpoint: Option<&EndpointId>,
+    renews: Option<[u8; 32]>,
 ) -> Result<bool, Error> {
-    let mut tokens = reader.tokens_of(&changes.user().subject, token.endpoint.as_ref())?;
-    let live = tokens.iter().filter(|token| token.expires > now).count();
-    if token.endpoint.is_none() {
-        if live < max {
-            return Ok(false);
-        }
-        return Err(Error::Limit {
-            name: "server.limits.tokens_per_user",
-            max,
-            advice: "mint one token a sign-in rather than one a page, or ask for a shorter life (`expiresInSeconds`)",
-        });
-    }
+    let Some(endpoint) = endpoint else {
+        return Ok(false);
+    };
+    let mut tokens = reader.tokens_of(&changes.user().subject, Some(endpoint))?;
     let over = (tokens.len() + 1).saturating_sub(TOKENS).min(TOKENS_ENDED);
     tokens.retain(|token| Some(token.hash) != renews);
     let life = |token: &UserToken| u64::try_from(token.life.as_millis()).unwrap_or(u64::MAX);
@@ -104,11 +108,12 @@ impl Hub {
             life,
         };
         let kept = token.clone();
-        let room = (self.limits().tokens_per_user, self.now());
+        let max = self.limits().tokens_per_user;
         self.change(subject, move |reader, mut changes| {
             may_mint(reader, &token, renews)?;
+            must_have_room(reader, &token, max)?;
             let known = reader.known_user(&changes.user().subject)?.is_some();
-            let ended = make_room(reader, &mut changes, (&token, renews), room)?;
+            let ended = make_room(reader, &mut changes, token.endpoint.as_ref(), renews)?;
             let rows = [
                 Row::Expiry(token.expires, Expiring::Token(token.hash)),
                 Row::Token(token),

@@ -87,11 +87,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether it tells what a delivery waits for.
-    pub fn is_of_waiting(self) -> bool {
-        matches!(
+    /// Whether it is told also of what came to the device all the same: not what it waited for, or that its time is over
+    /// since.
+    pub fn stays(self) -> bool {
+        !matches!(
             self,
-            Self::Coalescing
+            Self::EndpointExpired
+                | Self::Coalescing
                 | Self::Streaming
                 | Self::Unanswered
                 | Self::SilentBudget

@@ -273,6 +273,8 @@ impl Endpoint {
     pub fn over(self, until: Timestamp) -> Self {
         Self {
             channel: Channel::None,
+            display_name: None,
+            locale: None,
             expires: Timestamp::EPOCH,
             asked_expires: None,
             told_until: Some(until),

@@ -372,7 +372,10 @@ impl Answers {
             later || self.went_back_since(last.left)
         };
         let gone_back = last.is_none_or(back);
-        holding.find(|it| it.is(answer) && (gone_back || stops(it) || !is_own(it)))
+        // A demand of a leap that was undone, which the store kept, holds anew after a restart.
+        let restarted = |last: &Heard| self.kills.iter().any(|at| *at >= last.at.truth);
+        let kept = |it: &Heard| last.is_none_or(restarted) && self.went_back_since(it.at.truth);
+        holding.find(|it| it.is(answer) && (gone_back || stops(it) || !is_own(it) || kept(it)))
     }
 
     /// Whether a test was answered so: it is the last that was heard, or held all up.

@@ -1,7 +1,11 @@
 //! Questions about keys, tokens and what an `Idempotency-Key` was used for.
 
+use std::ops::ControlFlow;
+
 use super::{
-    Error, Reader, keys,
+    Error, Reader,
+    engine::Order,
+    keys,
     records::{self, Record},
 };
 use crate::model::{
@@ -53,6 +57,24 @@ impl Reader {
         let tokens: Result<Vec<Option<UserToken>>, Error> =
             hashes.iter().map(|hash| self.token(hash)).collect();
         Ok(tokens?.into_iter().flatten().collect())
+    }
+
+    /// How many tokens a user has that are bound to no endpoint, counted up to `most`; those whose time is over count until
+    /// the sweep has ended them.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_unbound_tokens(&self, subject: &Subject, most: usize) -> Result<usize, Error> {
+        let prefix = keys::tokens_of(&keys::user_key(subject), None);
+        let mut count = 0;
+        self.scan_prefix(&prefix, Order::Ascending, &mut |_, _| {
+            count += 1;
+            Ok(match count < most {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        })?;
+        Ok(count)
     }
 
     /// The tokens that one app key minted; reads every token.

@@ -88,6 +88,20 @@ impl Reader {
         Ok(found)
     }
 
+    /// Whether the user has any endpoint, be it one that is over.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn has_endpoints(&self, subject: &Subject) -> Result<bool, Error> {
+        let mut found = false;
+        let prefix = keys::endpoints(&keys::user_key(subject));
+        self.scan_prefix(&prefix, Order::Ascending, &mut |_, _| {
+            found = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
     /// One endpoint, with its channel as it stands.
     ///
     /// # Errors

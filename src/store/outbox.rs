@@ -10,6 +10,7 @@ use super::{
     Error, Reader,
     engine::Order,
     keys::{self, UserKey},
+    records::Record,
 };
 use crate::model::{Marker, Subject, Timestamp};
 
@@ -58,14 +59,18 @@ impl Reader {
             Bound::Excluded(keys::after(&keys::markers())),
         );
         self.engine
-            .scan(bounds.0, bounds.1, Order::Ascending, &mut |key, _| {
+            .scan(bounds.0, bounds.1, Order::Ascending, &mut |key, value| {
                 let (due, user, tag) = keys::marker_parts(key)?;
                 if due > now || found.len() >= most {
                     next = Some(due);
                     return Ok(ControlFlow::Break(()));
                 }
-                // A marker of a user who was erased meanwhile is of nobody; `verify` names it.
-                if let Some(subject) = self.subject_of(&user)? {
+                let subject = match value {
+                    // As earlier versions wrote it.
+                    [] => self.subject_of(&user)?,
+                    named => Some(Subject::decode(named)?),
+                };
+                if let Some(subject) = subject {
                     found.push(Marker { due, subject, tag });
                 }
                 Ok(ControlFlow::Continue(()))

@@ -123,7 +123,7 @@ fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
         Row::DropChange(position) => remove(keys::change(user, *position)),
         Row::Expiry(time, what) => Ok(Op::Put(expiry(user, *time, what), Vec::new())),
         Row::DropExpiry(time, what) => remove(expiry(user, *time, what)),
-        Row::Marker(it) => Ok(Op::Put(keys::marker(it), Vec::new())),
+        Row::Marker(it) => put(keys::marker(it), it.subject.encode()),
         Row::DropMarker(it) => remove(keys::marker(it)),
         Row::Once(it) => put(keys::once(&it.app, &it.key), records::encode_once(it)),
         Row::DropOnce(app, key) => remove(keys::once(app, key)),

@@ -43,10 +43,10 @@ async fn readiness(hub: &ChildHub) -> Value {
 }
 
 async fn figure(hub: &ChildHub) -> String {
-    let stopped = "beckon_lanes_at_rest{service=\"apns\",fault=\"guarded\"} ";
+    let guarded = "beckon_lanes_at_rest{service=\"apns\",fault=\"guarded\"} ";
     let answer = hub.client().get("/metrics").await;
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix(stopped));
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(guarded));
     lines.next().unwrap().to_owned()
 }
 

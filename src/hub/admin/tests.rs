@@ -97,7 +97,7 @@ async fn a_post_shows_up_at_its_user() {
         health["apps"],
         json!([{ "host": HOST, "services": ["webPush"] }])
     );
-    assert_eq!(health["outboxDepth"], 1);
+    assert_eq!(health["outboxDepth"], 0);
 }
 
 #[tokio::test]

@@ -145,15 +145,12 @@ impl Level {
     ) -> Verdict {
         let state = self.current_state();
         let fallbacks = self.open_fallbacks(steps, &state, now);
-        let next_fallback = fallbacks
-            .iter()
-            .filter_map(|it| fallback_due(it, now))
-            .filter(|due| *due > now)
-            .min();
-        let mut passed = Vec::new();
         // For one that is not, the feed may not have been read as far back.
         let reachable =
             self.endpoint.channel.kind() != ChannelKind::None && self.endpoint.expires > now;
+        let to_come = fallbacks.iter().filter_map(|it| fallback_due(it, now));
+        let next_fallback = to_come.filter(|due| reachable && *due > now).min();
+        let mut passed = Vec::new();
         let decision = if !reachable {
             Decision::Idle
         } else {

@@ -20,8 +20,8 @@ pub(super) struct Pushes {
     pub(super) refused: Option<Push>,
     /// The last of its fallbacks that the service refused for good.
     pub(super) refused_fallback: Option<Push>,
-    /// The last of all.
-    pub(super) last: Option<Push>,
+    /// The one by which its channel was found dead.
+    pub(super) died: Option<Push>,
 }
 
 impl Pushes {
@@ -34,21 +34,29 @@ impl Pushes {
     ) -> Result<Self, store::Error> {
         let mut found = Self::default();
         reader.each_push_from(subject, &endpoint.id, it.number, &mut |push| {
-            found.take_in(push, endpoint, it, over);
+            found.take_in(&push, endpoint, it, over);
         })?;
         Ok(found)
     }
 
     fn take_in(
         &mut self,
-        push: Push,
+        push: &Push,
         endpoint: &Endpoint,
         it: &Notification,
         over: Option<Timestamp>,
     ) {
         let mine = push.shows == Some(it.id);
+        // They come in the order of what they cover, which is not always that in which they left.
+        let last = |place: &mut Option<Push>, counts: bool| {
+            if counts && place.as_ref().is_none_or(|last| last.at <= push.at) {
+                *place = Some(push.clone());
+            }
+        };
+        if !push.accepted && endpoint.gone == Some(push.at) {
+            self.died = Some(push.clone());
+        }
         if push.alone && !mine {
-            self.last = Some(push);
             return;
         }
         let its_fallback = mine && push.kind == TapKind::Fallback;
@@ -61,16 +69,10 @@ impl Pushes {
         first(&mut self.accepted, push.accepted && in_time);
         first(&mut self.own, push.accepted && mine);
         first(&mut self.fell_back, push.accepted && its_fallback);
-        let last = |place: &mut Option<Push>, counts: bool| {
-            if counts {
-                *place = Some(push.clone());
-            }
-        };
         let refused = !push.accepted && push.at > endpoint.registered;
         last(&mut self.refused, refused);
         // With a channel that is dead it was not refused for good, since a new one is tapped.
         let for_good = refused && endpoint.gone.is_none();
         last(&mut self.refused_fallback, for_good && its_fallback);
-        self.last = Some(push);
     }
 }

@@ -135,6 +135,19 @@ fn subject(stored: &StoredSubject) -> Result<Subject, Error> {
     })
 }
 
+impl Record for Subject {
+    type Stored = StoredSubject;
+    const VERSION: u8 = 1;
+
+    fn to_stored(&self) -> StoredSubject {
+        stored_subject(self)
+    }
+
+    fn from_stored(stored: StoredSubject) -> Result<Self, Error> {
+        subject(&stored)
+    }
+}
+
 fn stored_subject(subject: &Subject) -> StoredSubject {
     StoredSubject(
         subject.app.as_str().to_owned(),

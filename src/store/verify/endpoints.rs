@@ -3,7 +3,9 @@
 
 use super::Check;
 use crate::{
-    model::{Endpoint, FeedPosition, FetchMark, Owner, Push, Receipt, TapState},
+    model::{
+        Channel, Endpoint, FeedPosition, FetchMark, Owner, Push, Receipt, TapState, Timestamp,
+    },
     store::{
         Error, LEFT_BY_AN_ENDPOINT,
         keys::{self, ExpiryKind, UserKey},
@@ -20,6 +22,9 @@ impl Check<'_> {
         let expiry = keys::expiry(it.swept(), ExpiryKind::Endpoint, &[&user, id]);
         self.expect(&user, &expiry, "an endpoint never expires")?;
         if it.told_until.is_some() {
+            if it.channel != Channel::None || it.expires != Timestamp::EPOCH {
+                self.say(&user, "an endpoint whose time is over has a channel");
+            }
             return Ok(());
         }
         let led = self

@@ -314,7 +314,6 @@ async fn what_became_of_it_on_an_endpoint_whose_time_is_over_is_told_on() {
         (&it["status"], &it["reason"]),
         (&json!("skipped"), &json!("endpointExpired"))
     );
-    // It comes back as another one, to which what was dealt with before is nothing.
     let id = EndpointId::parse(&phone.endpoint).unwrap();
     let subject = Subject {
         app: AppHost::parse("todo.example").unwrap(),
@@ -338,6 +337,35 @@ async fn what_became_of_it_on_an_endpoint_whose_time_is_over_is_told_on() {
         stored().unwrap().is_none().then_some(())
     })
     .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_comes_back_as_another_one_with_the_token_that_it_has() {
+    let clock = Clock::manual(Clock::system().now());
+    let hub = TestHub::with(clock, |config| {
+        config.delivery.endpoint_expiry = Duration::from_hours(1);
+    })
+    .await;
+    let first = hub.device("ada", Service::Fcm).await;
+    let id = post(&hub, visible()).await;
+    hub.settled().await;
+    hub.advance(Duration::from_hours(1));
+    eventually("the sweep has ended the endpoint", || async {
+        (first.client.get("/v1/me/endpoints").await.status == 401).then_some(())
+    })
+    .await;
+    let it = line(&hub, &id, &first.endpoint).await;
+    assert_eq!(it["status"], "tapped", "{it}");
+    let again = hub.person("ada", Some(&first.endpoint)).await;
+    let none = json!({"platform": "android", "channel": {"type": "none"}});
+    let path = format!("/v1/me/endpoints/{}", first.endpoint);
+    let registered = again.put(&path, none).await.expect(201);
+    let unsid = "userNotificationSubscriptionId";
+    assert_ne!(registered[unsid], first.registered[unsid]);
+    again.get("/v1/me/notifications/delta").await.expect(200);
+    let listed = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
+    assert_eq!(listed["value"].as_array().unwrap().len(), 1);
     hub.finish().await;
 }
 

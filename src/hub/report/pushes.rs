@@ -76,3 +76,47 @@ impl Pushes {
         last(&mut self.refused_fallback, for_good && its_fallback);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hub::due::testing::{at, due},
+        model::{FeedPosition, Platform, ServiceAnswer},
+    };
+
+    fn refused(status: u16, covers: u64, seconds: u64) -> Push {
+        Push {
+            covers: FeedPosition(covers),
+            alone: false,
+            at: at(seconds),
+            kind: TapKind::Created,
+            shows: None,
+            accepted: false,
+            attempts: 1,
+            size_bytes: 100,
+            answer: ServiceAnswer {
+                status,
+                ..ServiceAnswer::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_channel_died_by_the_push_that_ended_as_it_did_whatever_others_cover() {
+        let it = due(Platform::Android, true);
+        let (mut endpoint, shown) = (it.level.endpoint, it.notification.unwrap());
+        endpoint.gone = Some(at(20));
+        let mut found = Pushes::default();
+        // By what they cover, not by time; the last one left in a leap that was undone.
+        for push in [
+            refused(400, 1, 10),
+            refused(404, 2, 20),
+            refused(405, 3, 30),
+        ] {
+            found.take_in(&push, &endpoint, &shown, None);
+        }
+        assert_eq!(found.died.unwrap().answer.status, 404);
+        assert_eq!(found.refused.unwrap().answer.status, 405);
+    }
+}

@@ -128,7 +128,7 @@ fn standing(it: &Delivery) -> Option<String> {
             ))
         }
         DeliveryStatus::Expired => Some(in_vain(it) + "its time was over first"),
-        DeliveryStatus::Tapped => Some(last_fetched(it) + &lost(it)),
+        DeliveryStatus::Tapped => Some(last_fetched(it) + &handled(it) + &lost(it)),
         DeliveryStatus::Fetched | DeliveryStatus::Shown | DeliveryStatus::Acted => held(it),
     }
 }
@@ -172,6 +172,13 @@ fn often(it: &Delivery) -> String {
         1 => String::from("once"),
         many => format!("{many} times"),
     }
+}
+
+/// That somebody has dealt with it since it was tapped: the device need not fetch it any more.
+fn handled(it: &Delivery) -> String {
+    it.handling.map_or(String::new(), |how| {
+        format!("; it was {} meanwhile", how.as_str())
+    })
 }
 
 /// That the endpoint has lost its channel since it was tapped.

@@ -194,6 +194,8 @@ fn accepted() -> Vec<Row> {
             "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; the channel is gone since T5, the app has to register again"),
         (Delivery { channel: ChannelKind::None, ..tapped(None) },
             "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; the endpoint has no push channel any more"),
+        (Delivery { handling: Some(Handling::TakenBack), ..tapped(None) },
+            "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; it was taken back meanwhile"),
         (Delivery { fell_back: at(61), ..tapped(None) },
             "tapped at T1, APNs answered 200; fell back to a visible push at T61; not fetched yet; the device has never fetched anything"),
     ]

@@ -94,9 +94,9 @@ pub(super) fn next(
 
 /// When a push came to its end: after the one before, whose place in the store it would take if it had the same time.
 fn since_last(state: &TapState, now: Timestamp) -> Timestamp {
-    let of_last = [state.tapped_at, state.put_off_at];
-    match of_last.contains(&now) {
-        true => now.plus(Duration::from_millis(1)),
+    let last = state.tapped_at.max(state.put_off_at);
+    match last >= now && !last.is_to_come(now) {
+        true => last.plus(Duration::from_millis(1)),
         false => now,
     }
 }

@@ -266,21 +266,24 @@ fn a_fallback_that_left_before_what_was_posted_earlier_is_told_of_itself_alone()
 }
 
 #[test]
-fn no_push_takes_the_place_of_the_one_before_that_ended_in_the_same_moment() {
-    for first in [
+fn no_push_takes_the_place_of_another_that_ended_in_the_same_moment() {
+    let mut it = due(Platform::Android, true);
+    let mut last = at(9);
+    for verdict in [
         Verdict::Accepted,
         Verdict::Rejected,
+        Verdict::Rejected,
+        Verdict::Accepted,
         Verdict::Gone { since: None },
     ] {
-        let mut it = due(Platform::Android, true);
-        let before = settle(&it, first, 0.5);
-        assert_eq!(before.push.unwrap().at, at(10), "{first:?}");
-        it.state = before.state;
-        if let Some(gone) = it.state.gone.take() {
-            assert_eq!(gone, at(10), "by it the report finds what was said");
-            continue;
-        }
-        let next = settle(&it, Verdict::Accepted, 0.5);
-        assert!(next.push.unwrap().at > at(10), "{first:?}");
+        let settled = settle(&it, verdict, 0.5);
+        let ended = settled.push.unwrap().at;
+        assert!(ended > last, "{verdict:?}");
+        (last, it.state) = (ended, settled.state);
     }
+    assert_eq!(
+        it.state.gone,
+        Some(last),
+        "by it the report finds what was said"
+    );
 }

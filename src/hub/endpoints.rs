@@ -8,7 +8,7 @@ use super::{
     Error, Hub,
     changes::Changes,
     channels::{bound, claim, is_same, let_go},
-    retire::{forget, retire},
+    retire::retire,
 };
 use crate::{
     config::apps::App,
@@ -220,7 +220,7 @@ fn plan(
     let stored = reader.registered_endpoint(&subject, &asked.id)?;
     let old = match stored {
         Some(expired) if expired.expires <= rules.believed => {
-            forget(reader, &mut changes, &expired)?;
+            retire(reader, &mut changes, &expired)?;
             None
         }
         other => other,

@@ -46,7 +46,8 @@ impl Posted {
 }
 
 impl Hub {
-    /// Posts a notification to a person: stored durably, and a marker with it that has every endpoint tapped.
+    /// Posts a notification to a person: stored durably, and a marker with it that has every endpoint tapped, where there
+    /// is any.
     ///
     /// A second post with the same `appNotificationId` and the same content changes nothing; with other content it
     /// replaces the first.

@@ -252,6 +252,12 @@ impl Case<'_> {
             }
             _ => {}
         }
+        if endpoint
+            .over_since()
+            .is_some_and(|over| over <= self.it.posted)
+        {
+            return (DeliveryStatus::Skipped, Some(Reason::EndpointExpired));
+        }
         if endpoint.channel.kind() == ChannelKind::None && endpoint.told_until.is_none() {
             return (DeliveryStatus::Skipped, Some(Reason::NoChannel));
         }

@@ -2,7 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::{Error, changes::Changes, channels::let_go, notify::MAX_EXPIRY, tokens::end};
+use super::{
+    Error,
+    changes::Changes,
+    channels::let_go,
+    tokens::{end, minted},
+};
 use crate::{
     model::{Endpoint, EndpointId, Timestamp},
     store::{Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row},
@@ -11,7 +16,7 @@ use crate::{
 /// How many rows of pushes go at once: a unit stays small.
 const PUSHES_DROPPED: usize = 200;
 
-/// Ends an endpoint whose time is over. What became of notifications there is told on until the last of them is over, too.
+/// Ends an endpoint whose time is over. What became of notifications there is told on as long as one of them may last.
 pub(super) fn end_endpoint(
     reader: &Reader,
     changes: &mut Changes,
@@ -26,9 +31,8 @@ pub(super) fn end_endpoint(
     if !tells {
         return retire(reader, changes, &endpoint);
     }
-    end_tokens(reader, changes, &endpoint)?;
     cut_off(reader, changes, &endpoint)?;
-    let over = endpoint.over(now.plus(MAX_EXPIRY));
+    let over = endpoint.over(now);
     changes.also(Row::Expiry(
         over.swept(),
         Expiring::Endpoint(over.id.clone()),
@@ -40,16 +44,6 @@ pub(super) fn end_endpoint(
 /// Takes an endpoint away with all that hangs on it. What it leaves has an expiry, so that the sweep finds it: pushes that
 /// were too many for one unit, or on their way to the disk.
 pub(super) fn retire(
-    reader: &Reader,
-    changes: &mut Changes,
-    endpoint: &Endpoint,
-) -> Result<(), Error> {
-    end_tokens(reader, changes, endpoint)?;
-    forget(reader, changes, endpoint)
-}
-
-/// The same, but for its tokens: it is coming back, and calls with one of them.
-pub(super) fn forget(
     reader: &Reader,
     changes: &mut Changes,
     endpoint: &Endpoint,
@@ -67,20 +61,15 @@ pub(super) fn forget(
     Ok(())
 }
 
-/// Ends the tokens of an endpoint. Those that were minted since its time was over are for the one that is to come.
-fn end_tokens(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
-    if endpoint.told_until.is_some() {
-        return Ok(());
-    }
-    for token in reader.tokens_of(&changes.user().subject, Some(&endpoint.id))? {
-        end(changes, token);
-    }
-    Ok(())
-}
-
-/// Takes away what leads to an endpoint: its channel, subscription id and expiry.
+/// Takes away what leads to an endpoint: its channel, tokens, subscription id and expiry. Tokens that were minted when its
+/// time was over are for the one that is to come.
 fn cut_off(reader: &Reader, changes: &mut Changes, endpoint: &Endpoint) -> Result<(), Error> {
     let_go(reader, changes, endpoint)?;
+    for token in reader.tokens_of(&changes.user().subject, Some(&endpoint.id))? {
+        if minted(&token) < endpoint.expires {
+            end(changes, token);
+        }
+    }
     changes.also(Row::DropExpiry(
         endpoint.swept(),
         Expiring::Endpoint(endpoint.id.clone()),

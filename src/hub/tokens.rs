@@ -8,7 +8,7 @@ use super::{
     changes::Changes,
 };
 use crate::{
-    model::{EndpointId, Secret, Subject, UserToken},
+    model::{EndpointId, Secret, Subject, Timestamp, UserToken},
     store::{Expiring, Reader, Row, Unit},
 };
 
@@ -34,8 +34,17 @@ fn may_mint(reader: &Reader, token: &UserToken, renews: Option<[u8; 32]>) -> Res
 }
 
 /// Refuses one more that is bound to no endpoint beside as many as there may be: whoever holds those may be at work.
-fn must_have_room(reader: &Reader, token: &UserToken, max: usize) -> Result<(), Error> {
+fn must_have_room(
+    reader: &Reader,
+    token: &UserToken,
+    (max, now): (usize, Timestamp),
+) -> Result<(), Error> {
     if token.endpoint.is_some() || reader.count_unbound_tokens(&token.subject, max)? < max {
+        return Ok(());
+    }
+    // Some may be over that the sweep has not come to.
+    let all = reader.tokens_of(&token.subject, None)?;
+    if all.len() < 2 * max && all.iter().filter(|it| it.expires > now).count() < max {
         return Ok(());
     }
     Err(Error::Limit {
@@ -59,13 +68,17 @@ fn make_room(
     let mut tokens = reader.tokens_of(&changes.user().subject, Some(endpoint))?;
     let over = (tokens.len() + 1).saturating_sub(TOKENS).min(TOKENS_ENDED);
     tokens.retain(|token| Some(token.hash) != renews);
-    let life = |token: &UserToken| u64::try_from(token.life.as_millis()).unwrap_or(u64::MAX);
-    tokens.sort_by_key(|token| token.expires.as_millis().saturating_sub(life(token)));
+    tokens.sort_by_key(minted);
     tokens.truncate(over);
     for token in tokens {
         end(changes, token);
     }
     Ok(over > 0)
+}
+
+/// When a token was minted.
+pub(super) fn minted(token: &UserToken) -> Timestamp {
+    token.expires.minus(token.life)
 }
 
 /// Takes a token away with its expiry.
@@ -108,10 +121,10 @@ impl Hub {
             life,
         };
         let kept = token.clone();
-        let max = self.limits().tokens_per_user;
+        let room = (self.limits().tokens_per_user, self.now());
         self.change(subject, move |reader, mut changes| {
             may_mint(reader, &token, renews)?;
-            must_have_room(reader, &token, max)?;
+            must_have_room(reader, &token, room)?;
             let known = reader.known_user(&changes.user().subject)?.is_some();
             let ended = make_room(reader, &mut changes, token.endpoint.as_ref(), renews)?;
             let rows = [

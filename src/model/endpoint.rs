@@ -1,8 +1,13 @@
 //! Endpoints and the channels that reach them.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::{EndpointId, Secret, Subject, SubscriptionId, TapId, Timestamp};
+
+/// How long it is told what became of notifications on an endpoint whose time is over: as long as one may be kept.
+const TOLD: Duration = Duration::from_hours(30 * 24);
 
 /// The kind of device that an endpoint is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -269,15 +274,21 @@ impl Endpoint {
         self.told_until.unwrap_or(self.expires)
     }
 
-    /// The endpoint once its time is over: it is told of until `until`, and no clock that goes back brings it back.
-    pub fn over(self, until: Timestamp) -> Self {
+    /// Since when its time is over for good.
+    pub fn over_since(&self) -> Option<Timestamp> {
+        self.told_until.map(|until| until.minus(TOLD))
+    }
+
+    /// The endpoint once its time is over: it is told of for as long as a notification may last, and no clock that goes back
+    /// brings it back.
+    pub fn over(self, now: Timestamp) -> Self {
         Self {
             channel: Channel::None,
             display_name: None,
             locale: None,
             expires: Timestamp::EPOCH,
             asked_expires: None,
-            told_until: Some(until),
+            told_until: Some(now.plus(TOLD)),
             ..self
         }
     }

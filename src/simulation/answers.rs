@@ -373,8 +373,13 @@ impl Answers {
         };
         let gone_back = last.is_none_or(back);
         // A demand of a leap that was undone, which the store kept, holds anew after a restart.
-        let restarted = |last: &Heard| self.kills.iter().any(|at| *at >= last.at.truth);
-        let kept = |it: &Heard| last.is_none_or(restarted) && self.went_back_since(it.at.truth);
+        let restarted = |it: &Heard, last: &Heard| {
+            let since = it.at.truth.max(last.at.truth);
+            self.kills.iter().any(|at| *at >= since)
+        };
+        let kept = |it: &Heard| {
+            last.is_some_and(|last| restarted(it, last)) && self.went_back_since(it.at.truth)
+        };
         holding.find(|it| it.is(answer) && (gone_back || stops(it) || !is_own(it) || kept(it)))
     }
 

@@ -52,7 +52,7 @@ impl Reader {
             .collect()
     }
 
-    /// How far each of these has pulled, which are all that the user has.
+    /// How far each of these has pulled, of endpoints of the user.
     ///
     /// # Errors
     /// Where the store cannot be read.

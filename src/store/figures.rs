@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{Error, Reader, engine::Order, identity, records::Record as _};
-use crate::model::{Timestamp, User};
+use crate::model::{Endpoint, Timestamp, User};
 
 /// How much of the hub's own is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,7 +14,7 @@ pub struct Held {
     pub notifications: u64,
     /// Those of them that are unread.
     pub unread: u64,
-    /// Endpoints.
+    /// Endpoints whose time is not over.
     pub endpoints: u64,
 }
 
@@ -50,8 +50,8 @@ impl Reader {
             held.unread += user.unread;
             Ok(ControlFlow::Continue(()))
         })?;
-        self.scan_prefix(b"e", Order::Ascending, &mut |_, _| {
-            held.endpoints += 1;
+        self.scan_prefix(b"e", Order::Ascending, &mut |_, value| {
+            held.endpoints += u64::from(Endpoint::decode(value)?.told_until.is_none());
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(held)

@@ -65,10 +65,11 @@ impl Reader {
                     next = Some(due);
                     return Ok(ControlFlow::Break(()));
                 }
-                let subject = match value {
-                    // As earlier versions wrote it.
-                    [] => self.subject_of(&user)?,
-                    named => Some(Subject::decode(named)?),
+                let named = Subject::decode(value).ok();
+                let subject = match named.filter(|named| keys::user_key(named) == user) {
+                    Some(subject) => Some(subject),
+                    // As earlier versions wrote it; or a damaged one, which `verify` names.
+                    None => self.subject_of(&user)?,
                 };
                 if let Some(subject) = subject {
                     found.push(Marker { due, subject, tag });

@@ -24,7 +24,7 @@ use super::{
     records::{self, Record},
 };
 use crate::model::{
-    BroadcastId, Change, ChangeKind, FeedPosition, Notification, ReadState, Removal, User,
+    BroadcastId, Change, ChangeKind, FeedPosition, Notification, ReadState, Removal, Subject, User,
 };
 
 /// What the rows of a user add up to.
@@ -300,8 +300,13 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn marker(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
+    fn marker(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let (_, user, _) = keys::marker_parts(key)?;
+        // Earlier versions wrote no name.
+        let is_named = |named: Subject| keys::user_key(&named) == user;
+        if !value.is_empty() && !Subject::decode(value).is_ok_and(is_named) {
+            self.say(&user, "a marker names another");
+        }
         self.expect(&user, &keys::user(&user), "a marker is of nobody")
     }
 

@@ -23,7 +23,10 @@ impl Check<'_> {
         self.expect(&user, &expiry, "an endpoint never expires")?;
         if it.told_until.is_some() {
             if it.channel != Channel::None || it.expires != Timestamp::EPOCH {
-                self.say(&user, "an endpoint whose time is over has a channel");
+                self.say(
+                    &user,
+                    "an endpoint whose time is over may be taken for one that is there",
+                );
             }
             return Ok(());
         }

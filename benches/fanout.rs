@@ -15,7 +15,8 @@
 mod support;
 
 use std::{
-    env,
+    env, fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -56,9 +57,7 @@ async fn run() {
     let people = env::var("BECKON_BENCH_PEOPLE").map_or(PEOPLE, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let mut child = start_doubles(folder.path());
-    let running = start_hub(folder.path()).await;
     let hosts = Hosts::read(folder.path());
-    let bare = Bare::new(&running, &hosts);
     let mut report = Report::begin("fanout", RUNS);
     let mut measured = Vec::new();
     let wanted = env::args().skip(1).find(|it| !it.starts_with('-'));
@@ -67,18 +66,13 @@ async fn run() {
             continue;
         }
         let mut samples = Vec::new();
-        for run in 0..if case.people > 10_000 { 1 } else { RUNS } {
-            samples.push(Sample {
-                fan_out: fan_out(&running, &hosts, &case, run).await,
-                bare: bare.pushes(case.services, case.taps().min(20_000)).await,
-                row: row_price(&case, &hosts).await,
-            });
+        for _ in 0..if case.people > 10_000 { 1 } else { RUNS } {
+            samples.push(sample(folder.path(), &hosts, &case).await);
         }
         measured.push((case, samples));
     }
     show(&mut report, &measured);
     report.finish();
-    running.stop().await;
     drop(child.stdin.take());
     child.wait().unwrap();
 }
@@ -131,6 +125,22 @@ struct Sample {
     row: f64,
 }
 
+/// One run, of a hub of its own: a row costs more, the more there are.
+async fn sample(folder: &Path, hosts: &Hosts, case: &Case) -> Sample {
+    let running = start_hub(folder).await;
+    let pushes = case.taps().min(20_000);
+    let sample = Sample {
+        fan_out: fan_out(&running, hosts, case).await,
+        bare: Bare::new(&running, hosts)
+            .pushes(case.services, pushes)
+            .await,
+        row: row_price(case, hosts).await,
+    };
+    running.stop().await;
+    fs::remove_dir_all(folder.join("store")).unwrap();
+    sample
+}
+
 struct FanOut {
     taps_per_sec: f64,
     cpu_micros: f64,
@@ -149,12 +159,11 @@ impl Sample {
     }
 }
 
-async fn fan_out(running: &Running, hosts: &Hosts, case: &Case, run: usize) -> FanOut {
+async fn fan_out(running: &Running, hosts: &Hosts, case: &Case) -> FanOut {
     let hub = &running.hub;
     let mut rounds = Vec::new();
     for round in 0..case.rounds {
-        let name = format!("{} {run} {round}", case.name());
-        rounds.push(register(hub.store(), hosts, (case, &name), hub).await);
+        rounds.push(register(hub.store(), hosts, (case, &format!("{round}")), hub).await);
     }
     settled(hub).await;
     let (before, taken) = (hub.store().stats(), accepted(running));

@@ -146,10 +146,11 @@ impl TestHub {
 
     /// Moves the time of hub and doubles.
     pub fn advance(&self, span: Duration) {
-        self.clock.advance(span);
+        // The doubles' first: a credential that the hub makes at once would be from the future to them.
         let secs = i64::try_from(span.as_secs()).unwrap();
         self.doubles()
             .set_clock_offset(self.doubles().clock_offset() + secs);
+        self.clock.advance(span);
     }
 
     /// Stops the hub as a supervisor would and starts it again on the same folder.

@@ -123,8 +123,11 @@ impl Clock {
     /// taken for true: where the wall does, it goes on from there, at half speed, until the wall has caught up. Only a
     /// leap forward that nobody has accepted yet can be undone.
     pub fn now(&self) -> Timestamp {
+        let mut watch = self.watch();
+        // Read in the order in which they are taken in: else one thread's time would be behind another's.
         let (wall, passed) = (self.wall(), self.passed());
-        let (now, heard) = self.watch().read(wall, passed);
+        let (now, heard) = watch.read(wall, passed);
+        drop(watch);
         if let Some(heard) = heard {
             tell(heard, wall);
         }

@@ -9,6 +9,9 @@ const LEAP: Duration = Duration::from_secs(5 * 60);
 /// How long the time is doubted after a leap.
 const DOUBT: Duration = Duration::from_secs(15 * 60);
 
+/// A smaller step back, while the time is doubted, is no leap that was undone.
+const STEP: Duration = Duration::from_secs(1);
+
 /// A reading of the wall's clock, and when on the clock that only goes on.
 type Reading = (Timestamp, Duration);
 
@@ -69,6 +72,9 @@ impl Watch {
     fn time(&mut self, wall: Timestamp, passed: Duration) -> Timestamp {
         if self.doubted_until.is_some() {
             let now = wall.max(gone_on(self.trusted, passed));
+            if now < self.given && self.given.since(now) < STEP {
+                return self.given;
+            }
             self.undone += u64::from(now < self.given);
             self.given = now;
             return now;
@@ -189,6 +195,22 @@ mod tests {
         assert!(watch.take_undone() && !watch.take_undone());
         // Further back than where it was is not gone: what was trusted goes on.
         assert_eq!(watch.read(at(0), passed(4 * MINUTE)).0, at(4 * MINUTE));
+    }
+
+    #[test]
+    fn a_small_step_back_in_doubt_undoes_nothing() {
+        let mut watch = Watch::default();
+        watch.read(at(0), passed(0));
+        watch.read(at(60 * MINUTE), passed(0));
+        assert_eq!(
+            watch.read(at(60 * MINUTE + 10), passed(10)).0,
+            at(60 * MINUTE + 10)
+        );
+        let earlier = watch.read(at(60 * MINUTE + 9), passed(9));
+        assert_eq!(earlier.0, at(60 * MINUTE + 10), "another thread's reading");
+        assert!(!watch.take_undone());
+        watch.read(at(60 * MINUTE - 1_000), passed(11));
+        assert!(watch.take_undone());
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! goes to a device that has fetched, and no more silent ones leave than the platform grants. An hour of that is one by
 //! the hub's clock, which may leap; what came before what is told by the true time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{carried::Carried, fallbacks::Fallbacks, time::Moment};
 use crate::{
@@ -13,8 +16,6 @@ use crate::{
 const HOUR: Duration = Duration::from_hours(1);
 /// How long it takes until what became of a push is on disk.
 pub(super) const KEPT: Duration = Duration::from_secs(1);
-/// For how long after a registration a service's word of when its channel died is compared with it.
-const COMPARED: Duration = Duration::from_mins(5);
 /// After how long a tap may be repeated that was not answered (`delivery.retap_after`, as it is if nobody says otherwise).
 const RETAP: Duration = Duration::from_mins(15);
 
@@ -40,9 +41,8 @@ pub(super) struct Promises {
     shown: BTreeMap<(String, String, String), Vec<Moment>>,
     /// When an endpoint registered last.
     registered: BTreeMap<String, Timestamp>,
-    /// Until when what a service says of an endpoint's death may be compared with a registration by a clock that is
-    /// ahead.
-    compared: BTreeMap<String, (Timestamp, Timestamp)>,
+    /// Endpoints that were registered by a clock that was ahead: what a service says of when their channels died lies before.
+    compared: BTreeSet<String>,
     /// When an endpoint got silent pushes from Apple, since it registered last.
     silent: BTreeMap<String, Vec<Moment>>,
     /// How far an endpoint had pulled, and since when the hub knows; none, while that is not known.
@@ -99,8 +99,7 @@ impl Promises {
         self.registered.insert(endpoint.to_owned(), now.truth);
         self.compared.remove(endpoint);
         if now.hub > now.truth {
-            let until = now.truth.plus(2 * COMPARED);
-            self.compared.insert(endpoint.to_owned(), (until, now.hub));
+            self.compared.insert(endpoint.to_owned());
         }
         self.shown.retain(|(whose, ..), _| whose != endpoint);
         self.fell_back.retain(|(whose, _), _| whose != endpoint);
@@ -207,11 +206,7 @@ impl Promises {
             self.dead.remove(channel);
             return None;
         }
-        // Soon after, and when the time comes of which the clock spoke.
-        let compared = self.compared.get(endpoint).is_some_and(|(until, at)| {
-            let then = now.max(*at).since(now.min(*at));
-            now < *until || then < 2 * COMPARED
-        });
+        let compared = self.compared.contains(endpoint);
         (!compared && now > died.plus(KEPT)).then(|| {
             format!("{endpoint} was pushed to at {now}, though its channel died at {died}")
         })

@@ -50,6 +50,11 @@ impl Timestamp {
         self > now.plus(AHEAD)
     }
 
+    /// From when on it is not [to come](Self::is_to_come) any more, but near.
+    pub fn nears(self) -> Self {
+        self.minus(AHEAD)
+    }
+
     /// How long after `earlier` this is; nothing if it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -325,7 +325,12 @@ impl<'a> Due<'a> {
             .as_ref()
             .is_some_and(ServiceAnswer::is_dropped);
         if !urgent && self.level.is_unanswered() && !heard && !dropped {
-            let until = retap_at(self.state, self.delivery, self.now);
+            let repeated = retap_at(self.state, self.delivery, self.now);
+            // A read of a time that has not come counts as soon as that is near.
+            let until = match read >= self.state.tapped_at && read.is_to_come(self.now) {
+                true => repeated.min(read.nears()),
+                false => repeated,
+            };
             if until > self.now {
                 return Decision::Wait(Reason::Unanswered, until);
             }

@@ -437,6 +437,23 @@ fn settings_that_were_read_anew_end_the_wait_for_the_old_ones() {
 }
 
 #[test]
+fn somebody_looks_when_a_read_of_a_time_to_come_begins_to_count() {
+    // Tapped a minute ago, and read singly in a leap that was undone.
+    let mut phone = level(Platform::Android);
+    phone.state.covered = FeedPosition(1);
+    phone.state.tapped = FeedPosition(1);
+    phone.state.tapped_at = at(60);
+    phone.mark.at = at(700);
+    let look = |now| match decide(&phone, &[raw(1), raw(2)], at(now)).decision {
+        Decision::Wait(Reason::Unanswered, until) => Some(until),
+        _ => None,
+    };
+    let counts = at(700).nears();
+    assert_eq!(look(120), Some(counts));
+    assert_eq!(look(counts.as_millis() / 1000), None, "it has answered");
+}
+
+#[test]
 fn what_was_noted_by_a_clock_that_had_leapt_puts_nobody_off_once_the_leap_is_undone() {
     let later = at(40 * 24 * 3600);
     let now = at(60);

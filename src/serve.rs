@@ -193,15 +193,16 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         }),
     };
 
-    let public_keys = vapid.clone();
     let context = http::Context {
         hub: hub.clone(),
         metrics: metrics.clone(),
         public_url: config.server.public_url.clone(),
         ready: ready.clone(),
         check_channel,
-        vapid: Arc::new(move |app| public_keys.public_keys(app)),
+        vapid: public_keys(vapid.clone()),
         fetches,
+        rates: http::Rates::new(&config.server.limits),
+        proxies: http::Proxies::new(&config.server.trusted_proxies),
         metrics_here: config.server.metrics_listen.is_none(),
         pieces: http::Pieces::default(),
         stop: stopping.clone(),
@@ -225,6 +226,10 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         stopping,
         background,
     })
+}
+
+fn public_keys(vapid: VapidKeys) -> http::Vapid {
+    Arc::new(move |app| vapid.public_keys(app))
 }
 
 fn look_over(hub: &Hub, wanted: bool) -> Option<Task> {

@@ -7,6 +7,7 @@ use std::{
 
 use url::Url;
 
+use super::AppLimits;
 use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, Timestamp, VisualContent};
 
 /// One app (a tenant).
@@ -22,6 +23,8 @@ pub struct App {
     pub origins: Vec<String>,
     /// Whether visible pushes carry the number of unread notifications (APNs badge).
     pub badge: Badge,
+    /// The section `[app.limits]`.
+    pub limits: AppLimits,
     /// Apple, where configured.
     pub apns: Option<Arc<Apns>>,
     /// Google, where configured.
@@ -349,6 +352,7 @@ mod tests {
                 },
                 origins: Vec::new(),
                 badge: Badge::None,
+                limits: Default::default(),
                 apns: None,
                 fcm: None,
                 web_push: None,

@@ -119,7 +119,14 @@ fn the_example_has_every_key() {
         .filter(|line| line.contains(": None"))
         .map(str::trim)
         .collect();
-    assert_eq!(unset, ["public_url: None,", "metrics_listen: None,"]);
+    let without = [
+        "public_url: None,",
+        "metrics_listen: None,",
+        "requests_per_address: None,",
+        "requests_per_key: None,",
+        "requests_per_user: None,",
+    ];
+    assert_eq!(unset, without);
 }
 
 #[test]
@@ -336,7 +343,24 @@ fn faults_of_the_environment_name_the_variable() {
     check(
         "BECKON_SERVER__",
         "5",
-        "BECKON_SERVER__: is not a known key; known here: listen, public_url, metrics_listen, limits",
+        "BECKON_SERVER__: is not a known key; known here: listen, public_url, metrics_listen, trusted_proxies, limits",
+    );
+}
+
+#[test]
+fn faults_of_networks_and_rates_say_what_to_write() {
+    let check = |text: &str, expected: &str| assert_eq!(refusal(text, &[]), expected, "{text}");
+    check(
+        "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+        r#"config.toml:2: server.trusted_proxies: "10.0.0.0/33" is not an address or a network; write for instance "127.0.0.1" or "10.0.0.0/8""#,
+    );
+    check(
+        "[server.limits]\nrequests_per_user = \"0/s\"",
+        r#"config.toml:2: server.limits.requests_per_user: "0/s" is not a rate; write for instance "50/s", "600/m" or "10000/h", each from 1 to 1000000"#,
+    );
+    check(
+        "[server.limits]\nrequests_per_key = 50",
+        r#"config.toml:2: server.limits.requests_per_key: 50 has no unit of time; write for instance "50/s" or "600/m""#,
     );
 }
 

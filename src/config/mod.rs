@@ -11,6 +11,7 @@ mod error;
 mod files;
 pub mod init;
 mod load;
+mod rate;
 mod raw;
 mod reader;
 mod sections;
@@ -25,11 +26,13 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use url::Url;
 
 pub use apps::{App, Apps};
 pub use error::{Error, Problem};
 pub use load::load;
+pub use rate::{AppLimits, Rate};
 pub use services::is_contact;
 
 const KIB: usize = 1 << 10;
@@ -59,6 +62,8 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// A listener of its own for the metrics. None: no such listener.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whose word is taken for who a client is; none.
+    pub trusted_proxies: Vec<IpNet>,
     /// The section `[server.limits]`.
     pub limits: Limits,
 }
@@ -69,6 +74,7 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)),
             public_url: None,
             metrics_listen: None,
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -107,6 +113,13 @@ pub struct Limits {
     pub app_id: usize,
     /// Open connections; 10 000.
     pub connections: usize,
+    /// Requests that come from one address. None: as many as it likes.
+    pub requests_per_address: Option<Rate>,
+    /// Requests with one app key, or with what was got for it; an app may have a rate of its own. None: as many as it
+    /// likes.
+    pub requests_per_key: Option<Rate>,
+    /// Requests of one user's devices; an app may have a rate of its own. None: as many as they like.
+    pub requests_per_user: Option<Rate>,
 }
 
 impl Default for Limits {
@@ -127,6 +140,9 @@ impl Default for Limits {
             visual_body: 4 * KIB,
             app_id: 256,
             connections: 10_000,
+            requests_per_address: None,
+            requests_per_key: None,
+            requests_per_user: None,
         }
     }
 }

@@ -41,13 +41,15 @@ section!(
         listen: Leaf,
         public_url: Leaf,
         metrics_listen: Leaf,
+        trusted_proxies: Leaf,
         limits: Limits,
     }
 );
 section!(
     /// `[server.limits]`.
     Limits: body audience_body nesting endpoints_per_user streams_per_user notifications_per_user tokens_per_user batch_ids audience
-        broadcasts_per_app raw_content title visual_body app_id connections
+        broadcasts_per_app raw_content title visual_body app_id connections requests_per_address requests_per_key
+        requests_per_user
 );
 section!(
     /// `[store]`.
@@ -69,6 +71,7 @@ section!(
         privacy: Leaf,
         badge: Leaf,
         origins: Leaf,
+        limits: AppLimits,
         placeholder: Option<Spanned<Text>>,
         placeholders: BTreeMap<String, Spanned<Text>>,
         apns: Option<Spanned<Apns>>,
@@ -76,6 +79,10 @@ section!(
         webpush: Option<Spanned<WebPush>>,
         wns: Option<Spanned<Wns>>,
     }
+);
+section!(
+    /// `[app.limits]`.
+    AppLimits: requests_per_key requests_per_user
 );
 section!(
     /// A placeholder.

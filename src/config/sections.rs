@@ -5,10 +5,12 @@ use std::{path::Path, time::Duration};
 use toml::Value;
 
 use super::{
-    Delivery, Limits, Log, LogFormat, LogLevel, Server, Store, raw,
+    Delivery, Limits, Log, LogFormat, LogLevel, Server, Store,
+    rate::rate,
+    raw,
     raw::Leaf,
     reader::Reader,
-    value::{address, bytes, choice, count, flag, public_url, span, text},
+    value::{address, bytes, choice, count, flag, list, network, public_url, span, text},
 };
 
 const GIB: u64 = 1 << 30;
@@ -28,6 +30,13 @@ pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
     reader.set(&mut server.listen, "server.listen", raw.listen, address);
     server.public_url = reader.optional("server.public_url", raw.public_url, public_url);
     server.metrics_listen = reader.optional("server.metrics_listen", raw.metrics_listen, address);
+    let key = "server.trusted_proxies";
+    reader.set(
+        &mut server.trusted_proxies,
+        key,
+        raw.trusted_proxies,
+        list(network),
+    );
     // Port 0 is any free one, so two listeners may both ask for it.
     let same = server.metrics_listen == Some(server.listen) && server.listen.port() != 0;
     if let Some(at) = metrics_at.filter(|_| same) {
@@ -85,6 +94,13 @@ fn limits(reader: &mut Reader<'_>, raw: raw::Limits) -> Limits {
     ] {
         let key = format!("server.limits.{key}");
         reader.set(target, &key, leaf, count(1..=1_000_000));
+    }
+    let address = (&mut to.requests_per_address, raw.requests_per_address);
+    let key = (&mut to.requests_per_key, raw.requests_per_key);
+    let user = (&mut to.requests_per_user, raw.requests_per_user);
+    for (of, (target, leaf)) in [("address", address), ("key", key), ("user", user)] {
+        let key = format!("server.limits.requests_per_{of}");
+        *target = reader.optional(&key, leaf, rate);
     }
     nesting(reader, &mut to.nesting, raw.nesting);
     limits

@@ -9,7 +9,9 @@ use toml::{Spanned, Value};
 use url::Url;
 
 use super::{
+    AppLimits,
     apps::{App, Badge, Placeholder, Privacy},
+    rate::rate,
     raw,
     reader::{Needed, Reader},
     services,
@@ -64,6 +66,7 @@ fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
         None => Some(usual_placeholder()),
     };
     let by_locale = by_locale(reader, raw.placeholders);
+    let limits = limits(reader, raw.limits);
     let apns = raw.apns.map(|raw| services::apns(reader, raw));
     let fcm = raw.fcm.map(|raw| services::fcm(reader, raw));
     let web_push = raw.webpush.map(|raw| services::web_push(reader, raw));
@@ -77,11 +80,20 @@ fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
         },
         origins: origins.unwrap_or_default(),
         badge: badge.unwrap_or_default(),
+        limits,
         apns: apns.flatten().map(Arc::new),
         fcm: fcm.flatten().map(Arc::new),
         web_push: web_push.flatten().map(Arc::new),
         wns: wns.flatten().map(Arc::new),
     })
+}
+
+fn limits(reader: &mut Reader<'_>, raw: raw::AppLimits) -> AppLimits {
+    let (per_key, per_user) = (raw.requests_per_key, raw.requests_per_user);
+    AppLimits {
+        requests_per_key: reader.optional("app.limits.requests_per_key", per_key, rate),
+        requests_per_user: reader.optional("app.limits.requests_per_user", per_user, rate),
+    }
 }
 
 fn usual_placeholder() -> VisualContent {

@@ -1,7 +1,13 @@
 //! Single values: text in, typed value out, or a sentence that says what to write instead.
 
-use std::{fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use toml::Value;
 use url::Url;
 
@@ -201,6 +207,18 @@ pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
                 Shown(value)
             )
         })
+}
+
+/// An address, or a network of them.
+pub(super) fn network(value: &Value) -> Result<IpNet, String> {
+    let text = value.as_str().unwrap_or_default();
+    let one = text.parse().map(|address: IpAddr| IpNet::from(address));
+    one.or_else(|_| text.parse()).map_err(|_| {
+        format!(
+            r#"{} is not an address or a network; write for instance "127.0.0.1" or "10.0.0.0/8""#,
+            Shown(value)
+        )
+    })
 }
 
 /// What the hub's own links begin with.

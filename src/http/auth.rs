@@ -145,6 +145,10 @@ fn app_server<R: Right>(request: &HttpRequest) -> Result<AppServer<R>, Error> {
         return Err(hub::Error::Forbidden("a user token is good for /v1/me alone").into());
     };
     leave_app(request, &caller.app);
+    if let Some(app) = hub.app(&caller.app) {
+        let rates = &Context::of(request)?.rates;
+        rates.count_key(request, &app, &caller.key_id)?;
+    }
     if !caller.scope.includes(R::SCOPE) {
         return Err(
             hub::Error::Forbidden("the scope of this app key does not include this").into(),
@@ -185,6 +189,7 @@ fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
         }
     };
     leave_app(request, &caller.subject.app);
+    count(request, &caller)?;
     let named = named_endpoint(request)?;
     if let Some(named) = &named {
         only_bound(&caller, named)?;
@@ -199,6 +204,17 @@ fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
 /// Leaves the caller's app with the request, so that the answer may name its browser origins.
 pub(super) fn leave_app(request: &HttpRequest, app: &AppHost) {
     request.extensions_mut().insert(CallerApp(app.clone()));
+}
+
+/// Counts a request of a user's device against the user's rate.
+pub(super) fn count(request: &HttpRequest, caller: &UserCaller) -> Result<(), Error> {
+    let context = Context::of(request)?;
+    match context.hub.app(&caller.subject.app) {
+        Some(app) => context
+            .rates
+            .count_user(request, &app, &caller.subject.user),
+        None => Ok(()),
+    }
 }
 
 async fn check_device<D: Device>(hub: &Hub, client: &AppClient<D>) -> Result<(), Error> {

@@ -21,7 +21,8 @@ use crate::hub;
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, content-encoding, x-endpoint-id, last-event-id, \
                                client-request-id, cache-control, x-uns-id, idempotency-key";
-const EXPOSED: &str = "Location, request-id, client-request-id, Retry-After";
+const EXPOSED: &str =
+    "Location, request-id, client-request-id, Retry-After, RateLimit, RateLimit-Policy";
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE: &str = "7200";
 

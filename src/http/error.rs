@@ -11,6 +11,7 @@ use actix_web::{
 use serde::Serialize;
 
 use crate::{
+    config::Rate,
     hub,
     model::{Fault, Timestamp},
     store,
@@ -44,6 +45,18 @@ pub enum Error {
     /// The body is in a form that the hub does not read.
     #[error("{0}")]
     MediaType(&'static str),
+    /// Who asks has asked too often.
+    #[error(
+        "these are more requests than {name} = \"{rate}\" allows; wait for the seconds in Retry-After"
+    )]
+    TooMany {
+        /// The limit's key.
+        name: &'static str,
+        /// Its value.
+        rate: Rate,
+        /// After how many seconds one more may come.
+        wait_secs: u32,
+    },
     /// The body did not arrive in time.
     #[error("the body did not arrive within 30 s")]
     Slow,
@@ -91,6 +104,11 @@ impl Error {
                 None,
             ),
             Self::Hub(H::Limit { .. }) => (StatusCode::TOO_MANY_REQUESTS, "limitReached", None),
+            Self::TooMany { wait_secs, .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "tooManyRequests",
+                Some(*wait_secs),
+            ),
             Self::Hub(H::Store(store::Error::Full | store::Error::Corrupt(_)))
             | Self::Unreadable => (
                 StatusCode::SERVICE_UNAVAILABLE,

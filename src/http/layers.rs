@@ -3,7 +3,7 @@
 //! A log line names the route's template and never the path: paths hold user ids, queries hold tickets.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -15,7 +15,7 @@ use actix_web::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Context, Error, cors, error::Complaint, oauth, seats, unread::Unread};
+use super::{Context, Error, cors, error::Complaint, oauth, rates, seats, unread::Unread};
 use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -33,9 +33,12 @@ pub(super) async fn around(
     let context = Context::of(request.request())?.clone();
     let echoed = client_request_id(request.headers());
     let unread = Unread::hold(&mut request);
+    let client = context.proxies.client(request.request());
+    request.extensions_mut().insert(client);
     let mut response = answer(request, next, &context).await?;
     write_complaint(&mut response, &context, &id);
     cors::name_origin(&mut response, &context);
+    rates::write(&mut response);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
@@ -69,8 +72,11 @@ async fn answer(
         let refused = HttpResponse::from_error(Error::Unavailable);
         return Ok(request.into_response(refused));
     }
-    let refusal = seats::refusal(request.request());
-    let Some(refusal) = refusal else {
+    let seated = seats::refusal(request.request()).map_or(Ok(()), Err);
+    let Err(refusal) = seated else {
+        if !probe && let Err(refusal) = context.rates.count_address(request.request()) {
+            return Ok(request.into_response(HttpResponse::from_error(refusal)));
+        }
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let mut response = if probe {

@@ -4,6 +4,8 @@ use actix_web::{HttpRequest, http::header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
+use super::client::Client;
+
 /// All but the unreserved characters and `$`, which OData's names begin with.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -16,11 +18,16 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) fn base(public_url: Option<&Url>, request: &HttpRequest) -> String {
     match public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("http://{}", authority(request)),
+        None => {
+            let secure = Client::of(request).is_some_and(|client| client.secure);
+            let scheme = if secure { "https" } else { "http" };
+            format!("{scheme}://{}", authority(request))
+        }
     }
 }
 
-/// The request's own authority. Forwarding headers are not read: a proxy's operator sets `server.public_url`.
+/// The request's own authority. No forwarding header is read for it: a proxy passes `Host` on, or its operator sets
+/// `server.public_url`.
 fn authority(request: &HttpRequest) -> String {
     if let Some(authority) = request.uri().authority() {
         return authority.to_string();

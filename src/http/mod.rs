@@ -11,6 +11,7 @@ mod app_server;
 mod auth;
 mod body;
 mod broadcasts;
+mod client;
 mod cors;
 mod demo;
 mod docs;
@@ -24,6 +25,7 @@ mod oauth;
 mod path;
 mod pieces;
 mod query;
+mod rates;
 mod reading;
 mod seats;
 mod stream;
@@ -56,7 +58,9 @@ use crate::{
     metrics::Metrics,
     model::{AppHost, Channel, Fault},
 };
+pub use client::Proxies;
 pub use pieces::Pieces;
+pub use rates::Rates;
 use seats::Seats;
 use table::at;
 
@@ -77,6 +81,10 @@ pub struct Context {
     pub vapid: Vapid,
     /// Where fetches are reported.
     pub fetches: Fetches,
+    /// How often one may ask.
+    pub rates: Rates,
+    /// Whose word is taken for who a client is.
+    pub proxies: Proxies,
     /// Whether `/metrics` is served here, rather than on a listener of its own.
     pub metrics_here: bool,
     /// What the streams of each user share.

@@ -78,6 +78,7 @@ impl FromRequest for Opener {
             };
             let (ticket, listener) = hub.listen_by_ticket(ticket)?;
             auth::leave_app(&request, &ticket.caller.subject.app);
+            auth::count(&request, &ticket.caller)?;
             let client = AppClient::by_ticket(ticket.caller);
             if let Some(endpoint) = &client.endpoint {
                 hub.seen(&client.caller.subject, endpoint).await?;

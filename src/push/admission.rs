@@ -114,6 +114,7 @@ mod tests {
             },
             origins: Vec::new(),
             badge: Badge::None,
+            limits: Default::default(),
             apns: None,
             fcm: None,
             web_push: Some(Arc::new(apps::WebPush {

@@ -50,10 +50,39 @@ async fn pages(hub: &TestHub) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_limit_is_told_with_its_key_and_its_default() {
+    let hub = TestHub::start().await;
+    let page = &pages(&hub).await["/docs/limits"];
+    let example = include_str!("../../config.example.toml");
+    let section = example.split("[server.limits]").nth(1).unwrap();
+    let section = section.split("\n\n").next().unwrap();
+    let mut told = 0;
+    for (key, value) in section.lines().filter_map(|line| line.split_once(" = ")) {
+        let (key, unset) = match key.strip_prefix('#') {
+            Some(key) => (key, true),
+            None => (key, false),
+        };
+        // A sentence may hold an equals sign as well.
+        if key.contains(' ') {
+            continue;
+        }
+        let value = value.trim_matches('"').replace("KiB", " KiB");
+        let value = value.replace("MiB", " MiB");
+        let shown = if unset { "none" } else { &value };
+        let cells = format!("<td><code>{key}</code></td><td>{shown}</td>");
+        assert!(page.contains(&cells), "{cells}");
+        told += 1;
+    }
+    let keys = page.matches("</code></td><td>").count() - page.matches("</code></td><td><code>").count();
+    assert_eq!(told, keys);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_plain_and_every_link_leads_somewhere() {
     let hub = TestHub::start().await;
     let pages = pages(&hub).await;
-    assert_eq!(pages.len(), 8, "{:?}", pages.keys());
+    assert_eq!(pages.len(), 9, "{:?}", pages.keys());
     for (path, html) in &pages {
         for banned in [
             "<script", "style=\"", "<style", "onclick", "http://", "https://",

@@ -35,6 +35,7 @@ mod logins;
 mod logs;
 mod observability;
 mod posting;
+mod rates;
 mod settings;
 mod spine;
 mod streams;

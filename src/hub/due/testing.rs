@@ -33,6 +33,7 @@ pub(crate) fn app() -> App {
         },
         origins: Vec::new(),
         badge: Badge::None,
+        limits: Default::default(),
         apns: None,
         fcm: None,
         web_push: None,

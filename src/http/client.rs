@@ -1,0 +1,256 @@
+//! Who a client is, where a proxy stands before the hub: its address, and whether it came by TLS.
+//!
+//! What a request says of this is believed as far as it was written by the proxies that the operator trusts
+//! (`server.trusted_proxies`): each adds at the end whom it was called by, so the list is read from its end, up to
+//! the first that is none of them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{HeaderMap, HeaderName},
+};
+use ipnet::IpNet;
+use rfc7239::NodeName;
+
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Those whose word is taken for who a client is; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies(Arc<[IpNet]>);
+
+/// A client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Client {
+    /// Where it is; none where the connection does not say.
+    pub(super) address: Option<IpAddr>,
+    /// Whether it came by TLS to the first of the proxies.
+    pub(super) secure: bool,
+}
+
+/// One step of a request's way: by whom a proxy was called, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hop {
+    /// None: it does not say, or not by an address.
+    from: Option<IpAddr>,
+    secure: bool,
+}
+
+impl Proxies {
+    /// Those of these networks.
+    pub fn new(networks: &[IpNet]) -> Self {
+        Self(networks.into())
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whom a request comes from.
+    pub(super) fn client(&self, request: &HttpRequest) -> Client {
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        let Some(peer) = peer.filter(|peer| self.trust(*peer)) else {
+            return Client {
+                address: peer,
+                secure: false,
+            };
+        };
+        self.walk(peer, &hops(request.headers()))
+    }
+
+    /// Goes back along the way from the hub, as long as those who tell of it are trusted.
+    fn walk(&self, peer: IpAddr, hops: &[Hop]) -> Client {
+        let mut client = Client {
+            address: Some(peer),
+            secure: false,
+        };
+        for hop in hops.iter().rev() {
+            client.secure = hop.secure;
+            let Some(from) = hop.from else {
+                break;
+            };
+            client.address = Some(from);
+            if !self.trust(from) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+impl Client {
+    /// The client of a request, once it was noted there.
+    pub(super) fn of(request: &HttpRequest) -> Option<Self> {
+        request.extensions().get::<Self>().copied()
+    }
+}
+
+/// The way of a request, the last proxy at the end. A proxy that writes one of the two headers passes on what a client
+/// wrote into the other, so where both are there and tell of different callers, neither is believed.
+fn hops(headers: &HeaderMap) -> Vec<Hop> {
+    let (standard, usual) = (standard(headers), usual(headers));
+    match (standard.is_empty(), usual.is_empty()) {
+        (true, _) => usual,
+        (_, true) => standard,
+        _ if standard
+            .iter()
+            .map(|it| it.from)
+            .eq(usual.iter().map(|it| it.from)) =>
+        {
+            standard
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// By `Forwarded` (RFC 7239, section 4).
+fn standard(headers: &HeaderMap) -> Vec<Hop> {
+    let values = headers.get_all(FORWARDED);
+    let elements = values.filter_map(|value| value.to_str().ok());
+    let elements = elements.flat_map(rfc7239::parse).map(|element| {
+        let element = element.unwrap_or_default();
+        let proto = element.protocol.unwrap_or_default().trim_matches('"');
+        Hop {
+            from: element.forwarded_for.and_then(|node| match node.name {
+                NodeName::Ip(address) => Some(address.to_canonical()),
+                _ => None,
+            }),
+            secure: proto.eq_ignore_ascii_case("https"),
+        }
+    });
+    elements.collect()
+}
+
+/// By `X-Forwarded-For` and `X-Forwarded-Proto`, which no standard describes: of two lists of one length the members
+/// belong together, else the last word on the protocol holds for all.
+fn usual(headers: &HeaderMap) -> Vec<Hop> {
+    let callers = members(headers, &FORWARDED_FOR);
+    let protocols = members(headers, &FORWARDED_PROTO);
+    let paired = callers.len() == protocols.len();
+    let hops = callers.iter().enumerate().map(|(index, caller)| {
+        let protocol = if paired {
+            protocols.get(index)
+        } else {
+            protocols.last()
+        };
+        Hop {
+            from: address(caller),
+            secure: protocol.is_some_and(|it| it.eq_ignore_ascii_case("https")),
+        }
+    });
+    hops.collect()
+}
+
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    let values = headers.get_all(name);
+    let values = values.filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect()
+}
+
+/// An address, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let bare = bare.parse::<IpAddr>().ok();
+    let address = bare.or_else(|| text.parse::<SocketAddr>().ok().map(|it| it.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn client(lines: &[(&HeaderName, &str)]) -> (String, bool) {
+        let proxies = ["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"];
+        let proxies = proxies.map(|network| network.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append((*name).clone(), HeaderValue::from_str(value).unwrap());
+        }
+        let peer = "127.0.0.1".parse().unwrap();
+        let client = Proxies::new(&proxies).walk(peer, &hops(&headers));
+        (client.address.unwrap().to_string(), client.secure)
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_trusted_proxy_is_the_client() {
+        let check = |lines: &[(&HeaderName, &str)], address: &str, secure: bool| {
+            assert_eq!(client(lines), (address.into(), secure), "{lines:?}");
+        };
+        check(&[], "127.0.0.1", false);
+        check(&[(&FORWARDED_FOR, "192.0.2.7")], "192.0.2.7", false);
+        check(
+            &[(&FORWARDED_FOR, "[2001:db8::7]:4711")],
+            "2001:db8::7",
+            false,
+        );
+        check(&[(&FORWARDED_FOR, "192.0.2.7:4711")], "192.0.2.7", false);
+        check(&[(&FORWARDED_FOR, "::ffff:192.0.2.7")], "192.0.2.7", false);
+        // What the client wrote itself stands before what the proxy added.
+        check(
+            &[(&FORWARDED_FOR, "198.51.100.1, 192.0.2.7")],
+            "192.0.2.7",
+            false,
+        );
+        let two = [
+            (&FORWARDED_FOR, "198.51.100.1"),
+            (&FORWARDED_FOR, "192.0.2.7, 10.1.2.3"),
+        ];
+        check(&two, "192.0.2.7", false);
+        check(
+            &[(&FORWARDED_FOR, "192.0.2.7, unknown")],
+            "127.0.0.1",
+            false,
+        );
+        check(&[(&FORWARDED_FOR, "10.0.0.1, 10.0.0.2")], "10.0.0.1", false);
+        let by_tls = [(&FORWARDED_FOR, "192.0.2.7"), (&FORWARDED_PROTO, "https")];
+        check(&by_tls, "192.0.2.7", true);
+        let paired = [
+            (&FORWARDED_FOR, "192.0.2.7, 10.0.0.1"),
+            (&FORWARDED_PROTO, "https, http"),
+        ];
+        check(&paired, "192.0.2.7", true);
+    }
+
+    #[test]
+    fn the_standard_header_is_read_as_well() {
+        let forwarded = |value: &str| client(&[(&FORWARDED, value)]);
+        assert_eq!(
+            forwarded("for=192.0.2.7;proto=https"),
+            ("192.0.2.7".into(), true)
+        );
+        assert_eq!(
+            forwarded("For=\"[2001:db8::7]:4711\";Proto=\"HTTPS\""),
+            ("2001:db8::7".into(), true)
+        );
+        assert_eq!(
+            forwarded("for=198.51.100.1, for=192.0.2.7;proto=https, for=10.0.0.1"),
+            ("192.0.2.7".into(), true)
+        );
+        assert_eq!(forwarded("for=_hidden, for=10.0.0.1").0, "10.0.0.1");
+        assert_eq!(forwarded("nonsense").0, "127.0.0.1");
+    }
+
+    #[test]
+    fn of_two_headers_that_disagree_neither_is_believed() {
+        let spoofed = [
+            (&FORWARDED, "for=198.51.100.1"),
+            (&FORWARDED_FOR, "192.0.2.7"),
+        ];
+        assert_eq!(client(&spoofed).0, "127.0.0.1");
+        let agreed = [
+            (&FORWARDED, "for=192.0.2.7;proto=https"),
+            (&FORWARDED_FOR, "192.0.2.7"),
+        ];
+        assert_eq!(client(&agreed), ("192.0.2.7".into(), true));
+    }
+}

@@ -140,10 +140,18 @@ pub(super) fn path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Without control characters: what apps and devices wrote must not steer the operator's terminal.
+/// Without control characters and those that turn the direction of writing (Unicode Annex 9, section 2): what apps and
+/// devices wrote must not steer the operator's terminal, nor seem to stand where it does not.
 pub(super) fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        let turns = matches!(
+            c,
+            '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        turns || c.is_control()
+    };
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if steers(c) { '\u{fffd}' } else { c })
         .collect()
 }
 
@@ -157,7 +165,7 @@ mod tests {
     fn lists_become_tables() {
         let list = json!({ "value": [
             { "id": "phone", "channel": { "type": "apns" }, "seen": 3 },
-            { "id": "a\u{1b}[2Jb", "channel": { "type": "none" } },
+            { "id": "a\u{1b}[2J\u{202e}b", "channel": { "type": "none" } },
         ] });
         let columns = [
             ("ID", "/id"),
@@ -171,7 +179,7 @@ mod tests {
             .collect();
         assert_eq!(rows[0], ["ID", "CHANNEL", "SEEN"], "{text}");
         assert_eq!(rows[1], ["phone", "apns", "3"], "{text}");
-        assert_eq!(rows[2], ["a\u{fffd}[2Jb", "none", "-"], "{text}");
+        assert_eq!(rows[2], ["a\u{fffd}[2J\u{fffd}b", "none", "-"], "{text}");
         assert_eq!(table(&json!({ "value": [] }), &columns, "none"), "none");
     }
 

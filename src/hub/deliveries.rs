@@ -224,7 +224,7 @@ fn look(
         let state = kept(level, &verdict);
         match verdict.decision {
             Decision::Push(tap) => {
-                let notification = shown.find((reader, subject), &levels.steps, tap.shows)?;
+                let notification = shown.find((reader, subject), levels.whole(), tap.shows)?;
                 found.taps.push(DueTap {
                     subject: subject.clone(),
                     displayed: due::is_displayed(level, &tap, rules.app),

@@ -1,9 +1,6 @@
 //! Where everyone stands: what a decision about a user's endpoints is made from, read in one go.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Error,
@@ -12,14 +9,16 @@ use super::{
 use crate::{
     config::{Delivery, apps::App},
     model::{
-        Change, Endpoint, EndpointId, FeedPosition, FetchMark, Notification, NotificationId,
-        Subject, TapState, Timestamp,
+        Endpoint, EndpointId, FeedPosition, FetchMark, Notification, NotificationId, Subject,
+        TapState, Timestamp,
     },
     store::{Reader, Stamp},
 };
 
-/// A feed is read at most so far back for a decision; what is older is covered by the same tap.
-const STEPS: usize = 2000;
+/// How many changes are read at a time.
+const PAGE: usize = 500;
+/// Of so many, the newest, the content is kept as well: a backlog may be as long as a feed, and contents are large.
+const WHOLE: usize = 1000;
 
 /// What decisions go by.
 pub(super) struct Rules<'a> {
@@ -38,7 +37,9 @@ pub(super) struct Rules<'a> {
 /// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
 pub(super) struct Levels {
     pub(super) levels: Vec<Level>,
-    pub(super) steps: Vec<Step>,
+    steps: Vec<Step>,
+    /// From which step on the notifications have their content.
+    whole: usize,
     pub(super) head: FeedPosition,
     pub(super) unread: u64,
 }
@@ -73,11 +74,16 @@ impl Levels {
             None => Vec::new(),
         };
         for level in &mut levels {
+            let from = level.wants_from(rules.delivery, rules.now);
+            let from = from.min(level.state.noticed);
+            let wanted = steps.partition_point(|step| step.change.position <= from);
             let whose = (&level.endpoint, level.mark.position);
-            level.read_singly = read_singly(reader, subject, whose, (&steps, rules.now))?;
+            let wanted = (&steps[wanted..], rules.now);
+            level.read_singly = read_singly(reader, subject, whose, wanted)?;
         }
         Ok(Self {
             levels,
+            whole: steps.len().saturating_sub(WHOLE),
             steps,
             head: user.head,
             unread: user.unread,
@@ -91,6 +97,11 @@ impl Levels {
             (rules.app, rules.delivery, rules.configured),
             rules.now,
         )
+    }
+
+    /// The steps whose notifications have their content.
+    pub(super) fn whole(&self) -> &[Step] {
+        &self.steps[self.whole..]
     }
 }
 
@@ -148,6 +159,7 @@ fn read_singly(
     Ok(read)
 }
 
+/// All that happened after `from`, however much that is: what an endpoint lacks may stand anywhere in it.
 fn steps(
     reader: &Reader,
     subject: &Subject,
@@ -155,26 +167,24 @@ fn steps(
     head: FeedPosition,
 ) -> Result<Vec<Step>, Error> {
     let mut after = from;
-    let mut changes = VecDeque::new();
+    let mut steps = Vec::new();
     loop {
-        let page = reader.changes(subject, after, STEPS)?;
+        let page = reader.changes(subject, after, PAGE)?;
         let Some(last) = page.last() else {
-            break;
+            return Ok(steps);
         };
         after = last.position;
-        changes.extend(page.into_iter().filter(|change| change.position <= head));
-        while changes.len() > STEPS {
-            changes.pop_front();
+        for change in page.into_iter().filter(|change| change.position <= head) {
+            let notification = reader.notification(subject, change.number)?;
+            steps.push(Step {
+                change,
+                notification,
+            });
+            if let Some(old) = steps.len().checked_sub(WHOLE + 1) {
+                steps[old].drop_content();
+            }
         }
     }
-    let with_notification = |change: Change| {
-        let notification = reader.notification(subject, change.number)?;
-        Ok(Step {
-            change,
-            notification,
-        })
-    };
-    changes.into_iter().map(with_notification).collect()
 }
 
 /// What the taps of one look show: read once, however many devices show it.

@@ -253,15 +253,16 @@ pub(super) fn live(
     found.ok_or(Error::NotFound("notification"))
 }
 
-/// Where the person has as many as there may be, ends the oldest that was dealt with.
+/// Where the person has as many as there may be, ends the oldest that was dealt with, or is over and waits for the sweep.
 fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(), Error> {
     if changes.user().live < rules.max as u64 {
         return Ok(());
     }
+    let is_over = |it: &Notification| it.expires <= rules.now.min(rules.believed);
     let mut oldest = None;
     reader.oldest_first(&changes.user().subject.clone(), &mut |it| {
         let handled = it.read == ReadState::Read || it.action == ActionState::Dismissed;
-        if it.removed.is_none() && handled {
+        if it.removed.is_none() && (handled || is_over(&it)) {
             oldest = Some(it);
             return ControlFlow::Break(());
         }
@@ -273,7 +274,11 @@ fn make_room(reader: &Reader, changes: &mut Changes, rules: Rules) -> Result<(),
         advice: "let the person read or dismiss some, or retract some, first",
     })?;
     make_room_for_removal(reader, changes, rules.max)?;
-    changes.remove(&oldest, Removal::ExpiredEarly, None);
+    if is_over(&oldest) {
+        changes.expire(&oldest);
+    } else {
+        changes.remove(&oldest, Removal::ExpiredEarly, None);
+    }
     Ok(())
 }
 

@@ -162,3 +162,84 @@ async fn a_tap_whose_time_was_over_in_its_lane_does_not_leave() {
     assert!(look().await.taps.is_empty(), "nobody would plan it now");
     assert!(!hub.still_due(&due).unwrap());
 }
+
+/// Posts so much that is not for the phone that what it is owed lies far behind in the feed.
+async fn much_for_others(hub: &Hub) {
+    for _ in 0..2100 {
+        let others = Draft {
+            platforms: Some(vec![crate::model::Platform::Android]),
+            raw: Some(String::from("r")),
+            visual: None,
+            ..draft(None, "", None)
+        };
+        post(hub, others).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_owed_stays_owed_however_much_comes_after_it() {
+    let hub = hub(10_000);
+    hub.register(ada(), iphone()).await.unwrap();
+    let one = post(&hub, draft(None, "one", None)).await;
+    post(&hub, draft(None, "two", None)).await;
+    much_for_others(&hub).await;
+    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    assert_eq!(due.tap.shows, Some(one));
+    let shown = due.notification.unwrap().draft.visual.clone();
+    assert_eq!(shown.unwrap().title, "one");
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn a_fallback_that_nobody_could_write_down_is_found_however_much_comes_after_it() {
+    let hub = hub(10_000);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.clock().advance(Duration::from_secs(1));
+    let raw = Draft {
+        raw: Some(String::from("r")),
+        visual: None,
+        ..draft(None, "", None)
+    };
+    post(&hub, raw).await;
+    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let mut refused = due.state.clone();
+    refused.attempts = 1;
+    refused.not_before = hub.now().plus(MINUTE / 2);
+    hub.settle(&due, refused, None).await.unwrap();
+    let urgent = post(&hub, urgent()).await;
+    assert!(look(&hub, Vec::new()).await.taps.is_empty(), "it waits");
+    much_for_others(&hub).await;
+    hub.clock().advance(MINUTE);
+    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    assert_eq!(due.tap.kind, crate::model::TapKind::Fallback);
+    assert_eq!(due.tap.shows, Some(urgent));
+    let shown = due.notification.unwrap().draft.fallback.clone();
+    assert_eq!(shown.unwrap().visual.title, "Look");
+    agrees(&hub);
+}
+
+#[tokio::test]
+async fn an_unanswered_tap_is_repeated_however_much_comes_after_it() {
+    let hub = hub(10_000);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.clock().advance(Duration::from_secs(1));
+    let raw = Draft {
+        raw: Some(String::from("r")),
+        visual: None,
+        ..draft(None, "", None)
+    };
+    post(&hub, raw).await;
+    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let mut taken = due.state.clone();
+    (taken.covered, taken.tapped) = (due.tap.covers, due.tap.covers);
+    taken.tapped_at = hub.now();
+    hub.settle(&due, taken, None).await.unwrap();
+    much_for_others(&hub).await;
+    hub.clock().advance(16 * MINUTE);
+    let due = look(&hub, Vec::new()).await.taps.pop();
+    assert_eq!(
+        due.expect("it is due").tap.kind,
+        crate::model::TapKind::Created
+    );
+    agrees(&hub);
+}

@@ -79,6 +79,21 @@ pub(super) fn agrees(hub: &Hub) {
 }
 
 #[tokio::test]
+async fn what_is_over_takes_no_room_though_the_sweep_is_yet_to_come() {
+    let hub = hub(2);
+    let soon = hub.now().plus(MINUTE);
+    post(&hub, draft(None, "one", Some(soon))).await;
+    post(&hub, draft(None, "two", None)).await;
+    let third = || hub.create(ada(), draft(None, "three", None), None);
+    let full = third().await.unwrap_err();
+    assert!(matches!(full, Error::Limit { .. }), "{full}");
+    hub.clock().advance(2 * MINUTE);
+    third().await.unwrap();
+    agrees(&hub);
+    assert!(matches!(third().await, Err(Error::Limit { .. })));
+}
+
+#[tokio::test]
 async fn the_sweep_leaves_a_name_to_the_notification_that_has_it_now() {
     let hub = hub(100);
     let soon = hub.now().plus(MINUTE);

@@ -73,7 +73,8 @@ async fn every_limit_is_told_with_its_key_and_its_default() {
         assert!(page.contains(&cells), "{cells}");
         told += 1;
     }
-    let keys = page.matches("</code></td><td>").count() - page.matches("</code></td><td><code>").count();
+    let keys =
+        page.matches("</code></td><td>").count() - page.matches("</code></td><td><code>").count();
     assert_eq!(told, keys);
     hub.finish().await;
 }

@@ -11,7 +11,7 @@ use crate::{
     config::{Delivery, apps::App},
     model::{
         Change, ChannelKind, Endpoint, FeedPosition, FetchMark, Notification, Reason, Tap,
-        TapState, Timestamp,
+        TapState, Timestamp, VisualContent,
     },
 };
 
@@ -28,6 +28,24 @@ pub struct Step {
     pub change: Change,
     /// The notification, deleted ones as stubs.
     pub notification: Option<Notification>,
+}
+
+impl Step {
+    /// Forgets what is to be shown, by which nothing is decided; that there is something stays known.
+    pub(super) fn drop_content(&mut self) {
+        let Some(it) = &mut self.notification else {
+            return;
+        };
+        let nothing = || VisualContent {
+            title: String::new(),
+            body: None,
+        };
+        it.draft.raw = None;
+        it.draft.visual = it.draft.visual.as_ref().map(|_| nothing());
+        if let Some(fallback) = &mut it.draft.fallback {
+            fallback.visual = nothing();
+        }
+    }
 }
 
 /// Where one endpoint stands.

@@ -78,7 +78,7 @@ pub(super) fn next(
             push(false)
         }
         Verdict::Rejected => {
-            give_up(&mut state, due, at);
+            give_up(&mut state, due, delivery, at);
             push(false)
         }
         other => {
@@ -159,6 +159,7 @@ fn accept(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestam
     state.tapped = state.tapped.max(tap.covers);
     state.covered = state.covered.max(tap.covers);
     state.tapped_at = now;
+    state.repeat_refused_at = Timestamp::default();
     state.tap_expires = kept_until(due, delivery, now);
     state.tapped_silently = !tap.visible;
     state.attempts = 0;
@@ -229,8 +230,14 @@ fn note_fallback(state: &mut TapState, due: &DueTap) {
     state.fallbacks.retain(|other| *other != number);
 }
 
-/// What the service will never take is not owed any more; the report says that it failed.
-fn give_up(state: &mut TapState, due: &DueTap, now: Timestamp) {
+/// What the service will never take is not owed any more; the report says that it failed. Where that repeated a tap which
+/// is unanswered, the next repetition is as far off as if it had been taken.
+fn give_up(state: &mut TapState, due: &DueTap, delivery: &Delivery, now: Timestamp) {
+    let repeats = repeats(due, delivery, now);
+    if repeats > state.repeats {
+        state.repeats = repeats;
+        state.repeat_refused_at = now;
+    }
     state.put_off_at = now;
     state.covered = state.covered.max(due.tap.covers);
     state.attempts = 0;

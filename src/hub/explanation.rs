@@ -2,7 +2,8 @@
 //! nothing more did. The API and `beckon explain` tell the same.
 
 use crate::model::{
-    ChannelKind, Delivery, DeliveryStatus, Handling, Platform, Reason, ServiceAnswer, Timestamp,
+    ChannelKind, Delivery, DeliveryStatus, Handling, OwedPush, Platform, Reason, ServiceAnswer,
+    Timestamp,
 };
 
 /// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
@@ -13,7 +14,6 @@ pub fn explanation(it: &Delivery) -> String {
             it.fell_back,
             said(it.fell_back, "fell back to a visible push"),
         ),
-        (refused_fallback(it), fallback(it)),
         (it.fetched, said(it.fetched, "the device fetched it")),
         (it.shown, said(it.shown, "it was shown")),
         (it.acted, said(it.acted, "the person acted on it there")),
@@ -22,10 +22,14 @@ pub fn explanation(it: &Delivery) -> String {
         .into_iter()
         .filter_map(|(at, text)| at.zip(text))
         .collect();
+    for it_was in owed(it) {
+        happened.extend(it_was.1.refused.map(|at| (at, untaken(it, it_was))));
+    }
     // What happened at one time stays in the order of the ladder.
     happened.sort_by_key(|(at, _)| *at);
     let mut steps: Vec<String> = happened.into_iter().map(|(_, text)| text).collect();
-    steps.extend(fallback(it).filter(|_| refused_fallback(it).is_none()));
+    let waiting = owed(it).filter(|(_, owed)| owed.refused.is_none());
+    steps.extend(waiting.map(|owed| untaken(it, owed)));
     steps.extend(standing(it));
     steps.extend(next(it));
     steps.join("; ")
@@ -55,40 +59,38 @@ fn leaving(it: &Delivery) -> &'static str {
     }
 }
 
-fn refused_fallback(it: &Delivery) -> Option<Timestamp> {
-    it.fallback.as_ref()?.refused
+/// What else left or is to leave, and was not taken: what it is called, and how it stands.
+fn owed(it: &Delivery) -> impl Iterator<Item = (&'static str, &OwedPush)> {
+    let fallback = it.fallback.as_ref().map(|it| ("its fallback", it));
+    let repeat = it.repeat.as_ref().map(|it| ("another tap", it));
+    fallback.into_iter().chain(repeat)
 }
 
-/// The fallback that has come due and was not taken.
-fn fallback(it: &Delivery) -> Option<String> {
-    let fallback = it.fallback.as_ref()?;
+/// A push that is due beside a tap that was taken, and that itself was not.
+fn untaken(it: &Delivery, (name, owed): (&str, &OwedPush)) -> String {
     let alone = Delivery {
-        status: fallback.status(),
-        reason: fallback.reason,
-        attempts: fallback.attempts,
-        answer: fallback.answer.clone(),
+        status: owed.status(),
+        reason: owed.reason,
+        attempts: owed.attempts,
+        answer: owed.answer.clone(),
         ..it.clone()
     };
     let answer = in_brackets(&alone);
-    Some(match (fallback.refused, fallback.reason) {
-        (Some(at), _)
-            if fallback
-                .answer
-                .as_ref()
-                .is_some_and(ServiceAnswer::is_dropped) =>
-        {
-            format!("the push service took its fallback at {at} and dropped it{answer}")
+    let dropped = owed.answer.as_ref().is_some_and(ServiceAnswer::is_dropped);
+    match (owed.refused, owed.reason) {
+        (Some(at), _) if dropped => {
+            format!("the push service took {name} at {at} and dropped it{answer}")
         }
-        (Some(at), _) => format!("the push service refused its fallback for good at {at}{answer}"),
-        (None, None) => format!("its fallback {}", leaving(it)),
+        (Some(at), _) => format!("the push service refused {name} for good at {at}{answer}"),
+        (None, None) => format!("{name} {}", leaving(it)),
         (None, Some(reason)) => {
-            let stands = match fallback.attempts {
+            let stands = match owed.attempts {
                 0 => String::from("waits"),
                 _ => format!("was tried {}", often(&alone)),
             };
-            format!("its fallback {stands}: {}{answer}", why(reason, &alone))
+            format!("{name} {stands}: {}{answer}", why(reason, &alone))
         }
-    })
+    }
 }
 
 /// The tap that the push service took for it.

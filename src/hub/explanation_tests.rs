@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     ChannelKind,
     DeliveryStatus::{Acted, Expired, Failed, Fetched, Gone, Pending, Shown, Skipped, Tapped},
-    EndpointId, Handling, OwedFallback, Timestamp,
+    EndpointId, Handling, OwedPush, Timestamp,
 };
 
 type Row = (Delivery, &'static str);
@@ -29,6 +29,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         acted: None,
         fell_back: None,
         fallback: None,
+        repeat: None,
         last_fetched: None,
         gone: None,
         attempts: 0,
@@ -87,7 +88,7 @@ fn owed(
     (reason, attempts): (Option<Reason>, u32),
     said: (u16, &str),
 ) -> Delivery {
-    let fallback = OwedFallback {
+    let fallback = OwedPush {
         refused: refused.and_then(at),
         reason,
         attempts,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{
         Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, Notification, NotificationId,
-        OwedFallback, Reason, Receipt, ServiceAnswer, Subject, Timestamp,
+        OwedPush, Push, Reason, Receipt, ServiceAnswer, Subject, Timestamp,
     },
     store::Reader,
 };
@@ -92,6 +92,7 @@ impl Case<'_> {
             acted: self.receipt.acted,
             fell_back: pushes.fell_back.as_ref().map(|push| push.at),
             fallback: self.owed_fallback(status, verdict),
+            repeat: self.owed_repeat(status, verdict),
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
@@ -184,12 +185,12 @@ impl Case<'_> {
 
     /// Where a tap was settled, and the fallback is due beside it: how that stands. Before, what is told of the tap is told
     /// of both.
-    fn owed_fallback(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedFallback> {
+    fn owed_fallback(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedPush> {
         if self.pushes.fell_back.is_some() {
             return None;
         }
         if let Some(push) = &self.pushes.refused_fallback {
-            return Some(OwedFallback {
+            return Some(OwedPush {
                 refused: Some(push.at),
                 reason: None,
                 attempts: push.attempts,
@@ -206,12 +207,43 @@ impl Case<'_> {
             Decision::Wait(reason, _) => Some(reason),
             Decision::Push(_) | Decision::Idle => None,
         };
-        Some(OwedFallback {
+        Some(OwedPush {
             refused: None,
             reason,
             attempts: self.level.current_state().attempts,
             answer: self.refusal(reason),
         })
+    }
+
+    /// Where a tap was taken and nothing came of it, and another is due: how that stands.
+    fn owed_repeat(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedPush> {
+        let open = status == DeliveryStatus::Tapped && over(self.it, self.now).is_none();
+        if !open || !self.is_reachable() || self.owed_fallback(status, verdict).is_some() {
+            return None;
+        }
+        let state = self.level.current_state();
+        let about_this = |push: &&Push| push.shows.is_none_or(|shown| shown == self.it.id);
+        let refused = self.pushes.refused.as_ref().filter(about_this);
+        if let Some(push) = refused.filter(|push| push.at > state.tapped_at) {
+            return Some(OwedPush {
+                refused: Some(push.at),
+                reason: None,
+                attempts: push.attempts,
+                answer: Some(push.answer.clone()),
+            });
+        }
+        match verdict.decision {
+            Decision::Wait(
+                reason @ (Reason::Retry | Reason::ServiceStopped | Reason::SilentBudget),
+                _,
+            ) => Some(OwedPush {
+                refused: None,
+                reason: Some(reason),
+                attempts: state.attempts,
+                answer: self.refusal(Some(reason)),
+            }),
+            _ => None,
+        }
     }
 
     fn status(&self, decision: &Decision) -> (DeliveryStatus, Option<Reason>) {

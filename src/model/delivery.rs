@@ -205,9 +205,9 @@ impl ServiceAnswer {
 /// Longer words are no code of any service.
 const MAX_CODE_BYTES: usize = 40;
 
-/// A fallback that has come due and that no push service has taken.
+/// A push that is due beside a tap that was taken, and that itself was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwedFallback {
+pub struct OwedPush {
     /// When the service refused it for good, where it did.
     pub refused: Option<Timestamp>,
     /// What it waits for, where it does.
@@ -218,7 +218,7 @@ pub struct OwedFallback {
     pub answer: Option<ServiceAnswer>,
 }
 
-impl OwedFallback {
+impl OwedPush {
     /// How it stands, in the contract's word.
     pub fn status(&self) -> DeliveryStatus {
         match self.refused {
@@ -258,7 +258,9 @@ pub struct Delivery {
     /// When its fallback was sent.
     pub fell_back: Option<Timestamp>,
     /// Its fallback, where that is due and was not taken.
-    pub fallback: Option<OwedFallback>,
+    pub fallback: Option<OwedPush>,
+    /// Another tap, where one is due since and was not taken: the endpoint did not answer the first, or has a new channel.
+    pub repeat: Option<OwedPush>,
     /// When the endpoint last fetched anything at all.
     pub last_fetched: Option<Timestamp>,
     /// Since when its channel is dead.

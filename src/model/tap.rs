@@ -105,6 +105,8 @@ pub struct TapState {
     pub tapped_silently: bool,
     /// How often it was repeated unanswered.
     pub repeats: u32,
+    /// When its repetition was refused for good, where the last one was.
+    pub repeat_refused_at: Timestamp,
     /// Failed attempts in a row.
     pub attempts: u32,
     /// Up to where a push may have arrived whose answer never came.
@@ -140,6 +142,12 @@ pub struct TapState {
 }
 
 impl TapState {
+    /// Since when the last tap that a push service took waits for its answer, or to be repeated again.
+    pub fn waits_since(&self, now: Timestamp) -> Timestamp {
+        let refused = Some(self.repeat_refused_at).filter(|at| !at.is_to_come(now));
+        self.tapped_at.max(refused.unwrap_or_default())
+    }
+
     /// Forgets what was noted in a time that is [to come](Timestamp::is_to_come).
     pub fn forget_what_is_to_come(&mut self, now: Timestamp) {
         let of_a_leap = self.last_push.is_to_come(now) || self.put_off_at.is_to_come(now);

@@ -1,6 +1,7 @@
 //! The ladder: what became of a notification on each device, by the API and by the command line alike.
 
 mod ends;
+mod repeats;
 
 use std::{cell::RefCell, time::Duration};
 

@@ -31,7 +31,9 @@ pub(in super::super) struct Delivery {
     #[serde(skip_serializing_if = "Option::is_none")]
     fell_back_date_time: Option<Text<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fallback: Option<OwedFallback>,
+    fallback: Option<OwedPush>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<OwedPush>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_fetched_date_time: Option<Text<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,10 +45,10 @@ pub(in super::super) struct Delivery {
     push_service: Option<PushService>,
 }
 
-/// A fallback that is due and was not taken.
+/// A push that is due beside a tap that was taken, and that itself was not.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OwedFallback {
+struct OwedPush {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -55,8 +57,8 @@ struct OwedFallback {
     push_service: Option<PushService>,
 }
 
-impl From<model::OwedFallback> for OwedFallback {
-    fn from(it: model::OwedFallback) -> Self {
+impl From<model::OwedPush> for OwedPush {
+    fn from(it: model::OwedPush) -> Self {
         Self {
             status: it.status().as_str(),
             reason: it.reason.map(Reason::as_str),
@@ -92,7 +94,8 @@ impl From<model::Delivery> for Delivery {
             shown_date_time: it.shown.map(Text),
             acted_date_time: it.acted.map(Text),
             fell_back_date_time: it.fell_back.map(Text),
-            fallback: it.fallback.map(OwedFallback::from),
+            fallback: it.fallback.map(OwedPush::from),
+            repeat: it.repeat.map(OwedPush::from),
             last_fetched_date_time: it.last_fetched.map(Text),
             channel_gone_date_time: it.gone.map(Text),
             attempts: it.attempts,

@@ -8,7 +8,7 @@ use super::super::{LaneName, LaneState, Minted, Tested, explanation};
 use crate::{
     config::apps::App,
     model::{
-        AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, OwedFallback,
+        AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, OwedPush,
         Platform, Reason, ServiceAnswer, Timestamp, User, UserToken, VisualContent,
     },
     store::{Depth, Finding, Held, Stats},
@@ -156,7 +156,8 @@ pub(super) fn delivery(it: &Delivery) -> Value {
         ("shownDateTime", maybe(it.shown)),
         ("actedDateTime", maybe(it.acted)),
         ("fellBackDateTime", maybe(it.fell_back)),
-        ("fallback", json!(it.fallback.as_ref().map(owed_fallback))),
+        ("fallback", json!(it.fallback.as_ref().map(owed_push))),
+        ("repeat", json!(it.repeat.as_ref().map(owed_push))),
         ("lastFetchedDateTime", maybe(it.last_fetched)),
         ("channelGoneDateTime", maybe(it.gone)),
         ("attempts", json!(it.attempts)),
@@ -165,8 +166,8 @@ pub(super) fn delivery(it: &Delivery) -> Value {
     ])
 }
 
-/// A fallback that is due and was not taken.
-fn owed_fallback(it: &OwedFallback) -> Value {
+/// A push that is due beside a tap that was taken, and that itself was not.
+fn owed_push(it: &OwedPush) -> Value {
     present([
         ("status", json!(it.status().as_str())),
         ("reason", json!(it.reason.map(Reason::as_str))),

@@ -295,9 +295,10 @@ pub fn retap_at(state: &TapState, delivery: &Delivery, now: Timestamp) -> Timest
     if state.tapped_at.is_to_come(now) {
         return now;
     }
-    let by_wait = state.tapped_at.plus(retap_wait(state.repeats, delivery));
+    let since = state.waits_since(now);
+    let by_wait = since.plus(retap_wait(state.repeats, delivery));
     if state.repeats == 0 && state.tap_expires > Timestamp::default() {
-        by_wait.min(state.tap_expires.max(state.tapped_at))
+        by_wait.min(state.tap_expires.max(since))
     } else {
         by_wait
     }

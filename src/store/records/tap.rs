@@ -60,6 +60,10 @@ pub(in crate::store) struct StoredTapState {
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct ThirdTapState(StoredTapState, Later);
 
+/// The form of version 4: that, and when a repetition was refused for good.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct FourthTapState(ThirdTapState, u64);
+
 #[derive(Default, Serialize, Deserialize)]
 struct Later {
     failing: Option<StoredFailing>,
@@ -207,22 +211,24 @@ fn positions(raw: Vec<u64>) -> Vec<FeedPosition> {
 }
 
 impl Record for TapState {
-    type Stored = ThirdTapState;
-    const VERSION: u8 = 3;
+    type Stored = FourthTapState;
+    const VERSION: u8 = 4;
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let before_fourth = |third| FourthTapState(third, 0);
         let stored = match bytes.first() {
             Some(1) => {
                 let first: FirstTapState = codec::decode(1, bytes)?;
-                before_third(first.into())
+                before_fourth(before_third(first.into()))
             }
-            Some(2) => before_third(codec::decode(2, bytes)?),
+            Some(2) => before_fourth(before_third(codec::decode(2, bytes)?)),
+            Some(3) => before_fourth(codec::decode(3, bytes)?),
             _ => codec::decode(Self::VERSION, bytes)?,
         };
         Self::from_stored(stored)
     }
 
-    fn to_stored(&self) -> ThirdTapState {
+    fn to_stored(&self) -> FourthTapState {
         let before = StoredTapState {
             generation: self.generation,
             covered: self.covered.0,
@@ -250,11 +256,14 @@ impl Record for TapState {
             lost: self.lost.0,
             demanded: self.demanded.as_millis(),
         };
-        ThirdTapState(before, later)
+        let refused = self.repeat_refused_at.as_millis();
+        FourthTapState(ThirdTapState(before, later), refused)
     }
 
-    fn from_stored(ThirdTapState(stored, later): ThirdTapState) -> Result<Self, Error> {
+    fn from_stored(stored: FourthTapState) -> Result<Self, Error> {
+        let FourthTapState(ThirdTapState(stored, later), refused) = stored;
         Ok(Self {
+            repeat_refused_at: time(refused),
             failing: later.failing.as_ref().map(failing).transpose()?,
             lost: FeedPosition(later.lost),
             demanded: time(later.demanded),

@@ -174,6 +174,16 @@ impl Gate {
         begins
     }
 
+    /// Whether nothing is known here that has to be remembered: no demand, and no fault; but that a host fails that never
+    /// took a push is none.
+    pub(super) fn is_forgettable(&self, has_taken: bool, now: Timestamp) -> bool {
+        self.circuits().values().all(|circuit| {
+            let why = circuit.standing().map(|standing| standing.why);
+            let only_fails = !has_taken && matches!(why, None | Some(Why::Failing));
+            circuit.demand(now).is_none() && (only_fails || circuit.is_blank(now))
+        })
+    }
+
     fn authority(&self, channel: &Channel) -> String {
         match &self.own {
             Some(own) => own.clone(),

@@ -1,7 +1,13 @@
 //! A lane: the way of one app's pushes to one service (and, where channels name their own hosts, one host). Lanes are
 //! bounded and know nothing of each other, so that a slow one holds up no other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc,
@@ -52,6 +58,8 @@ pub(super) struct Way {
     pub(super) gate: Gate,
     pub(super) pace: Pace,
     pub(super) key: Arc<LaneKey>,
+    /// Whether the service ever took a push of it.
+    pub(super) taken: AtomicBool,
 }
 
 /// A running lane.
@@ -109,6 +117,19 @@ impl Lane {
     /// Whether it is to be waited for at all.
     pub(super) fn is_slow(&self) -> bool {
         self.way.pace.is_slow()
+    }
+
+    /// Whether the service at its end ever took a push of it.
+    pub(super) fn has_taken(&self) -> bool {
+        self.way.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether another may have its place: it has nothing to do, and knows nothing that another would have to.
+    pub(super) fn may_end(&self, now: Timestamp) -> bool {
+        // Each push under way holds on to the way, as its task and this do.
+        let idle = Arc::strong_count(&self.way) <= 2;
+        let empty = self.queue.waiting(true) == 0 && self.queue.waiting(false) == 0;
+        idle && empty && self.way.gate.is_forgettable(self.has_taken(), now)
     }
 
     /// Takes a tap; says whether it did, which it does until it ends.
@@ -295,6 +316,7 @@ impl Way {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match outcome.verdict {
             Verdict::Accepted => {
+                self.taken.store(true, Ordering::Relaxed);
                 if let Some(since) = owed_since(due) {
                     self.metrics.owed_to_push(self.hub.now().since(since));
                 }

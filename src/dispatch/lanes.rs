@@ -1,7 +1,10 @@
-//! All lanes: one for each app, service and authority. Authorities that users name are many; the first of them have
-//! lanes of their own, the rest share one.
+//! All lanes: one for each app, service and authority. Authorities that users name are many; so many of them have lanes
+//! of their own as are busy at once, the rest share one.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use tokio::sync::mpsc;
 
@@ -138,7 +141,8 @@ impl Lanes {
             return Err(String::from("the config has no such app"));
         };
         let channel = &due.level.endpoint.channel;
-        let key = self.key(&app, channel);
+        let key = Self::key(&app, channel);
+        let key = self.placed(key);
         // An app that was configured anew gets new lanes, which owe nothing to what was refused before, but wait where the
         // service demanded it; the old ones finish by themselves.
         let is_old = |lane: &Lane| !Arc::ptr_eq(&lane.app, &app);
@@ -179,20 +183,39 @@ impl Lanes {
         self.hub.note_no_lane(key.name(), reason, until);
     }
 
-    fn key(&self, app: &App, channel: &Channel) -> LaneKey {
+    fn key(app: &App, channel: &Channel) -> LaneKey {
         let authority = match channel {
             Channel::Apns { environment, .. } => {
                 environment_of(app, *environment).as_str().to_owned()
             }
             other => compose::authority(other),
         };
-        let key = LaneKey {
+        LaneKey {
             app: app.host.clone(),
             kind: channel.kind(),
             authority,
+        }
+    }
+
+    /// The same, or that of the shared lane where all that may have one of their own have something in it. What nobody uses
+    /// ends for it, or whoever names many hosts would keep all others from theirs.
+    fn placed(&mut self, key: LaneKey) -> LaneKey {
+        let is_own = |other: &LaneKey| {
+            other.app == key.app && other.kind == key.kind && !other.authority.is_empty()
         };
-        let own = |other: &&LaneKey| other.app == key.app && other.kind == key.kind;
-        if self.lanes.contains_key(&key) || self.lanes.keys().filter(own).count() < OWN_LANES {
+        let own = self.lanes.keys().filter(|other| is_own(other)).count();
+        if self.lanes.contains_key(&key) || own < OWN_LANES {
+            return key;
+        }
+        let now = self.hub.now();
+        let unused = self
+            .lanes
+            .iter()
+            .filter(|(other, lane)| is_own(other) && lane.may_end(now));
+        // Those first that lead nowhere.
+        let unused = unused.min_by_key(|(_, lane)| lane.has_taken());
+        if let Some(unused) = unused.map(|(other, _)| other.clone()) {
+            self.lanes.remove(&unused);
             return key;
         }
         LaneKey {
@@ -225,6 +248,7 @@ impl Lanes {
             freed: self.freed.clone(),
             gate,
             pace: Pace::default(),
+            taken: AtomicBool::new(false),
             key: Arc::new(key.clone()),
         };
         Ok(Lane::start(way))

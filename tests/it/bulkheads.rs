@@ -12,6 +12,7 @@ use std::{
 
 use beckon::{
     clock::Clock,
+    config::apps::HostRule,
     doubles::{FaultKind, FaultSpec, NewDevice, Service},
     hub::admin::Request,
     push::Resolver,
@@ -330,6 +331,52 @@ fn at_a_new_name(channel: String) -> String {
     let (before, url) = channel.split_once("https://").unwrap();
     let (_, path) = url.split_once('/').unwrap();
     format!("{before}https://n{nth}.push.services.mozilla.com/{path}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_names_many_hosts_leaves_the_others_lanes_of_their_own() {
+    // Ports at which no push service is.
+    const NOWHERE: std::ops::Range<u16> = 101..141;
+    let hub = TestHub::with(Clock::system(), |config| {
+        for app in &mut config.apps {
+            let wns = Arc::make_mut(app).wns.as_mut().unwrap();
+            let rules = NOWHERE.map(|port| HostRule::parse(&format!("127.0.0.1:{port}")).unwrap());
+            Arc::get_mut(wns).unwrap().allowed_hosts.extend(rules);
+        }
+    })
+    .await;
+    for port in NOWHERE {
+        let name = format!("machine-{port}");
+        let channel =
+            json!({"type": "wns", "channelUri": format!("https://127.0.0.1:{port}/?token=t")});
+        let mallory = hub.person("mallory", Some(&name)).await;
+        let path = format!("/v1/me/endpoints/{name}");
+        mallory
+            .put(&path, json!({"channel": channel}))
+            .await
+            .expect(201);
+    }
+    let posted = hub.post("mallory", "Lunch?").await;
+    let path = format!(
+        "/v1/users/mallory/notifications/{}/deliveries",
+        posted["id"].as_str().unwrap()
+    );
+    eventually("each of the hosts was tried", || async {
+        let report = hub.app().get(&path).await.expect(200);
+        let lines = report["value"].as_array().unwrap();
+        let tried = |line: &Value| line["attempts"].as_u64() > Some(0);
+        lines.iter().all(tried).then_some(())
+    })
+    .await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Wns, FaultKind::Silence));
+    let people = people(&hub, 12, Service::Wns).await;
+    post_to_all(&hub, &people).await;
+    eventually("all of them are under way at once", || async {
+        (hub.doubles().counters(Service::Wns).faulted >= 12).then_some(())
+    })
+    .await;
+    hub.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

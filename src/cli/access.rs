@@ -46,6 +46,19 @@ pub(super) struct CreateArgs {
 pub(super) enum TokenCommand {
     /// Mint a token for an app's client, as its server would; it is shown this once.
     Mint(MintArgs),
+    /// End a user's tokens at once, and the streams that they opened.
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RevokeArgs {
+    /// The app.
+    host: AppHost,
+    /// The user, by the app's own id.
+    user: UserId,
+    /// Those alone that are bound to this endpoint.
+    #[arg(long)]
+    endpoint: Option<EndpointId>,
 }
 
 #[derive(Debug, Args)]
@@ -121,7 +134,26 @@ pub(super) async fn token(
     command: TokenCommand,
     context: &CommandContext,
 ) -> anyhow::Result<ExitCode> {
-    let TokenCommand::Mint(args) = command;
+    match command {
+        TokenCommand::Mint(args) => mint(args, context).await?,
+        TokenCommand::Revoke(args) => revoke(args, context).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke(args: RevokeArgs, context: &CommandContext) -> anyhow::Result<()> {
+    let request = Request::RevokeTokens {
+        app: args.host.to_string(),
+        user: args.user.as_str().to_owned(),
+        endpoint: args.endpoint.map(|id| id.as_str().to_owned()),
+    };
+    let revoked = context.ask(request).await?;
+    context.output.show(&revoked, |revoked| {
+        format!("revoked {}", output::text(revoked, "/revoked"))
+    })
+}
+
+async fn mint(args: MintArgs, context: &CommandContext) -> anyhow::Result<()> {
     let request = Request::MintToken {
         app: args.host.to_string(),
         user: args.user.as_str().to_owned(),
@@ -136,6 +168,5 @@ pub(super) async fn token(
     ];
     context
         .output
-        .show(&minted, |minted| output::fields(minted, &names))?;
-    Ok(ExitCode::SUCCESS)
+        .show(&minted, |minted| output::fields(minted, &names))
 }

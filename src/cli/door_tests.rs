@@ -57,6 +57,8 @@ fn requests() -> Vec<Value> {
         json!({ "op": "endpointRevive", "app": HOST, "since": "yesterday" }),
         json!({ "op": "endpointRevive", "app": HOST, "since": "9999-01-01T00:00:00Z" }),
         json!({ "op": "endpointRevive", "app": "other.example.com" }),
+        about("revokeTokens", json!({ "endpoint": "phone" })),
+        about("revokeTokens", json!({})),
         json!({ "op": "storeVerify" }),
         json!({ "op": "health" }),
     ]

@@ -8,7 +8,9 @@ use super::{
     auth::{AppServer, Send, Users},
     body::{Body, OptionalBody},
     error::{and_also, both},
-    path, reading, wire,
+    path,
+    query::Query,
+    reading, wire,
 };
 use crate::{
     hub::{self, Hub, OnceKey, Posted},
@@ -240,4 +242,17 @@ pub(super) async fn mint(
         .mint_token(subject, endpoint, life, minted_by)
         .await?;
     Ok(HttpResponse::Created().json(wire::Token::from(&minted)))
+}
+
+/// `DELETE /v1/users/{user}/tokens`: all of them, or by `?endpointId=` those that are bound to one device.
+pub(super) async fn revoke(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let endpoint = Query::of(&request)?.endpoint();
+    let (user, endpoint) = both(path::user(&request), endpoint)?;
+    let subject = caller.subject(user);
+    context.hub.revoke_tokens(subject, endpoint).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

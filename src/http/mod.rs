@@ -143,7 +143,7 @@ fn routes(config: &mut ServiceConfig, metrics_here: bool) {
         .service(at("/v1/users/{user}/endpoints").get(app_server::endpoints).done())
         .service(at("/v1/users/{user}/endpoints/{endpoint}").delete(app_server::remove_endpoint).done())
         .service(at("/v1/users/{user}/endpoints/{endpoint}/test").post(app_server::test_endpoint).done())
-        .service(at("/v1/users/{user}/tokens").post(app_server::mint).done())
+        .service(at("/v1/users/{user}/tokens").post(app_server::mint).delete(app_server::revoke).done())
         .service(at("/v1/notifications").post(broadcasts::post).done())
         .service(at("/v1/notifications/{id}").get(broadcasts::one).delete(broadcasts::cancel).done())
         .service(at("/beta/me/notifications").post(graph::create).done())

@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 use super::{Error, path};
 use crate::{
     hub::{self, Filter},
-    model::{ActionState, Fault, ReadState},
+    model::{ActionState, EndpointId, Fault, ReadState},
 };
 
 /// How many entries a page has where nobody says.
@@ -14,7 +14,7 @@ const DEFAULT_TOP: usize = 100;
 const MAX_TOP: usize = 1000;
 
 /// The parameters that mean something; others are ignored.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "$top",
     "$skiptoken",
     "$deltatoken",
@@ -23,6 +23,7 @@ const KNOWN: [&str; 8] = [
     "userActionState",
     "groupName",
     "ticket",
+    "endpointId",
 ];
 
 /// The decoded parameters, in the order they were sent.
@@ -63,6 +64,12 @@ impl Query {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// `endpointId`.
+    pub(super) fn endpoint(&self) -> Result<Option<EndpointId>, Error> {
+        let id = self.get("endpointId").map(EndpointId::parse).transpose();
+        id.map_err(|why| hub::Error::invalid("endpointId", why).into())
     }
 
     /// `$top`.

@@ -107,6 +107,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`AdminError`] with what is wrong, in words for the operator.
+    #[expect(clippy::too_many_lines, reason = "a table, one arm for each request")]
     pub async fn admin(&self, request: Request) -> Result<Value, AdminError> {
         match request {
             Request::CreateKey {
@@ -123,25 +124,28 @@ impl Hub {
                 endpoint,
                 expires_secs,
             } => {
-                let subject = self.subject(&app, &user)?;
-                self.admin_token(subject, endpoint, expires_secs).await
+                self.admin_token(self.subject(&app, &user)?, endpoint, expires_secs)
+                    .await
+            }
+            Request::RevokeTokens {
+                app,
+                user,
+                endpoint,
+            } => {
+                self.admin_revoke_tokens(self.subject(&app, &user)?, endpoint)
+                    .await
             }
             Request::Send { app, user, post } => {
-                let subject = self.subject(&app, &user)?;
-                self.admin_send(subject, *post).await
+                self.admin_send(self.subject(&app, &user)?, *post).await
             }
             Request::SendMany { app, users, post } => {
                 self.admin_send_many(&app, users, *post).await
             }
             Request::Broadcast { app, id } => self.admin_broadcast(&app, &id).await,
             Request::UserList { app, after } => self.admin_users(&app, after.as_deref()).await,
-            Request::UserShow { app, user } => {
-                let subject = self.subject(&app, &user)?;
-                self.admin_user(subject).await
-            }
+            Request::UserShow { app, user } => self.admin_user(self.subject(&app, &user)?).await,
             Request::EndpointList { app, user } => {
-                let subject = self.subject(&app, &user)?;
-                self.admin_endpoints(subject).await
+                self.admin_endpoints(self.subject(&app, &user)?).await
             }
             Request::EndpointRemove {
                 app,
@@ -229,6 +233,16 @@ impl Hub {
         let life = secs.map(Duration::from_secs);
         let minted = self.mint_token(subject, endpoint, life, None).await?;
         Ok(show::new_token(&minted))
+    }
+
+    async fn admin_revoke_tokens(
+        &self,
+        subject: Subject,
+        endpoint: Option<String>,
+    ) -> Result<Value, AdminError> {
+        let endpoint = endpoint.as_deref().map(endpoint_id).transpose()?;
+        let revoked = self.revoke_tokens(subject, endpoint).await?;
+        Ok(json!({ "revoked": revoked }))
     }
 
     async fn admin_send(&self, subject: Subject, post: Post) -> Result<Value, AdminError> {

@@ -159,6 +159,42 @@ impl Hub {
             .await
     }
 
+    /// Ends the tokens of a user, or those alone that are bound to one endpoint, and with them the streams that they opened;
+    /// says how many. Who has the right may mint new ones at any time.
+    ///
+    /// # Errors
+    /// `NotFound` where there are none; `Store`.
+    pub async fn revoke_tokens(
+        &self,
+        subject: Subject,
+        endpoint: Option<EndpointId>,
+    ) -> Result<usize, Error> {
+        let mut ended = 0;
+        // Until none is left: one may be renewed while the others end.
+        loop {
+            let endpoint = endpoint.clone();
+            let plan = move |reader: &Reader, mut changes: Changes| {
+                let subject = changes.user().subject.clone();
+                let mut tokens = match &endpoint {
+                    Some(endpoint) => reader.tokens_of(&subject, Some(endpoint))?,
+                    None => reader.all_tokens_of(&subject, TOKENS_ENDED)?,
+                };
+                tokens.truncate(TOKENS_ENDED);
+                if tokens.is_empty() {
+                    return Ok((changes.into_nothing(), 0));
+                }
+                let found = tokens.len();
+                tokens.into_iter().for_each(|it| end(&mut changes, it));
+                Ok((changes.into_unit(), found))
+            };
+            match self.change(subject.clone(), plan).await? {
+                0 if ended == 0 => return Err(Error::NotFound("token")),
+                0 => return Ok(ended),
+                found => ended += found,
+            }
+        }
+    }
+
     /// Whether a user token is still good: asked again by what lives longer than a request.
     pub fn still_good(&self, caller: &UserCaller) -> bool {
         let known = self

@@ -47,12 +47,28 @@ impl Reader {
         subject: &Subject,
         endpoint: Option<&EndpointId>,
     ) -> Result<Vec<UserToken>, Error> {
-        let prefix = keys::tokens_of(&keys::user_key(subject), endpoint);
-        let hashes = self.collect(&prefix, |key, _| {
-            let hash = key
-                .get(key.len() - 32..)
-                .and_then(|raw| raw.try_into().ok());
-            hash.ok_or_else(|| keys::broken("a token's hash"))
+        let user = keys::user_key(subject);
+        self.tokens_in(&keys::tokens_of(&user, endpoint), usize::MAX)
+    }
+
+    /// Up to `most` tokens of a user, whatever they are bound to.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn all_tokens_of(&self, subject: &Subject, most: usize) -> Result<Vec<UserToken>, Error> {
+        self.tokens_in(&keys::all_tokens_of(&keys::user_key(subject)), most)
+    }
+
+    fn tokens_in(&self, prefix: &[u8], most: usize) -> Result<Vec<UserToken>, Error> {
+        let mut hashes: Vec<[u8; 32]> = Vec::new();
+        self.scan_prefix(prefix, Order::Ascending, &mut |key, _| {
+            let hash = key.len().checked_sub(32).and_then(|at| key.get(at..));
+            let hash = hash.and_then(|raw| raw.try_into().ok());
+            hashes.push(hash.ok_or_else(|| keys::broken("a token's hash"))?);
+            Ok(match hashes.len() < most {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
         })?;
         let tokens: Result<Vec<Option<UserToken>>, Error> =
             hashes.iter().map(|hash| self.token(hash)).collect();

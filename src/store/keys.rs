@@ -227,6 +227,11 @@ pub(super) fn tokens_of(user: &UserKey, endpoint: Option<&EndpointId>) -> Vec<u8
     join(b'q', &[user, endpoint, &[0]])
 }
 
+/// Those of a user, whatever they are bound to.
+pub(super) fn all_tokens_of(user: &UserKey) -> Vec<u8> {
+    join(b'q', &[user])
+}
+
 pub(super) fn token_of(user: &UserKey, endpoint: Option<&EndpointId>, hash: &[u8; 32]) -> Vec<u8> {
     let endpoint = endpoint.map_or(&[][..], |id| id.as_str().as_bytes());
     join(b'q', &[user, endpoint, &[0], hash])

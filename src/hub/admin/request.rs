@@ -48,6 +48,15 @@ pub enum Request {
         /// How long it lives; 1 to 31 536 000.
         expires_secs: Option<u64>,
     },
+    /// Ends a user's tokens; answers `{"revoked"}`, how many.
+    RevokeTokens {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+        /// Those alone that are bound to this endpoint.
+        endpoint: Option<String>,
+    },
     /// Posts a notification; answers it as stored.
     Send {
         /// The app.

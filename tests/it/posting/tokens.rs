@@ -6,7 +6,7 @@ use beckon::clock::Clock;
 use serde_json::{Value, json};
 
 use super::{DAY, moment, text};
-use crate::support::{TestHub, eventually, people::register_none};
+use crate::support::{Client, TestHub, eventually, people::register_none, sse::Sse};
 
 const TOKENS: &str = "/v1/users/ada/tokens";
 
@@ -245,5 +245,52 @@ async fn revoking_a_key_leaves_its_user_tokens_unless_asked_otherwise() {
         );
     }
     bob.get("/v1/me/endpoints").await.expect(200);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_tokens_end_at_once_all_or_those_of_one_device() {
+    let hub = TestHub::start().await;
+    let ada = hub.person("ada", None).await;
+    let (phone, tablet) = (
+        hub.registered("ada", "phone").await,
+        hub.registered("ada", "tablet").await,
+    );
+    let bob = hub.person("bob", None).await;
+    let mut streams = Vec::new();
+    for device in [&phone, &tablet] {
+        streams.push(Sse::open(device, "/v1/me/notifications/stream").await);
+    }
+    let dead = async |client: &Client| {
+        let answer = client.get("/v1/me/endpoints").await;
+        assert_eq!(answer.refused(401), "unauthenticated");
+        let renewed = client.post("/v1/me/token", json!({})).await;
+        assert_eq!(renewed.refused(401), "unauthenticated");
+    };
+    let of_phone = format!("{TOKENS}?endpointId=phone");
+    assert_eq!(hub.app().delete(&of_phone).await.status, 204);
+    dead(&phone).await;
+    streams.remove(0).rest().await;
+    tablet.get("/v1/me/endpoints").await.expect(200);
+    assert_eq!(
+        hub.app().delete(&of_phone).await.refused(404),
+        "itemNotFound"
+    );
+    let bad = hub
+        .app()
+        .delete(&format!("{TOKENS}?endpointId=a%20b"))
+        .await;
+    assert_eq!(bad.faults(), ["endpointId"]);
+    // The devices stay; each may sign in again.
+    let endpoints = ada.get("/v1/me/endpoints").await.expect(200);
+    assert_eq!(endpoints["value"].as_array().unwrap().len(), 2);
+    assert_eq!(hub.app().delete(TOKENS).await.status, 204);
+    dead(&ada).await;
+    dead(&tablet).await;
+    streams.remove(0).rest().await;
+    bob.get("/v1/me/endpoints").await.expect(200);
+    assert_eq!(hub.app().delete(TOKENS).await.refused(404), "itemNotFound");
+    let again = hub.person("ada", Some("phone")).await;
+    again.get("/v1/me/notifications").await.expect(200);
     hub.finish().await;
 }

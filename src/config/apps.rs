@@ -23,6 +23,8 @@ pub struct App {
     pub origins: Vec<String>,
     /// Whether visible pushes carry the number of unread notifications (APNs badge).
     pub badge: Badge,
+    /// Whether a user token may post to its own user, by the retired service's call.
+    pub delegated_post: bool,
     /// The section `[app.limits]`.
     pub limits: AppLimits,
     /// Apple, where configured.
@@ -352,6 +354,7 @@ mod tests {
                 },
                 origins: Vec::new(),
                 badge: Badge::None,
+                delegated_post: false,
                 limits: Default::default(),
                 apns: None,
                 fcm: None,

@@ -71,6 +71,7 @@ section!(
         privacy: Leaf,
         badge: Leaf,
         origins: Leaf,
+        delegated_post: Leaf,
         limits: AppLimits,
         placeholder: Option<Spanned<Text>>,
         placeholders: BTreeMap<String, Spanned<Text>>,

@@ -15,7 +15,7 @@ use super::{
     raw,
     reader::{Needed, Reader},
     services,
-    value::{Shown, choice, list, text},
+    value::{Shown, choice, flag, list, text},
 };
 use crate::model::{AppHost, VisualContent};
 
@@ -60,6 +60,7 @@ fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
     });
     let privacy = reader.optional("app.privacy", raw.privacy, choice(PRIVACIES));
     let badge = reader.optional("app.badge", raw.badge, choice(BADGES));
+    let delegated_post = reader.optional("app.delegated_post", raw.delegated_post, flag);
     let origins = reader.optional("app.origins", raw.origins, list(origin));
     let default = match raw.placeholder {
         Some(raw) => words(reader, "app.placeholder", raw),
@@ -80,6 +81,7 @@ fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
         },
         origins: origins.unwrap_or_default(),
         badge: badge.unwrap_or_default(),
+        delegated_post: delegated_post.unwrap_or_default(),
         limits,
         apns: apns.flatten().map(Arc::new),
         fcm: fcm.flatten().map(Arc::new),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     hub,
-    model::{FeedPosition, Subject},
+    model::{EndpointId, FeedPosition, Subject},
 };
 
 /// Where the id of a notification or endpoint stands in `/v1/me/…/{id}`.
@@ -27,7 +27,16 @@ pub(super) async fn register(
 ) -> Answer {
     let id = path::new_endpoint(&request, ID)?;
     client.may_name(&id)?;
-    let subject = client.subject();
+    register_as(&context, client.subject(), id, &body).await
+}
+
+/// Registers or refreshes a device of a user, whoever asks for it.
+pub(super) async fn register_as(
+    context: &Context,
+    subject: Subject,
+    id: EndpointId,
+    body: &Body,
+) -> Answer {
     let app = context
         .hub
         .app(&subject.app)

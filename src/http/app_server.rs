@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, we
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
 use super::{
-    Answer, Context, Error,
+    Answer, Context, Error, app_client,
     auth::{AppServer, Send, Users},
     body::{Body, OptionalBody},
     error::{and_also, both},
@@ -74,6 +74,29 @@ impl Asked {
         Self {
             once: once_key(request, body),
             draft: wire::draft(&body.object, &rules(&context.hub, app)),
+        }
+    }
+
+    /// Reads a request of a user's own client, whose `Idempotency-Key`s are not those of others.
+    pub(super) fn by_user(
+        context: &Context,
+        request: &HttpRequest,
+        subject: &Subject,
+        body: &Body,
+    ) -> Self {
+        let asked = Self::of(context, request, &subject.app, body);
+        let own = |once: OnceKey| OnceKey {
+            key: sha256(&[
+                b"user\n",
+                subject.user.as_str().as_bytes(),
+                b"\n",
+                &once.key,
+            ]),
+            ..once
+        };
+        Self {
+            once: asked.once.map(|once| once.map(own)),
+            ..asked
         }
     }
 
@@ -200,6 +223,17 @@ pub(super) async fn endpoints(
     let endpoints = context.hub.endpoints(subject).await?;
     let endpoints = endpoints.iter().map(wire::Endpoint::from);
     Ok(HttpResponse::Ok().json(wire::List::of(endpoints)))
+}
+
+/// `PUT /v1/users/{user}/endpoints/{endpoint}`: for an app whose server holds the channels.
+pub(super) async fn register(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    body: Body,
+    context: Data<Context>,
+) -> Answer {
+    let (user, endpoint) = both(path::user(&request), path::new_endpoint(&request, ID))?;
+    app_client::register_as(&context, caller.subject(user), endpoint, &body).await
 }
 
 /// `DELETE /v1/users/{user}/endpoints/{endpoint}`.

@@ -177,6 +177,48 @@ impl<D: Device> FromRequest for AppClient<D> {
     }
 }
 
+/// Who posts by the retired service's call: an app server, or a user's client where the app lets it.
+#[derive(Debug)]
+pub(super) enum Poster {
+    App(AppServer<Send>),
+    User(AppClient),
+}
+
+impl FromRequest for Poster {
+    type Error = Error;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let delegated = delegated(request);
+        let by_app = AppServer::from_request(request, payload);
+        let by_user =
+            matches!(delegated, Ok(true)).then(|| AppClient::from_request(request, payload));
+        Box::pin(async move {
+            match (delegated?, by_user) {
+                (true, Some(by_user)) => Ok(Self::User(by_user.await?)),
+                _ => Ok(Self::App(by_app.await?)),
+            }
+        })
+    }
+}
+
+/// Whether a user token asks, of an app that lets it post.
+fn delegated(request: &HttpRequest) -> Result<bool, Error> {
+    let hub = &Context::of(request)?.hub;
+    let Caller::User(caller) = hub.authenticate(bearer(request)?)? else {
+        return Ok(false);
+    };
+    leave_app(request, &caller.subject.app);
+    let app = hub.app(&caller.subject.app);
+    if app.is_some_and(|app| app.delegated_post) {
+        return Ok(true);
+    }
+    Err(hub::Error::Forbidden(
+        "this app takes posts by its server's key alone; its operator sets `delegated_post`",
+    )
+    .into())
+}
+
 fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
     let hub = &Context::of(request)?.hub;
     let caller = match hub.authenticate(bearer(request)?)? {

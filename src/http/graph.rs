@@ -1,39 +1,46 @@
 //! The retired service's call, unchanged: `POST /beta/me/notifications`.
 
-use actix_web::{HttpRequest, http::header, web::Data};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderValue},
+    web::Data,
+};
 
 use super::{
     Answer, Context,
     app_server::{self, Asked},
-    auth::{AppServer, Send},
+    auth::Poster,
     body::Body,
     error::joined,
     links, wire,
 };
-use crate::{hub, model::Fault};
+use crate::{
+    hub::{self, Hub},
+    model::{Fault, Subject},
+};
 
 const SUBSCRIPTION: &str = "X-UNS-ID";
 
 /// `POST /beta/me/notifications`, with a slash at the end or without.
 pub(super) async fn create(
-    caller: AppServer<Send>,
+    poster: Poster,
     request: HttpRequest,
     body: Body,
     context: Data<Context>,
 ) -> Answer {
-    let app = &caller.caller.app;
-    let asked = Asked::of(&context, &request, app, &body);
+    let asked = match &poster {
+        Poster::App(server) => Asked::of(&context, &request, &server.caller.app, &body),
+        Poster::User(client) => Asked::by_user(&context, &request, &client.subject(), &body),
+    };
     let mut faults = conditions(&request);
     let unsid = request.headers().get(SUBSCRIPTION);
-    if unsid.is_none() {
+    if unsid.is_none() && matches!(poster, Poster::App(_)) {
         faults.push(Fault::new(SUBSCRIPTION, "is missing; it names the user"));
     }
-    let Some(unsid) = unsid.filter(|_| faults.is_empty()) else {
+    if !faults.is_empty() {
         return Err(joined(asked.checked(), hub::Error::Invalid(faults).into()));
-    };
-    let subject = context
-        .hub
-        .subscriber(app, unsid.to_str().unwrap_or_default())?;
+    }
+    let subject = addressee(&context.hub, &poster, unsid)?;
     let user = links::escaped(&subject.user.as_str().replace('\'', "''"));
     let posted = app_server::post(&context, subject, asked).await?;
     let mut answer = app_server::begin(&posted);
@@ -49,6 +56,30 @@ pub(super) async fn create(
             format!("{base}/beta/me/activities/{}", it.id),
         ))
         .json(wire::GraphNotification::of(it, metadata)))
+}
+
+/// To whom it is posted: whom the subscription id names, who is the caller itself where a user asks.
+fn addressee(
+    hub: &Hub,
+    poster: &Poster,
+    unsid: Option<&HeaderValue>,
+) -> Result<Subject, hub::Error> {
+    let unsid = unsid.map(|unsid| unsid.to_str().unwrap_or_default());
+    match poster {
+        Poster::App(server) => hub.subscriber(&server.caller.app, unsid.unwrap_or_default()),
+        Poster::User(client) => {
+            let own = client.subject();
+            match unsid
+                .map(|unsid| hub.subscriber(&own.app, unsid))
+                .transpose()?
+            {
+                Some(named) if named != own => Err(hub::Error::Forbidden(
+                    "a user token posts to its own user alone",
+                )),
+                _ => Ok(own),
+            }
+        }
+    }
 }
 
 /// What is wrong with the conditional headers, which the retired service refused.

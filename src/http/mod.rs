@@ -141,7 +141,7 @@ fn routes(config: &mut ServiceConfig, metrics_here: bool) {
         .service(at("/v1/users/{user}/notifications/{id}").get(app_server::one).delete(app_server::retract).done())
         .service(at("/v1/users/{user}/notifications/{id}/deliveries").get(app_server::deliveries).done())
         .service(at("/v1/users/{user}/endpoints").get(app_server::endpoints).done())
-        .service(at("/v1/users/{user}/endpoints/{endpoint}").delete(app_server::remove_endpoint).done())
+        .service(at("/v1/users/{user}/endpoints/{endpoint}").put(app_server::register).delete(app_server::remove_endpoint).done())
         .service(at("/v1/users/{user}/endpoints/{endpoint}/test").post(app_server::test_endpoint).done())
         .service(at("/v1/users/{user}/tokens").post(app_server::mint).delete(app_server::revoke).done())
         .service(at("/v1/notifications").post(broadcasts::post).done())

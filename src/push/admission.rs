@@ -114,6 +114,7 @@ mod tests {
             },
             origins: Vec::new(),
             badge: Badge::None,
+            delegated_post: false,
             limits: Default::default(),
             apns: None,
             fcm: None,

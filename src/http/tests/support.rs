@@ -109,6 +109,7 @@ fn app(host: &str, origin: &str) -> Arc<App> {
         },
         origins: vec![origin.into()],
         badge: Badge::None,
+        delegated_post: false,
         limits: Default::default(),
         apns: None,
         fcm: None,

@@ -33,6 +33,7 @@ pub(crate) fn app() -> App {
         },
         origins: Vec::new(),
         badge: Badge::None,
+        delegated_post: false,
         limits: Default::default(),
         apns: None,
         fcm: None,

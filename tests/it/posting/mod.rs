@@ -5,6 +5,7 @@ mod browsers;
 mod changing;
 mod claims;
 mod create;
+mod delegated;
 mod endpoints;
 mod oauth;
 mod once;

@@ -202,7 +202,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         vapid: public_keys(vapid.clone()),
         fetches,
         rates: http::Rates::new(&config.server.limits),
-        proxies: http::Proxies::new(&config.server.trusted_proxies),
+        proxies: proxies(&config.server),
         metrics_here: config.server.metrics_listen.is_none(),
         pieces: http::Pieces::default(),
         stop: stopping.clone(),
@@ -226,6 +226,10 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         stopping,
         background,
     })
+}
+
+fn proxies(server: &crate::config::Server) -> http::Proxies {
+    http::Proxies::new(&server.trusted_proxies, server.forwarded_header)
 }
 
 fn public_keys(vapid: VapidKeys) -> http::Vapid {

@@ -343,7 +343,7 @@ fn faults_of_the_environment_name_the_variable() {
     check(
         "BECKON_SERVER__",
         "5",
-        "BECKON_SERVER__: is not a known key; known here: listen, public_url, metrics_listen, trusted_proxies, limits",
+        "BECKON_SERVER__: is not a known key; known here: listen, public_url, metrics_listen, trusted_proxies, forwarded_header, limits",
     );
 }
 

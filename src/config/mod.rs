@@ -64,6 +64,8 @@ pub struct Server {
     pub metrics_listen: Option<SocketAddr>,
     /// Whose word is taken for who a client is; none.
     pub trusted_proxies: Vec<IpNet>,
+    /// In which header they say it; `X-Forwarded-For`.
+    pub forwarded_header: ForwardedHeader,
     /// The section `[server.limits]`.
     pub limits: Limits,
 }
@@ -75,9 +77,20 @@ impl Default for Server {
             public_url: None,
             metrics_listen: None,
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             limits: Limits::default(),
         }
     }
+}
+
+/// Where proxies say whom they were called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedHeader {
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// `X-Forwarded-For`, with `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
 }
 
 /// The section `[server.limits]`: sizes in bytes, numbers as they are; each at least 1.

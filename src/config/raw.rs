@@ -42,6 +42,7 @@ section!(
         public_url: Leaf,
         metrics_listen: Leaf,
         trusted_proxies: Leaf,
+        forwarded_header: Leaf,
         limits: Limits,
     }
 );

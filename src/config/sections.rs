@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use toml::Value;
 
 use super::{
-    Delivery, Limits, Log, LogFormat, LogLevel, Server, Store,
+    Delivery, ForwardedHeader, Limits, Log, LogFormat, LogLevel, Server, Store,
     rate::rate,
     raw,
     raw::Leaf,
@@ -23,6 +23,11 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 /// What the API takes as the longest delay of a fallback.
 const LONGEST_FALLBACK_DELAY: Duration = Duration::from_secs(600);
 
+const FORWARDED: &[(&str, ForwardedHeader)] = &[
+    ("X-Forwarded-For", ForwardedHeader::XForwardedFor),
+    ("Forwarded", ForwardedHeader::Forwarded),
+];
+
 /// Reads `[server]`.
 pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
     let mut server = Server::default();
@@ -36,6 +41,12 @@ pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
         key,
         raw.trusted_proxies,
         list(network),
+    );
+    reader.set(
+        &mut server.forwarded_header,
+        "server.forwarded_header",
+        raw.forwarded_header,
+        choice(FORWARDED),
     );
     // Port 0 is any free one, so two listeners may both ask for it.
     let same = server.metrics_listen == Some(server.listen) && server.listen.port() != 0;

@@ -200,11 +200,14 @@ impl Lanes {
     /// The same, or that of the shared lane where all that may have one of their own have something in it. What nobody uses
     /// ends for it, or whoever names many hosts would keep all others from theirs.
     fn placed(&mut self, key: LaneKey) -> LaneKey {
+        if self.lanes.contains_key(&key) {
+            return key;
+        }
         let is_own = |other: &LaneKey| {
             other.app == key.app && other.kind == key.kind && !other.authority.is_empty()
         };
         let own = self.lanes.keys().filter(|other| is_own(other)).count();
-        if self.lanes.contains_key(&key) || own < OWN_LANES {
+        if own < OWN_LANES {
             return key;
         }
         let now = self.hub.now();
@@ -233,6 +236,7 @@ impl Lanes {
         let own = key.authority.clone();
         let own = Some(own).filter(|own| !own.is_empty() || compose::authority(channel).is_empty());
         let (adapter, guard) = self.adapter(app, channel)?;
+        let taken = old.as_ref().is_some_and(Lane::has_taken);
         let demands = match old {
             Some(old) => old.demands(&adapter),
             None => self.demanded_at(key),
@@ -248,7 +252,7 @@ impl Lanes {
             freed: self.freed.clone(),
             gate,
             pace: Pace::default(),
-            taken: AtomicBool::new(false),
+            taken: AtomicBool::new(taken),
             key: Arc::new(key.clone()),
         };
         Ok(Lane::start(way))

@@ -16,13 +16,15 @@ use actix_web::{
 use ipnet::IpNet;
 use rfc7239::NodeName;
 
+use crate::config::ForwardedHeader;
+
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Those whose word is taken for who a client is; cheap to clone.
+/// Those whose word is taken for who a client is, and the header in which they say it; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies(Arc<[IpNet]>);
+pub struct Proxies(Arc<[IpNet]>, ForwardedHeader);
 
 /// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +44,9 @@ struct Hop {
 }
 
 impl Proxies {
-    /// Those of these networks.
-    pub fn new(networks: &[IpNet]) -> Self {
-        Self(networks.into())
+    /// Those of these networks. What stands in the other header a proxy may have passed on as a client wrote it.
+    pub fn new(networks: &[IpNet], header: ForwardedHeader) -> Self {
+        Self(networks.into(), header)
     }
 
     fn trust(&self, address: IpAddr) -> bool {
@@ -60,7 +62,11 @@ impl Proxies {
                 secure: false,
             };
         };
-        self.walk(peer, &hops(request.headers()))
+        let hops = match self.1 {
+            ForwardedHeader::Forwarded => standard(request.headers()),
+            ForwardedHeader::XForwardedFor => usual(request.headers()),
+        };
+        self.walk(peer, &hops)
     }
 
     /// Goes back along the way from the hub, as long as those who tell of it are trusted.
@@ -90,29 +96,11 @@ impl Client {
     }
 }
 
-/// The way of a request, the last proxy at the end. A proxy that writes one of the two headers passes on what a client
-/// wrote into the other, so where both are there and tell of different callers, neither is believed.
-fn hops(headers: &HeaderMap) -> Vec<Hop> {
-    let (standard, usual) = (standard(headers), usual(headers));
-    match (standard.is_empty(), usual.is_empty()) {
-        (true, _) => usual,
-        (_, true) => standard,
-        _ if standard
-            .iter()
-            .map(|it| it.from)
-            .eq(usual.iter().map(|it| it.from)) =>
-        {
-            standard
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// By `Forwarded` (RFC 7239, section 4).
 fn standard(headers: &HeaderMap) -> Vec<Hop> {
-    let values = headers.get_all(FORWARDED);
-    let elements = values.filter_map(|value| value.to_str().ok());
-    let elements = elements.flat_map(rfc7239::parse).map(|element| {
+    let lines = lines(headers, &FORWARDED);
+    let elements = lines.iter().flat_map(|line| rfc7239::parse(line));
+    let elements = elements.map(|element| {
         let element = element.unwrap_or_default();
         let proto = element.protocol.unwrap_or_default().trim_matches('"');
         Hop {
@@ -129,8 +117,11 @@ fn standard(headers: &HeaderMap) -> Vec<Hop> {
 /// By `X-Forwarded-For` and `X-Forwarded-Proto`, which no standard describes: of two lists of one length the members
 /// belong together, else the last word on the protocol holds for all.
 fn usual(headers: &HeaderMap) -> Vec<Hop> {
-    let callers = members(headers, &FORWARDED_FOR);
-    let protocols = members(headers, &FORWARDED_PROTO);
+    let (callers, protocols) = (
+        lines(headers, &FORWARDED_FOR),
+        lines(headers, &FORWARDED_PROTO),
+    );
+    let (callers, protocols) = (members(&callers), members(&protocols));
     let paired = callers.len() == protocols.len();
     let hops = callers.iter().enumerate().map(|(index, caller)| {
         let protocol = if paired {
@@ -146,13 +137,16 @@ fn usual(headers: &HeaderMap) -> Vec<Hop> {
     hops.collect()
 }
 
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+fn members(lines: &[String]) -> Vec<&str> {
+    let members = lines.iter().flat_map(|line| line.split(','));
+    members.map(str::trim).collect()
+}
+
+/// The lines of a header. What a client wrote that is no text stands before what a proxy added, which is.
+fn lines(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let values = headers.get_all(name);
-    let values = values.filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect()
+    let lines = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    lines.collect()
 }
 
 /// An address, with a port or without.
@@ -165,19 +159,23 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
+    use actix_web::{http::header::HeaderValue, test::TestRequest};
 
     use super::*;
 
     fn client(lines: &[(&HeaderName, &str)]) -> (String, bool) {
+        let header = match lines.first() {
+            Some((name, _)) if **name == FORWARDED => ForwardedHeader::Forwarded,
+            _ => ForwardedHeader::XForwardedFor,
+        };
         let proxies = ["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"];
         let proxies = proxies.map(|network| network.parse().unwrap());
-        let mut headers = HeaderMap::new();
+        let mut request = TestRequest::default().peer_addr("127.0.0.1:1".parse().unwrap());
         for (name, value) in lines {
-            headers.append((*name).clone(), HeaderValue::from_str(value).unwrap());
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            request = request.append_header(((*name).clone(), value));
         }
-        let peer = "127.0.0.1".parse().unwrap();
-        let client = Proxies::new(&proxies).walk(peer, &hops(&headers));
+        let client = Proxies::new(&proxies, header).client(&request.to_http_request());
         (client.address.unwrap().to_string(), client.secure)
     }
 
@@ -241,16 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn of_two_headers_that_disagree_neither_is_believed() {
-        let spoofed = [
-            (&FORWARDED, "for=198.51.100.1"),
+    fn what_a_client_wrote_into_the_other_header_is_not_read() {
+        let both = [
             (&FORWARDED_FOR, "192.0.2.7"),
+            (&FORWARDED, "for=198.51.100.1;proto=https"),
         ];
-        assert_eq!(client(&spoofed).0, "127.0.0.1");
-        let agreed = [
-            (&FORWARDED, "for=192.0.2.7;proto=https"),
-            (&FORWARDED_FOR, "192.0.2.7"),
-        ];
-        assert_eq!(client(&agreed), ("192.0.2.7".into(), true));
+        assert_eq!(client(&both), ("192.0.2.7".into(), false));
+        // Nor where it breaks the line that the proxy goes on with.
+        let broken = [(&FORWARDED_FOR, "\u{ff}, 192.0.2.7"), both[1]];
+        assert_eq!(client(&broken), ("192.0.2.7".into(), false));
+        let quoted = "for=\"\u{ff}, for=198.51.100.1, for=192.0.2.7;proto=https";
+        let quoted = [(&FORWARDED, quoted), (&FORWARDED_FOR, "198.51.100.1")];
+        assert_eq!(client(&quoted), ("192.0.2.7".into(), true));
     }
 }

@@ -40,7 +40,7 @@ const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
 /// After so many requests those are forgotten that have their whole rate again.
 const FORGET_EVERY: u32 = 4096;
-/// With so many addresses at once, neighbours are counted as one: no attack can have more remembered.
+/// With so many addresses at once, neighbours are counted as one, so that one network of them cannot go on for ever.
 const CROWD: usize = 1 << 16;
 
 /// The rates of a listener; cheap to clone.
@@ -171,11 +171,11 @@ impl Rates {
 fn place(address: IpAddr, crowded: bool) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
-            let kept = if crowded { 16 } else { 32 };
+            let kept = if crowded { 24 } else { 32 };
             Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << (32 - kept))).into()
         }
         IpAddr::V6(address) => {
-            let kept = if crowded { 32 } else { 64 };
+            let kept = if crowded { 48 } else { 64 };
             Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - kept))).into()
         }
     }
@@ -341,9 +341,9 @@ mod tests {
     fn neighbours_are_one_where_there_is_a_crowd() {
         let at = |text: &str, crowded| place(text.parse().unwrap(), crowded).to_string();
         assert_eq!(at("192.0.2.7", false), "192.0.2.7");
-        assert_eq!(at("192.0.2.7", true), "192.0.0.0");
+        assert_eq!(at("192.0.2.7", true), "192.0.2.0");
         assert_eq!(at("2001:db8:1:2:3::4", false), "2001:db8:1:2::");
-        assert_eq!(at("2001:db8:1:2:3::4", true), "2001:db8::");
+        assert_eq!(at("2001:db8:1:2:3::4", true), "2001:db8:1::");
     }
 
     #[test]

@@ -76,9 +76,11 @@ impl FromRequest for Opener {
                     from: None,
                 });
             };
+            // Counted before it is used up, so that who comes too often may come again with it.
+            let holder = hub.ticket_holder(ticket)?;
+            auth::leave_app(&request, &holder.subject.app);
+            auth::count(&request, &holder)?;
             let (ticket, listener) = hub.listen_by_ticket(ticket)?;
-            auth::leave_app(&request, &ticket.caller.subject.app);
-            auth::count(&request, &ticket.caller)?;
             let client = AppClient::by_ticket(ticket.caller);
             if let Some(endpoint) = &client.endpoint {
                 hub.seen(&client.caller.subject, endpoint).await?;

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Error, Hub, Tested,
     due::{self, Decision, Level, Verdict},
-    levels::{Levels, Rules, Shown},
+    levels::{self, Levels, Rules, Shown},
     report,
     test_tap::{self, Plan},
 };
@@ -239,7 +239,7 @@ fn look(
             }
             Decision::Idle => found
                 .states
-                .extend(moved_up(level, state, levels.head, rules.now)),
+                .extend(moved_up(level, state, levels.head, rules)),
             Decision::Wait(..) => {}
         }
     }
@@ -296,22 +296,28 @@ fn kept(level: &Level, verdict: &Verdict) -> TapState {
     state
 }
 
-/// Where nothing is owed and the feed has moved on far, the base moves with it; and a fallback that came to be
-/// known is kept.
+/// Where nothing is owed and the feed has moved on far, what is looked through for the next decision moves with it; and a
+/// fallback that came to be known is kept.
 fn moved_up(
     level: &Level,
     mut state: TapState,
     head: FeedPosition,
-    now: Timestamp,
+    rules: &Rules<'_>,
 ) -> Option<(EndpointId, TapState)> {
-    if level.endpoint.channel.identity().is_none() || level.endpoint.expires <= now {
+    let now = rules.now;
+    if !levels::is_reachable(level, now) {
         return None;
     }
     // What is over by a time that is doubted may be wanted yet.
-    let lags = now <= level.believed && head.0.saturating_sub(level.base().0) > LAG;
-    if lags {
+    let lags = |from: FeedPosition| now <= level.believed && head.0.saturating_sub(from.0) > LAG;
+    let before = (state.covered, state.repeat_after);
+    if level.may_repeat(&state, rules.delivery, now) && lags(level.repeats_after(&state)) {
+        state.repeat_after = head;
+    }
+    if lags(level.base()) {
         state.covered = head;
     }
+    let moved = before != (state.covered, state.repeat_after);
     let fallbacks = state.fallbacks != level.state.fallbacks;
-    (lags || fallbacks).then(|| (level.endpoint.id.clone(), state))
+    (moved || fallbacks).then(|| (level.endpoint.id.clone(), state))
 }

@@ -61,19 +61,16 @@ impl Levels {
             let stands = (endpoint.at(rules.now), state, mark);
             levels.push(level(reader, subject, stands, (listening, rules))?);
         }
-        let reachable = |level: &&Level| {
-            level.endpoint.channel.identity().is_some() && level.endpoint.expires > rules.now
-        };
         let from = levels
             .iter()
-            .filter(reachable)
+            .filter(|level| is_reachable(level, rules.now))
             .map(|level| level.wants_from(rules.delivery, rules.now))
             .min();
         let steps = match from {
             Some(from) => steps(reader, subject, from, user.head)?,
             None => Vec::new(),
         };
-        for level in &mut levels {
+        for level in levels.iter_mut().filter(|it| is_reachable(it, rules.now)) {
             let from = level.wants_from(rules.delivery, rules.now);
             let from = from.min(level.state.noticed);
             let wanted = steps.partition_point(|step| step.change.position <= from);
@@ -103,6 +100,11 @@ impl Levels {
     pub(super) fn whole(&self) -> &[Step] {
         &self.steps[self.whole..]
     }
+}
+
+/// Whether anything can leave for an endpoint.
+pub(super) fn is_reachable(level: &Level, now: Timestamp) -> bool {
+    level.endpoint.channel.identity().is_some() && level.endpoint.expires > now
 }
 
 fn level(
@@ -156,6 +158,7 @@ fn read_singly(
             }));
         }
     }
+    read.sort_by_key(|it| it.number);
     Ok(read)
 }
 

@@ -10,9 +10,10 @@ use super::{
     levels::{Levels, Rules},
 };
 use crate::{
+    config,
     model::{
-        Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, Notification, NotificationId,
-        OwedPush, Push, Reason, Receipt, ServiceAnswer, Subject, Timestamp,
+        Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, FeedPosition, Notification,
+        NotificationId, OwedPush, Reason, Receipt, ServiceAnswer, Subject, Timestamp,
     },
     store::Reader,
 };
@@ -49,7 +50,7 @@ pub(super) fn deliveries(
             },
             now: rules.now,
         };
-        found.push(case.report(&levels.decide(level, rules)));
+        found.push(case.report(&levels.decide(level, rules), rules.delivery));
     }
     found.sort_by_key(|delivery| delivery.pending);
     Ok(found)
@@ -66,7 +67,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn report(&self, verdict: &Verdict) -> Delivery {
+    fn report(&self, verdict: &Verdict, delivery: &config::Delivery) -> Delivery {
         let pushes = &self.pushes;
         let accepted = pushes.accepted.as_ref();
         let taken = pushes.own.as_ref().or(accepted);
@@ -92,7 +93,7 @@ impl Case<'_> {
             acted: self.receipt.acted,
             fell_back: pushes.fell_back.as_ref().map(|push| push.at),
             fallback: self.owed_fallback(status, verdict),
-            repeat: self.owed_repeat(status, verdict),
+            repeat: self.owed_repeat(status, (verdict, delivery)),
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
@@ -215,22 +216,31 @@ impl Case<'_> {
         })
     }
 
-    /// Where a tap was taken and nothing came of it, and another is due: how that stands.
-    fn owed_repeat(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedPush> {
+    /// Where a tap was taken and nothing came of it, or another channel was registered since, and another is due: how that
+    /// stands.
+    fn owed_repeat(
+        &self,
+        status: DeliveryStatus,
+        (verdict, delivery): (&Verdict, &config::Delivery),
+    ) -> Option<OwedPush> {
         let open = status == DeliveryStatus::Tapped && over(self.it, self.now).is_none();
         if !open || !self.is_reachable() || self.owed_fallback(status, verdict).is_some() {
             return None;
         }
         let state = self.level.current_state();
-        let about_this = |push: &&Push| push.shows.is_none_or(|shown| shown == self.it.id);
-        let refused = self.pushes.refused.as_ref().filter(about_this);
-        if let Some(push) = refused.filter(|push| push.at > state.tapped_at) {
+        let anew = state.tapped == FeedPosition::START;
+        let refused = self.pushes.refused.as_ref();
+        let refused = refused.filter(|push| anew || push.at == state.repeat_refused_at);
+        if let Some(push) = refused {
             return Some(OwedPush {
                 refused: Some(push.at),
                 reason: None,
                 attempts: push.attempts,
                 answer: Some(push.answer.clone()),
             });
+        }
+        if !anew && !self.level.may_repeat(&state, delivery, self.now) {
+            return None;
         }
         match verdict.decision {
             Decision::Wait(

@@ -18,6 +18,9 @@ const TICKETS_PER_USER: usize = 20;
 /// How many of all users may wait before those are looked for that nobody came for.
 const TICKETS_SWEPT: usize = 1024;
 
+const NO_TICKET: Error =
+    Error::Unauthenticated("this ticket is unknown, was used, or is over a minute old");
+
 /// Open streams and waiting tickets.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Streams(Arc<Mutex<Listening>>);
@@ -104,6 +107,18 @@ impl Hub {
         (Secret::new(text), expires)
     }
 
+    /// For whom a ticket was given that waits to be used.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, as [`Hub::listen_by_ticket`].
+    pub fn ticket_holder(&self, text: &str) -> Result<UserCaller, Error> {
+        let now = self.now();
+        let listening = self.streams.locked();
+        let ticket = listening.tickets.get(text);
+        let ticket = ticket.filter(|ticket| ticket.expires > now);
+        ticket.map(|ticket| ticket.caller.clone()).ok_or(NO_TICKET)
+    }
+
     /// Counts a stream in by a ticket, which is gone then; it stays good where there is no room for the stream yet.
     ///
     /// # Errors
@@ -113,9 +128,7 @@ impl Hub {
         let ticket = self.streams.locked().take(text);
         let ticket = ticket
             .filter(|ticket| ticket.expires > now && self.still_good(&ticket.caller))
-            .ok_or(Error::Unauthenticated(
-                "this ticket is unknown, was used, or is over a minute old",
-            ))?;
+            .ok_or(NO_TICKET)?;
         let caller = &ticket.caller;
         match self.listen(&caller.subject, caller.endpoint.clone()) {
             Ok(listener) => Ok((ticket, listener)),

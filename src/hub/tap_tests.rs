@@ -243,3 +243,40 @@ async fn an_unanswered_tap_is_repeated_however_much_comes_after_it() {
     );
     agrees(&hub);
 }
+
+#[tokio::test]
+async fn what_is_not_worth_a_repetition_is_looked_through_once() {
+    let hub = hub(10_000);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.clock().advance(Duration::from_secs(1));
+    let raw = |expires| Draft {
+        raw: Some(String::from("r")),
+        visual: None,
+        ..draft(None, "", expires)
+    };
+    post(&hub, raw(Some(hub.now().plus(10 * MINUTE)))).await;
+    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let mut taken = due.state.clone();
+    (taken.covered, taken.tapped) = (due.tap.covers, due.tap.covers);
+    taken.tapped_at = hub.now();
+    hub.settle(&due, taken, None).await.unwrap();
+    much_for_others(&hub).await;
+    hub.clock().advance(16 * MINUTE);
+    let found = look(&hub, Vec::new()).await;
+    let [(_, state)] = found.states.as_slice() else {
+        panic!("nothing is kept of it: {found:?}");
+    };
+    assert_eq!(state.repeat_after, found.head);
+    hub.close_look(ada(), Vec::new(), None, found.states.clone())
+        .await
+        .unwrap();
+    let again = look(&hub, Vec::new()).await;
+    assert!(
+        again.states.is_empty(),
+        "it is looked through again: {again:?}"
+    );
+    // What comes later is tapped for as ever.
+    post(&hub, raw(None)).await;
+    assert_eq!(look(&hub, Vec::new()).await.taps.len(), 1);
+    agrees(&hub);
+}

@@ -107,6 +107,8 @@ pub struct TapState {
     pub repeats: u32,
     /// When its repetition was refused for good, where the last one was.
     pub repeat_refused_at: Timestamp,
+    /// Up to where nothing was found that is worth a repetition, though one was due.
+    pub repeat_after: FeedPosition,
     /// Failed attempts in a row.
     pub attempts: u32,
     /// Up to where a push may have arrived whose answer never came.

@@ -327,6 +327,8 @@ proptest! {
             fallbacks: vec![FeedPosition(3), FeedPosition(300), FeedPosition(301)],
             noticed: FeedPosition(301),
             gone,
+            repeat_refused_at: Timestamp::from_millis(covered),
+            repeat_after: FeedPosition(covered / 2),
             answer: Some(ServiceAnswer { status: 200, reason: None, id: Some("x".into()) }),
             ..TapState::default()
         };

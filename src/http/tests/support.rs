@@ -148,7 +148,7 @@ impl Door {
             vapid: Arc::new(|_| vec!["V".repeat(87)]),
             fetches,
             rates: http::Rates::new(&limits),
-            proxies: http::Proxies::new(&["127.0.0.1/32".parse().unwrap()]),
+            proxies: http::Proxies::default(),
             metrics_here: true,
             pieces: Pieces::default(),
             stop: stop.clone(),

@@ -178,10 +178,11 @@ impl<'a> Due<'a> {
 
     /// What an unanswered tap was about, where it may be repeated and something of it is still wanted.
     fn repeat(&self) -> Option<(Silent<'a>, Needs<'a>)> {
-        if !self.level.is_unanswered() || retap_at(self.state, self.delivery, self.now) > self.now {
+        let (level, state) = (self.level, self.state);
+        if !level.may_repeat(state, self.delivery, self.now) {
             return None;
         }
-        let lacks = self.needs(self.level.mark.position);
+        let lacks = self.needs(level.repeats_after(state));
         let visible = lacks.visible.last().map(|step| (TapKind::Created, *step));
         Some((visible.or(lacks.silent)?, lacks))
     }

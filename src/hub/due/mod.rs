@@ -5,7 +5,7 @@
 mod decision;
 mod shows;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     config::{Delivery, apps::App},
@@ -61,7 +61,7 @@ pub struct Level {
     pub streaming: bool,
     /// Notifications whose fallback is still open there, and that it has not read singly.
     pub fallbacks: Vec<Notification>,
-    /// What it has read without pulling the feed.
+    /// What it has read without pulling the feed, by number.
     pub read_singly: Vec<ReadSingly>,
     /// The time as far as it is believed: what is over only by a later one may be wanted yet.
     pub believed: Timestamp,
@@ -145,11 +145,29 @@ impl Level {
     /// the endpoint has fetched.
     pub fn wants_from(&self, delivery: &Delivery, now: Timestamp) -> FeedPosition {
         let state = self.current_state();
-        if self.is_unanswered() && retap_at(&state, delivery, now) <= now {
-            self.mark.position
+        if self.may_repeat(&state, delivery, now) {
+            self.repeats_after(&state)
         } else {
             self.base()
         }
+    }
+
+    /// Whether the last tap is unanswered, and has been for long enough.
+    pub fn may_repeat(&self, state: &TapState, delivery: &Delivery, now: Timestamp) -> bool {
+        self.is_unanswered() && retap_at(state, delivery, now) <= now
+    }
+
+    /// From where on something may be worth a repetition.
+    pub fn repeats_after(&self, state: &TapState) -> FeedPosition {
+        self.mark.position.max(state.repeat_after)
+    }
+
+    /// What it read of a notification without pulling the feed.
+    fn read_of(&self, number: FeedPosition) -> Option<&ReadSingly> {
+        let found = self
+            .read_singly
+            .binary_search_by_key(&number, |it| it.number);
+        found.ok().and_then(|at| self.read_singly.get(at))
     }
 
     /// Decides. `steps` are the changes after [`Level::wants_from`], in order; `head` is the feed's; with the app come the
@@ -225,7 +243,7 @@ impl Level {
     ) -> Vec<&'a Notification> {
         let posted = steps.iter().filter_map(|step| step.notification.as_ref());
         let posted = posted.filter(|it| it.number > state.noticed);
-        let mut open: Vec<&Notification> = Vec::new();
+        let (mut open, mut known) = (Vec::new(), HashSet::new());
         for it in self.fallbacks.iter().chain(posted) {
             let named = it
                 .draft
@@ -237,9 +255,8 @@ impl Level {
                 && it.number > self.mark.position
                 && self.mark.passed(it.number).is_none()
                 && self.was_there_in_time(it, now)
-                && self.read_singly.iter().all(|read| read.number != it.number)
-                && open.iter().all(|other| other.number != it.number);
-            if waits {
+                && self.read_of(it.number).is_none();
+            if waits && known.insert(it.number) {
                 open.push(it);
             }
         }
@@ -261,11 +278,10 @@ impl Level {
             .as_ref()
             .is_some_and(|it| it.draft.targets(self.endpoint.platform));
         // What it read in the state that the change left it in it need not be told.
-        let outdated =
-            |read: &ReadSingly| read.number == number && read.held < step.change.position;
+        let outdated = |read: &ReadSingly| read.held < step.change.position;
         self.mark.position >= number
             || (state.covered.max(state.lost) >= number && targeted)
-            || self.read_singly.iter().any(outdated)
+            || self.read_of(number).is_some_and(outdated)
     }
 
     /// Whether the endpoint may show what the notification was before it was replaced: it fetched, or was tapped, since

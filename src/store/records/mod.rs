@@ -4,6 +4,7 @@
 mod access;
 mod broadcast;
 mod endpoint;
+mod marks;
 mod notification;
 mod push;
 mod service;

@@ -1,4 +1,4 @@
-//! What dispatch and the client doors leave behind: tap states, fetch marks, receipts.
+//! What dispatch knows of an endpoint.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +6,7 @@ use super::{
     super::{Error, codec, keys::broken},
     Record, millis, time, times,
 };
-use crate::model::{
-    Failing, FeedPosition, FetchMark, Passing, Receipt, ServiceAnswer, TapId, TapRules, TapState,
-    Timestamp,
-};
+use crate::model::{Failing, FeedPosition, Passing, ServiceAnswer, TapState, Timestamp};
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredAnswer(
@@ -60,9 +57,15 @@ pub(in crate::store) struct StoredTapState {
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct ThirdTapState(StoredTapState, Later);
 
-/// The form of version 4: that, and when a repetition was refused for good.
+/// The form of version 4: that, and what is known of repetitions.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct FourthTapState(ThirdTapState, u64);
+pub(in crate::store) struct FourthTapState(ThirdTapState, Repeats);
+
+#[derive(Default, Serialize, Deserialize)]
+struct Repeats {
+    refused_at: u64,
+    after: u64,
+}
 
 #[derive(Default, Serialize, Deserialize)]
 struct Later {
@@ -215,7 +218,7 @@ impl Record for TapState {
     const VERSION: u8 = 4;
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let before_fourth = |third| FourthTapState(third, 0);
+        let before_fourth = |third| FourthTapState(third, Repeats::default());
         let stored = match bytes.first() {
             Some(1) => {
                 let first: FirstTapState = codec::decode(1, bytes)?;
@@ -256,14 +259,18 @@ impl Record for TapState {
             lost: self.lost.0,
             demanded: self.demanded.as_millis(),
         };
-        let refused = self.repeat_refused_at.as_millis();
-        FourthTapState(ThirdTapState(before, later), refused)
+        let repeats = Repeats {
+            refused_at: self.repeat_refused_at.as_millis(),
+            after: self.repeat_after.0,
+        };
+        FourthTapState(ThirdTapState(before, later), repeats)
     }
 
     fn from_stored(stored: FourthTapState) -> Result<Self, Error> {
-        let FourthTapState(ThirdTapState(stored, later), refused) = stored;
+        let FourthTapState(ThirdTapState(stored, later), repeats) = stored;
         Ok(Self {
-            repeat_refused_at: time(refused),
+            repeat_refused_at: time(repeats.refused_at),
+            repeat_after: FeedPosition(repeats.after),
             failing: later.failing.as_ref().map(failing).transpose()?,
             lost: FeedPosition(later.lost),
             demanded: time(later.demanded),
@@ -291,94 +298,38 @@ impl Record for TapState {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredFetchMark {
-    position: u64,
-    at: u64,
-    recent: Vec<(u64, u64)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Record for FetchMark {
-    type Stored = StoredFetchMark;
-
-    fn to_stored(&self) -> StoredFetchMark {
-        StoredFetchMark {
-            position: self.position.0,
-            at: self.at.as_millis(),
-            recent: self
-                .recent
-                .iter()
-                .map(|(held, at)| (held.0, at.as_millis()))
-                .collect(),
-        }
-    }
-
-    fn from_stored(stored: StoredFetchMark) -> Result<Self, Error> {
-        Ok(Self {
-            position: FeedPosition(stored.position),
-            at: time(stored.at),
-            recent: stored
-                .recent
-                .iter()
-                .map(|(held, at)| (FeedPosition(*held), time(*at)))
-                .collect(),
-        })
-    }
-}
-
-/// The form of version 2: that of version 1, who told, and what they have.
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct SecondReceipt(StoredReceipt, Option<[u8; 16]>, u64);
-
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredReceipt(Option<u64>, Option<u64>, Option<u64>);
-
-impl Record for Receipt {
-    type Stored = SecondReceipt;
-    const VERSION: u8 = 2;
-
-    fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_stored(match bytes.first() {
-            Some(1) => SecondReceipt(codec::decode(1, bytes)?, None, 0),
-            _ => codec::decode(Self::VERSION, bytes)?,
-        })
-    }
-
-    fn to_stored(&self) -> SecondReceipt {
-        let before = StoredReceipt(millis(self.fetched), millis(self.shown), millis(self.acted));
-        SecondReceipt(before, self.by.map(TapId::to_bytes), self.held.0)
-    }
-
-    fn from_stored(SecondReceipt(stored, by, held): SecondReceipt) -> Result<Self, Error> {
-        Ok(Self {
-            by: by.map(TapId::from_bytes),
-            held: FeedPosition(held),
-            fetched: times(stored.0),
-            shown: times(stored.1),
-            acted: times(stored.2),
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct StoredTapRules(u64, u64, u64);
-
-impl Record for TapRules {
-    type Stored = StoredTapRules;
-
-    fn to_stored(&self) -> StoredTapRules {
-        StoredTapRules(
-            self.stream_grace_millis,
-            self.silent_per_hour,
-            self.retap_after_millis,
-        )
-    }
-
-    fn from_stored(stored: StoredTapRules) -> Result<Self, Error> {
-        Ok(Self {
-            stream_grace_millis: stored.0,
-            silent_per_hour: stored.1,
-            retap_after_millis: stored.2,
-        })
+    #[test]
+    fn of_older_forms_what_came_later_is_as_it_is_where_nothing_happened() {
+        let state = TapState {
+            generation: 7,
+            covered: FeedPosition(5),
+            tapped: FeedPosition(4),
+            tapped_at: Timestamp::from_millis(9),
+            lost: FeedPosition(2),
+            demanded: Timestamp::from_millis(8),
+            repeat_refused_at: Timestamp::from_millis(10),
+            repeat_after: FeedPosition(5),
+            ..TapState::default()
+        };
+        let FourthTapState(third, _) = state.to_stored();
+        let of_the_third = TapState::decode(&codec::encode(3, &third).unwrap()).unwrap();
+        let before_fourth = TapState {
+            repeat_refused_at: Timestamp::default(),
+            repeat_after: FeedPosition::START,
+            ..state
+        };
+        assert_eq!(of_the_third, before_fourth);
+        let of_the_second = TapState::decode(&codec::encode(2, &third.0).unwrap()).unwrap();
+        let before_third = TapState {
+            lost: FeedPosition::START,
+            // What it waits for may have been demanded.
+            demanded: before_fourth.not_before,
+            ..before_fourth
+        };
+        assert_eq!(of_the_second, before_third);
     }
 }

@@ -20,6 +20,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::model::Timestamp;
+
 /// Labels of requests.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -91,7 +93,11 @@ struct Inner {
     store_bytes: Gauge,
     store_commits: Gauge,
     lanes: Family<LaneLabels, Gauge>,
+    certificate_expires: Family<NoLabels, Gauge>,
 }
+
+/// The labels of what there is one of, or none.
+type NoLabels = [(&'static str, &'static str); 0];
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,6 +125,7 @@ impl Default for Metrics {
             store_bytes: Gauge::default(),
             store_commits: Gauge::default(),
             lanes: Family::default(),
+            certificate_expires: Family::default(),
         };
         inner.register();
         Self(Arc::new(inner))
@@ -181,10 +188,22 @@ impl Inner {
             "Lanes to push services that stand still, and why",
             self.lanes.clone(),
         );
+        it.register_with_unit(
+            "tls_certificate_expires",
+            "When the listener's certificate ends, since 1970",
+            Unit::Seconds,
+            self.certificate_expires.clone(),
+        );
     }
 }
 
 impl Metrics {
+    /// Notes when the listener's certificate ends.
+    pub fn certificate(&self, expires: Timestamp) {
+        let secs = i64::try_from(expires.as_millis() / 1000).unwrap_or(i64::MAX);
+        self.0.certificate_expires.get_or_create(&[]).set(secs);
+    }
+
     /// Counts a request in.
     pub fn request(&self, labels: RequestLabels, took: Duration) {
         self.0.requests.get_or_create(&labels).inc();

@@ -1,6 +1,9 @@
 //! The wiring, in order: config, store, hub, dispatch, doors. Stopping goes the other way.
 
 mod files;
+mod listener;
+
+pub use listener::bind;
 
 use std::{
     io,
@@ -9,12 +12,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::{Apps, Config, Limits, apps::App},
+    config::{Apps, Config, Limits, Server, apps::App},
     dispatch::{Dispatcher, VapidKeys},
     http::{self, Readiness},
     hub::Hub,
@@ -72,6 +74,7 @@ pub struct Running {
     pub metrics: Metrics,
     ready: Readiness,
     door: Door,
+    tls: Option<http::Shown>,
     metrics_door: Option<MetricsDoor>,
     stopping: CancellationToken,
     background: Background,
@@ -85,6 +88,7 @@ struct Background {
     sweep: Task,
     look_over: Option<Task>,
     broadcasts: Task,
+    certificate: Option<Task>,
     admin: Task,
 }
 
@@ -167,14 +171,10 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
 /// As [`start`].
 pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result<Running> {
     let config = options.config;
+    let tls = listener::settings(&config.server, &listener)?;
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
-    let rules = (config.delivery.clone(), config.server.limits);
-    let hub = Hub::new(store, Apps::new(config.apps.clone()), rules, options.clock);
-    tell_time(&hub).await;
-    note_settings(&hub).await;
-    let vapid = VapidKeys::default();
-    vapid.load(&hub, &hub.apps().all()).await?;
+    let (hub, vapid) = open_hub(store, &config, options.clock).await?;
     let (metrics, ready) = (Metrics::default(), Readiness::default());
     let stopping = CancellationToken::new();
 
@@ -188,6 +188,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
         look_over: look_over(&hub, config.store.verify_on_start),
         broadcasts: Task::start("broadcasts", |stop| task::broadcasts(hub.clone(), stop)),
+        certificate: listener::watch(&hub, tls.clone()),
         admin: Task::start("admin door", |stop| {
             http::admin::serve(hub.clone(), socket, stop)
         }),
@@ -206,6 +207,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         metrics_here: config.server.metrics_listen.is_none(),
         pieces: http::Pieces::default(),
         stop: stopping.clone(),
+        tls: tls.clone(),
         demo: options.demo,
     };
     let limits = &files::seated(config.server.limits, files::open_files());
@@ -217,6 +219,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     ready.open();
     Ok(Running {
         addr,
+        tls,
         hub,
         vapid,
         metrics,
@@ -228,7 +231,17 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     })
 }
 
-fn proxies(server: &crate::config::Server) -> http::Proxies {
+async fn open_hub(store: Store, config: &Config, clock: Clock) -> anyhow::Result<(Hub, VapidKeys)> {
+    let rules = (config.delivery.clone(), config.server.limits);
+    let hub = Hub::new(store, Apps::new(config.apps.clone()), rules, clock);
+    tell_time(&hub).await;
+    note_settings(&hub).await;
+    let vapid = VapidKeys::default();
+    vapid.load(&hub, &hub.apps().all()).await?;
+    Ok((hub, vapid))
+}
+
+fn proxies(server: &Server) -> http::Proxies {
     http::Proxies::new(&server.trusted_proxies, server.forwarded_header)
 }
 
@@ -253,19 +266,6 @@ async fn note_settings(hub: &Hub) {
     if let Err(error) = hub.note_settings().await {
         tracing::warn!(%error, "it cannot be noted which apps the config has; trying again in a moment");
     }
-}
-
-/// Listens on an address.
-///
-/// # Errors
-/// With what to do about it, where it is taken.
-pub fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(addr).with_context(|| {
-        format!("cannot listen on {addr}; is a hub running there already? set server.listen or --listen to another address")
-    })?;
-    // All streams come back at once after a restart. It listens already; this makes its queue longer.
-    rustix::net::listen(&listener, BACKLOG).context("cannot make the listener's queue longer")?;
-    Ok(listener)
 }
 
 async fn open_store(config: &Config, accept_loss: bool) -> anyhow::Result<Store> {
@@ -330,7 +330,10 @@ impl Running {
             background.dispatcher.stop(PART_GRACE * 2),
             background.sweep.stop(PART_GRACE),
             async {
-                if let Some(task) = background.look_over {
+                for task in [background.look_over, background.certificate]
+                    .into_iter()
+                    .flatten()
+                {
                     task.stop(PART_GRACE).await;
                 }
             },

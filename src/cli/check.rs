@@ -11,8 +11,9 @@ use crate::{
     config::{Apps, Config, Delivery, Limits, apps::App},
     dispatch::{self, VapidKeys},
     hub::{DROPS, Hub, admin::Request},
-    model::{ApnsEnvironment, ChannelKind},
+    model::{ApnsEnvironment, ChannelKind, Timestamp},
     store::{self, Store},
+    task::CERTIFICATE_ENDS_SOON,
 };
 
 /// One line of the result.
@@ -42,6 +43,7 @@ pub(super) async fn run(context: &CommandContext) -> anyhow::Result<ExitCode> {
                 subject: Subject::Config,
                 found: Ok(summary(&config)),
             });
+            findings.extend(certificate(&config, Clock::system().now()));
             findings.extend(store_and_lanes(&config).await);
             findings.extend(services(&config).await);
         }
@@ -61,6 +63,24 @@ pub(super) async fn run(context: &CommandContext) -> anyhow::Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// When the listener's certificate ends.
+fn certificate(config: &Config, now: Timestamp) -> Option<Finding> {
+    let expires = config.server.tls.as_ref()?.expires;
+    let anew = "put a new one into the files of [server.tls] and send the hub SIGHUP";
+    Some(Finding {
+        subject: Subject::Config,
+        found: match expires {
+            over if over <= now => Err(format!(
+                "the listener's certificate is over since {over}; {anew}"
+            )),
+            soon if soon.since(now) < CERTIFICATE_ENDS_SOON => {
+                Err(format!("the listener's certificate ends on {soon}; {anew}"))
+            }
+            good => Ok(format!("the listener's certificate ends on {good}")),
+        },
     })
 }
 

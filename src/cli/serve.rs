@@ -171,7 +171,8 @@ async fn until_stopped(options: serve::Options, context: &CommandContext) -> any
         running = serve::start(options) => running?,
         () = signals.stops.stop() => bail!("stopped before the hub had started"),
     };
-    output::print(format!("listening on http://{}\n", running.addr).as_bytes())?;
+    let address = format!("{}://{}", running.scheme(), running.addr);
+    output::print(format!("listening on {address}\n").as_bytes())?;
     attend(running, &mut signals, context).await
 }
 
@@ -226,6 +227,12 @@ async fn reload(running: &Running, context: &CommandContext) {
             return;
         }
     };
+    if let Err(error) = running.show(config.server.tls.as_deref()) {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "the listener's certificate stays as it was"
+        );
+    }
     let apps = config.apps.len();
     match running.reload(config.apps).await {
         Ok(()) => tracing::info!(apps, "the apps and their credentials were read anew"),

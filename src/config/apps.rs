@@ -7,8 +7,8 @@ use std::{
 
 use url::Url;
 
-use super::AppLimits;
-use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, Timestamp, VisualContent};
+use super::{AppLimits, Certificate};
+use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, VisualContent};
 
 /// One app (a tenant).
 #[derive(Debug, Clone)]
@@ -155,18 +155,7 @@ pub enum ApnsLogin {
         team_id: String,
     },
     /// By a client certificate of TLS.
-    Certificate(ClientCertificate),
-}
-
-/// A client certificate of TLS.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The certificate and those that lead to its root: PEM.
-    pub chain: Vec<u8>,
-    /// Its private key: PEM.
-    pub key: Secret<Vec<u8>>,
-    /// When it ends.
-    pub expires: Timestamp,
+    Certificate(Certificate),
 }
 
 /// Apple Push Notification service.

@@ -1,19 +1,65 @@
-//! A client certificate of TLS, looked at when it is read.
+//! Certificates of TLS, looked at when they are read: a client's, by which the hub proves who it is, and the listener's.
 
+use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::model::{Secret, Timestamp};
 
-/// The certificates of a file, and when the first of them, which is the hub's own, ends.
-pub(super) fn chain(pem: &Secret<Vec<u8>>) -> Result<Timestamp, String> {
+/// A certificate of TLS.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The certificate and those that lead to its root: PEM.
+    pub chain: Vec<u8>,
+    /// Its private key: PEM.
+    pub key: Secret<Vec<u8>>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+impl Certificate {
+    /// Whether the key is the certificate's.
+    pub(super) fn fits(&self) -> Result<(), String> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.chain).collect();
+        let key = PrivateKeyDer::from_pem_slice(self.key.expose());
+        let (Ok(chain), Ok(key)) = (chain, key) else {
+            return Err(String::from("is not PEM"));
+        };
+        let pair = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+        pair.map(drop).map_err(|error| {
+            format!("does not fit the certificate ({error}); write the key that it was issued for")
+        })
+    }
+}
+
+/// When the first certificate of a file ends, which is the hub's own.
+pub(super) fn listeners(pem: &Secret<Vec<u8>>) -> Result<Timestamp, String> {
+    first(pem)?.ok_or_else(|| {
+        String::from(
+            "is not a certificate in PEM that begins with -----BEGIN CERTIFICATE-----; write the file with the whole \
+             chain, which certbot calls fullchain.pem",
+        )
+    })
+}
+
+/// When the first certificate of a file ends, if there is one.
+fn first(pem: &Secret<Vec<u8>>) -> Result<Option<Timestamp>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.expose()).collect();
     let certificates = certificates.unwrap_or_default();
-    let first = certificates.first().ok_or(
-        "is not a certificate in PEM that begins with -----BEGIN CERTIFICATE-----; convert Apple's .p12 with: \
-         openssl pkcs12 -in cert.p12 -out cert.pem -nodes",
-    )?;
-    not_after(first).ok_or_else(|| {
-        "holds a certificate whose end cannot be read; export it from the keychain anew".to_owned()
+    let Some(first) = certificates.first() else {
+        return Ok(None);
+    };
+    let expires = not_after(first);
+    let expires = expires.ok_or("holds a certificate whose end cannot be read; export it anew")?;
+    Ok(Some(expires))
+}
+
+/// The certificates of a file, and when the first of them, which is the hub's own, ends.
+pub(super) fn chain(pem: &Secret<Vec<u8>>) -> Result<Timestamp, String> {
+    first(pem)?.ok_or_else(|| {
+        String::from(
+            "is not a certificate in PEM that begins with -----BEGIN CERTIFICATE-----; convert Apple's .p12 with: \
+             openssl pkcs12 -in cert.p12 -out cert.pem -nodes",
+        )
     })
 }
 

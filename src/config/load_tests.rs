@@ -55,6 +55,10 @@ fn folder_with_credentials() -> TempDir {
     write("AuthKey.p8", &key.serialize_pem());
     write("vapid.pem", &key.serialize_pem());
     write("ca.pem", &certificate.pem());
+    write("fullchain.pem", &certificate.pem());
+    write("privkey.pem", &key.serialize_pem());
+    let other = rcgen::KeyPair::generate().unwrap();
+    write("otherkey.pem", &other.serialize_pem());
     write("wns-secret.txt", "s3cret\n");
     write(
         "service-account.json",
@@ -122,6 +126,7 @@ fn the_example_has_every_key() {
     let without = [
         "public_url: None,",
         "metrics_listen: None,",
+        "tls: None,",
         "requests_per_address: None,",
         "requests_per_key: None,",
         "requests_per_user: None,",
@@ -134,6 +139,7 @@ fn the_example_loads_with_all_its_settings() {
     let folder = folder_with_credentials();
     let config = load_in(&folder, &uncommented(EXAMPLE)).unwrap();
     assert_eq!(config.store.path, folder.path().join("data"));
+    assert!(config.server.tls.is_some());
     let [app] = config.apps.as_slice() else {
         panic!("{:?}", config.apps);
     };
@@ -150,6 +156,32 @@ fn the_example_loads_with_all_its_settings() {
     let wns = app.wns.as_ref().unwrap();
     assert!(wns.placeholder_toast && wns.client_secret.expose() == "s3cret");
     assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_listeners_key_has_to_be_its_certificates() {
+    let folder = folder_with_credentials();
+    let refused = |section: &str| {
+        let text = format!("[server.tls]\n{section}");
+        load_in(&folder, &text).expect_err(section).to_string()
+    };
+    let other = refused("cert_file = \"fullchain.pem\"\nkey_file = \"otherkey.pem\"");
+    assert!(
+        other.contains("config.toml:3: server.tls.key_file: does not fit the certificate"),
+        "{other}"
+    );
+    let missing = refused("cert_file = \"fullchain.pem\"");
+    assert!(
+        missing.contains("server.tls.key_file: is missing; write"),
+        "{missing}"
+    );
+    let swapped = refused("cert_file = \"privkey.pem\"\nkey_file = \"fullchain.pem\"");
+    assert!(
+        swapped.contains("config.toml:2: server.tls.cert_file: "),
+        "{swapped}"
+    );
+    assert!(swapped.contains("is not a certificate in PEM"), "{swapped}");
+    assert!(swapped.contains("is not a private key in PEM"), "{swapped}");
 }
 
 #[test]
@@ -343,7 +375,7 @@ fn faults_of_the_environment_name_the_variable() {
     check(
         "BECKON_SERVER__",
         "5",
-        "BECKON_SERVER__: is not a known key; known here: listen, public_url, metrics_listen, trusted_proxies, forwarded_header, limits",
+        "BECKON_SERVER__: is not a known key; known here: listen, public_url, metrics_listen, tls, plain_http, trusted_proxies, forwarded_header, limits",
     );
 }
 

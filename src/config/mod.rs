@@ -30,6 +30,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use apps::{App, Apps};
+pub use certificate::Certificate;
 pub use error::{Error, Problem};
 pub use load::load;
 pub use rate::{AppLimits, Rate};
@@ -62,6 +63,10 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// A listener of its own for the metrics. None: no such listener.
     pub metrics_listen: Option<SocketAddr>,
+    /// The section `[server.tls]`: the listener's certificate. None: it speaks plain HTTP.
+    pub tls: Option<Arc<Certificate>>,
+    /// Whether it may do so on an address that others reach; no.
+    pub plain_http: bool,
     /// Whose word is taken for who a client is; none.
     pub trusted_proxies: Vec<IpNet>,
     /// In which header they say it; `X-Forwarded-For`.
@@ -76,6 +81,8 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)),
             public_url: None,
             metrics_listen: None,
+            tls: None,
+            plain_http: false,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
             limits: Limits::default(),

@@ -41,10 +41,16 @@ section!(
         listen: Leaf,
         public_url: Leaf,
         metrics_listen: Leaf,
+        tls: Option<Spanned<Tls>>,
+        plain_http: Leaf,
         trusted_proxies: Leaf,
         forwarded_header: Leaf,
         limits: Limits,
     }
+);
+section!(
+    /// `[server.tls]`.
+    Tls: cert_file key_file
 );
 section!(
     /// `[server.limits]`.

@@ -1,15 +1,17 @@
 //! The sections about the hub itself: all but the apps.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use toml::Value;
+use toml::{Spanned, Value};
 
 use super::{
-    Delivery, ForwardedHeader, Limits, Log, LogFormat, LogLevel, Server, Store,
+    Certificate, Delivery, ForwardedHeader, Limits, Log, LogFormat, LogLevel, Server, Store,
+    certificate,
+    files::file,
     rate::rate,
     raw,
     raw::Leaf,
-    reader::Reader,
+    reader::{Needed, Reader},
     value::{address, bytes, choice, count, flag, list, network, public_url, span, text},
 };
 
@@ -35,6 +37,9 @@ pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
     reader.set(&mut server.listen, "server.listen", raw.listen, address);
     server.public_url = reader.optional("server.public_url", raw.public_url, public_url);
     server.metrics_listen = reader.optional("server.metrics_listen", raw.metrics_listen, address);
+    server.tls = raw.tls.and_then(|raw| tls(reader, raw)).map(Arc::new);
+    let plain = "server.plain_http";
+    reader.set(&mut server.plain_http, plain, raw.plain_http, flag);
     let key = "server.trusted_proxies";
     reader.set(
         &mut server.trusted_proxies,
@@ -56,6 +61,42 @@ pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
     }
     server.limits = limits(reader, raw.limits);
     server
+}
+
+/// Reads `[server.tls]`.
+fn tls(reader: &mut Reader<'_>, raw: Spanned<raw::Tls>) -> Option<Certificate> {
+    let (folder, section_at) = (reader.folder(), raw.span().start);
+    let raw = raw.into_inner();
+    let needed = |key, write| Needed {
+        section_at,
+        key,
+        write,
+    };
+    let certificate = needed(
+        "server.tls.cert_file",
+        r#"the path of the certificate with its chain, for instance "fullchain.pem""#,
+    );
+    let looked = file(folder, |pem| {
+        certificate::listeners(&pem).map(|expires| (pem, expires))
+    });
+    let chain = reader.required(certificate, raw.cert_file, looked);
+    let key = needed(
+        "server.tls.key_file",
+        r#"the path of its private key, for instance "privkey.pem""#,
+    );
+    let key_at = offset(&raw.key_file);
+    let read = reader.required(key, raw.key_file, file(folder, certificate::private_key));
+    let ((chain, expires), read) = (chain?, read?);
+    let certificate = Certificate {
+        chain: chain.expose().clone(),
+        key: read,
+        expires,
+    };
+    if let Err(reason) = certificate.fits() {
+        reader.fault(key_at.unwrap_or(section_at), key.key, reason);
+        return None;
+    }
+    Some(certificate)
 }
 
 /// Reads `[server.limits]`.

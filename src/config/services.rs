@@ -6,7 +6,8 @@ use toml::{Spanned, Value};
 use url::Url;
 
 use super::{
-    apps::{Apns, ApnsLogin, ClientCertificate, Fcm, HostRule, WebPush, Wns},
+    Certificate,
+    apps::{Apns, ApnsLogin, Fcm, HostRule, WebPush, Wns},
     certificate,
     files::{self, file},
     raw,
@@ -121,7 +122,7 @@ fn by_certificate(
             return None;
         }
     };
-    Some(ApnsLogin::Certificate(ClientCertificate {
+    Some(ApnsLogin::Certificate(Certificate {
         chain: pem.expose().clone(),
         key,
         expires,

@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::config::apps::ClientCertificate;
+use crate::config::Certificate;
 
 use self::{
     authorities::Authorities,
@@ -164,7 +164,7 @@ impl Client {
     pub fn with_certificate(
         settings: Settings,
         ca: Option<&[u8]>,
-        certificate: &ClientCertificate,
+        certificate: &Certificate,
     ) -> Result<Self, String> {
         let tls = tls::config(settings.protocol, ca, Some(certificate))?;
         Ok(Self::with_tls(settings, tls))

@@ -6,7 +6,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::Protocol;
-use crate::config::apps::ClientCertificate;
+use crate::config::Certificate;
 
 /// Settings for TLS 1.2 and later that trust the public roots (Mozilla's list) and the certificates in `ca`, and that
 /// offer `protocol` by ALPN (RFC 7301).
@@ -16,7 +16,7 @@ use crate::config::apps::ClientCertificate;
 pub(super) fn config(
     protocol: Protocol,
     ca: Option<&[u8]>,
-    certificate: Option<&ClientCertificate>,
+    certificate: Option<&Certificate>,
 ) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -47,7 +47,7 @@ pub(super) fn config(
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn read(certificate: &ClientCertificate) -> Result<Identity, String> {
+fn read(certificate: &Certificate) -> Result<Identity, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate.chain).collect();
     let chain = chain.map_err(|e| format!("certificate_file is not PEM: {e}"))?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key.expose())

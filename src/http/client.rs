@@ -59,7 +59,7 @@ impl Proxies {
         let Some(peer) = peer.filter(|peer| self.trust(*peer)) else {
             return Client {
                 address: peer,
-                secure: false,
+                secure: request.app_config().secure(),
             };
         };
         let hops = match self.1 {

@@ -101,6 +101,9 @@ pub(super) async fn metrics(context: Data<Context>) -> Answer {
         created: hub.created(),
     };
     count_lanes(&context);
+    if let Some(shown) = &context.tls {
+        context.metrics.certificate(shown.expires());
+    }
     let text = context
         .metrics
         .render(figures)

@@ -30,6 +30,7 @@ mod reading;
 mod seats;
 mod stream;
 mod table;
+mod tls;
 mod unread;
 mod wire;
 
@@ -38,6 +39,7 @@ mod tests;
 
 use std::{any::Any, fmt, net::TcpListener, sync::Arc, time::Duration};
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     dev::Server,
@@ -63,6 +65,7 @@ pub use pieces::Pieces;
 pub use rates::Rates;
 use seats::Seats;
 use table::at;
+pub use tls::Shown;
 
 /// What every handler may ask for; cheap to clone.
 #[derive(Clone)]
@@ -91,6 +94,8 @@ pub struct Context {
     pub pieces: Pieces,
     /// Ends the streams.
     pub stop: CancellationToken,
+    /// The certificate that the listener shows; none: it speaks plain HTTP.
+    pub tls: Option<Shown>,
     /// What the demo's page asks for, under `--demo`.
     pub demo: Option<Backend>,
 }
@@ -188,7 +193,8 @@ pub fn listen(
 ) -> std::io::Result<Server> {
     let metrics_here = context.metrics_here;
     let demo = context.demo.clone();
-    serve(context, listener, (limits, workers), move |config| {
+    let tls = context.tls.clone();
+    serve(context, (listener, tls), (limits, workers), move |config| {
         if let Some(backend) = &demo {
             demo::configure(backend.clone(), config);
         }
@@ -205,7 +211,7 @@ pub fn listen_for_metrics(
     listener: TcpListener,
     limits: &Limits,
 ) -> std::io::Result<Server> {
-    serve(context, listener, (limits, 1), |config| {
+    serve(context, (listener, None), (limits, 1), |config| {
         config
             .service(at("/metrics").get(meta::metrics).done())
             .default_service(web::to(nothing));
@@ -214,7 +220,7 @@ pub fn listen_for_metrics(
 
 fn serve(
     context: Context,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Shown>),
     (limits, workers): (&Limits, usize),
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<Server> {
@@ -244,16 +250,32 @@ fn serve(
             seats.take(data);
         })
         .shutdown_timeout(SHUTDOWN_SECS)
-        .disable_signals()
-        .listen(listener)?;
+        .disable_signals();
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(tls) => {
+            let settings = tls.settings().map_err(std::io::Error::other)?;
+            server
+                .tls_handshake_timeout(HEAD_PATIENCE)
+                .listen_rustls_0_23(listener, settings)?
+        }
+    };
     Ok(server.run())
+}
+
+/// The connection beneath TLS, or without it.
+#[cfg(target_os = "linux")]
+fn plain(connection: &dyn Any) -> Option<&tokio::net::TcpStream> {
+    let over_tls = connection.downcast_ref::<TlsStream<tokio::net::TcpStream>>();
+    let beneath = over_tls.map(|stream| stream.get_ref().0);
+    beneath.or_else(|| connection.downcast_ref())
 }
 
 /// Has the system end a connection whose reader takes nothing: no body is asked for more while its connection is
 /// blocked, so none could notice.
 fn give_up_on_blocked_readers(connection: &dyn Any) {
     #[cfg(target_os = "linux")]
-    if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>() {
+    if let Some(stream) = plain(connection) {
         let millis = u32::try_from(READER_PATIENCE.as_millis()).unwrap_or(u32::MAX);
         if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
             tracing::debug!(%error, "blocked readers of this connection are not given up");

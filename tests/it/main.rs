@@ -43,4 +43,5 @@ mod support;
 mod sweep;
 mod test_tap;
 mod tidy;
+mod tls;
 mod waking;

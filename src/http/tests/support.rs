@@ -152,6 +152,7 @@ impl Door {
             metrics_here: true,
             pieces: Pieces::default(),
             stop: stop.clone(),
+            tls: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();

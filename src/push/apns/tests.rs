@@ -384,7 +384,7 @@ async fn the_check_says_where_nobody_listens() {
 /// A certificate of our own, and the login by it.
 fn certificate(expires: Timestamp) -> (Vec<u8>, ApnsLogin) {
     let (pem, key) = crate::egress::testing::client_certificate();
-    let login = ApnsLogin::Certificate(apps::ClientCertificate {
+    let login = ApnsLogin::Certificate(crate::config::Certificate {
         chain: pem.clone(),
         key: Secret::new(key),
         expires,
@@ -426,7 +426,7 @@ async fn a_certificate_needs_its_own_key() {
     let (chain, _) = crate::egress::testing::client_certificate();
     let (_, key) = crate::egress::testing::client_certificate();
     let settings = apps::Apns {
-        login: ApnsLogin::Certificate(apps::ClientCertificate {
+        login: ApnsLogin::Certificate(crate::config::Certificate {
             chain,
             key: Secret::new(key),
             expires: at(1),

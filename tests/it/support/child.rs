@@ -141,7 +141,8 @@ impl ChildHub {
         self.process = Some(process);
         let line = tokio::time::timeout(DEADLINE, line).await;
         let line = line.expect("it said nothing").unwrap();
-        let addr = line.trim().strip_prefix("listening on http://");
+        let said = line.trim().strip_prefix("listening on http");
+        let addr = said.map(|rest| rest.trim_start_matches('s').trim_start_matches("://"));
         let addr = addr.unwrap_or_else(|| panic!("it did not start: {line:?}"));
         self.addr = Some(addr.parse().unwrap());
         self.started_in = began.elapsed();
@@ -302,6 +303,11 @@ impl ChildHub {
     /// What the processes wrote to their logs so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until a line of the log has these words.
+    pub async fn says(&self, words: &str) {
+        eventually(words, || async { self.log().contains(words).then_some(()) }).await;
     }
 }
 

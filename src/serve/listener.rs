@@ -1,0 +1,91 @@
+//! The listener: its address, and the certificate that it shows.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::{BACKLOG, Running};
+use crate::{
+    config::{Certificate, Server},
+    http,
+    hub::Hub,
+    task::{self, Task},
+};
+
+/// Listens on an address.
+///
+/// # Errors
+/// With what to do about it, where it is taken.
+pub fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(addr).with_context(|| {
+        format!("cannot listen on {addr}; is a hub running there already? set server.listen or --listen to another address")
+    })?;
+    // All streams come back at once after a restart. It listens already; this makes its queue longer.
+    rustix::net::listen(&listener, BACKLOG).context("cannot make the listener's queue longer")?;
+    Ok(listener)
+}
+
+/// What it shows.
+///
+/// # Errors
+/// Where it would speak plain HTTP to others unasked, or its key does not fit its certificate.
+pub(super) fn settings(
+    server: &Server,
+    listener: &TcpListener,
+) -> anyhow::Result<Option<http::Shown>> {
+    must_be_private(server, listener)?;
+    shown(server)
+}
+
+/// Where others reach the listener, credentials cross the network as they are unless something speaks TLS for it.
+fn must_be_private(server: &Server, listener: &TcpListener) -> anyhow::Result<()> {
+    let addr = listener.local_addr()?;
+    if addr.ip().is_loopback() || server.tls.is_some() {
+        return Ok(());
+    }
+    if !server.plain_http {
+        bail!(
+            "{addr} can be reached from other machines, and keys and tokens would cross the network as they are; \
+             write [server.tls] with cert_file and key_file, or server.plain_http = true where a proxy speaks TLS for the hub"
+        );
+    }
+    tracing::warn!(%addr, "plain HTTP where other machines can reach it (server.plain_http): a proxy has to speak TLS for it");
+    Ok(())
+}
+
+fn shown(server: &Server) -> anyhow::Result<Option<http::Shown>> {
+    let shown = server.tls.as_ref().map(|it| http::Shown::new(it));
+    shown
+        .transpose()
+        .map_err(|reason| anyhow!("[server.tls]: {reason}"))
+}
+
+/// Tells the operator in time that the certificate ends.
+pub(super) fn watch(hub: &Hub, shown: Option<http::Shown>) -> Option<Task> {
+    let hub = hub.clone();
+    shown.map(|shown| Task::start("certificate", |stop| task::certificate(hub, shown, stop)))
+}
+
+impl Running {
+    /// How links to it begin: `https`, where it speaks TLS.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// Shows the certificate of a config read anew, from the next connection on.
+    ///
+    /// # Errors
+    /// Where it cannot be shown: then the one before is shown on. TLS itself begins and ends with the process.
+    pub fn show(&self, certificate: Option<&Certificate>) -> anyhow::Result<()> {
+        match (&self.tls, certificate) {
+            (Some(tls), Some(certificate)) => {
+                tls.replace(certificate).map_err(|reason| anyhow!(reason))
+            }
+            (None, None) => Ok(()),
+            _ => bail!("TLS on the listener begins, or ends, when the hub is started anew"),
+        }
+    }
+}

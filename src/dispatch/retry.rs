@@ -13,7 +13,7 @@ use crate::{
         DueTap,
         due::{burst_left, retap_at, retap_wait},
     },
-    model::{ChannelKind, FeedPosition, Push, TapKind, TapState, Timestamp},
+    model::{ChannelKind, FeedPosition, Push, ServiceAnswer, TapKind, TapState, Timestamp},
     push::outcome::{Outcome, Verdict},
 };
 
@@ -67,6 +67,7 @@ pub(super) fn next(
         Verdict::Dropped if due.tap.visible && !due.displayed => {
             state.toast = true;
             state.attempts = attempts;
+            state.tried_at = at;
             None
         }
         Verdict::Dropped => {
@@ -116,7 +117,15 @@ pub(super) fn held(due: &DueTap, hold: Hold, now: Timestamp) -> TapState {
     state.put_off_at = now;
     state.not_before = hold.until;
     state.stopped = hold.stopped;
-    state.answer = hold.answer.or(state.answer);
+    // What was said to another says why this one waits, but not what was said to it.
+    let others = hold
+        .answer
+        .map(|answer| ServiceAnswer { id: None, ..answer });
+    let tried = state.attempts > 0 && hold.stopped.is_none();
+    state.answer = match tried {
+        true => state.answer.or(others),
+        false => others.or(state.answer),
+    };
     state
 }
 
@@ -262,6 +271,7 @@ fn wait(state: &mut TapState, verdict: Verdict, pause: Duration, now: Timestamp)
         state.demanded = now.plus(after);
     }
     state.attempts += 1;
+    state.tried_at = now;
     state.not_before = now.plus(pause);
     state.put_off_at = now;
     state.stopped = (verdict == Verdict::Misconfigured).then_some(now);

@@ -165,6 +165,31 @@ fn wrong_settings_stop_and_keep_the_tap_due() {
 }
 
 #[test]
+fn what_was_said_to_another_is_not_told_as_said_to_one_that_was_tried() {
+    let hold = || Hold {
+        until: at(60),
+        stopped: None,
+        answer: Some(ServiceAnswer {
+            id: Some("of another".into()),
+            ..outcome(Verdict::Rejected).answer
+        }),
+    };
+    let mut tried = due(Platform::Ios, true);
+    let own = ServiceAnswer {
+        status: 500,
+        ..ServiceAnswer::default()
+    };
+    (tried.state.attempts, tried.state.tried_at) = (1, at(5));
+    tried.state.answer = Some(own.clone());
+    let waiting = held(&tried, hold(), at(10));
+    assert_eq!(waiting.answer, Some(own));
+    assert_eq!((waiting.attempts, waiting.tried_at), (1, at(5)));
+    let waiting = held(&due(Platform::Ios, true), hold(), at(10));
+    let said = waiting.answer.unwrap();
+    assert_eq!((said.reason.as_deref(), said.id), (Some("words"), None));
+}
+
+#[test]
 fn a_raw_push_that_the_device_dropped_is_shown_as_a_toast() {
     let mut visible = due(Platform::Windows, true);
     visible.displayed = false;

@@ -77,7 +77,13 @@ async fn answer(
         if !probe && let Err(refusal) = context.rates.count_address(request.request()) {
             return Ok(request.into_response(HttpResponse::from_error(refusal)));
         }
-        return Ok(next.call(request).await?.map_into_boxed_body());
+        let response = next.call(request).await?.map_into_boxed_body();
+        return Ok(match context.hub.hold_time().await {
+            Err(error) if !probe => {
+                response.into_response(HttpResponse::from_error(Error::from(error)))
+            }
+            _ => response,
+        });
     };
     let mut response = if probe {
         next.call(request).await?.map_into_boxed_body()

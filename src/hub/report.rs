@@ -97,8 +97,9 @@ impl Case<'_> {
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
-                None if status == DeliveryStatus::Pending => self.level.current_state().attempts,
-                None if status == DeliveryStatus::Expired => self.tried_in_vain(),
+                None if matches!(status, DeliveryStatus::Pending | DeliveryStatus::Expired) => {
+                    self.tried_in_vain()
+                }
                 None if reason == Some(Reason::Handled) => self.tried_in_vain(),
                 None => 0,
             },
@@ -112,11 +113,11 @@ impl Case<'_> {
         }
     }
 
-    /// How often a tap was tried in vain before it was over, the last one after it was posted.
+    /// How often a tap was tried in vain so far, or before it was over, the last one after it was posted.
     fn tried_in_vain(&self) -> u32 {
         let state = self.level.current_state();
         let until = over(self.it, self.now).unwrap_or(self.now);
-        let is_own = (self.it.posted..=until).contains(&state.put_off_at);
+        let is_own = (self.it.posted..=until).contains(&state.tried_at);
         if is_own { state.attempts } else { 0 }
     }
 
@@ -132,7 +133,7 @@ impl Case<'_> {
         state
             .answer
             .filter(|_| reason != Some(Reason::NotTargeted))
-            .filter(|answer| state.attempts > 0 || (held && refused(answer)))
+            .filter(|answer| self.tried_in_vain() > 0 || (held && refused(answer)))
     }
 
     /// When the endpoint got it. A pull that came when it was gone already passed it, but did not bring it.

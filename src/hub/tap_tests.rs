@@ -280,3 +280,30 @@ async fn what_is_not_worth_a_repetition_is_looked_through_once() {
     assert_eq!(look(&hub, Vec::new()).await.taps.len(), 1);
     agrees(&hub);
 }
+
+#[tokio::test]
+async fn an_attempt_is_counted_for_what_was_there_when_it_was_made() {
+    let hub = hub(10);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.clock().advance(MINUTE);
+    let first = post(&hub, draft(None, "one", None)).await;
+    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let mut waits = due.state.clone();
+    (waits.attempts, waits.tried_at) = (1, hub.now());
+    waits.answer = Some(crate::model::ServiceAnswer {
+        status: 500,
+        ..Default::default()
+    });
+    hub.clock().advance(MINUTE);
+    let second = post(&hub, draft(None, "two", None)).await;
+    // Held again, for another's sake, after the second was posted.
+    waits.put_off_at = hub.now();
+    waits.not_before = hub.now().plus(60 * MINUTE);
+    hub.settle(&due, waits, None).await.unwrap();
+    let line = async |id| hub.deliveries(ada(), id).await.unwrap().remove(0);
+    assert_eq!(line(first).await.attempts, 1);
+    assert_eq!(line(second).await.attempts, 0);
+    hub.delete(ada(), second, None).await.unwrap();
+    let gone = line(second).await;
+    assert_eq!((gone.attempts, gone.answer), (0, None));
+}

@@ -22,6 +22,8 @@ use crate::{
 
 /// How often the store is told the time.
 const TOLD_EVERY: Duration = Duration::from_secs(120);
+/// How far ahead it is told while the wall is behind, so that this is not done with every answer.
+const TOLD_AHEAD: Duration = Duration::from_secs(1);
 /// How many users are looked at again in one step.
 const STEP: usize = 200;
 /// For how much longer than now a doubt is written down, so that this is not done anew with every change.
@@ -36,6 +38,10 @@ pub(super) struct Doubt {
     writing: tokio::sync::Mutex<()>,
     /// A leap was undone, and not everybody was looked at since.
     owes_a_look: AtomicBool,
+    /// The time that the store was told last in this life.
+    told_millis: AtomicU64,
+    /// One that tells it at a time.
+    telling: tokio::sync::Mutex<()>,
 }
 
 impl Doubt {
@@ -53,11 +59,17 @@ impl Doubt {
             written_millis: AtomicU64::new(written.as_millis()),
             writing: tokio::sync::Mutex::default(),
             owes_a_look: AtomicBool::new(went_back),
+            told_millis: AtomicU64::new(0),
+            telling: tokio::sync::Mutex::default(),
         }
     }
 
     fn written(&self) -> Timestamp {
         Timestamp::from_millis(self.written_millis.load(Ordering::SeqCst))
+    }
+
+    fn told(&self) -> Timestamp {
+        Timestamp::from_millis(self.told_millis.load(Ordering::SeqCst))
     }
 
     fn set_written(&self, until: Timestamp) {
@@ -167,8 +179,30 @@ impl Hub {
         self.tell(self.clock.trusted()).await
     }
 
+    /// Sees to it that no kill takes the time back behind what was just answered, where the wall would: the store knows the
+    /// time first. What was over stays so then, and what is posted next is later.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn hold_time(&self) -> Result<(), Error> {
+        let now = self.now();
+        if self.clock.wall() >= now || self.doubt.told() >= now {
+            return Ok(());
+        }
+        let _alone = self.doubt.telling.lock().await;
+        if self.doubt.told() >= now {
+            return Ok(());
+        }
+        self.tell(self.clock.trusted().plus(TOLD_AHEAD)).await
+    }
+
     async fn tell(&self, time: Timestamp) -> Result<(), Error> {
-        Ok(self.store.commit_app(AppRow::Time(time)).await?)
+        // What it was told ahead holds.
+        let time = time.max(self.doubt.told());
+        self.store.commit_app(AppRow::Time(time)).await?;
+        let millis = time.as_millis();
+        self.doubt.told_millis.fetch_max(millis, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Where a leap forward was undone, now or while the hub stood still, has everybody looked at, since what was put off

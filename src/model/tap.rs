@@ -111,6 +111,8 @@ pub struct TapState {
     pub repeat_after: FeedPosition,
     /// Failed attempts in a row.
     pub attempts: u32,
+    /// When the last of them was.
+    pub tried_at: Timestamp,
     /// Up to where a push may have arrived whose answer never came.
     pub lost: FeedPosition,
     /// Until when the push service itself wants to be left alone with this channel.

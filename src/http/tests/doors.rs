@@ -247,3 +247,22 @@ async fn limits_of_what_is_stored_or_open() {
     drop(stream);
     door.close().await;
 }
+
+#[tokio::test]
+async fn while_the_wall_is_behind_the_store_knows_the_time_of_each_answer() {
+    let door = Door::open().await;
+    let last_time = || door.hub.store().reader().last_time().unwrap();
+    let began = door.hub.now();
+    door.get("GET /v1/users/ada/notifications", &door.key).await;
+    assert!(last_time() < Some(began), "nobody asked for it");
+    let back = began.minus(std::time::Duration::from_secs(400));
+    door.clock.set_wall(back);
+    for _ in 0..3 {
+        door.clock.advance(std::time::Duration::from_secs(10));
+        let answered_at = door.hub.now();
+        assert!(answered_at > began, "it goes on");
+        door.get("GET /v1/users/ada/notifications", &door.key).await;
+        assert!(last_time() >= Some(answered_at));
+    }
+    door.get("GET /healthz", "").await.expect(200, "");
+}

@@ -57,14 +57,25 @@ pub(in crate::store) struct StoredTapState {
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct ThirdTapState(StoredTapState, Later);
 
-/// The form of version 4: that, and what is known of repetitions.
+/// The form of version 4: that, and what came later again.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct FourthTapState(ThirdTapState, Repeats);
+pub(in crate::store) struct FourthTapState(ThirdTapState, Latest);
 
-#[derive(Default, Serialize, Deserialize)]
-struct Repeats {
-    refused_at: u64,
-    after: u64,
+#[derive(Serialize, Deserialize)]
+struct Latest {
+    repeat_refused_at: u64,
+    repeat_after: u64,
+    tried_at: u64,
+}
+
+/// An older form. What was put off last may have been tried then.
+fn before_fourth(third: ThirdTapState) -> FourthTapState {
+    let latest = Latest {
+        repeat_refused_at: 0,
+        repeat_after: 0,
+        tried_at: third.0.put_off_at,
+    };
+    FourthTapState(third, latest)
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -218,7 +229,6 @@ impl Record for TapState {
     const VERSION: u8 = 4;
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let before_fourth = |third| FourthTapState(third, Repeats::default());
         let stored = match bytes.first() {
             Some(1) => {
                 let first: FirstTapState = codec::decode(1, bytes)?;
@@ -259,18 +269,20 @@ impl Record for TapState {
             lost: self.lost.0,
             demanded: self.demanded.as_millis(),
         };
-        let repeats = Repeats {
-            refused_at: self.repeat_refused_at.as_millis(),
-            after: self.repeat_after.0,
+        let latest = Latest {
+            repeat_refused_at: self.repeat_refused_at.as_millis(),
+            repeat_after: self.repeat_after.0,
+            tried_at: self.tried_at.as_millis(),
         };
-        FourthTapState(ThirdTapState(before, later), repeats)
+        FourthTapState(ThirdTapState(before, later), latest)
     }
 
     fn from_stored(stored: FourthTapState) -> Result<Self, Error> {
-        let FourthTapState(ThirdTapState(stored, later), repeats) = stored;
+        let FourthTapState(ThirdTapState(stored, later), latest) = stored;
         Ok(Self {
-            repeat_refused_at: time(repeats.refused_at),
-            repeat_after: FeedPosition(repeats.after),
+            repeat_refused_at: time(latest.repeat_refused_at),
+            repeat_after: FeedPosition(latest.repeat_after),
+            tried_at: time(latest.tried_at),
             failing: later.failing.as_ref().map(failing).transpose()?,
             lost: FeedPosition(later.lost),
             demanded: time(later.demanded),
@@ -313,6 +325,8 @@ mod tests {
             demanded: Timestamp::from_millis(8),
             repeat_refused_at: Timestamp::from_millis(10),
             repeat_after: FeedPosition(5),
+            put_off_at: Timestamp::from_millis(11),
+            tried_at: Timestamp::from_millis(3),
             ..TapState::default()
         };
         let FourthTapState(third, _) = state.to_stored();
@@ -320,6 +334,7 @@ mod tests {
         let before_fourth = TapState {
             repeat_refused_at: Timestamp::default(),
             repeat_after: FeedPosition::START,
+            tried_at: state.put_off_at,
             ..state
         };
         assert_eq!(of_the_third, before_fourth);

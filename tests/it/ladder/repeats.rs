@@ -9,6 +9,7 @@ use super::{post, says};
 use crate::support::{TestHub, eventually};
 
 const MINUTE: Duration = Duration::from_mins(1);
+const TAPPED: &str = "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything; next attempt at T";
 
 /// Waits until so many pushes have come to the doubles and nothing is due any more.
 async fn arrived(hub: &TestHub, expected: usize) {
@@ -77,6 +78,8 @@ async fn a_repetition_that_waits_says_for_what() {
     hub.advance(Duration::from_secs(1));
     let id = post(&hub, json!({"payload": {"rawContent": "r"}})).await;
     phone.next_push("the tap").await;
+    // Written down before the clock moves.
+    says(&hub, &id, &phone.endpoint, TAPPED).await;
     hub.doubles()
         .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
     hub.advance(16 * MINUTE);
@@ -94,6 +97,7 @@ async fn what_a_service_says_of_a_new_channel_is_told_beside_what_the_old_one_wa
     let mut phone = hub.device("ada", Service::Apns).await;
     let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
     phone.next_push("the tap").await;
+    says(&hub, &id, &phone.endpoint, TAPPED).await;
     let anew = hub
         .doubles()
         .add_device(NewDevice::of(Service::Apns))

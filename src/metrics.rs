@@ -20,8 +20,6 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::model::Timestamp;
-
 /// Labels of requests.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -198,9 +196,9 @@ impl Inner {
 }
 
 impl Metrics {
-    /// Notes when the listener's certificate ends.
-    pub fn certificate(&self, expires: Timestamp) {
-        let secs = i64::try_from(expires.as_millis() / 1000).unwrap_or(i64::MAX);
+    /// Notes when the listener's certificate ends, in seconds since 1970.
+    pub fn certificate(&self, expires_secs: u64) {
+        let secs = i64::try_from(expires_secs).unwrap_or(i64::MAX);
         self.0.certificate_expires.get_or_create(&[]).set(secs);
     }
 

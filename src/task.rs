@@ -6,15 +6,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    http,
     hub::{self, Hub, Step, Swept, Turns},
     model::Timestamp,
 };
-
-const DAY: Duration = Duration::from_hours(24);
-
-/// When the end of the listener's certificate is near; who renews by itself does so long before.
-pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_hours(14 * 24);
 
 /// How long the sweep rests at most: `@removed` for what expired comes within 5 s.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
@@ -54,22 +48,6 @@ impl Task {
                 tracing::error!(task = self.name, "a task did not end in time");
                 self.handle.abort();
             }
-        }
-    }
-}
-
-/// Tells in the log that the listener's certificate is about to end, once a day, until `stop`.
-pub async fn certificate(hub: Hub, shown: http::Shown, stop: CancellationToken) {
-    loop {
-        let (expires, now) = (shown.expires(), hub.now());
-        if expires <= now {
-            tracing::error!(%expires, "the listener's certificate is over; put a new one into the files of [server.tls] and send SIGHUP");
-        } else if expires.since(now) < CERTIFICATE_ENDS_SOON {
-            tracing::warn!(%expires, "the listener's certificate is about to end; put a new one into the files of [server.tls] and send SIGHUP");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(DAY) => {}
         }
     }
 }

@@ -8,12 +8,11 @@ use serde_json::{Map, Value, json};
 use super::{CommandContext, door::Door, output};
 use crate::{
     clock::Clock,
-    config::{Apps, Config, Delivery, Limits, apps::App},
+    config::{Apps, Certificate, Config, Delivery, Limits, apps::App},
     dispatch::{self, VapidKeys},
     hub::{DROPS, Hub, admin::Request},
     model::{ApnsEnvironment, ChannelKind, Timestamp},
     store::{self, Store},
-    task::CERTIFICATE_ENDS_SOON,
 };
 
 /// One line of the result.
@@ -76,7 +75,7 @@ fn certificate(config: &Config, now: Timestamp) -> Option<Finding> {
             over if over <= now => Err(format!(
                 "the listener's certificate is over since {over}; {anew}"
             )),
-            soon if soon.since(now) < CERTIFICATE_ENDS_SOON => {
+            soon if soon.since(now) < Certificate::NEAR_ITS_END => {
                 Err(format!("the listener's certificate ends on {soon}; {anew}"))
             }
             good => Ok(format!("the listener's certificate ends on {good}")),

@@ -1,5 +1,7 @@
 //! Certificates of TLS, looked at when they are read: a client's, by which the hub proves who it is, and the listener's.
 
+use std::time::Duration;
+
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
@@ -17,6 +19,9 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// Less than this before its end, whoever renews by itself has failed to.
+    pub const NEAR_ITS_END: Duration = Duration::from_hours(14 * 24);
+
     /// Whether the key is the certificate's.
     pub(super) fn fits(&self) -> Result<(), String> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.chain).collect();

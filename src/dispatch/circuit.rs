@@ -123,7 +123,7 @@ pub(super) struct Circuit {
     /// and end sooner.
     demanded: Option<Demand>,
     next_slot: Timestamp,
-    /// When the next proven channel may try a guard.
+    /// When the next proven channel may try a guard, or settings that are refused.
     next_proof: Timestamp,
     /// Until when the demand lasts that the store has.
     kept: Timestamp,
@@ -170,7 +170,8 @@ impl Circuit {
     }
 
     /// Asks for a push to leave; one that does is under way until [`Circuit::leave`].
-    /// A channel that was `proven` by a push that the service took tells at once whether a guard is of use.
+    /// A channel that was `proven` by a push that the service took tells at once whether a guard is of use, and whether the
+    /// settings are refused for all.
     pub(super) fn admit(&mut self, proven: bool, now: Timestamp) -> Admission {
         let Some(standing) = &self.standing else {
             self.under_way += 1;
@@ -179,9 +180,16 @@ impl Circuit {
         let demanded = self.demanded.as_ref().map(|it| it.until);
         let demanded = demanded.filter(|until| *until > now);
         let is_guarded = matches!(standing.why, Why::Guarded(_));
-        let tells = proven && is_guarded && self.next_proof <= now && demanded.is_none();
-        if tells {
-            self.next_proof = now.plus(PROOF);
+        let distance = match standing.why {
+            Why::Guarded(_) => Some(PROOF),
+            // Once a pause: it may be the channels that were asked so far, but it may as well be the settings.
+            Why::Stopped(_) => Some(STOPPED),
+            Why::Demanded | Why::Failing => None,
+        };
+        let distance = distance.filter(|_| proven && self.next_proof <= now && demanded.is_none());
+        let tells = distance.is_some();
+        if let Some(distance) = distance {
+            self.next_proof = now.plus(distance);
         }
         if (standing.until > now && !tells) || self.probing.is_some() || demanded.is_some() {
             let waits = match demanded {

@@ -402,10 +402,24 @@ fn a_proven_channel_tells_at_once_whether_a_guard_is_of_use() {
 }
 
 #[test]
-fn what_the_service_refuses_is_not_tried_the_oftener_for_proven_channels() {
+fn what_the_service_refuses_is_tried_once_a_pause_by_a_proven_channel() {
     let mut circuit = Circuit::default();
-    push(&mut circuit, &outcome(Verdict::Misconfigured, 403), at(0));
-    assert!(matches!(circuit.admit(true, at(1)), Admission::Hold(_)));
+    let refused = outcome(Verdict::Misconfigured, 403);
+    let ends = |circuit: &mut Circuit, outcome: &Outcome, now| {
+        circuit.learn((outcome, 2), true, (FIRST, 1.0), now);
+        circuit.leave(true);
+    };
+    push(&mut circuit, &refused, at(0));
+    assert!(matches!(circuit.admit(false, at(1)), Admission::Hold(_)));
+    assert_eq!(circuit.admit(true, at(1)), Admission::Probe);
+    ends(&mut circuit, &refused, at(2));
+    for proven in [true, false] {
+        let admission = circuit.admit(proven, at(60_000));
+        assert!(matches!(admission, Admission::Hold(_)));
+    }
+    assert_eq!(circuit.admit(true, at(60_001)), Admission::Probe);
+    ends(&mut circuit, &outcome(Verdict::Accepted, 201), at(60_002));
+    assert_eq!(circuit.admit(false, at(60_003)), Admission::Go);
 }
 
 #[test]

@@ -18,13 +18,16 @@ use crate::{
     config::apps::App,
     hub::{Hub, LaneFault, LaneName, LaneState},
     model::{Channel, ChannelKind, Demand, Timestamp},
-    push::outcome::Outcome,
+    push::outcome::{Outcome, Verdict},
 };
 
 /// How many pushes of the shared lane are under way to one host, so that a slow one leaves room for the others.
 const MAX_SHARED: usize = 4;
 /// How many hosts of the shared lane are remembered while nothing is known to be wrong with them.
 const MAX_BLANK: usize = 256;
+
+/// How many channels are remembered that the service wants to be left alone with.
+const MAX_ASKED: usize = 4096;
 
 /// What services demanded of everyone, by authority.
 pub(super) type Demands = Vec<(String, Demand)>;
@@ -38,6 +41,8 @@ pub(super) struct Gate {
     /// The lane's own authority; none for the shared lane.
     own: Option<String>,
     circuits: Mutex<HashMap<String, Circuit>>,
+    /// Until when the service wants to be left alone with single channels, whoever of those that share one is tapped.
+    asked: Mutex<HashMap<u64, Timestamp>>,
     guard: Arc<Guard>,
 }
 
@@ -68,6 +73,7 @@ impl Gate {
             service: guard.service.kind,
             own,
             circuits: Mutex::new(circuits.collect()),
+            asked: Mutex::default(),
             guard,
         }
     }
@@ -93,6 +99,14 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Pass<'_>, Hold> {
         let authority = self.authority(channel);
+        let hash = hash_of(channel);
+        if let Some(until) = self.asked().get(&hash).copied().filter(|it| *it > now) {
+            return Err(Hold {
+                until,
+                stopped: None,
+                answer: None,
+            });
+        }
         let mut circuits = self.circuits();
         if circuits.len() > MAX_BLANK && !circuits.contains_key(&authority) {
             circuits.retain(|_, circuit| !circuit.is_blank(now));
@@ -109,7 +123,7 @@ impl Gate {
         Ok(Pass {
             gate: self,
             authority,
-            channel: hash_of(channel),
+            channel: hash,
             probe: Some(probe),
         })
     }
@@ -177,11 +191,13 @@ impl Gate {
     /// Whether nothing is known here that has to be remembered: no demand, and no fault; but that a host fails that never
     /// took a push is none.
     pub(super) fn is_forgettable(&self, has_taken: bool, now: Timestamp) -> bool {
-        self.circuits().values().all(|circuit| {
-            let why = circuit.standing().map(|standing| standing.why);
-            let only_fails = !has_taken && matches!(why, None | Some(Why::Failing));
-            circuit.demand(now).is_none() && (only_fails || circuit.is_blank(now))
-        })
+        let is_asked = self.asked().values().any(|until| *until > now);
+        !is_asked
+            && self.circuits().values().all(|circuit| {
+                let why = circuit.standing().map(|standing| standing.why);
+                let only_fails = !has_taken && matches!(why, None | Some(Why::Failing));
+                circuit.demand(now).is_none() && (only_fails || circuit.is_blank(now))
+            })
     }
 
     fn authority(&self, channel: &Channel) -> String {
@@ -189,6 +205,22 @@ impl Gate {
             Some(own) => own.clone(),
             None => compose::authority(channel),
         }
+    }
+
+    /// Notes that the service wants to be left alone with a channel.
+    fn ask_for(&self, channel: u64, until: Timestamp, now: Timestamp) {
+        let mut asked = self.asked();
+        if asked.len() >= MAX_ASKED {
+            asked.retain(|_, until| *until > now);
+        }
+        // Beyond, each endpoint has its own wait all the same.
+        if asked.len() < MAX_ASKED || asked.contains_key(&channel) {
+            asked.insert(channel, until);
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<u64, Timestamp>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn circuits(&self) -> MutexGuard<'_, HashMap<String, Circuit>> {
@@ -271,6 +303,12 @@ impl Pass<'_> {
     fn take_in(&self, outcome: &Outcome, guarded: bool) -> Option<Demand> {
         let gate = self.gate;
         let now = gate.hub.now();
+        if let Verdict::Retry {
+            after: Some(after), ..
+        } = outcome.verdict
+        {
+            gate.ask_for(self.channel, now.plus(after), now);
+        }
         let first = retry::first_pause(gate.service, gate.hub.delivery());
         let mut circuits = gate.circuits();
         let circuit = circuits.entry(self.authority.clone()).or_default();

@@ -116,12 +116,13 @@ pub(super) fn held(due: &DueTap, hold: Hold, now: Timestamp) -> TapState {
     let mut state = due.state.clone();
     state.put_off_at = now;
     state.not_before = hold.until;
+    let was_stopped = state.stopped.is_some();
     state.stopped = hold.stopped;
-    // What was said to another says why this one waits, but not what was said to it.
+    // What was said to another says why this one waits, but not what was said to it; refused settings are another reason.
     let others = hold
         .answer
         .map(|answer| ServiceAnswer { id: None, ..answer });
-    let tried = state.attempts > 0 && hold.stopped.is_none();
+    let tried = state.attempts > 0 && hold.stopped.is_none() && !was_stopped;
     state.answer = match tried {
         true => state.answer.or(others),
         false => others.or(state.answer),

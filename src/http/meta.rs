@@ -102,7 +102,8 @@ pub(super) async fn metrics(context: Data<Context>) -> Answer {
     };
     count_lanes(&context);
     if let Some(shown) = &context.tls {
-        context.metrics.certificate(shown.expires());
+        let expires = shown.expires().as_millis() / 1000;
+        context.metrics.certificate(expires);
     }
     let text = context
         .metrics

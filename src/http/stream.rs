@@ -146,6 +146,8 @@ struct Events {
     position: FeedPosition,
     behind: Behind,
     beat_at: Timestamp,
+    /// When the calling endpoint is over, as it was asked last.
+    ends: Timestamp,
     /// When the last piece was handed to the connection, which asks for the next once it has room.
     handed: Option<Timestamp>,
 }
@@ -188,6 +190,7 @@ impl Events {
             position,
             behind: Behind::Any,
             beat_at: context.hub.now(),
+            ends: Timestamp::MAX,
             handed: None,
         }
     }
@@ -240,8 +243,8 @@ impl Events {
             () = self.bell.moved() => Woken::Moved,
             // Its app may be gone.
             Ok(()) = self.reloads.changed() => Woken::Reloaded,
-            // A token that is over ends the stream in place of the beat.
-            () = clock.sleep_until(self.beat_at.min(self.caller.expires)) => Woken::Beat,
+            // A token that is over ends the stream in place of the beat, and an endpoint that is.
+            () = clock.sleep_until(self.beat_at.min(self.caller.expires).min(self.ends)) => Woken::Beat,
         }
     }
 
@@ -251,7 +254,7 @@ impl Events {
     }
 
     /// Whether the credential, the endpoint, the app and the hub are still there.
-    async fn may_go_on(&self) -> bool {
+    async fn may_go_on(&mut self) -> bool {
         let subject = &self.caller.subject;
         if self.stop.is_cancelled()
             || self.hub.app(&subject.app).is_none()
@@ -259,10 +262,12 @@ impl Events {
         {
             return false;
         }
-        match &self.endpoint {
-            None => true,
-            Some(endpoint) => self.hub.still_seen(subject, endpoint).await.is_ok(),
-        }
+        let Some(endpoint) = &self.endpoint else {
+            return true;
+        };
+        let seen = self.hub.still_seen(subject, endpoint).await;
+        self.ends = seen.as_ref().copied().unwrap_or(self.ends);
+        seen.is_ok()
     }
 
     /// What comes after the position, as events.

@@ -169,19 +169,20 @@ impl Hub {
         .await
     }
 
-    /// The same for a device that stays connected: looks on the calling thread, since what is looked at again and again is in
+    /// The same for a device that stays connected; says until when it is kept if nothing is heard of it. Looks on the calling thread, since what is looked at again and again is in
     /// memory.
     ///
     /// # Errors
     /// As [`Hub::seen`].
-    pub async fn still_seen(&self, subject: &Subject, id: &EndpointId) -> Result<(), Error> {
+    pub async fn still_seen(&self, subject: &Subject, id: &EndpointId) -> Result<Timestamp, Error> {
         let now = self.now();
         let endpoint = live(self.store.reader(), subject, id, now)?;
         if !is_news(&endpoint, now, self.delivery().endpoint_expiry) {
-            return Ok(());
+            return Ok(endpoint.expires);
         }
         // Boxed, since it is rare and would make every open stream larger.
-        Box::pin(self.seen(subject, id)).await.map(drop)
+        Box::pin(self.seen(subject, id)).await?;
+        Ok(live(self.store.reader(), subject, id, now)?.expires)
     }
 }
 

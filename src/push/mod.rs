@@ -53,8 +53,10 @@ impl Adapter {
         now: Timestamp,
     ) -> Outcome {
         let mut outcome = self.send_unread(channel, message, id, now).await;
-        let reason = outcome.answer.reason.take();
-        outcome.answer.reason = reason.map(|reason| redact::without(&reason, channel));
+        let answer = &mut outcome.answer;
+        let (reason, id) = (answer.reason.take(), answer.id.take());
+        answer.reason = reason.map(|reason| redact::words(&reason, channel));
+        answer.id = id.map(|id| redact::without(&id, channel));
         outcome
     }
 

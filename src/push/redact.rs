@@ -1,5 +1,6 @@
-//! What a service says of a push may quote where it was sent: many servers answer "Cannot POST /path". A channel is a
-//! secret, so it is taken out before anyone keeps or shows the words.
+//! What a service says of a push may quote where it was sent: many servers answer "Cannot POST /path"; and a hostile one
+//! may quote what it will. A channel is a secret, and so is the credential that came with the push: both are taken out
+//! before anyone keeps or shows the words.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -9,6 +10,43 @@ use crate::model::Channel;
 /// Shorter parts of an address are words, not secrets.
 const MIN_SECRET_BYTES: usize = 8;
 const TAKEN_OUT: &str = "…";
+
+/// No word of any language or service is so long and as mixed; a credential is.
+const LONG_WORD_BYTES: usize = 40;
+
+/// A sentence without the channel and the parts of it, and without what may be a credential.
+pub(super) fn words(text: &str, channel: &Channel) -> String {
+    let secrets = secrets(channel).into_iter();
+    // Whole addresses hold common words.
+    let secrets = secrets.filter(|secret| !secret.contains('/'));
+    let secrets: Vec<String> = secrets.map(|it| it.to_ascii_lowercase()).collect();
+    let is_secret = |word: &str| {
+        let lower = word.to_ascii_lowercase();
+        let cut = lower.len() >= MIN_SECRET_BYTES && secrets.iter().any(|it| it.contains(&lower));
+        cut || may_be_a_credential(word)
+    };
+    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '=' | '.');
+    let text = without(text, channel);
+    let mut left = String::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        left.push_str(if is_secret(word) { TAKEN_OUT } else { word });
+        let next = behind.find(in_word).unwrap_or(behind.len());
+        left.push_str(&behind[..next]);
+        rest = &behind[next..];
+    }
+    left
+}
+
+fn may_be_a_credential(word: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
+    word.len() >= LONG_WORD_BYTES
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+}
 
 /// The text without the channel and the parts of it.
 pub(super) fn without(text: &str, channel: &Channel) -> String {
@@ -80,6 +118,33 @@ mod tests {
         Channel::Wns {
             channel_uri: Secret::new(uri.into()),
         }
+    }
+
+    #[test]
+    fn parts_of_a_secret_and_credentials_are_no_words() {
+        let channel =
+            wns("https://x.notify.windows.com/w/?token=S3cr3tCapabilityTokenABCDEF0123456789");
+        let check = |said: &str, kept: &str| assert_eq!(words(said, &channel), kept, "{said}");
+        check("no S3cr3tCapabilityToken here", "no … here");
+        check("cut: okenABCDEF0123", "cut: …");
+        check(
+            "The channel windows notified is unknown",
+            "The channel windows notified is unknown",
+        );
+        let credential = format!(
+            "bad eyJ0eXAiOiJKV1QifQ.{}.{}, sorry",
+            "e".repeat(60),
+            "s".repeat(86)
+        );
+        check(&credential, "bad …, sorry");
+        check(
+            "Cannot POST /w/?token=S3cr3tCapabilityTokenABCDEF0123456789",
+            "Cannot POST /w/?token=…",
+        );
+        check(
+            "d1f7a0a2-0e0c-4d3e-9f70-2b0d5c3c1f3a",
+            "d1f7a0a2-0e0c-4d3e-9f70-2b0d5c3c1f3a",
+        );
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! The listener: its address, and the certificate that it shows.
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, bail};
+use tokio_util::sync::CancellationToken;
 
 use super::{BACKLOG, Running};
 use crate::{
     config::{Certificate, Server},
     http,
     hub::Hub,
-    task::{self, Task},
+    task::Task,
 };
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// Listens on an address.
 ///
@@ -63,7 +69,23 @@ fn shown(server: &Server) -> anyhow::Result<Option<http::Shown>> {
 /// Tells the operator in time that the certificate ends.
 pub(super) fn watch(hub: &Hub, shown: Option<http::Shown>) -> Option<Task> {
     let hub = hub.clone();
-    shown.map(|shown| Task::start("certificate", |stop| task::certificate(hub, shown, stop)))
+    shown.map(|shown| Task::start("certificate", |stop| tell_of_its_end(hub, shown, stop)))
+}
+
+/// Tells in the log that the listener's certificate is about to end, once a day, until `stop`.
+async fn tell_of_its_end(hub: Hub, shown: http::Shown, stop: CancellationToken) {
+    loop {
+        let (expires, now) = (shown.expires(), hub.now());
+        if expires <= now {
+            tracing::error!(%expires, "the listener's certificate is over; put a new one into the files of [server.tls] and send SIGHUP");
+        } else if expires.since(now) < Certificate::NEAR_ITS_END {
+            tracing::warn!(%expires, "the listener's certificate is about to end; put a new one into the files of [server.tls] and send SIGHUP");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(DAY) => {}
+        }
+    }
 }
 
 impl Running {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use beckon::doubles::{At, FaultKind, FaultSpec, Service};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use beckon::doubles::{At, FaultKind, FaultSpec, NewDevice, Service};
 use serde_json::json;
 
 use crate::support::{TestDevice, TestHub, device::beckon_of, eventually};
@@ -209,4 +210,68 @@ async fn what_may_have_arrived_is_taken_back() {
         );
         hub.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_made_with_anothers_key_hold_up_nobody_who_was_tapped_before() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut browser = hub.device("ada", Service::WebPush).await;
+    hub.post("ada", "Lunch?").await;
+    browser.next_push("the first tap").await;
+    browser.pull().await;
+    hub.settled().await;
+    // What a process has seen a service take it does not know after a start.
+    hub.advance(Duration::from_secs(1));
+    hub.restart().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let foreign = NewDevice::browser(URL_SAFE_NO_PAD.encode(key.public_key_raw()));
+    for nth in 0..6 {
+        let wanted = foreign.clone();
+        TestDevice::register_as(&hub, &format!("mallory-{nth}"), wanted).await;
+        hub.post(&format!("mallory-{nth}"), "Lunch?").await;
+    }
+    eventually("the key is found to be another's", || async {
+        (hub.doubles().counters(Service::WebPush).refused >= 1).then_some(())
+    })
+    .await;
+    hub.settled().await;
+    hub.post("ada", "Dinner?").await;
+    browser.next_push("the second tap, without a wait").await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_demanded_for_a_channel_holds_for_all_who_share_it() {
+    let hub = TestHub::at_a_standstill().await;
+    let device = hub
+        .doubles()
+        .add_device(NewDevice::of(Service::Fcm))
+        .unwrap();
+    let channel = serde_json::to_value(&device.channel).unwrap();
+    for user in ["ada", "bob"] {
+        let client = hub.person(user, Some("phone")).await;
+        let body = json!({"channel": channel, "shared": true});
+        client.put("/v1/me/endpoints/phone", body).await.expect(201);
+    }
+    hub.doubles().script(FaultSpec {
+        times: Some(1),
+        retry_after_seconds: Some(600),
+        ..always(Service::Fcm, "deviceQuotaExceeded")
+    });
+    hub.post("ada", "Lunch?").await;
+    eventually("it is told to wait", || async {
+        (hub.doubles().counters(Service::Fcm).faulted == 1).then_some(())
+    })
+    .await;
+    hub.settled().await;
+    hub.post("bob", "Dinner?").await;
+    hub.settled().await;
+    let handed = || hub.doubles().handed_over(0, &device.id).len();
+    assert_eq!(handed(), 0, "bob's tap went to the same phone");
+    hub.advance(Duration::from_secs(601));
+    eventually("both are tapped", || async {
+        (handed() == 2).then_some(())
+    })
+    .await;
+    hub.finish().await;
 }

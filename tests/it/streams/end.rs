@@ -37,6 +37,24 @@ async fn a_stream_ends_with_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_the_time_of_its_device_is_over() {
+    let hub = TestHub::at_a_standstill().await;
+    for bound in [Some("phone"), None] {
+        let ada = hub.person("ada", bound).await;
+        let ada = ada.header("x-endpoint-id", "phone");
+        let ends = hub.clock.now().plus(Duration::from_secs(3)).to_string();
+        let body =
+            json!({"platform": "iOS", "channel": {"type": "none"}, "expirationDateTime": ends});
+        ada.put("/v1/me/endpoints/phone", body).await.expect(201);
+        let mut stream = Sse::open(&ada, STREAM).await;
+        hub.advance(Duration::from_secs(4));
+        // No beat is due yet.
+        assert_eq!(stream.rest().await, "", "{bound:?}");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_when_its_device_signs_out() {
     let hub = TestHub::at_a_standstill().await;
     let phone = hub.registered("ada", "phone").await;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{CommandContext, door, output, runtime};
 use crate::{
     clock::Clock,
-    config::{Log, LogLevel, Server},
+    config::{Config, Delivery, Log, LogLevel, Server, Store},
     demo, log,
     serve::{self, Running},
     store,
@@ -183,11 +183,12 @@ pub(super) async fn attend(
     context: &CommandContext,
 ) -> anyhow::Result<()> {
     let store = running.hub.store().clone();
+    let started_with = context.config().ok();
     let store_failed = loop {
         tokio::select! {
             () = signals.stops.stop() => break false,
             () = store.failed() => break true,
-            _ = signals.hang_up.recv() => reload(&running, context).await,
+            _ = signals.hang_up.recv() => reload(&running, context, started_with.as_ref()).await,
         }
     };
     tracing::info!("stopping");
@@ -218,8 +219,17 @@ fn end_in_any_case() {
     });
 }
 
+/// What holds as long as the process lives.
+fn fixed(config: &Config) -> (Server, &Store, &Delivery, Log) {
+    let server = Server {
+        tls: None,
+        ..config.server.clone()
+    };
+    (server, &config.store, &config.delivery, config.log)
+}
+
 /// Reads the apps and their credentials anew. A config with a fault changes nothing.
-async fn reload(running: &Running, context: &CommandContext) {
+async fn reload(running: &Running, context: &CommandContext, started_with: Option<&Config>) {
     let config = match context.config() {
         Ok(config) => config,
         Err(error) => {
@@ -231,6 +241,11 @@ async fn reload(running: &Running, context: &CommandContext) {
         tracing::error!(
             error = format!("{error:#}"),
             "the listener's certificate stays as it was"
+        );
+    }
+    if started_with.is_some_and(|before| fixed(before) != fixed(&config)) {
+        tracing::warn!(
+            "beside the apps and the certificate, the config has changed: that takes effect when the hub is started anew"
         );
     }
     let apps = config.apps.len();

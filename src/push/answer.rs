@@ -58,8 +58,11 @@ pub(super) fn retry(after: Option<Duration>, scope: Scope) -> Step {
 /// caller uses its own backoff.
 pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let text = answer.header("retry-after")?.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let wait = match text.parse() {
         Ok(secs) => Duration::from_secs(secs),
+        // More than a number can hold is as much as there may be.
+        Err(_) if digits => MAX_RETRY_AFTER,
         Err(_) => {
             let millis = u64::try_from(date(text)?.as_millisecond()).ok()?;
             Timestamp::from_millis(millis).since(now)
@@ -199,6 +202,7 @@ pub(super) mod tests {
         check("120", Some(120));
         check(" 120 ", Some(120));
         check("99999999", Some(86_400));
+        check("99999999999999999999999", Some(86_400));
         check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60));
         check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
         check("Mon, 06 Nov 1995 08:49:37 GMT", Some(86_400));

@@ -354,3 +354,20 @@ async fn nobody_serves_from_anothers_folder_not_even_root() {
     let said = hub.refused(&["serve", "--listen", &taken, "--data", &path]);
     assert!(said.contains("cannot listen on"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_says_what_takes_a_start() {
+    let mut hub = ChildHub::start().await;
+    hub.reload();
+    hub.says("were read anew").await;
+    assert!(
+        !hub.log()
+            .contains("takes effect when the hub is started anew")
+    );
+    hub.edit_config(|text| {
+        text.replace("[server]", "[server]\npublic_url = \"https://hub.example\"")
+    });
+    hub.reload();
+    hub.says("takes effect when the hub is started anew").await;
+    hub.stop().await;
+}

@@ -143,6 +143,7 @@ fn adapter() -> WebPush {
         subject: String::from("mailto:ops@example.com"),
         key: None,
         allowed_hosts: vec![HostRule::parse("push.example.net").unwrap()],
+        hosts: Default::default(),
         ca: None,
     };
     let key = VapidKey::from_pkcs8(VapidKey::generate().unwrap().expose()).unwrap();

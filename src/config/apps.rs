@@ -209,8 +209,20 @@ pub struct WebPush {
     pub key: Option<Secret<Vec<u8>>>,
     /// Hosts beside the known push services.
     pub allowed_hosts: Vec<HostRule>,
+    /// Which others there may be.
+    pub hosts: Hosts,
     /// Roots of trust beside the usual ones.
     pub ca: Option<CaPem>,
+}
+
+/// Which hosts a browser's subscription may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hosts {
+    /// The known push services and those that the operator listed.
+    #[default]
+    Known,
+    /// Any name that leads to public addresses alone: for UnifiedPush, whose push service each user chooses.
+    Public,
 }
 
 /// Windows Push Notification Services, by Entra ID or by the older login of the Partner Center.

@@ -106,7 +106,7 @@ section!(
 );
 section!(
     /// `[app.webpush]`.
-    WebPush: subject key_file allowed_hosts ca_file
+    WebPush: subject key_file allowed_hosts hosts ca_file
 );
 section!(
     /// `[app.wns]`.

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     Certificate,
-    apps::{Apns, ApnsLogin, Fcm, HostRule, WebPush, Wns},
+    apps::{Apns, ApnsLogin, Fcm, HostRule, Hosts, WebPush, Wns},
     certificate,
     files::{self, file},
     raw,
@@ -15,6 +15,8 @@ use super::{
     value::{Shown, choice, flag, list, service_url, text},
 };
 use crate::model::ApnsEnvironment;
+
+const HOSTS: &[(&str, Hosts)] = &[("known", Hosts::Known), ("public", Hosts::Public)];
 
 /// How client ids of the Partner Center begin (Microsoft, "Windows Push Notification Services overview").
 const PACKAGE_SID: &str = "ms-app://";
@@ -185,6 +187,7 @@ pub(super) fn web_push(reader: &mut Reader<'_>, raw: Spanned<raw::WebPush>) -> O
         raw.allowed_hosts,
         list(host_rule),
     );
+    let hosts = reader.optional("app.webpush.hosts", raw.hosts, choice(HOSTS));
     let ca = reader.optional(
         "app.webpush.ca_file",
         raw.ca_file,
@@ -194,6 +197,7 @@ pub(super) fn web_push(reader: &mut Reader<'_>, raw: Spanned<raw::WebPush>) -> O
         subject: subject?,
         key,
         allowed_hosts: allowed.unwrap_or_default(),
+        hosts: hosts.unwrap_or_default(),
         ca,
     })
 }

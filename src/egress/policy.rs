@@ -1,14 +1,14 @@
 //! Which hosts and addresses a URL that came from outside may lead to.
 //!
 //! A client hands in the address of its push resource, so without this anyone could make the hub call its own
-//! network. Two walls: the host must be on a list, and the addresses behind a listed name must be public ones at
+//! network. Two walls: the host must be on a list, or where the operator lets it a name of the public internet, and the addresses behind a listed name must be public ones at
 //! every single connection. Only a host that the operator has listed exactly may lie on a private network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use url::Url;
+use url::{Host, Url};
 
-use crate::config::apps::HostRule;
+use crate::config::apps::{HostRule, Hosts};
 
 /// The longest URL taken from outside, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -18,6 +18,7 @@ const MAX_URL_BYTES: usize = 2048;
 pub struct Policy {
     known: Vec<HostRule>,
     operator: Vec<HostRule>,
+    others: Hosts,
 }
 
 impl Policy {
@@ -30,7 +31,13 @@ impl Policy {
                 .filter_map(|host| HostRule::parse(host))
                 .collect(),
             operator: operator.to_vec(),
+            others: Hosts::Known,
         }
+    }
+
+    /// The same, with `others` beside: of any name at the usual port, where it leads to public addresses alone.
+    pub fn and(self, others: Hosts) -> Self {
+        Self { others, ..self }
     }
 
     /// Checks all of a URL that can be checked without a look-up: `https`, no user, no fragment, at most 2 KiB, and
@@ -56,6 +63,7 @@ impl Policy {
         }
         match (url.host_str(), url.port_or_known_default()) {
             (Some(host), Some(port)) if self.allows(host, port) => Ok(()),
+            _ if self.others == Hosts::Public => is_a_name_at_the_usual_port(url),
             _ => Err(String::from(
                 "names a host that is neither a known push service nor in the app's allowed_hosts",
             )),
@@ -72,6 +80,19 @@ impl Policy {
     fn allows(&self, host: &str, port: u16) -> bool {
         let mut rules = self.known.iter().chain(&self.operator);
         rules.any(|rule| rule.allows(host, port))
+    }
+}
+
+/// What it leads to is looked at with every connection; an address has no name that could be looked up anew.
+fn is_a_name_at_the_usual_port(url: &Url) -> Result<(), String> {
+    let is_name =
+        matches!(url.host(), Some(Host::Domain(name)) if name.trim_end_matches('.').contains('.'));
+    match (is_name, url.port_or_known_default()) {
+        (true, Some(443)) => Ok(()),
+        (true, _) => Err(String::from("names a port; only 443 is allowed")),
+        (false, _) => Err(String::from(
+            "names no host of the public internet; a full name is needed, no address",
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{encrypt::is_on_curve, web_push, wns};
 use crate::{
-    config::apps::{App, HostRule},
+    config::apps::App,
     egress::Policy,
     model::{Channel, WebPushKeys},
 };
@@ -32,20 +32,18 @@ pub fn check_channel(channel: &Channel, app: &App) -> Result<(), Vec<ChannelFaul
             fcm(registration_token.expose()).into_iter().collect()
         }
         Channel::WebPush { endpoint, keys, .. } => {
-            let rules = app
-                .web_push
-                .as_ref()
-                .map(|settings| settings.allowed_hosts.as_slice());
-            let endpoint = address(endpoint.expose(), &web_push::KNOWN_HOSTS, rules);
+            let policy = match &app.web_push {
+                Some(settings) => web_push::policy(settings),
+                None => Policy::new(&web_push::KNOWN_HOSTS, &[]),
+            };
+            let endpoint = address(endpoint.expose(), &policy);
             let endpoint = endpoint.map(|message| ("channel.endpoint", message));
             endpoint.into_iter().chain(p256dh(keys)).collect()
         }
         Channel::Wns { channel_uri } => {
-            let rules = app
-                .wns
-                .as_ref()
-                .map(|settings| settings.allowed_hosts.as_slice());
-            let uri = address(channel_uri.expose(), &wns::KNOWN_HOSTS, rules);
+            let listed = app.wns.as_ref().map(|it| it.allowed_hosts.as_slice());
+            let policy = Policy::new(&wns::KNOWN_HOSTS, listed.unwrap_or_default());
+            let uri = address(channel_uri.expose(), &policy);
             uri.map(|message| ("channel.channelUri", message))
                 .into_iter()
                 .collect()
@@ -59,11 +57,9 @@ pub fn check_channel(channel: &Channel, app: &App) -> Result<(), Vec<ChannelFaul
     }
 }
 
-fn address(text: &str, known: &[&str], rules: Option<&[HostRule]>) -> Option<String> {
+fn address(text: &str, policy: &Policy) -> Option<String> {
     match Url::parse(text) {
-        Ok(url) => Policy::new(known, rules.unwrap_or_default())
-            .check(&url)
-            .err(),
+        Ok(url) => policy.check(&url).err(),
         Err(e) => Some(format!("is not a URL: {e}")),
     }
 }
@@ -97,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::apps::{self, Badge, Placeholder, Privacy},
+        config::apps::{self, Badge, HostRule, Hosts, Placeholder, Privacy},
         model::{AppHost, DeviceToken, Secret, VisualContent},
     };
 
@@ -125,6 +121,7 @@ mod tests {
                     .iter()
                     .map(|rule| HostRule::parse(rule).unwrap())
                     .collect(),
+                hosts: Hosts::Known,
                 ca: None,
             })),
             wns: None,

@@ -88,7 +88,7 @@ impl WebPush {
         let client = Client::new(
             Settings {
                 protocol: Protocol::Either,
-                reach: Reach::Checked(Policy::new(&KNOWN_HOSTS, &settings.allowed_hosts)),
+                reach: Reach::Checked(policy(&settings)),
                 resolver,
                 first_alone: false,
             },
@@ -248,6 +248,11 @@ fn check_subject(subject: &str) -> Result<(), String> {
     Err(String::from(
         "subject must be mailto:someone@example.com or an https: address, at a host that the internet can reach",
     ))
+}
+
+/// Where subscriptions of an app may lead.
+pub(super) fn policy(settings: &apps::WebPush) -> Policy {
+    Policy::new(&KNOWN_HOSTS, &settings.allowed_hosts).and(settings.hosts)
 }
 
 /// All of the request but credential and topic (RFC 8030, section 5; RFC 8188, section 2).

@@ -29,6 +29,7 @@ mod durability;
 mod fallback;
 mod faults;
 mod guards;
+mod hosts;
 mod isolation;
 mod ladder;
 mod logins;

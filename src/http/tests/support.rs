@@ -98,6 +98,7 @@ fn app(host: &str, origin: &str) -> Arc<App> {
         subject: "mailto:ops@example.com".into(),
         key: None,
         allowed_hosts: Vec::new(),
+        hosts: Default::default(),
         ca: None,
     };
     Arc::new(App {

@@ -129,6 +129,7 @@ fn adapter(server: &Server, older: Vec<VapidKey>) -> WebPush {
         subject: "mailto:ops@example.com".into(),
         key: None,
         allowed_hosts: vec![HostRule::parse(&rule).unwrap()],
+        hosts: Default::default(),
         ca: Some(Arc::new(server.ca.clone())),
     };
     WebPush::new(Arc::new(settings), key(), older).unwrap()

@@ -188,9 +188,6 @@ impl Circuit {
         };
         let distance = distance.filter(|_| proven && self.next_proof <= now && demanded.is_none());
         let tells = distance.is_some();
-        if let Some(distance) = distance {
-            self.next_proof = now.plus(distance);
-        }
         if (standing.until > now && !tells) || self.probing.is_some() || demanded.is_some() {
             let waits = match demanded {
                 Some(until) if proven && is_guarded => until,
@@ -203,6 +200,9 @@ impl Circuit {
                 .map_or(Duration::ZERO, |began| now.since(began));
             let until = waits.max(now.plus(probed_for.clamp(PROBING, MAX_WAIT)));
             return Admission::Hold(self.hold(until));
+        }
+        if let Some(distance) = distance {
+            self.next_proof = now.plus(distance);
         }
         self.probing = Some(now);
         self.under_way += 1;

@@ -42,8 +42,23 @@ pub(super) struct Gate {
     own: Option<String>,
     circuits: Mutex<HashMap<String, Circuit>>,
     /// Until when the service wants to be left alone with single channels, whoever of those that share one is tapped.
-    asked: Mutex<HashMap<u64, Timestamp>>,
+    asked: Mutex<HashMap<u64, Asked>>,
     guard: Arc<Guard>,
+}
+
+/// A wait that a service demanded for one channel.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl Asked {
+    /// Until when, if it is not over; one of a clock that had leapt would hold for as long as that had.
+    fn holds(self, now: Timestamp) -> Option<Timestamp> {
+        let holds = self.until > now && !self.since.is_to_come(now);
+        holds.then_some(self.until)
+    }
 }
 
 /// The right to send one push. Ends when it is dropped.
@@ -100,7 +115,7 @@ impl Gate {
     ) -> Result<Pass<'_>, Hold> {
         let authority = self.authority(channel);
         let hash = hash_of(channel);
-        if let Some(until) = self.asked().get(&hash).copied().filter(|it| *it > now) {
+        if let Some(until) = self.asked_for(hash, now) {
             return Err(Hold {
                 until,
                 stopped: None,
@@ -146,6 +161,7 @@ impl Gate {
         });
         let demanded = circuit.and_then(|circuit| circuit.demand(now));
         let demanded = demanded.map(|demand| demand.until);
+        let demanded = demanded.max(self.asked_for(hash_of(channel), now));
         match demanded.max(standing.map(|standing| standing.until)) {
             Some(until) => Err(until),
             None => Ok(Pass {
@@ -191,7 +207,11 @@ impl Gate {
     /// Whether nothing is known here that has to be remembered: no demand, and no fault; but that a host fails that never
     /// took a push is none.
     pub(super) fn is_forgettable(&self, has_taken: bool, now: Timestamp) -> bool {
-        let is_asked = self.asked().values().any(|until| *until > now);
+        let is_asked = has_taken
+            && self
+                .asked()
+                .values()
+                .any(|asked| asked.holds(now).is_some());
         !is_asked
             && self.circuits().values().all(|circuit| {
                 let why = circuit.standing().map(|standing| standing.why);
@@ -211,15 +231,23 @@ impl Gate {
     fn ask_for(&self, channel: u64, until: Timestamp, now: Timestamp) {
         let mut asked = self.asked();
         if asked.len() >= MAX_ASKED {
-            asked.retain(|_, until| *until > now);
+            asked.retain(|_, asked| asked.holds(now).is_some());
         }
         // Beyond, each endpoint has its own wait all the same.
         if asked.len() < MAX_ASKED || asked.contains_key(&channel) {
-            asked.insert(channel, until);
+            let before = asked.get(&channel).and_then(|asked| asked.holds(now));
+            // A shorter wait never ends a longer one.
+            let until = before.map_or(until, |before| before.max(until));
+            asked.insert(channel, Asked { since: now, until });
         }
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<u64, Timestamp>> {
+    /// Until when the service wants to be left alone with a channel, if it does.
+    fn asked_for(&self, channel: u64, now: Timestamp) -> Option<Timestamp> {
+        self.asked().get(&channel)?.holds(now)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<u64, Asked>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

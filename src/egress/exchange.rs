@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Answer, Failure, Request,
+    Answer, Failure, MAX_REQUEST, Request,
     authority::{Own, Shared},
 };
 
@@ -29,7 +29,8 @@ pub(super) enum Broken {
     Failed(Failure),
 }
 
-/// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken.
+/// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken, at most
+/// until `deadline`.
 pub(super) async fn on_shared(
     shared: &Shared,
     request: &Request,
@@ -37,15 +38,15 @@ pub(super) async fn on_shared(
     deadline: Instant,
 ) -> Result<Answer, Broken> {
     if !first_alone || shared.proven.load(Ordering::Acquire) {
-        return send_shared(shared, request, deadline).await;
+        return send_shared(shared, request).await;
     }
     let alone = timeout_at(deadline, shared.alone.lock()).await;
-    let alone = alone.map_err(|_| Broken::Failed(Failure::Timeout))?;
+    let alone = alone.map_err(|_| Broken::Failed(Failure::Crowded))?;
     if shared.proven.load(Ordering::Acquire) {
         drop(alone);
-        return send_shared(shared, request, deadline).await;
+        return send_shared(shared, request).await;
     }
-    let answer = send_shared(shared, request, deadline).await;
+    let answer = send_shared(shared, request).await;
     // 403 is what a refused credential looks like; any other answer means that the credential was taken.
     if answer.as_ref().is_ok_and(|answer| answer.status != 403) {
         shared.proven.store(true, Ordering::Release);
@@ -57,8 +58,8 @@ pub(super) async fn on_shared(
 pub(super) async fn on_own(
     mut own: Own,
     request: &Request,
-    deadline: Instant,
 ) -> Result<(Answer, Option<Own>), Broken> {
+    let deadline = Instant::now() + MAX_REQUEST;
     let mut wire = wire(request, Version::HTTP_11)?;
     let host = HeaderValue::from_str(&request.authority()).map_err(invalid)?;
     wire.headers_mut().insert(HOST, host);
@@ -69,13 +70,10 @@ pub(super) async fn on_own(
     Ok((answer, whole.then_some(own)))
 }
 
-async fn send_shared(
-    shared: &Shared,
-    request: &Request,
-    deadline: Instant,
-) -> Result<Answer, Broken> {
+async fn send_shared(shared: &Shared, request: &Request) -> Result<Answer, Broken> {
     let wire = wire(request, Version::HTTP_2)?;
     let sent = Instant::now();
+    let deadline = sent + MAX_REQUEST;
     let mut sender = shared.sender.clone();
     let Ok(response) = timeout_at(deadline, sender.try_send_request(wire)).await else {
         if shared.silent_since(sent) {

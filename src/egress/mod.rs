@@ -42,7 +42,7 @@ pub use self::{
     resolve::{LookUp, Resolver},
 };
 
-/// How long a request may take in all, from the look-up to the end of the answer.
+/// How long a request may wait for a connection, and how long its answer may take once it has left.
 pub const MAX_REQUEST: Duration = Duration::from_secs(15);
 
 /// How much of an answer is read unless the request says otherwise, in bytes.
@@ -142,6 +142,9 @@ pub enum Failure {
     /// What it is about was over before it could leave; nothing was sent.
     #[error("not sent: its time was over before it could leave")]
     Late,
+    /// Others took all connections for too long; nothing was sent.
+    #[error("not sent: it waited too long for others to be answered")]
+    Crowded,
     /// Time was over; the request may or may not have been processed.
     #[error("timeout")]
     Timeout,
@@ -183,7 +186,7 @@ impl Client {
         }))
     }
 
-    /// Sends `request` and waits for its answer, at most [`MAX_REQUEST`]. Redirects are answers like any other.
+    /// Sends `request` and waits for its answer, each for at most [`MAX_REQUEST`]. Redirects are answers like any other.
     ///
     /// # Errors
     /// [`Failure`], when there is no answer.
@@ -241,7 +244,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<Answer, Broken> {
         let lease = timeout_at(deadline, authority.lease(&self.0.dialer)).await;
-        let lease = lease.unwrap_or(Err(Failure::Timeout));
+        let lease = lease.unwrap_or(Err(Failure::Crowded));
         if request.is_late() {
             return Err(Broken::Failed(Failure::Late));
         }
@@ -249,12 +252,14 @@ impl Client {
             Lease::Shared(shared) => {
                 exchange::on_shared(&shared, request, self.0.first_alone, deadline).await
             }
-            Lease::Own(own) => Box::pin(exchange::on_own(own, request, deadline))
-                .await
-                .map(|(answer, own)| {
-                    own.into_iter().for_each(|own| authority.give_back(own));
-                    answer
-                }),
+            Lease::Own(own) => {
+                Box::pin(exchange::on_own(own, request))
+                    .await
+                    .map(|(answer, own)| {
+                        own.into_iter().for_each(|own| authority.give_back(own));
+                        answer
+                    })
+            }
         };
         match &answer {
             Ok(_) => authority.answered(),

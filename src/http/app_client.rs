@@ -200,7 +200,8 @@ pub(super) async fn receipts(client: AppClient, body: Body, context: Data<Contex
     // Before anything is written, so that a bad cursor leaves nothing half done.
     let up_to = cursor(&context, &subject, up_to).await?;
     if !shown.is_empty() {
-        hub.shown(subject.clone(), endpoint.clone(), shown).await?;
+        hub.shown(subject.clone(), endpoint.clone(), (shown, up_to))
+            .await?;
     }
     if let Some(up_to) = up_to {
         hub.holds(subject, endpoint, up_to).await?;

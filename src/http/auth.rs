@@ -213,6 +213,7 @@ fn delegated(request: &HttpRequest) -> Result<bool, Error> {
     if app.is_some_and(|app| app.delegated_post) {
         return Ok(true);
     }
+    count(request, &caller)?;
     Err(hub::Error::Forbidden(
         "this app takes posts by its server's key alone; its operator sets `delegated_post`",
     )

@@ -78,11 +78,12 @@ async fn answer(
             return Ok(request.into_response(HttpResponse::from_error(refusal)));
         }
         let response = next.call(request).await?.map_into_boxed_body();
+        if probe {
+            return Ok(response);
+        }
         return Ok(match context.hub.hold_time().await {
-            Err(error) if !probe => {
-                response.into_response(HttpResponse::from_error(Error::from(error)))
-            }
-            _ => response,
+            Err(error) => response.into_response(HttpResponse::from_error(Error::from(error))),
+            Ok(()) => response,
         });
     };
     let mut response = if probe {

@@ -128,6 +128,8 @@ type Answer = Result<HttpResponse, Error>;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take to arrive.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a handshake of TLS may take.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a reader may block before its connection is given up.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
 /// How long open requests may take when the server stops, in seconds.
@@ -226,6 +228,7 @@ fn serve(
 ) -> std::io::Result<Server> {
     let workers = workers.max(1);
     let seats = Seats::new(limits.connections);
+    let seated = seats.per_worker(workers);
     // Built once, so that all workers share it.
     let context = Data::new(context);
     let app = move || {
@@ -236,7 +239,7 @@ fn serve(
     };
     let server = HttpServer::new(app)
         .workers(workers)
-        .max_connections(seats.per_worker(workers))
+        .max_connections(seated)
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_PATIENCE)
@@ -255,8 +258,10 @@ fn serve(
         None => server.listen(listener)?,
         Some(tls) => {
             let settings = tls.settings().map_err(std::io::Error::other)?;
+            // Whoever says nothing takes the place of nobody else, and has gone soon.
             server
-                .tls_handshake_timeout(HEAD_PATIENCE)
+                .max_connection_rate(seated)
+                .tls_handshake_timeout(HANDSHAKE_PATIENCE)
                 .listen_rustls_0_23(listener, settings)?
         }
     };

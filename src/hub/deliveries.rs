@@ -312,7 +312,7 @@ fn moved_up(
     let lags = |from: FeedPosition| now <= level.believed && head.0.saturating_sub(from.0) > LAG;
     let before = (state.covered, state.repeat_after);
     if level.may_repeat(&state, rules.delivery, now) && lags(level.repeats_after(&state)) {
-        state.repeat_after = head;
+        (state.repeat_after, state.repeat_from) = (head, level.mark.position);
     }
     if lags(level.base()) {
         state.covered = head;

@@ -37,6 +37,7 @@ mod streams;
 mod test_tap;
 mod time;
 mod tokens;
+mod told;
 
 use std::sync::{
     Arc,

@@ -209,10 +209,16 @@ impl Case<'_> {
             Decision::Wait(reason, _) => Some(reason),
             Decision::Push(_) | Decision::Idle => None,
         };
+        // What was tried before it came due was another tap.
+        let state = self.level.current_state();
+        let tried = self
+            .it
+            .fallback_due()
+            .is_some_and(|due| state.tried_at >= due);
         Some(OwedPush {
             refused: None,
             reason,
-            attempts: self.level.current_state().attempts,
+            attempts: if tried { state.attempts } else { 0 },
             answer: self.refusal(reason),
         })
     }

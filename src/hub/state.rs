@@ -7,6 +7,7 @@ use super::{
     actor::Actor,
     changes::{self, Changes},
     notify,
+    told::Told,
 };
 use crate::{
     model::{
@@ -128,7 +129,8 @@ impl Hub {
         }
     }
 
-    /// Notes that an endpoint put notifications before the person's eyes.
+    /// Notes that an endpoint put notifications before the person's eyes; `up_to` is how far it says that it holds the feed.
+    /// What may have been shown as it was before it was replaced is passed over.
     ///
     /// # Errors
     /// `Store`.
@@ -136,13 +138,11 @@ impl Hub {
         &self,
         subject: Subject,
         endpoint: EndpointId,
-        ids: Vec<NotificationId>,
+        (ids, up_to): (Vec<NotificationId>, Option<FeedPosition>),
     ) -> Result<(), Error> {
         let now = self.now();
-        let ids = ids
-            .into_iter()
-            .map(|id| (id, FeedPosition::START))
-            .collect();
+        let told = |id| (id, Told::Shown(up_to));
+        let ids = ids.into_iter().map(told).collect();
         self.note_receipts((subject, endpoint), ids, now, move |receipt, passed| {
             receipt.shown = receipt.shown.or(Some(now));
             // It has it, then, by whatever way it came.
@@ -165,6 +165,8 @@ impl Hub {
         read: Vec<(NotificationId, FeedPosition)>,
         at: Timestamp,
     ) -> Result<(), Error> {
+        let told = |(id, held)| (id, Told::Read(held));
+        let read = read.into_iter().map(told).collect();
         self.note_receipts((subject, endpoint), read, at, move |receipt, passed| {
             // What its mark has passed is known as fetched without a row of its own.
             if !passed {
@@ -177,7 +179,7 @@ impl Hub {
     async fn note_receipts(
         &self,
         who: (Subject, EndpointId),
-        read: Vec<(NotificationId, FeedPosition)>,
+        read: Vec<(NotificationId, Told)>,
         at: Timestamp,
         note: impl Fn(&mut Receipt, bool) + Clone + Send + 'static,
     ) -> Result<(), Error> {
@@ -191,7 +193,7 @@ impl Hub {
     async fn note_some(
         &self,
         (subject, endpoint): (Subject, EndpointId),
-        read: Vec<(NotificationId, FeedPosition)>,
+        read: Vec<(NotificationId, Told)>,
         at: Timestamp,
         note: impl Fn(&mut Receipt, bool) + Send + 'static,
     ) -> Result<(), Error> {
@@ -206,16 +208,19 @@ impl Hub {
                 let Some(registered) = reader.registered_endpoint(&unit.subject, &endpoint)? else {
                     return Ok(unit);
                 };
-                for (id, held) in read {
+                for (id, told) in read {
                     let Some(number) = reader.number_of(&unit.subject, id)? else {
                         continue;
                     };
-                    // What was read was replaced before this was written down.
-                    if FeedPosition::START < held && held < number {
-                        continue;
-                    }
                     let old = reader.receipt(&unit.subject, number, &endpoint)?;
                     let old = old.of(&registered);
+                    let told_before = old.fetched.or(old.shown).or(old.acted);
+                    let has_it = number <= mark.position || told_before.is_some();
+                    let it = reader.notification(&unit.subject, number)?;
+                    if !it.is_some_and(|it| told.is_of(&it, has_it)) {
+                        continue;
+                    }
+                    let held = told.holds();
                     let mut receipt = old;
                     note(&mut receipt, number <= mark.position);
                     // What it holds by its mark it holds up to there alone.

@@ -109,6 +109,8 @@ pub struct TapState {
     pub repeat_refused_at: Timestamp,
     /// Up to where nothing was found that is worth a repetition, though one was due.
     pub repeat_after: FeedPosition,
+    /// Where the endpoint stood then.
+    pub repeat_from: FeedPosition,
     /// Failed attempts in a row.
     pub attempts: u32,
     /// When the last of them was.

@@ -120,6 +120,8 @@ pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
         Failure::Forbidden(_) => Verdict::Misconfigured,
         // One push that took too long says nothing about the others.
         Failure::Timeout | Failure::Late => retry(Scope::Unsaid),
+        // That others are slow to be answered says nothing of the service that they did not say.
+        Failure::Crowded => retry(Scope::Channel),
         _ => retry(scope),
     };
     unsent(verdict, &failure.to_string())
@@ -257,6 +259,11 @@ pub(super) mod tests {
         };
         let wait = |scope| Verdict::Retry { after: None, scope };
         check(Failure::Timeout, wait(Scope::Unsaid), "timeout");
+        check(
+            Failure::Crowded,
+            wait(Scope::Channel),
+            "not sent: it waited too long for others to be answered",
+        );
         check(
             Failure::Lost("gone".into()),
             wait(Scope::Lane),

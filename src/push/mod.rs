@@ -56,7 +56,7 @@ impl Adapter {
         let answer = &mut outcome.answer;
         let (reason, id) = (answer.reason.take(), answer.id.take());
         answer.reason = reason.map(|reason| redact::words(&reason, channel));
-        answer.id = id.map(|id| redact::without(&id, channel));
+        answer.id = id.map(|id| redact::id(&id, channel));
         outcome
     }
 

@@ -26,14 +26,32 @@ pub(super) fn words(text: &str, channel: &Channel) -> String {
         cut || may_be_a_credential(word)
     };
     let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '=' | '.');
-    let text = without(text, channel);
+    let text = replaced(&without(text, channel), in_word, is_secret);
+    // As standard base64 writes it, with `/`; names of types have dots.
+    let in_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    replaced(&text, in_base64, may_be_a_credential)
+}
+
+/// An id of a push without the channel and the parts of it, and without a token (RFC 7519) that came with the push.
+pub(super) fn id(text: &str, channel: &Channel) -> String {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_token = |word: &str| word.matches('.').count() >= 2 && may_be_a_credential(word);
+    replaced(&without(text, channel), in_token, is_token)
+}
+
+/// The text with those words taken out that are secrets.
+fn replaced(
+    text: &str,
+    in_word: impl Fn(char) -> bool,
+    is_secret: impl Fn(&str) -> bool,
+) -> String {
     let mut left = String::new();
-    let mut rest = text.as_str();
+    let mut rest = text;
     while !rest.is_empty() {
         let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
         left.push_str(if is_secret(word) { TAKEN_OUT } else { word });
-        let next = behind.find(in_word).unwrap_or(behind.len());
+        let next = behind.find(&in_word).unwrap_or(behind.len());
         left.push_str(&behind[..next]);
         rest = &behind[next..];
     }
@@ -141,6 +159,21 @@ mod tests {
             "Cannot POST /w/?token=S3cr3tCapabilityTokenABCDEF0123456789",
             "Cannot POST /w/?token=…",
         );
+        check(
+            "EgAcAQMAAAAALYAAY/c+Huwi3Fv4Ck10UrKNmtxRO6Njk2MgA= is over",
+            "… is over",
+        );
+        check(
+            "type.googleapis.com/google.firebase.fcm.v1.FcmError",
+            "type.googleapis.com/google.firebase.fcm.v1.FcmError",
+        );
+        let location = |rest: &str| id(&format!("https://push.example/m/{rest}"), &channel);
+        assert_eq!(
+            location("gAAAAABk2Q5b7cQ3eF9aaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            "https://push.example/m/gAAAAABk2Q5b7cQ3eF9aaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        );
+        let token = format!("eyJ0eXAiOiJKV1QifQ.{}.S0s", "e".repeat(60));
+        assert_eq!(location(&token), "https://push.example/m/…");
         check(
             "d1f7a0a2-0e0c-4d3e-9f70-2b0d5c3c1f3a",
             "d1f7a0a2-0e0c-4d3e-9f70-2b0d5c3c1f3a",

@@ -265,12 +265,19 @@ impl World {
         if self.chance(50) {
             return self.send_position(hub, &device).await;
         }
+        // Of what was ever replaced the hub believes it only where it knows that the device has it as it is.
+        let reader = hub.store().reader();
+        let was_replaced = |id: &NotificationId| {
+            let it = reader.notification_of(&device.subject, *id).unwrap();
+            it.is_some_and(|it| it.was_replaced())
+        };
         let held: Vec<NotificationId> = device.with(|memory| memory.held.keys().copied().collect());
+        let held = held.into_iter().filter(|id| !was_replaced(id));
         let most = self.random.random_range(1..4);
-        let ids = held.into_iter().choose_multiple(&mut self.random, most);
+        let ids = held.choose_multiple(&mut self.random, most);
         self.note(hub.now(), format!("{} has shown {ids:?}", device.name()));
         let (subject, endpoint) = (device.subject.clone(), device.endpoint.clone());
-        let shown = hub.shown(subject, endpoint, ids.clone()).await;
+        let shown = hub.shown(subject, endpoint, (ids.clone(), None)).await;
         shown.expect("a receipt can be written down");
         let now = self.moment().truth;
         self.network.promises(|promises| {

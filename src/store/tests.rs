@@ -329,6 +329,7 @@ proptest! {
             gone,
             repeat_refused_at: Timestamp::from_millis(covered),
             repeat_after: FeedPosition(covered / 2),
+            repeat_from: FeedPosition(covered / 4),
             tried_at: Timestamp::from_millis(covered / 3),
             answer: Some(ServiceAnswer { status: 200, reason: None, id: Some("x".into()) }),
             ..TapState::default()

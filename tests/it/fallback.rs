@@ -320,3 +320,39 @@ async fn a_fallback_that_was_on_its_way_when_the_hub_ended_comes_in_the_place_of
         comes_in_the_place_of_the_first(killed).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_shown_before_it_was_replaced_is_no_fetch_of_what_came_in_its_place() {
+    for told_up_to in [true, false] {
+        let hub = TestHub::at_a_standstill().await;
+        let mut phone = hub.device("ada", Service::Apns).await;
+        let mut named = body();
+        named["appNotificationId"] = json!("a");
+        let path = "/v1/users/ada/notifications";
+        let posted = hub.app().post(path, named.clone()).await.expect(201);
+        phone.next_push("the raw tap").await;
+        phone.pull().await;
+        let held = phone.cursor.clone();
+        hub.settled().await;
+        hub.advance(Duration::from_secs(2));
+        named["payload"]["rawContent"] = json!("another");
+        hub.app().post(path, named).await.expect(200);
+        phone
+            .next_push("the raw tap of what came in its place")
+            .await;
+        let mut receipt = json!({"shown": [posted["id"]]});
+        if told_up_to {
+            receipt["upTo"] = json!(held);
+        }
+        let told = phone
+            .client
+            .post("/v1/me/notifications/receipts", receipt)
+            .await;
+        assert_eq!(told.status, 204);
+        hub.settled().await;
+        hub.advance(Duration::from_secs(61));
+        let fallback = phone.next_push("the fallback").await;
+        assert_eq!(beckon_of(&fallback.push)["k"], "fallback", "{fallback:?}");
+        hub.finish().await;
+    }
+}

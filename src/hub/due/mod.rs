@@ -159,7 +159,10 @@ impl Level {
 
     /// From where on something may be worth a repetition.
     pub fn repeats_after(&self, state: &TapState) -> FeedPosition {
-        self.mark.position.max(state.repeat_after)
+        // A device that was set back lacks what it did not then.
+        let stands = self.mark.position >= state.repeat_from;
+        let looked_through = Some(state.repeat_after).filter(|_| stands);
+        self.mark.position.max(looked_through.unwrap_or_default())
     }
 
     /// What it read of a notification without pulling the feed.

@@ -65,6 +65,7 @@ pub(in crate::store) struct FourthTapState(ThirdTapState, Latest);
 struct Latest {
     repeat_refused_at: u64,
     repeat_after: u64,
+    repeat_from: u64,
     tried_at: u64,
 }
 
@@ -73,6 +74,7 @@ fn before_fourth(third: ThirdTapState) -> FourthTapState {
     let latest = Latest {
         repeat_refused_at: 0,
         repeat_after: 0,
+        repeat_from: 0,
         tried_at: third.0.put_off_at,
     };
     FourthTapState(third, latest)
@@ -272,6 +274,7 @@ impl Record for TapState {
         let latest = Latest {
             repeat_refused_at: self.repeat_refused_at.as_millis(),
             repeat_after: self.repeat_after.0,
+            repeat_from: self.repeat_from.0,
             tried_at: self.tried_at.as_millis(),
         };
         FourthTapState(ThirdTapState(before, later), latest)
@@ -282,6 +285,7 @@ impl Record for TapState {
         Ok(Self {
             repeat_refused_at: time(latest.repeat_refused_at),
             repeat_after: FeedPosition(latest.repeat_after),
+            repeat_from: FeedPosition(latest.repeat_from),
             tried_at: time(latest.tried_at),
             failing: later.failing.as_ref().map(failing).transpose()?,
             lost: FeedPosition(later.lost),
@@ -325,6 +329,7 @@ mod tests {
             demanded: Timestamp::from_millis(8),
             repeat_refused_at: Timestamp::from_millis(10),
             repeat_after: FeedPosition(5),
+            repeat_from: FeedPosition(3),
             put_off_at: Timestamp::from_millis(11),
             tried_at: Timestamp::from_millis(3),
             ..TapState::default()
@@ -334,6 +339,7 @@ mod tests {
         let before_fourth = TapState {
             repeat_refused_at: Timestamp::default(),
             repeat_after: FeedPosition::START,
+            repeat_from: FeedPosition::START,
             tried_at: state.put_off_at,
             ..state
         };

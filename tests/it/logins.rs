@@ -169,6 +169,7 @@ async fn a_certificate_that_is_revoked_or_ends_is_named() {
     hub.reload(by_one_for_an_hour).await;
     phone.next_push("the tap by a new certificate").await;
     phone.pull().await;
+    hub.settled().await;
     hub.advance(Duration::from_secs(2 * 3600));
     let posted = hub.post("ada", "Tea?").await;
     let ended = told(&hub, &posted, &phone, "serviceStopped").await;

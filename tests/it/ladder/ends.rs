@@ -206,6 +206,7 @@ async fn a_fallback_to_come_after_a_refused_raw_tap_is_announced() {
     hub.post("ada", "for which a token is fetched").await;
     phone.next_push("the first tap").await;
     phone.pull().await;
+    hub.settled().await;
     hub.advance(Duration::from_secs(10));
     hub.doubles()
         .script(FaultSpec::always(Service::Fcm, FaultKind::Redirect));

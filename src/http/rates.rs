@@ -90,7 +90,7 @@ impl Rates {
         };
         let place = place(address, limiter.known() >= CROWD);
         let key = "server.limits.requests_per_address";
-        note(request, limiter.take(&place, ("address", key)))
+        count(request, Some(limiter), &place, ("address", key))
     }
 
     /// Counts a request with an app key.
@@ -103,16 +103,15 @@ impl Rates {
         app: &App,
         key: &str,
     ) -> Result<(), Error> {
-        let of_app = self.of(app);
-        let Some(limiter) = of_app.as_ref().and_then(|it| it.keys.as_ref()) else {
-            return Ok(());
-        };
-        let name = if app.limits.requests_per_key.is_some() {
+        let own = app.limits.requests_per_key.is_some();
+        let name = if own {
             "app.limits.requests_per_key"
         } else {
             "server.limits.requests_per_key"
         };
-        note(request, limiter.take(&key.to_owned(), ("key", name)))
+        let of_app = self.of(app);
+        let limiter = of_app.as_ref().and_then(|it| it.keys.as_ref());
+        count(request, limiter, &key.to_owned(), ("key", name))
     }
 
     /// Counts a request of a user's device.
@@ -125,16 +124,15 @@ impl Rates {
         app: &App,
         user: &UserId,
     ) -> Result<(), Error> {
-        let of_app = self.of(app);
-        let Some(limiter) = of_app.as_ref().and_then(|it| it.users.as_ref()) else {
-            return Ok(());
-        };
-        let name = if app.limits.requests_per_user.is_some() {
+        let own = app.limits.requests_per_user.is_some();
+        let name = if own {
             "app.limits.requests_per_user"
         } else {
             "server.limits.requests_per_user"
         };
-        note(request, limiter.take(user, ("user", name)))
+        let of_app = self.of(app);
+        let limiter = of_app.as_ref().and_then(|it| it.users.as_ref());
+        count(request, limiter, user, ("user", name))
     }
 
     /// What an app's rates stand at. They begin anew where a reload has changed them.
@@ -243,6 +241,16 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
             },
         }
     }
+}
+
+/// Counts a request where there is a rate; `policy` and `name` are what the caller and the operator know the rate by.
+fn count<K: Hash + Eq + Clone>(
+    request: &HttpRequest,
+    limiter: Option<&Limiter<K>>,
+    who: &K,
+    (policy, name): (&'static str, &'static str),
+) -> Result<(), Error> {
+    limiter.map_or(Ok(()), |it| note(request, it.take(who, (policy, name))))
 }
 
 /// Seconds, never fewer than asked for, and at least one: who comes early is refused again.

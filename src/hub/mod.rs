@@ -26,6 +26,7 @@ mod notify;
 mod once;
 mod promise;
 mod pulls;
+mod receipt;
 mod report;
 mod retire;
 mod revive;
@@ -37,7 +38,6 @@ mod streams;
 mod test_tap;
 mod time;
 mod tokens;
-mod told;
 
 use std::sync::{
     Arc,

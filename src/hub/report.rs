@@ -48,9 +48,10 @@ pub(super) fn deliveries(
                 true => Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?,
                 false => Pushes::default(),
             },
+            delivery: rules.delivery,
             now: rules.now,
         };
-        found.push(case.report(&levels.decide(level, rules), rules.delivery));
+        found.push(case.report(&levels.decide(level, rules)));
     }
     found.sort_by_key(|delivery| delivery.pending);
     Ok(found)
@@ -63,11 +64,12 @@ struct Case<'a> {
     level: &'a Level,
     receipt: Receipt,
     pushes: Pushes,
+    delivery: &'a config::Delivery,
     now: Timestamp,
 }
 
 impl Case<'_> {
-    fn report(&self, verdict: &Verdict, delivery: &config::Delivery) -> Delivery {
+    fn report(&self, verdict: &Verdict) -> Delivery {
         let pushes = &self.pushes;
         let accepted = pushes.accepted.as_ref();
         let taken = pushes.own.as_ref().or(accepted);
@@ -93,7 +95,7 @@ impl Case<'_> {
             acted: self.receipt.acted,
             fell_back: pushes.fell_back.as_ref().map(|push| push.at),
             fallback: self.owed_fallback(status, verdict),
-            repeat: self.owed_repeat(status, (verdict, delivery)),
+            repeat: self.owed_repeat(status, verdict),
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
@@ -225,11 +227,7 @@ impl Case<'_> {
 
     /// Where a tap was taken and nothing came of it, or another channel was registered since, and another is due: how that
     /// stands.
-    fn owed_repeat(
-        &self,
-        status: DeliveryStatus,
-        (verdict, delivery): (&Verdict, &config::Delivery),
-    ) -> Option<OwedPush> {
+    fn owed_repeat(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedPush> {
         let open = status == DeliveryStatus::Tapped && over(self.it, self.now).is_none();
         if !open || !self.is_reachable() || self.owed_fallback(status, verdict).is_some() {
             return None;
@@ -246,7 +244,7 @@ impl Case<'_> {
                 answer: Some(push.answer.clone()),
             });
         }
-        if !anew && !self.level.may_repeat(&state, delivery, self.now) {
+        if !anew && !self.level.may_repeat(&state, self.delivery, self.now) {
             return None;
         }
         match verdict.decision {

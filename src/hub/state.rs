@@ -7,7 +7,7 @@ use super::{
     actor::Actor,
     changes::{self, Changes},
     notify,
-    told::Told,
+    receipt::Told,
 };
 use crate::{
     model::{

@@ -163,14 +163,45 @@ async fn a_tap_whose_time_was_over_in_its_lane_does_not_leave() {
     assert!(!hub.still_due(&due).unwrap());
 }
 
+/// Data for the app, which is tapped for in silence.
+fn silent(expires: Option<crate::model::Timestamp>) -> Draft {
+    Draft {
+        raw: Some(String::from("r")),
+        visual: None,
+        ..draft(None, "", expires)
+    }
+}
+
+/// A hub with the phone of Ada.
+async fn hub_with_a_phone() -> Hub {
+    let hub = hub(10_000);
+    hub.register(ada(), iphone()).await.unwrap();
+    hub.clock().advance(Duration::from_secs(1));
+    hub
+}
+
+/// The tap that is due to the phone.
+async fn due_tap(hub: &Hub) -> DueTap {
+    look(hub, Vec::new()).await.taps.pop().expect("it is due")
+}
+
+/// Has the push service take the tap that is due, and much come after it that is not worth one.
+async fn tapped_long_ago(hub: &Hub) {
+    let due = due_tap(hub).await;
+    let mut taken = due.state.clone();
+    (taken.covered, taken.tapped) = (due.tap.covers, due.tap.covers);
+    taken.tapped_at = hub.now();
+    hub.settle(&due, taken, None).await.unwrap();
+    much_for_others(hub).await;
+    hub.clock().advance(16 * MINUTE);
+}
+
 /// Posts so much that is not for the phone that what it is owed lies far behind in the feed.
 async fn much_for_others(hub: &Hub) {
     for _ in 0..2100 {
         let others = Draft {
             platforms: Some(vec![crate::model::Platform::Android]),
-            raw: Some(String::from("r")),
-            visual: None,
-            ..draft(None, "", None)
+            ..silent(None)
         };
         post(hub, others).await;
     }
@@ -178,12 +209,11 @@ async fn much_for_others(hub: &Hub) {
 
 #[tokio::test]
 async fn what_is_owed_stays_owed_however_much_comes_after_it() {
-    let hub = hub(10_000);
-    hub.register(ada(), iphone()).await.unwrap();
+    let hub = hub_with_a_phone().await;
     let one = post(&hub, draft(None, "one", None)).await;
     post(&hub, draft(None, "two", None)).await;
     much_for_others(&hub).await;
-    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let due = due_tap(&hub).await;
     assert_eq!(due.tap.shows, Some(one));
     let shown = due.notification.unwrap().draft.visual.clone();
     assert_eq!(shown.unwrap().title, "one");
@@ -192,16 +222,9 @@ async fn what_is_owed_stays_owed_however_much_comes_after_it() {
 
 #[tokio::test]
 async fn a_fallback_that_nobody_could_write_down_is_found_however_much_comes_after_it() {
-    let hub = hub(10_000);
-    hub.register(ada(), iphone()).await.unwrap();
-    hub.clock().advance(Duration::from_secs(1));
-    let raw = Draft {
-        raw: Some(String::from("r")),
-        visual: None,
-        ..draft(None, "", None)
-    };
-    post(&hub, raw).await;
-    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let hub = hub_with_a_phone().await;
+    post(&hub, silent(None)).await;
+    let due = due_tap(&hub).await;
     let mut refused = due.state.clone();
     refused.attempts = 1;
     refused.not_before = hub.now().plus(MINUTE / 2);
@@ -210,7 +233,7 @@ async fn a_fallback_that_nobody_could_write_down_is_found_however_much_comes_aft
     assert!(look(&hub, Vec::new()).await.taps.is_empty(), "it waits");
     much_for_others(&hub).await;
     hub.clock().advance(MINUTE);
-    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
+    let due = due_tap(&hub).await;
     assert_eq!(due.tap.kind, crate::model::TapKind::Fallback);
     assert_eq!(due.tap.shows, Some(urgent));
     let shown = due.notification.unwrap().draft.fallback.clone();
@@ -220,48 +243,19 @@ async fn a_fallback_that_nobody_could_write_down_is_found_however_much_comes_aft
 
 #[tokio::test]
 async fn an_unanswered_tap_is_repeated_however_much_comes_after_it() {
-    let hub = hub(10_000);
-    hub.register(ada(), iphone()).await.unwrap();
-    hub.clock().advance(Duration::from_secs(1));
-    let raw = Draft {
-        raw: Some(String::from("r")),
-        visual: None,
-        ..draft(None, "", None)
-    };
-    post(&hub, raw).await;
-    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
-    let mut taken = due.state.clone();
-    (taken.covered, taken.tapped) = (due.tap.covers, due.tap.covers);
-    taken.tapped_at = hub.now();
-    hub.settle(&due, taken, None).await.unwrap();
-    much_for_others(&hub).await;
-    hub.clock().advance(16 * MINUTE);
-    let due = look(&hub, Vec::new()).await.taps.pop();
-    assert_eq!(
-        due.expect("it is due").tap.kind,
-        crate::model::TapKind::Created
-    );
+    let hub = hub_with_a_phone().await;
+    post(&hub, silent(None)).await;
+    tapped_long_ago(&hub).await;
+    let due = due_tap(&hub).await;
+    assert_eq!(due.tap.kind, crate::model::TapKind::Created);
     agrees(&hub);
 }
 
 #[tokio::test]
 async fn what_is_not_worth_a_repetition_is_looked_through_once() {
-    let hub = hub(10_000);
-    hub.register(ada(), iphone()).await.unwrap();
-    hub.clock().advance(Duration::from_secs(1));
-    let raw = |expires| Draft {
-        raw: Some(String::from("r")),
-        visual: None,
-        ..draft(None, "", expires)
-    };
-    post(&hub, raw(Some(hub.now().plus(10 * MINUTE)))).await;
-    let due = look(&hub, Vec::new()).await.taps.pop().expect("it is due");
-    let mut taken = due.state.clone();
-    (taken.covered, taken.tapped) = (due.tap.covers, due.tap.covers);
-    taken.tapped_at = hub.now();
-    hub.settle(&due, taken, None).await.unwrap();
-    much_for_others(&hub).await;
-    hub.clock().advance(16 * MINUTE);
+    let hub = hub_with_a_phone().await;
+    post(&hub, silent(Some(hub.now().plus(10 * MINUTE)))).await;
+    tapped_long_ago(&hub).await;
     let found = look(&hub, Vec::new()).await;
     let [(_, state)] = found.states.as_slice() else {
         panic!("nothing is kept of it: {found:?}");
@@ -276,7 +270,7 @@ async fn what_is_not_worth_a_repetition_is_looked_through_once() {
         "it is looked through again: {again:?}"
     );
     // What comes later is tapped for as ever.
-    post(&hub, raw(None)).await;
+    post(&hub, silent(None)).await;
     assert_eq!(look(&hub, Vec::new()).await.taps.len(), 1);
     agrees(&hub);
 }

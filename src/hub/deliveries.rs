@@ -9,7 +9,7 @@ use std::{
 use super::{
     Error, Hub, Tested,
     due::{self, Decision, Level, Verdict},
-    levels::{self, Levels, Rules, Shown},
+    levels::{Levels, Rules, Shown},
     report,
     test_tap::{self, Plan},
 };
@@ -305,7 +305,7 @@ fn moved_up(
     rules: &Rules<'_>,
 ) -> Option<(EndpointId, TapState)> {
     let now = rules.now;
-    if !levels::is_reachable(level, now) {
+    if !level.is_reachable(now) {
         return None;
     }
     // What is over by a time that is doubted may be wanted yet.

@@ -63,14 +63,14 @@ impl Levels {
         }
         let from = levels
             .iter()
-            .filter(|level| is_reachable(level, rules.now))
+            .filter(|level| level.is_reachable(rules.now))
             .map(|level| level.wants_from(rules.delivery, rules.now))
             .min();
         let steps = match from {
             Some(from) => steps(reader, subject, from, user.head)?,
             None => Vec::new(),
         };
-        for level in levels.iter_mut().filter(|it| is_reachable(it, rules.now)) {
+        for level in levels.iter_mut().filter(|it| it.is_reachable(rules.now)) {
             let from = level.wants_from(rules.delivery, rules.now);
             let from = from.min(level.state.noticed);
             let wanted = steps.partition_point(|step| step.change.position <= from);
@@ -100,11 +100,6 @@ impl Levels {
     pub(super) fn whole(&self) -> &[Step] {
         &self.steps[self.whole..]
     }
-}
-
-/// Whether anything can leave for an endpoint.
-pub(super) fn is_reachable(level: &Level, now: Timestamp) -> bool {
-    level.endpoint.channel.identity().is_some() && level.endpoint.expires > now
 }
 
 fn level(

@@ -163,7 +163,7 @@ impl Case<'_> {
 
     /// When the hub does something about it by itself: what waits leaves, a silent tap is repeated, or it falls back.
     fn next_attempt(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<Timestamp> {
-        if !self.is_reachable() {
+        if !self.level.is_reachable(self.now) {
             return None;
         }
         let open = self.it.is_open(self.now);
@@ -179,12 +179,6 @@ impl Case<'_> {
         };
         // What is over by then is not tried any more.
         next.filter(|at| *at < self.it.expires)
-    }
-
-    /// Whether anything can leave for the endpoint.
-    fn is_reachable(&self) -> bool {
-        let endpoint = &self.level.endpoint;
-        endpoint.channel.kind() != ChannelKind::None && endpoint.expires > self.now
     }
 
     /// Where a tap was settled, and the fallback is due beside it: how that stands. Before, what is told of the tap is told
@@ -203,7 +197,8 @@ impl Case<'_> {
         }
         let settled = matches!(status, DeliveryStatus::Tapped | DeliveryStatus::Failed);
         let due = self.it.fallback_due().is_some_and(|due| due <= self.now);
-        let waits = verdict.fallbacks.contains(&self.it.number) && self.is_reachable();
+        let waits =
+            verdict.fallbacks.contains(&self.it.number) && self.level.is_reachable(self.now);
         if !(settled && due && waits && over(self.it, self.now).is_none()) {
             return None;
         }
@@ -229,7 +224,10 @@ impl Case<'_> {
     /// stands.
     fn owed_repeat(&self, status: DeliveryStatus, verdict: &Verdict) -> Option<OwedPush> {
         let open = status == DeliveryStatus::Tapped && over(self.it, self.now).is_none();
-        if !open || !self.is_reachable() || self.owed_fallback(status, verdict).is_some() {
+        if !open
+            || !self.level.is_reachable(self.now)
+            || self.owed_fallback(status, verdict).is_some()
+        {
             return None;
         }
         let state = self.level.current_state();
@@ -294,7 +292,7 @@ impl Case<'_> {
         match &self.pushes.refused {
             Some(push) if !push.answer.is_dropped() => return (DeliveryStatus::Failed, None),
             // Taken and dropped: it is tapped again as one that does not answer.
-            Some(_) if self.is_reachable() => {
+            Some(_) if self.level.is_reachable(self.now) => {
                 return (DeliveryStatus::Pending, Some(Reason::Retry));
             }
             _ => {}

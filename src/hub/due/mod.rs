@@ -129,6 +129,11 @@ impl Level {
         (self.state.generation == self.endpoint.generation).then_some(&self.state)
     }
 
+    /// Whether anything can leave for the endpoint.
+    pub fn is_reachable(&self, now: Timestamp) -> bool {
+        self.endpoint.channel.kind() != ChannelKind::None && self.endpoint.expires > now
+    }
+
     /// Everything up to here is settled for the endpoint: fetched, tapped for, or found not to concern it.
     pub fn base(&self) -> FeedPosition {
         let covered = self.known().map(|state| state.covered);
@@ -185,8 +190,7 @@ impl Level {
         let state = self.current_state();
         let fallbacks = self.open_fallbacks(steps, &state, now);
         // For one that is not, the feed may not have been read as far back.
-        let reachable =
-            self.endpoint.channel.kind() != ChannelKind::None && self.endpoint.expires > now;
+        let reachable = self.is_reachable(now);
         let to_come = fallbacks.iter().filter_map(|it| fallback_due(it, now));
         let next_fallback = to_come.filter(|due| reachable && *due > now).min();
         let mut passed = Vec::new();

@@ -343,6 +343,7 @@ impl Circuit {
 fn signal(outcome: &Outcome) -> Signal {
     let status = outcome.answer.status;
     match outcome.verdict {
+        Verdict::Held => Signal::Nothing,
         Verdict::Rejected if status == 0 => Signal::Nothing,
         Verdict::Accepted | Verdict::Dropped => Signal::Alive { took: true },
         Verdict::Gone { .. } | Verdict::Rejected => Signal::Alive { took: false },

@@ -82,6 +82,7 @@ fn told(outcome: Outcome) -> Tested {
             TestResult::Failed,
             "the push service refused the tap as wrong",
         ),
+        Verdict::Held => (TestResult::Failed, "the tap could not leave"),
         Verdict::Misconfigured => (
             TestResult::Failed,
             "the push service refuses the hub's settings; run `beckon check`",

@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Failure,
+    Answer, Failure,
     dial::{Dialed, Dialer},
 };
 
@@ -43,6 +43,7 @@ pub(super) struct Authority {
     /// Held while the first connection is opened, so that a burst opens one and not hundreds.
     opening: tokio::sync::Mutex<()>,
     permits: Arc<Semaphore>,
+    refusals: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -91,7 +92,20 @@ impl Authority {
             port,
             opening: tokio::sync::Mutex::new(()),
             permits: Arc::new(Semaphore::new(MAX_HTTP1)),
+            refusals: AtomicU64::new(0),
             state: Mutex::new(State::default()),
+        }
+    }
+
+    /// How often it refused a credential so far: who waited for a connection meanwhile had better not go.
+    pub(super) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Acquire)
+    }
+
+    /// Notes an answer, before the next request has the place of the one that was answered.
+    pub(super) fn note(&self, answer: &Answer) {
+        if matches!(answer.status, 401 | 403) {
+            self.refusals.fetch_add(1, Ordering::Release);
         }
     }
 

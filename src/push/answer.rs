@@ -122,6 +122,7 @@ pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
         Failure::Timeout | Failure::Late => retry(Scope::Unsaid),
         // That others are slow to be answered says nothing of the service that they did not say.
         Failure::Crowded => retry(Scope::Channel),
+        Failure::Held => Verdict::Held,
         _ => retry(scope),
     };
     unsent(verdict, &failure.to_string())

@@ -77,6 +77,8 @@ pub enum Verdict {
     Rejected,
     /// The operator's settings are wrong: the lane stops, the push stays due.
     Misconfigured,
+    /// It has not left, since the credential of one before it was refused: what came of that says what is to happen.
+    Held,
 }
 
 /// Whom a demand to wait concerns.
@@ -100,6 +102,7 @@ impl Verdict {
             Self::Retry { .. } => "retry",
             Self::Rejected => "rejected",
             Self::Misconfigured => "misconfigured",
+            Self::Held => "held",
         }
     }
 

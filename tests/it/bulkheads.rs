@@ -205,6 +205,28 @@ async fn refused_settings_degrade_the_hub_are_tried_one_at_a_time_and_mend_with_
     hub.finish().await;
 }
 
+/// Apple takes one push at a time until it has taken a credential.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_waited_for_one_whose_credential_is_refused_do_not_leave() {
+    let hub = TestHub::at_a_standstill().await;
+    let people = people(&hub, 20, Service::Apns).await;
+    hub.doubles().script(FaultSpec {
+        delay_ms: Some(500),
+        ..FaultSpec::always(Service::Apns, FaultKind::CredentialRefused)
+    });
+    let posts = post_to_all(&hub, &people).await;
+    hub.settled().await;
+    for _ in 0..30 {
+        hub.advance(Duration::from_secs(1));
+        hub.settled().await;
+    }
+    assert_eq!(hub.doubles().counters(Service::Apns).requests, 1);
+    let fates = fates(&hub, &posts).await;
+    let stopped = |fate: &String| fate == "pending serviceStopped";
+    assert!(fates.iter().all(stopped), "{fates:?}");
+    hub.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_taps_for_a_silent_service_leave_room_for_those_of_another() {
     leave_room(FaultSpec::always(Service::Fcm, FaultKind::Silence)).await;
@@ -261,7 +283,11 @@ async fn whoever_finds_a_lane_full_is_tapped_once_in_the_end() {
         futures_util::future::join_all(posts).await;
         for (user, device) in &mut people {
             eventually(&format!("the tap of {user}"), || async {
-                hub.advance(Duration::from_secs(1));
+                // Not while a push is on its way: its time would be up.
+                hub.settled().await;
+                if device.unseen() == 0 {
+                    hub.advance(Duration::from_secs(1));
+                }
                 (device.unseen() > 0).then_some(())
             })
             .await;

@@ -3,7 +3,7 @@
 
 use crate::model::{
     ChannelKind, Delivery, DeliveryStatus, Handling, OwedPush, Platform, Reason, ServiceAnswer,
-    Timestamp,
+    Telling, Timestamp,
 };
 
 /// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
@@ -31,6 +31,7 @@ pub fn explanation(it: &Delivery) -> String {
     let waiting = owed(it).filter(|(_, owed)| owed.refused.is_none());
     steps.extend(waiting.map(|owed| untaken(it, owed)));
     steps.extend(standing(it));
+    steps.extend(changed(it));
     steps.extend(next(it));
     steps.join("; ")
 }
@@ -135,6 +136,25 @@ fn standing(it: &Delivery) -> Option<String> {
     }
 }
 
+/// What happened since with what the endpoint has heard of, and how it is told.
+fn changed(it: &Delivery) -> Option<String> {
+    let change = it.change.as_ref()?;
+    let how = it.handling.map_or("changed", Handling::as_str);
+    let telling = match &change.telling {
+        Telling::Tapped { at, answer } => {
+            let alone = Delivery {
+                answer: Some(answer.clone()),
+                ..it.clone()
+            };
+            let answer = answered(&alone).unwrap_or_default();
+            format!("tapped for that at {at}, {answer}; not fetched since")
+        }
+        Telling::Owed(push) => untaken(it, ("the tap for that", push)),
+        Telling::Skipped(reason) => format!("no tap for that: {}", why(*reason, it)),
+    };
+    Some(format!("it was {how} at {}; {telling}", change.at))
+}
+
 /// That one of them may have arrived, where no answer came.
 fn in_doubt(it: &Delivery) -> &'static str {
     match it.answer.as_ref().is_some_and(ServiceAnswer::is_lost) {
@@ -178,7 +198,8 @@ fn often(it: &Delivery) -> String {
 
 /// That somebody has dealt with it since it was tapped: the device need not fetch it any more.
 fn handled(it: &Delivery) -> String {
-    it.handling.map_or(String::new(), |how| {
+    let untold = it.handling.filter(|_| it.change.is_none());
+    untold.map_or(String::new(), |how| {
         format!("; it was {} meanwhile", how.as_str())
     })
 }
@@ -265,6 +286,7 @@ fn why(reason: Reason, it: &Delivery) -> String {
             "pushes to this service stand still until the operator acts, `beckon check` says why"
         }
         Reason::Coalesced => "a later tap covers it",
+        Reason::NoStateSync => "the endpoint did not register with stateSync",
     };
     String::from(text)
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     ChannelKind,
     DeliveryStatus::{Acted, Expired, Failed, Fetched, Gone, Pending, Shown, Skipped, Tapped},
-    EndpointId, Handling, OwedPush, Timestamp,
+    EndpointId, Handling, OwedPush, Telling, Timestamp, ToldChange,
 };
 
 type Row = (Delivery, &'static str);
@@ -30,6 +30,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         fell_back: None,
         fallback: None,
         repeat: None,
+        change: None,
         last_fetched: None,
         gone: None,
         attempts: 0,
@@ -226,8 +227,54 @@ fn arrived() -> Vec<Row> {
     ]
 }
 
+/// Of something that was dismissed elsewhere since the device fetched it.
+fn changed(telling: Telling) -> Delivery {
+    let since = Timestamp::from_millis(3000);
+    Delivery {
+        fetched: at(2),
+        status: Fetched,
+        handling: Some(Handling::Dismissed),
+        change: Some(ToldChange { at: since, telling }),
+        ..tapped(None)
+    }
+}
+
+#[rustfmt::skip]
+fn changes() -> Vec<Row> {
+    let said = |status, reason| answered(line(Pending, None), status, reason).answer;
+    let owed = |refused: Option<u64>, reason, attempts, answer| {
+        Telling::Owed(OwedPush { refused: refused.and_then(at), reason, attempts, answer })
+    };
+    let told = Telling::Tapped { at: Timestamp::from_millis(4000), answer: said(200, "").unwrap() };
+    let waits = |it| Delivery { next_attempt: at(9), ..changed(it) };
+    vec![
+        (waits(told.clone()),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; tapped for that at T4, APNs answered 200; not fetched since; next attempt at T9"),
+        (waits(owed(None, Some(Reason::SilentBudget), 0, None)),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the tap for that waits: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
+        (waits(owed(None, Some(Reason::Retry), 2, said(503, "Shutdown"))),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the tap for that was tried 2 times: the push service could not take it (APNs answered 503 Shutdown); next attempt at T9"),
+        (changed(owed(None, None, 0, None)),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the tap for that is about to leave, or under way"),
+        (changed(owed(Some(4), None, 1, said(400, "BadPriority"))),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the push service refused the tap for that for good at T4 (APNs answered 400 BadPriority)"),
+        (of(Delivery { handling: None, ..changed(Telling::Skipped(Reason::NoStateSync)) }, Platform::WebPush),
+            "tapped at T1, the browser's push service answered 200; the device fetched it at T2; it was changed at T3; no tap for that: the endpoint did not register with stateSync"),
+        (Delivery { fetched: None, status: Tapped, ..changed(told) },
+            "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; it was dismissed at T3; tapped for that at T4, APNs answered 200; not fetched since"),
+    ]
+}
+
 fn rows() -> Vec<Row> {
-    [waiting(), ended(), accepted(), fallbacks(), arrived()].concat()
+    [
+        waiting(),
+        ended(),
+        accepted(),
+        fallbacks(),
+        arrived(),
+        changes(),
+    ]
+    .concat()
 }
 
 #[test]
@@ -250,7 +297,11 @@ fn the_table_has_every_status_and_every_reason() {
         assert!(rows.iter().any(|(it, _)| it.status == status), "{status:?}");
     }
     for reason in Reason::ALL {
-        let found = rows.iter().any(|(it, _)| it.reason == Some(reason));
+        let of = |it: &Delivery| {
+            let change = it.change.as_ref();
+            [it.reason, change.and_then(|it| it.telling.reason())]
+        };
+        let found = rows.iter().any(|(it, _)| of(it).contains(&Some(reason)));
         assert!(found, "{reason:?}");
     }
 }

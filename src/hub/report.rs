@@ -1,5 +1,6 @@
 //! The ladder: what became of one notification on each endpoint. Computed when it is asked for.
 
+mod change;
 mod pushes;
 
 use pushes::Pushes;
@@ -96,6 +97,7 @@ impl Case<'_> {
             fell_back: pushes.fell_back.as_ref().map(|push| push.at),
             fallback: self.owed_fallback(status, verdict),
             repeat: self.owed_repeat(status, verdict),
+            change: self.told_change(status, verdict),
             attempts: match last {
                 Some(push) => push.attempts,
                 None if reason == Some(Reason::NotTargeted) => 0,
@@ -167,7 +169,9 @@ impl Case<'_> {
             return None;
         }
         let open = self.it.is_open(self.now);
+        let change = self.told_change(status, verdict);
         let next = match (status, &verdict.decision) {
+            _ if change.is_some() => change.and_then(|it| it.telling.next(verdict)),
             (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
             (DeliveryStatus::Pending, Decision::Idle) if open => verdict.look,
             (DeliveryStatus::Tapped, _) if open => verdict.look,

@@ -84,6 +84,8 @@ pub enum Reason {
     ServiceStopped,
     /// A later tap covers it.
     Coalesced,
+    /// The endpoint did not ask to be tapped for changes of state.
+    NoStateSync,
 }
 
 impl Reason {
@@ -103,7 +105,7 @@ impl Reason {
     }
 
     /// All there are.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotTargeted,
         Self::NoChannel,
         Self::OwnChange,
@@ -117,6 +119,7 @@ impl Reason {
         Self::Retry,
         Self::ServiceStopped,
         Self::Coalesced,
+        Self::NoStateSync,
     ];
 
     /// The name as the contract writes it.
@@ -135,6 +138,7 @@ impl Reason {
             Self::Retry => "retry",
             Self::ServiceStopped => "serviceStopped",
             Self::Coalesced => "coalesced",
+            Self::NoStateSync => "noStateSync",
         }
     }
 }
@@ -228,6 +232,76 @@ impl OwedPush {
     }
 }
 
+/// How an endpoint is told of a change that it does not know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldChange {
+    /// When it changed.
+    pub at: Timestamp,
+    /// What became of the tap for it.
+    pub telling: Telling,
+}
+
+/// What became of the tap for a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// The push service took one.
+    Tapped {
+        /// When.
+        at: Timestamp,
+        /// What it said.
+        answer: ServiceAnswer,
+    },
+    /// It took none yet.
+    Owed(OwedPush),
+    /// None leaves.
+    Skipped(Reason),
+}
+
+impl Telling {
+    /// How it stands, in the contract's word.
+    pub fn status(&self) -> DeliveryStatus {
+        match self {
+            Self::Tapped { .. } => DeliveryStatus::Tapped,
+            Self::Owed(push) => push.status(),
+            Self::Skipped(_) => DeliveryStatus::Skipped,
+        }
+    }
+
+    /// When the push service took the tap.
+    pub fn tapped(&self) -> Option<Timestamp> {
+        match self {
+            Self::Tapped { at, .. } => Some(*at),
+            Self::Owed(_) | Self::Skipped(_) => None,
+        }
+    }
+
+    /// Why it stands there.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Tapped { .. } => None,
+            Self::Owed(push) => push.reason,
+            Self::Skipped(reason) => Some(*reason),
+        }
+    }
+
+    /// What the push service said last.
+    pub fn answer(&self) -> Option<&ServiceAnswer> {
+        match self {
+            Self::Tapped { answer, .. } => Some(answer),
+            Self::Owed(push) => push.answer.as_ref(),
+            Self::Skipped(_) => None,
+        }
+    }
+
+    /// How often one was tried that was not taken.
+    pub fn attempts(&self) -> Option<u32> {
+        match self {
+            Self::Owed(push) => Some(push.attempts),
+            Self::Tapped { .. } | Self::Skipped(_) => None,
+        }
+    }
+}
+
 /// One line of a delivery report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -261,6 +335,8 @@ pub struct Delivery {
     pub fallback: Option<OwedPush>,
     /// Another tap, where one is due since and was not taken: the endpoint did not answer the first, or has a new channel.
     pub repeat: Option<OwedPush>,
+    /// How the endpoint is told of the last change of it, where it has heard of it and does not know.
+    pub change: Option<ToldChange>,
     /// When the endpoint last fetched anything at all.
     pub last_fetched: Option<Timestamp>,
     /// Since when its channel is dead.

@@ -19,7 +19,9 @@ pub mod user;
 
 pub use access::{AppKey, Once, OnceAnswer, Scope, UserToken};
 pub use broadcast::{Audience, Broadcast, BroadcastStatus, ListPlace, Listed};
-pub use delivery::{Delivery, DeliveryStatus, OwedPush, Reason, ServiceAnswer};
+pub use delivery::{
+    Delivery, DeliveryStatus, OwedPush, Reason, ServiceAnswer, Telling, ToldChange,
+};
 pub use endpoint::{
     ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Owner, Platform, WebPushKeys,
 };

@@ -1,5 +1,6 @@
 //! The ladder: what became of a notification on each device, by the API and by the command line alike.
 
+mod changes;
 mod ends;
 mod repeats;
 

@@ -35,6 +35,8 @@ pub(in super::super) struct Delivery {
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<OwedPush>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<ToldChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_fetched_date_time: Option<Text<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_gone_date_time: Option<Text<Timestamp>>,
@@ -68,6 +70,36 @@ impl From<model::OwedPush> for OwedPush {
     }
 }
 
+/// How an endpoint is told of a change.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldChange {
+    date_time: Text<Timestamp>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tapped_date_time: Option<Text<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push_service: Option<PushService>,
+}
+
+impl From<model::ToldChange> for ToldChange {
+    fn from(it: model::ToldChange) -> Self {
+        let telling = it.telling;
+        Self {
+            date_time: Text(it.at),
+            status: telling.status().as_str(),
+            reason: telling.reason().map(Reason::as_str),
+            tapped_date_time: telling.tapped().map(Text),
+            attempts: telling.attempts(),
+            push_service: telling.answer().cloned().map(PushService::from),
+        }
+    }
+}
+
 /// What a push service said.
 #[derive(Debug, Serialize)]
 struct PushService {
@@ -96,6 +128,7 @@ impl From<model::Delivery> for Delivery {
             fell_back_date_time: it.fell_back.map(Text),
             fallback: it.fallback.map(OwedPush::from),
             repeat: it.repeat.map(OwedPush::from),
+            change: it.change.map(ToldChange::from),
             last_fetched_date_time: it.last_fetched.map(Text),
             channel_gone_date_time: it.gone.map(Text),
             attempts: it.attempts,

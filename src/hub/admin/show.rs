@@ -9,7 +9,7 @@ use crate::{
     config::apps::App,
     model::{
         AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, OwedPush,
-        Platform, Reason, ServiceAnswer, Timestamp, User, UserToken, VisualContent,
+        Platform, Reason, ServiceAnswer, Timestamp, ToldChange, User, UserToken, VisualContent,
     },
     store::{Depth, Finding, Held, Stats},
 };
@@ -158,6 +158,7 @@ pub(super) fn delivery(it: &Delivery) -> Value {
         ("fellBackDateTime", maybe(it.fell_back)),
         ("fallback", json!(it.fallback.as_ref().map(owed_push))),
         ("repeat", json!(it.repeat.as_ref().map(owed_push))),
+        ("change", json!(it.change.as_ref().map(told_change))),
         ("lastFetchedDateTime", maybe(it.last_fetched)),
         ("channelGoneDateTime", maybe(it.gone)),
         ("attempts", json!(it.attempts)),
@@ -173,6 +174,19 @@ fn owed_push(it: &OwedPush) -> Value {
         ("reason", json!(it.reason.map(Reason::as_str))),
         ("attempts", json!(it.attempts)),
         ("pushService", json!(it.answer.as_ref().map(push_service))),
+    ])
+}
+
+/// How an endpoint is told of a change.
+fn told_change(it: &ToldChange) -> Value {
+    let telling = &it.telling;
+    present([
+        ("dateTime", time(it.at)),
+        ("status", json!(telling.status().as_str())),
+        ("reason", json!(telling.reason().map(Reason::as_str))),
+        ("tappedDateTime", maybe(telling.tapped())),
+        ("attempts", json!(telling.attempts())),
+        ("pushService", json!(telling.answer().map(push_service))),
     ])
 }
 

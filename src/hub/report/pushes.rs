@@ -22,6 +22,10 @@ pub(super) struct Pushes {
     pub(super) refused_fallback: Option<Push>,
     /// The one by which its channel was found dead.
     pub(super) died: Option<Push>,
+    /// The first that the service took at or after its last change, with the channel as it is registered now.
+    pub(super) told: Option<Push>,
+    /// The last such that it did not take.
+    pub(super) untold: Option<Push>,
 }
 
 impl Pushes {
@@ -71,6 +75,9 @@ impl Pushes {
         first(&mut self.fell_back, push.accepted && its_fallback);
         let refused = !push.accepted && push.at > endpoint.registered;
         last(&mut self.refused, refused);
+        let tells = push.covers >= it.changed_at && push.at > endpoint.registered && !push.alone;
+        first(&mut self.told, push.accepted && tells);
+        last(&mut self.untold, !push.accepted && tells);
         // With a channel that is dead it was not refused for good, since a new one is tapped.
         let for_good = refused && endpoint.gone.is_none();
         last(&mut self.refused_fallback, for_good && its_fallback);

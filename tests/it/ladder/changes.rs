@@ -1,0 +1,120 @@
+//! What is told of the tap by which a device learns of a change of what it has.
+
+use std::time::Duration;
+
+use beckon::{
+    clock::Clock,
+    doubles::{At, FaultKind, FaultSpec, Service},
+};
+use serde_json::json;
+
+use super::{post, says};
+use crate::support::{TestDevice, TestHub};
+
+const FETCHED: &str = "tapped at T, APNs answered 200; the device fetched it at T";
+
+/// Posts something to be seen, which the phone fetches; a minute later it is dismissed on another device.
+async fn dismissed_elsewhere(hub: &TestHub, phone: &mut TestDevice, other: &TestDevice) -> String {
+    let id = post(hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    phone.next_push("the tap").await;
+    phone.pull().await;
+    says(hub, &id, &phone.endpoint, FETCHED).await;
+    hub.settled().await;
+    hub.advance(Duration::from_mins(1));
+    other
+        .set(&id, json!({"userActionState": "dismissed"}))
+        .await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_told_until_the_device_knows_of_it() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let browser = hub.device("ada", Service::WebPush).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    let channel = serde_json::to_value(&browser.device.channel).unwrap();
+    browser
+        .client
+        .put(
+            &format!("/v1/me/endpoints/{}", browser.endpoint),
+            json!({"channel": channel, "stateSync": false}),
+        )
+        .await
+        .expect(200);
+    hub.advance(Duration::from_secs(1));
+    let id = dismissed_elsewhere(&hub, &mut phone, &tablet).await;
+    let told = format!(
+        "{FETCHED}; it was dismissed at T; tapped for that at T, APNs answered 200; not fetched since; next attempt at T"
+    );
+    let it = says(&hub, &id, &phone.endpoint, &told).await;
+    assert_eq!(it["change"]["status"], "tapped", "{it}");
+    assert!(it["change"]["tappedDateTime"].is_string(), "{it}");
+    assert_eq!(it["status"], "fetched", "{it}");
+    let asked_for_none = "tapped at T, the browser's push service answered 201; not fetched yet; the device has never fetched anything; it was dismissed at T; no tap for that: the endpoint did not register with stateSync";
+    let it = says(&hub, &id, &browser.endpoint, asked_for_none).await;
+    let told = (&it["change"]["status"], &it["change"]["reason"]);
+    assert_eq!(told, (&json!("skipped"), &json!("noStateSync")));
+    let own = "tapped at T, FCM answered 200; the person acted on it there at T";
+    let it = says(&hub, &id, &tablet.endpoint, own).await;
+    assert!(it["change"].is_null(), "{it}");
+    phone.next_push("the tap for the change").await;
+    phone.pull().await;
+    let it = says(&hub, &id, &phone.endpoint, FETCHED).await;
+    assert!(it["change"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_for_a_change_that_is_not_taken_says_why() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    phone.next_push("the tap").await;
+    phone.pull().await;
+    says(&hub, &id, &phone.endpoint, FETCHED).await;
+    hub.settled().await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
+    hub.advance(Duration::from_mins(1));
+    tablet.set(&id, json!({"readState": "read"})).await;
+    let tried = format!(
+        "{FETCHED}; it was read at T; the tap for that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T"
+    );
+    let it = says(&hub, &id, &phone.endpoint, &tried).await;
+    let told = (&it["change"]["status"], &it["change"]["reason"]);
+    assert_eq!(told, (&json!("pending"), &json!("retry")));
+    hub.doubles().clear_faults();
+    let kind = FaultKind::named(Service::Apns, At::Push, "badCollapseId").unwrap();
+    hub.doubles().script(FaultSpec::always(Service::Apns, kind));
+    hub.advance(Duration::from_mins(1));
+    let refused = format!(
+        "{FETCHED}; it was read at T; the push service refused the tap for that for good at T (APNs answered 400 BadCollapseId)"
+    );
+    let it = says(&hub, &id, &phone.endpoint, &refused).await;
+    assert_eq!(it["change"]["status"], "failed", "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_for_a_change_that_the_budget_holds_says_so() {
+    let hub = TestHub::with(Clock::manual(Clock::system().now()), |config| {
+        config.delivery.silent_per_hour = 1;
+    })
+    .await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    dismissed_elsewhere(&hub, &mut phone, &tablet).await;
+    phone.next_push("the tap for the change").await;
+    phone.pull().await;
+    hub.advance(Duration::from_secs(1));
+    let id = dismissed_elsewhere(&hub, &mut phone, &tablet).await;
+    let waits = format!(
+        "{FETCHED}; it was dismissed at T; the tap for that waits: held by the budget, the platform allows no more silent pushes for now; next attempt at T"
+    );
+    says(&hub, &id, &phone.endpoint, &waits).await;
+    hub.finish().await;
+}

@@ -242,6 +242,9 @@ impl Way {
         let now = self.hub.now();
         if outcome.verdict == Verdict::Held {
             let hold = self.gate.hold(&due.level.endpoint.channel, now);
+            // Where the lane has yet to learn of it.
+            let answer = hold.answer.or(Some(outcome.answer));
+            let hold = Hold { answer, ..hold };
             return self.keep(due, retry::held(due, hold, now), None).await;
         }
         let chance = (size_bytes, chance::throw());
@@ -267,8 +270,8 @@ impl Way {
         let guarded = self.gate.guarded(&mut outcome, registered).await;
         let took = began.elapsed();
         self.pace.answered(took);
-        // What has not left is no push.
-        if outcome.verdict != Verdict::Held {
+        // What has never left is no push.
+        if outcome.verdict != Verdict::Held || outcome.again.is_some() {
             self.note(due, &outcome, took);
         }
         pass.learn(heard.as_ref().unwrap_or(&outcome), guarded)

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Failure,
+    Failure,
     dial::{Dialed, Dialer},
 };
 
@@ -43,7 +43,6 @@ pub(super) struct Authority {
     /// Held while the first connection is opened, so that a burst opens one and not hundreds.
     opening: tokio::sync::Mutex<()>,
     permits: Arc<Semaphore>,
-    refusals: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -69,6 +68,8 @@ pub(super) struct Shared {
     pub(super) alone: tokio::sync::Mutex<()>,
     /// Whether an answer has shown that the server takes our credential.
     pub(super) proven: AtomicBool,
+    /// How often it refused that of a request that went alone.
+    pub(super) refusals: AtomicU64,
     retired: AtomicBool,
     heard: Mutex<Option<Instant>>,
 }
@@ -92,20 +93,7 @@ impl Authority {
             port,
             opening: tokio::sync::Mutex::new(()),
             permits: Arc::new(Semaphore::new(MAX_HTTP1)),
-            refusals: AtomicU64::new(0),
             state: Mutex::new(State::default()),
-        }
-    }
-
-    /// How often it refused a credential so far: who waited for a connection meanwhile had better not go.
-    pub(super) fn refusals(&self) -> u64 {
-        self.refusals.load(Ordering::Acquire)
-    }
-
-    /// Notes an answer, before the next request has the place of the one that was answered.
-    pub(super) fn note(&self, answer: &Answer) {
-        if matches!(answer.status, 401 | 403) {
-            self.refusals.fetch_add(1, Ordering::Release);
         }
     }
 
@@ -183,6 +171,7 @@ impl Authority {
             sender,
             alone: tokio::sync::Mutex::new(()),
             proven: AtomicBool::new(false),
+            refusals: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             heard: Mutex::new(None),
         });

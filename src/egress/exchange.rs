@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Answer, Failure, MAX_REQUEST, Request,
-    authority::{Authority, Own, Shared},
+    authority::{Own, Shared},
 };
 
 type Wire = hyper::Request<Full<Bytes>>;
@@ -29,47 +29,32 @@ pub(super) enum Broken {
     Failed(Failure),
 }
 
-/// What a request goes by that may have to wait before it leaves.
-pub(super) struct Turn<'a> {
-    pub(super) authority: &'a Authority,
-    /// How often the authority had refused a credential when the wait began.
-    pub(super) refusals: u64,
-    pub(super) deadline: Instant,
-}
-
-impl Turn<'_> {
-    /// Whether it may still leave, after a wait.
-    pub(super) fn has_come(&self, request: &Request) -> Result<(), Broken> {
-        let failure = match request.is_late() {
-            true => Failure::Late,
-            false if self.authority.refusals() != self.refusals => Failure::Held,
-            false => return Ok(()),
-        };
-        Err(Broken::Failed(failure))
-    }
-}
-
-/// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken.
+/// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken, at most
+/// until `deadline`; it does not leave where that was refused.
 pub(super) async fn on_shared(
     shared: &Shared,
     request: &Request,
     first_alone: bool,
-    turn: &Turn<'_>,
+    deadline: Instant,
 ) -> Result<Answer, Broken> {
     if !first_alone || shared.proven.load(Ordering::Acquire) {
         return send_shared(shared, request).await;
     }
-    let alone = timeout_at(turn.deadline, shared.alone.lock()).await;
+    let refusals = shared.refusals.load(Ordering::Acquire);
+    let alone = timeout_at(deadline, shared.alone.lock()).await;
     let alone = alone.map_err(|_| Broken::Failed(Failure::Crowded))?;
-    turn.has_come(request)?;
     if shared.proven.load(Ordering::Acquire) {
         drop(alone);
         return send_shared(shared, request).await;
     }
+    if shared.refusals.load(Ordering::Acquire) != refusals {
+        return Err(Broken::Failed(Failure::Held));
+    }
     let answer = send_shared(shared, request).await?;
-    turn.authority.note(&answer);
     // 403 is what a refused credential looks like; any other answer means that the credential was taken.
-    if answer.status != 403 {
+    if answer.status == 403 {
+        shared.refusals.fetch_add(1, Ordering::Release);
+    } else {
         shared.proven.store(true, Ordering::Release);
     }
     Ok(answer)

@@ -34,7 +34,7 @@ use self::{
     authorities::Authorities,
     authority::{Authority, Lease},
     dial::Dialer,
-    exchange::{Broken, Turn},
+    exchange::Broken,
     resolve::LookUps,
 };
 pub use self::{
@@ -142,7 +142,7 @@ pub enum Failure {
     /// What it is about was over before it could leave; nothing was sent.
     #[error("not sent: its time was over before it could leave")]
     Late,
-    /// The server refused the credential of another while it waited for its turn; nothing was sent.
+    /// The server refused the credential of the one before it, for which it waited; nothing was sent.
     #[error("not sent: the one before it was refused")]
     Held,
     /// Others took all connections for too long; nothing was sent.
@@ -246,23 +246,19 @@ impl Client {
         request: &Request,
         deadline: Instant,
     ) -> Result<Answer, Broken> {
-        let turn = Turn {
-            authority,
-            refusals: authority.refusals(),
-            deadline,
-        };
         let lease = timeout_at(deadline, authority.lease(&self.0.dialer)).await;
         let lease = lease.unwrap_or(Err(Failure::Crowded));
-        turn.has_come(request)?;
+        if request.is_late() {
+            return Err(Broken::Failed(Failure::Late));
+        }
         let answer = match lease.map_err(Broken::Failed)? {
             Lease::Shared(shared) => {
-                exchange::on_shared(&shared, request, self.0.first_alone, &turn).await
+                exchange::on_shared(&shared, request, self.0.first_alone, deadline).await
             }
             Lease::Own(own) => {
                 Box::pin(exchange::on_own(own, request))
                     .await
                     .map(|(answer, own)| {
-                        authority.note(&answer);
                         own.into_iter().for_each(|own| authority.give_back(own));
                         answer
                     })

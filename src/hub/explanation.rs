@@ -139,7 +139,11 @@ fn standing(it: &Delivery) -> Option<String> {
 /// What happened since with what the endpoint has heard of, and how it is told.
 fn changed(it: &Delivery) -> Option<String> {
     let change = it.change.as_ref()?;
-    let how = it.handling.map_or("changed", Handling::as_str);
+    // Of several changes the last one may have been another.
+    let how = match it.handling {
+        Some(how) => format!("{} by", how.as_str()),
+        None => String::from("changed at"),
+    };
     let telling = match &change.telling {
         Telling::Tapped { at, answer } => {
             let alone = Delivery {
@@ -147,12 +151,16 @@ fn changed(it: &Delivery) -> Option<String> {
                 ..it.clone()
             };
             let answer = answered(&alone).unwrap_or_default();
-            format!("tapped for that at {at}, {answer}; not fetched since")
+            let lost = match it.status {
+                DeliveryStatus::Tapped => String::new(),
+                _ => lost(it),
+            };
+            format!("tapped for that at {at}, {answer}; not fetched since{lost}")
         }
         Telling::Owed(push) => untaken(it, ("the tap for that", push)),
         Telling::Skipped(reason) => format!("no tap for that: {}", why(*reason, it)),
     };
-    Some(format!("it was {how} at {}; {telling}", change.at))
+    Some(format!("it was {how} {}; {telling}", change.at))
 }
 
 /// That one of them may have arrived, where no answer came.

@@ -249,19 +249,19 @@ fn changes() -> Vec<Row> {
     let waits = |it| Delivery { next_attempt: at(9), ..changed(it) };
     vec![
         (waits(told.clone()),
-            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; tapped for that at T4, APNs answered 200; not fetched since; next attempt at T9"),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed by T3; tapped for that at T4, APNs answered 200; not fetched since; next attempt at T9"),
         (waits(owed(None, Some(Reason::SilentBudget), 0, None)),
-            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the tap for that waits: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed by T3; the tap for that waits: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
         (waits(owed(None, Some(Reason::Retry), 2, said(503, "Shutdown"))),
-            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the tap for that was tried 2 times: the push service could not take it (APNs answered 503 Shutdown); next attempt at T9"),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed by T3; the tap for that was tried 2 times: the push service could not take it (APNs answered 503 Shutdown); next attempt at T9"),
         (changed(owed(None, None, 0, None)),
-            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the tap for that is about to leave, or under way"),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed by T3; the tap for that is about to leave, or under way"),
         (changed(owed(Some(4), None, 1, said(400, "BadPriority"))),
-            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed at T3; the push service refused the tap for that for good at T4 (APNs answered 400 BadPriority)"),
+            "tapped at T1, APNs answered 200; the device fetched it at T2; it was dismissed by T3; the push service refused the tap for that for good at T4 (APNs answered 400 BadPriority)"),
         (of(Delivery { handling: None, ..changed(Telling::Skipped(Reason::NoStateSync)) }, Platform::WebPush),
             "tapped at T1, the browser's push service answered 200; the device fetched it at T2; it was changed at T3; no tap for that: the endpoint did not register with stateSync"),
         (Delivery { fetched: None, status: Tapped, ..changed(told) },
-            "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; it was dismissed at T3; tapped for that at T4, APNs answered 200; not fetched since"),
+            "tapped at T1, APNs answered 200; not fetched yet; the device has never fetched anything; it was dismissed by T3; tapped for that at T4, APNs answered 200; not fetched since"),
     ]
 }
 

@@ -11,7 +11,6 @@ use super::{
     levels::{Levels, Rules},
 };
 use crate::{
-    config,
     model::{
         Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, FeedPosition, Notification,
         NotificationId, OwedPush, Reason, Receipt, ServiceAnswer, Subject, Timestamp,
@@ -44,12 +43,15 @@ pub(super) fn deliveries(
             level,
             receipt: receipt
                 .map_or_else(Receipt::default, |(_, receipt)| receipt.of(&level.endpoint)),
-            // A tap about something else is none of one that is not meant for the platform.
-            pushes: match it.draft.targets(level.endpoint.platform) {
-                true => Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?,
-                false => Pushes::default(),
+            pushes: {
+                let found = Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?;
+                // A tap about something else is none of one that is not meant for the platform.
+                match it.draft.targets(level.endpoint.platform) {
+                    true => found,
+                    false => found.for_the_change(),
+                }
             },
-            delivery: rules.delivery,
+            rules,
             now: rules.now,
         };
         found.push(case.report(&levels.decide(level, rules)));
@@ -65,7 +67,7 @@ struct Case<'a> {
     level: &'a Level,
     receipt: Receipt,
     pushes: Pushes,
-    delivery: &'a config::Delivery,
+    rules: &'a Rules<'a>,
     now: Timestamp,
 }
 
@@ -171,7 +173,7 @@ impl Case<'_> {
         let open = self.it.is_open(self.now);
         let change = self.told_change(status, verdict);
         let next = match (status, &verdict.decision) {
-            _ if change.is_some() => change.and_then(|it| it.telling.next(verdict)),
+            _ if change.is_some_and(|it| it.telling.goes_on()) => verdict.look,
             (DeliveryStatus::Pending, Decision::Wait(_, until)) => Some(*until),
             (DeliveryStatus::Pending, Decision::Idle) if open => verdict.look,
             (DeliveryStatus::Tapped, _) if open => verdict.look,
@@ -246,7 +248,7 @@ impl Case<'_> {
                 answer: Some(push.answer.clone()),
             });
         }
-        if !anew && !self.level.may_repeat(&state, self.delivery, self.now) {
+        if !anew && !self.level.may_repeat(&state, self.rules.delivery, self.now) {
             return None;
         }
         match verdict.decision {

@@ -265,6 +265,11 @@ impl Notification {
         }
     }
 
+    /// Whether the tap that tells of it goes before those that come by the thousand.
+    pub fn goes_ahead(&self) -> bool {
+        self.draft.priority == Priority::High && self.broadcast.is_none()
+    }
+
     /// Whether its fallback may still be sent: nobody has dealt with it.
     pub fn may_fall_back(&self, now: Timestamp) -> bool {
         self.is_live(now) && !self.handled

@@ -76,7 +76,7 @@ impl<'a> Due<'a> {
         let skipped = shows.bound(if one_by_one { ready } else { &[] });
         if let Some(it) = shows.turn(ready.get(skipped).copied()) {
             let covers = self.after_fallback(&needs);
-            let urgency = (it.draft.priority, goes_ahead(it));
+            let urgency = (it.draft.priority, it.goes_ahead());
             return self.show(TapKind::Fallback, it, covers, urgency);
         }
         if let Some(wait) = grace {
@@ -103,6 +103,11 @@ impl<'a> Due<'a> {
             None => Reason::Retry,
         };
         (until > self.now).then_some(Decision::Wait(reason, until))
+    }
+
+    /// Whether any of the steps is to be told.
+    pub(super) fn is_owed(&self) -> bool {
+        self.needs(self.level.base()).since.is_some()
     }
 
     /// What the endpoint lacks after `base`.
@@ -165,7 +170,7 @@ impl<'a> Due<'a> {
         if since_registered {
             let highest = needs.priority.unwrap_or(it.draft.priority);
             needs.priority = Some(highest.or_higher(it.draft.priority));
-            needs.ahead |= goes_ahead(it);
+            needs.ahead |= it.goes_ahead();
         }
         if it.draft.visual.is_some() && since_registered {
             needs.visible.push(step);
@@ -390,9 +395,4 @@ impl<'a> Due<'a> {
         let over = recent.len().checked_sub(budget)?;
         recent.get(over).map(|at| at.plus(hour))
     }
-}
-
-/// Whether the tap that tells of it goes before those that come by the thousand.
-fn goes_ahead(it: &Notification) -> bool {
-    it.draft.priority == Priority::High && it.broadcast.is_none()
 }

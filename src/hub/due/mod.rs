@@ -230,6 +230,27 @@ impl Level {
         }
     }
 
+    /// Whether the endpoint, which is reachable, is due a tap for a change that comes after all that is settled for it.
+    pub fn is_due(
+        &self,
+        step: &Step,
+        (app, delivery, configured): (&App, &Delivery, Timestamp),
+        now: Timestamp,
+    ) -> bool {
+        let state = self.current_state();
+        let due = Due {
+            level: self,
+            state: &state,
+            steps: std::slice::from_ref(step),
+            head: step.change.position,
+            app,
+            delivery,
+            now,
+            configured,
+        };
+        due.is_owed()
+    }
+
     /// When an unanswered tap comes up for repetition.
     fn repeat_look(
         &self,

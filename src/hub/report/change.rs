@@ -1,23 +1,21 @@
 //! What became of the tap that tells an endpoint that something changed about what it has heard of.
 
 use super::{
-    super::due::{Decision, Verdict},
+    super::due::{Decision, Step, Verdict},
     Case,
 };
 use crate::model::{
-    Change, ChangeKind, ChannelKind, DeliveryStatus, OwedPush, Platform, Reason, Removal, Telling,
-    Timestamp, ToldChange,
+    Change, ChangeKind, ChannelKind, DeliveryStatus, OwedPush, Platform, Push, Reason, Removal,
+    Telling, ToldChange,
 };
 
 impl Telling {
-    /// When the hub does something about it by itself.
-    pub(super) fn next(&self, verdict: &Verdict) -> Option<Timestamp> {
-        match (self, &verdict.decision) {
-            (Self::Owed(push), Decision::Wait(_, until)) => {
-                Some(*until).filter(|_| push.refused.is_none())
-            }
-            (Self::Tapped { .. }, _) => verdict.look,
-            (Self::Owed(_) | Self::Skipped(_), _) => None,
+    /// Whether something more leaves for it in its time.
+    pub(super) fn goes_on(&self) -> bool {
+        match self {
+            Self::Tapped { .. } => true,
+            Self::Owed(push) => push.refused.is_none(),
+            Self::Skipped(_) => false,
         }
     }
 }
@@ -32,20 +30,50 @@ impl Case<'_> {
         use DeliveryStatus::{Acted, Fetched, Shown, Tapped};
         let heard = matches!(status, Tapped | Fetched | Shown | Acted);
         let change = self.change.filter(|_| heard)?;
-        let endpoint = &self.level.endpoint;
         let is_told = !matches!(
             change.kind,
             ChangeKind::Created | ChangeKind::Removed(Removal::Expired)
         );
         let knows = self.level.mark.position >= change.position
             || self.receipt.fetched.is_some() && self.receipt.held >= change.position;
-        if !is_told || knows || change.is_by(endpoint) || self.it.expires <= self.now {
+        let own = change.is_by(&self.level.endpoint);
+        if !is_told || knows || own || self.it.expires <= self.now {
             return None;
         }
-        let telling = self.untellable().map(Telling::Skipped);
-        let telling = telling.or_else(|| self.telling(change, verdict))?;
         let at = change.at;
+        let telling = self.telling(change, verdict)?;
         Some(ToldChange { at, telling })
+    }
+
+    fn telling(&self, change: &Change, verdict: &Verdict) -> Option<Telling> {
+        let state = self.level.current_state();
+        // With a channel that is registered anew all of it begins anew.
+        let tapped = state.tapped >= change.position;
+        if let Some(push) = self.pushes.told.as_ref().filter(|_| tapped) {
+            let (at, answer) = (push.at, push.answer.clone());
+            return Some(Telling::Tapped { at, answer });
+        }
+        if let Some(reason) = self.untellable() {
+            return Some(Telling::Skipped(reason));
+        }
+        let settled = self.level.base() >= change.position;
+        if let Some(push) = self.pushes.untold.as_ref().filter(|_| settled) {
+            return Some(Telling::Owed(untaken(push)));
+        }
+        if settled || !self.is_due(change) {
+            return None;
+        }
+        let reason = match verdict.decision {
+            Decision::Wait(reason, _) => Some(reason),
+            Decision::Push(_) | Decision::Idle => None,
+        };
+        let tried = state.tried_at >= change.at;
+        Some(Telling::Owed(OwedPush {
+            refused: None,
+            reason,
+            attempts: if tried { state.attempts } else { 0 },
+            answer: self.refusal(reason),
+        }))
     }
 
     /// Why no tap tells of it.
@@ -61,37 +89,29 @@ impl Case<'_> {
             return Some(Reason::EndpointExpired);
         }
         let wants = endpoint.platform != Platform::WebPush || endpoint.state_sync;
-        (!wants && self.pushes.told.is_none()).then_some(Reason::NoStateSync)
+        (!wants).then_some(Reason::NoStateSync)
     }
 
-    fn telling(&self, change: &Change, verdict: &Verdict) -> Option<Telling> {
-        if let Some(push) = &self.pushes.told {
-            let (at, answer) = (push.at, push.answer.clone());
-            return Some(Telling::Tapped { at, answer });
-        }
-        if let Some(push) = &self.pushes.untold {
-            return Some(Telling::Owed(OwedPush {
-                refused: Some(push.at),
-                reason: None,
-                attempts: push.attempts,
-                answer: Some(push.answer.clone()),
-            }));
-        }
-        // What is settled without a push needed none.
-        if self.level.base() >= change.position {
-            return None;
-        }
-        let reason = match verdict.decision {
-            Decision::Wait(reason, _) => Some(reason),
-            Decision::Push(_) | Decision::Idle => None,
+    /// Whether the endpoint is due a tap for the change.
+    fn is_due(&self, change: &Change) -> bool {
+        let step = Step {
+            change: change.clone(),
+            notification: Some(self.it.clone()),
         };
-        let state = self.level.current_state();
-        let tried = state.tried_at >= change.at;
-        Some(Telling::Owed(OwedPush {
-            refused: None,
-            reason,
-            attempts: if tried { state.attempts } else { 0 },
-            answer: self.refusal(reason),
-        }))
+        let rules = self.rules;
+        let by = (&**rules.app, rules.delivery, rules.configured);
+        self.level.is_due(&step, by, self.now)
+    }
+}
+
+/// A push that was not taken, and is not sent again but where its service dropped it: that counts as one that is not
+/// answered.
+fn untaken(push: &Push) -> OwedPush {
+    let dropped = push.answer.is_dropped();
+    OwedPush {
+        refused: Some(push.at).filter(|_| !dropped),
+        reason: dropped.then_some(Reason::Retry),
+        attempts: push.attempts,
+        answer: Some(push.answer.clone()),
     }
 }

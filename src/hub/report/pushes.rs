@@ -22,7 +22,7 @@ pub(super) struct Pushes {
     pub(super) refused_fallback: Option<Push>,
     /// The one by which its channel was found dead.
     pub(super) died: Option<Push>,
-    /// The first that the service took at or after its last change, with the channel as it is registered now.
+    /// The first that the service took at or after its last change.
     pub(super) told: Option<Push>,
     /// The last such that it did not take.
     pub(super) untold: Option<Push>,
@@ -41,6 +41,15 @@ impl Pushes {
             found.take_in(&push, endpoint, it, over);
         })?;
         Ok(found)
+    }
+
+    /// Those alone that tell of its last change.
+    pub(super) fn for_the_change(self) -> Self {
+        Self {
+            told: self.told,
+            untold: self.untold,
+            ..Self::default()
+        }
     }
 
     fn take_in(
@@ -75,7 +84,7 @@ impl Pushes {
         first(&mut self.fell_back, push.accepted && its_fallback);
         let refused = !push.accepted && push.at > endpoint.registered;
         last(&mut self.refused, refused);
-        let tells = push.covers >= it.changed_at && push.at > endpoint.registered && !push.alone;
+        let tells = push.covers >= it.changed_at && !push.alone;
         first(&mut self.told, push.accepted && tells);
         last(&mut self.untold, !push.accepted && tells);
         // With a channel that is dead it was not refused for good, since a new one is tapped.

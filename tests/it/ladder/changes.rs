@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beckon::{
     clock::Clock,
-    doubles::{At, FaultKind, FaultSpec, Service},
+    doubles::{At, FaultKind, FaultSpec, NewDevice, Service},
 };
 use serde_json::json;
 
@@ -45,13 +45,13 @@ async fn a_change_is_told_until_the_device_knows_of_it() {
     hub.advance(Duration::from_secs(1));
     let id = dismissed_elsewhere(&hub, &mut phone, &tablet).await;
     let told = format!(
-        "{FETCHED}; it was dismissed at T; tapped for that at T, APNs answered 200; not fetched since; next attempt at T"
+        "{FETCHED}; it was dismissed by T; tapped for that at T, APNs answered 200; not fetched since; next attempt at T"
     );
     let it = says(&hub, &id, &phone.endpoint, &told).await;
     assert_eq!(it["change"]["status"], "tapped", "{it}");
     assert!(it["change"]["tappedDateTime"].is_string(), "{it}");
     assert_eq!(it["status"], "fetched", "{it}");
-    let asked_for_none = "tapped at T, the browser's push service answered 201; not fetched yet; the device has never fetched anything; it was dismissed at T; no tap for that: the endpoint did not register with stateSync";
+    let asked_for_none = "tapped at T, the browser's push service answered 201; not fetched yet; the device has never fetched anything; it was dismissed by T; no tap for that: the endpoint did not register with stateSync";
     let it = says(&hub, &id, &browser.endpoint, asked_for_none).await;
     let told = (&it["change"]["status"], &it["change"]["reason"]);
     assert_eq!(told, (&json!("skipped"), &json!("noStateSync")));
@@ -81,7 +81,7 @@ async fn a_tap_for_a_change_that_is_not_taken_says_why() {
     hub.advance(Duration::from_mins(1));
     tablet.set(&id, json!({"readState": "read"})).await;
     let tried = format!(
-        "{FETCHED}; it was read at T; the tap for that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T"
+        "{FETCHED}; it was read by T; the tap for that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T"
     );
     let it = says(&hub, &id, &phone.endpoint, &tried).await;
     let told = (&it["change"]["status"], &it["change"]["reason"]);
@@ -91,7 +91,7 @@ async fn a_tap_for_a_change_that_is_not_taken_says_why() {
     hub.doubles().script(FaultSpec::always(Service::Apns, kind));
     hub.advance(Duration::from_mins(1));
     let refused = format!(
-        "{FETCHED}; it was read at T; the push service refused the tap for that for good at T (APNs answered 400 BadCollapseId)"
+        "{FETCHED}; it was read by T; the push service refused the tap for that for good at T (APNs answered 400 BadCollapseId)"
     );
     let it = says(&hub, &id, &phone.endpoint, &refused).await;
     assert_eq!(it["change"]["status"], "failed", "{it}");
@@ -113,8 +113,138 @@ async fn a_tap_for_a_change_that_the_budget_holds_says_so() {
     hub.advance(Duration::from_secs(1));
     let id = dismissed_elsewhere(&hub, &mut phone, &tablet).await;
     let waits = format!(
-        "{FETCHED}; it was dismissed at T; the tap for that waits: held by the budget, the platform allows no more silent pushes for now; next attempt at T"
+        "{FETCHED}; it was dismissed by T; the tap for that waits: held by the budget, the platform allows no more silent pushes for now; next attempt at T"
     );
     says(&hub, &id, &phone.endpoint, &waits).await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_the_channel_since_is_told_beside_what_was_tapped() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    let id = dismissed_elsewhere(&hub, &mut phone, &tablet).await;
+    let told = format!(
+        "{FETCHED}; it was dismissed by T; tapped for that at T, APNs answered 200; not fetched since"
+    );
+    says(
+        &hub,
+        &id,
+        &phone.endpoint,
+        &format!("{told}; next attempt at T"),
+    )
+    .await;
+    let path = format!("/v1/me/endpoints/{}", phone.endpoint);
+    let same = serde_json::to_value(&phone.device.channel).unwrap();
+    // A refresh changes nothing about it.
+    phone
+        .client
+        .put(&path, json!({"channel": same}))
+        .await
+        .expect(200);
+    says(
+        &hub,
+        &id,
+        &phone.endpoint,
+        &format!("{told}; next attempt at T"),
+    )
+    .await;
+    hub.advance(Duration::from_secs(2));
+    let none = json!({"channel": {"type": "none"}, "platform": "iOS"});
+    phone.client.put(&path, none).await.expect(200);
+    let none = format!(
+        "{FETCHED}; it was dismissed by T; no tap for that: the endpoint has no push channel, it streams or pulls"
+    );
+    says(&hub, &id, &phone.endpoint, &none).await;
+    let anew = hub
+        .doubles()
+        .add_device(NewDevice::of(Service::Apns))
+        .unwrap();
+    hub.doubles().script(FaultSpec {
+        device: Some(anew.id.clone()),
+        ..FaultSpec::always(Service::Apns, FaultKind::ServerError)
+    });
+    let channel = serde_json::to_value(&anew.channel).unwrap();
+    phone
+        .client
+        .put(&path, json!({"channel": channel}))
+        .await
+        .expect(200);
+    hub.advance(Duration::from_secs(5));
+    let tried = format!(
+        "{FETCHED}; it was dismissed by T; the tap for that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T"
+    );
+    says(&hub, &id, &phone.endpoint, &tried).await;
+    hub.finish().await;
+}
+
+/// A device with a new channel that was never shown it has nothing to take back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_needs_no_tap_is_not_called_owed() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    phone.next_push("the tap").await;
+    hub.settled().await;
+    hub.advance(Duration::from_mins(1));
+    tablet
+        .set(&id, json!({"userActionState": "dismissed"}))
+        .await;
+    let anew = hub
+        .doubles()
+        .add_device(NewDevice::of(Service::Apns))
+        .unwrap();
+    let path = format!("/v1/me/endpoints/{}", phone.endpoint);
+    let channel = serde_json::to_value(&anew.channel).unwrap();
+    phone
+        .client
+        .put(&path, json!({"channel": channel}))
+        .await
+        .expect(200);
+    hub.settled().await;
+    let tapped = "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything; it was dismissed meanwhile";
+    let it = says(&hub, &id, &phone.endpoint, tapped).await;
+    assert!(it["change"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_for_a_change_that_was_dropped_comes_again() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut computer = hub.device("ada", Service::Wns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    let only = json!({"targetPolicy": {"platformTypes": ["android"]}, "payload": {"visualContent": {"title": "t"}}});
+    let elsewhere = post(&hub, only).await;
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    computer.next_push("the tap").await;
+    computer.pull().await;
+    let fetched = "tapped at T, WNS answered 200 received; the device fetched it at T";
+    says(&hub, &id, &computer.endpoint, fetched).await;
+    hub.settled().await;
+    let dropped = FaultKind::named(Service::Wns, At::Push, "dropped").unwrap();
+    hub.doubles()
+        .script(FaultSpec::always(Service::Wns, dropped));
+    hub.advance(Duration::from_mins(1));
+    tablet
+        .set(&id, json!({"userActionState": "dismissed"}))
+        .await;
+    let again = format!(
+        "{fetched}; it was dismissed by T; the tap for that was tried once: the push service took it and dropped it (WNS answered 200 dropped: The client refuses notifications); next attempt at T"
+    );
+    let it = says(&hub, &id, &computer.endpoint, &again).await;
+    assert_eq!(it["change"]["status"], "pending", "{it}");
+    hub.doubles().clear_faults();
+    // What the device has, though it was not meant for it, is told as well.
+    tablet
+        .set(&elsewhere, json!({"userActionState": "dismissed"}))
+        .await;
+    hub.advance(Duration::from_secs(2));
+    let told = "the device fetched it at T; no tap left: not targeted, targetPolicy does not name windows; it was dismissed by T; tapped for that at T, WNS answered 200 received; not fetched since; next attempt at T";
+    says(&hub, &elsewhere, &computer.endpoint, told).await;
     hub.finish().await;
 }

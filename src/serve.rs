@@ -19,7 +19,7 @@ use crate::{
     config::{Apps, Config, Limits, Server, apps::App},
     dispatch::{Dispatcher, VapidKeys},
     http::{self, Readiness},
-    hub::Hub,
+    hub::{Hub, admin::ReadRegistration},
     metrics::Metrics,
     model::{Channel, Fault},
     push,
@@ -175,6 +175,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
     let (hub, vapid) = open_hub(store, &config, options.clock).await?;
+    hub.read_registrations(registrations(vapid.clone()));
     let (metrics, ready) = (Metrics::default(), Readiness::default());
     let stopping = CancellationToken::new();
 
@@ -287,6 +288,11 @@ async fn open_store(config: &Config, accept_loss: bool) -> anyhow::Result<Store>
             other => return Ok(other?),
         }
     }
+}
+
+/// How the operators' door reads a registration, which is how the clients' does.
+pub fn registrations(vapid: VapidKeys) -> ReadRegistration {
+    http::registrations(check_channel, public_keys(vapid))
 }
 
 fn check_channel(channel: &Channel, app: &App) -> Vec<Fault> {

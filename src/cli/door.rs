@@ -34,6 +34,7 @@ use crate::{
         admin::{AdminError, BACKUP_PATH, POINTER_FILE, Request, SOCKET_FILE},
     },
     metrics::Metrics,
+    serve,
     store::{self, Store, backup::Backup},
 };
 
@@ -206,6 +207,16 @@ impl Door {
         };
         let (answer, ()) = tokio::join!(asked, dispatcher.run_tests(stop.clone(), GRACE));
         Ok(answer?)
+    }
+
+    /// Asks to register devices.
+    pub(super) async fn ask_to_register(&self, request: Request) -> anyhow::Result<Value> {
+        if let Self::Stopped(hub) = self {
+            let vapid = VapidKeys::default();
+            vapid.load(hub, &hub.apps().all()).await?;
+            hub.read_registrations(serve::registrations(vapid));
+        }
+        self.ask(request).await
     }
 
     /// Begins a backup.

@@ -7,6 +7,7 @@ mod door;
 mod doubles;
 mod explain;
 mod help;
+mod import;
 mod init;
 mod output;
 mod people;

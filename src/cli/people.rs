@@ -5,7 +5,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{CommandContext, door::Door, output};
+use super::{
+    CommandContext,
+    door::Door,
+    import::{self, ImportArgs},
+    output,
+};
 use crate::{
     hub::admin::Request,
     model::{AppHost, EndpointId, Timestamp, UserId},
@@ -63,6 +68,8 @@ pub(super) enum EndpointCommand {
         #[arg(long, value_name = "TIME")]
         since: Option<Timestamp>,
     },
+    /// Register devices from a file: Beckon's own lines, installations of Azure Notification Hubs, or gorush's tokens.
+    Import(ImportArgs),
     /// Sign a device out: its tokens and streams end, and it is tapped no more.
     Remove {
         /// The app.
@@ -172,6 +179,7 @@ pub(super) async fn endpoint(
             user,
             endpoint,
         } => return test(&host, &user, &endpoint, context).await,
+        EndpointCommand::Import(args) => return import::run(args, context).await,
         EndpointCommand::Revive { host, since } => revive(&host, since, context).await?,
         EndpointCommand::Remove {
             host,

@@ -19,12 +19,13 @@ const KEPT: &str = "public, max-age=300";
 const INDEX: &str = "index";
 
 /// The pages in the order of reading: what their address is, and what the others call them.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("taking-back", "Taking back"),
     ("what-leaves", "What leaves the hub"),
     ("ladder", "Delivery ladder"),
     ("syncing", "Syncing a client"),
     ("many", "Posting to many"),
+    ("importing", "Bringing your devices"),
     ("limits", "Limits"),
     ("backup", "Backup and restore"),
     ("doubles", "Testing against doubles"),

@@ -56,7 +56,7 @@ pub use meta::Readiness;
 
 use crate::{
     config::{self, Limits},
-    hub::Hub,
+    hub::{Hub, admin::ReadRegistration},
     metrics::Metrics,
     model::{AppHost, Channel, Fault},
 };
@@ -102,6 +102,22 @@ pub struct Context {
 
 /// Asks for an app's VAPID public keys.
 pub type Vapid = Arc<dyn Fn(&AppHost) -> Vec<String> + Send + Sync>;
+
+/// What reads the body of a registration for other doors, as the clients' does.
+pub fn registrations(
+    check_channel: fn(&Channel, &config::App) -> Vec<Fault>,
+    vapid: Vapid,
+) -> ReadRegistration {
+    ReadRegistration::by(move |id, body, app, now| {
+        let rules = wire::RegistrationRules {
+            app,
+            check_channel,
+            vapid: vapid(&app.host),
+            now,
+        };
+        wire::registration(id, body, &rules)
+    })
+}
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

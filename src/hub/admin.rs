@@ -8,6 +8,7 @@ mod care;
 mod devices;
 mod draft;
 mod figures;
+mod import;
 mod many;
 mod request;
 mod show;
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use draft::Post;
+pub use import::{Device, ReadRegistration};
 pub use request::Request;
 
 /// The socket's file in the data folder.
@@ -164,6 +166,11 @@ impl Hub {
                 self.admin_revive(&app, since.as_deref(), after.as_deref())
                     .await
             }
+            Request::EndpointImport {
+                app,
+                devices,
+                dry_run,
+            } => self.admin_import(&app, devices, dry_run).await,
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,

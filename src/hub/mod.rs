@@ -40,7 +40,7 @@ mod time;
 mod tokens;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -106,6 +106,7 @@ pub struct Inner {
     tests: test_tap::Tests,
     pulls: pulls::Pulls,
     pages: pulls::Pages,
+    registrations: OnceLock<admin::ReadRegistration>,
     disagrees: AtomicBool,
     sends: AtomicBool,
     created: AtomicU64,
@@ -152,6 +153,7 @@ impl Hub {
             tests: test_tap::Tests::default(),
             pulls: pulls::Pulls::default(),
             pages: pulls::Pages::default(),
+            registrations: OnceLock::new(),
             disagrees: AtomicBool::new(false),
             sends: AtomicBool::new(false),
             created: AtomicU64::new(0),

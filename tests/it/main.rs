@@ -30,6 +30,7 @@ mod fallback;
 mod faults;
 mod guards;
 mod hosts;
+mod import;
 mod isolation;
 mod ladder;
 mod logins;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Post;
+use super::{Device, Post};
 
 /// One request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,15 @@ pub enum Request {
         since: Option<String>,
         /// The last user of the step before.
         after: Option<String>,
+    },
+    /// Registers devices; answers `{"value":[{"created"}|{"message"}]}`, one for each, in their order.
+    EndpointImport {
+        /// The app.
+        app: String,
+        /// The devices.
+        devices: Vec<Device>,
+        /// Only says what would come of it.
+        dry_run: bool,
     },
     /// What became of a notification on each device, and why.
     Explain {

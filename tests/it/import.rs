@@ -1,0 +1,141 @@
+//! Devices that another service knew, brought in by a file.
+
+use std::fs;
+
+use beckon::doubles::{Device, NewDevice, Service};
+use serde_json::{Value, json};
+
+use crate::support::{ChildHub, device::beckon_of, eventually};
+
+fn file_of(hub: &ChildHub, lines: &[String]) -> String {
+    let file = hub.data().join("../devices.jsonl");
+    fs::write(&file, lines.join("\n")).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// A device at its double, and its channel as a client names it.
+fn at_its_double(hub: &ChildHub, service: Service) -> (Device, Value) {
+    let device = hub.doubles().add_device(NewDevice::of(service)).unwrap();
+    let channel = serde_json::to_value(&device.channel).unwrap();
+    (device, channel)
+}
+
+/// Three devices of three shapes, and from line 5 on six lines that are wrong.
+fn lines(hub: &ChildHub, apns: &Value) -> Vec<String> {
+    let (_, fcm) = at_its_double(hub, Service::Fcm);
+    let (_, wns) = at_its_double(hub, Service::Wns);
+    let evil = json!({"type": "wns", "channelUri": "https://evil.example/?token=secret"});
+    let lines = [
+        json!({"user": "ada", "endpoint": "phone", "displayName": "Ada's", "channel": apns}),
+        json!({"user": "ada", "platform": 2, "tokens": [fcm["registrationToken"]]}),
+        json!({"userId": "bob", "installationId": "pc", "platform": "wns", "pushChannel": wns["channelUri"]}),
+        json!({"user": "..", "endpoint": "phone", "channel": fcm}),
+        json!({"user": "ada", "endpoint": "e", "channel": {"type": "apns", "deviceToken": "xy"}}),
+        json!({"user": "ada", "endpoint": "e", "channel": evil}),
+        json!({"nobody": 1}),
+    ];
+    let mut lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    lines.insert(3, String::new());
+    lines.push(String::from("{"));
+    lines.push(format!("{{\"user\":\"{}\"}}", "x".repeat(40_000)));
+    lines
+}
+
+/// What a command that refused some of the lines told as JSON.
+fn told(hub: &ChildHub, file: &str, more: &[&str]) -> Value {
+    let import = [
+        &["endpoint", "import", "todo.example", file, "--json"],
+        more,
+    ]
+    .concat();
+    let told = hub.command(&import);
+    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    serde_json::from_slice(&told.stdout).unwrap()
+}
+
+fn listed(hub: &ChildHub, user: &str) -> Vec<(String, String)> {
+    let endpoints = hub.json(&["endpoint", "list", "todo.example", user]);
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    let endpoints = endpoints["value"].as_array().unwrap().iter();
+    let mut found: Vec<_> = endpoints
+        .map(|it| (text(&it["id"]), text(&it["channel"]["type"])))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Imports and says how many devices were new and known.
+fn import(hub: &ChildHub, file: &str) -> (Value, Value) {
+    let before = (listed(hub, "ada"), listed(hub, "bob"));
+    let would = told(hub, file, &["--dry-run"]);
+    assert_eq!(before, (listed(hub, "ada"), listed(hub, "bob")));
+    let done = told(hub, file, &[]);
+    for it in [&would, &done] {
+        let refused = it["refused"].as_array().unwrap();
+        let mut at: Vec<_> = refused
+            .iter()
+            .map(|it| it["line"].as_u64().unwrap())
+            .collect();
+        at.sort_unstable();
+        assert_eq!(at, [5, 6, 7, 8, 9, 10], "{it}");
+        assert!(!it.to_string().contains("secret"), "{it}");
+        assert_eq!(it["created"], done["created"], "{would}");
+    }
+    (done["created"].clone(), done["refreshed"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_devices_is_registered_and_each_line_that_is_not_is_named() {
+    let mut hub = ChildHub::start().await;
+    let (phone, apns) = at_its_double(&hub, Service::Apns);
+    let file = file_of(&hub, &lines(&hub, &apns));
+    assert_eq!(import(&hub, &file), (json!(3), json!(0)));
+    hub.stop().await;
+    assert_eq!(import(&hub, &file), (json!(0), json!(3)));
+    let in_words = hub.command(&["endpoint", "import", "todo.example", &file]);
+    let said = String::from_utf8(in_words.stdout).unwrap();
+    for part in [
+        "line 5 (..): USER ",
+        "line 6 (ada): channel.deviceToken ",
+        "line 7 (ada): channel.channelUri ",
+        "line 8: has neither channel",
+        "line 9: is no JSON object",
+        "0 devices registered, 3 known ones refreshed, 6 refused",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let ada = listed(&hub, "ada");
+    let is_made = ada[0].0.starts_with("imported-") && ada[0].1 == "fcm";
+    assert!(is_made && ada.len() == 2, "{ada:?}");
+    assert_eq!(ada[1], (String::from("phone"), String::from("apns")));
+    assert_eq!(
+        listed(&hub, "bob"),
+        [(String::from("pc"), String::from("wns"))]
+    );
+    hub.begin().await;
+    let post = json!({"payload": {"visualContent": {"title": "t"}}});
+    let posted = hub.app().post("/v1/users/ada/notifications", post).await;
+    let handed = eventually("the tap of a device that came by the file", || async {
+        hub.doubles().handed_over(0, &phone.id).first().cloned()
+    })
+    .await;
+    assert_eq!(beckon_of(&handed.push)["n"], posted.expect(201)["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_imported_at_all_says_what_to_do() {
+    let hub = ChildHub::start().await;
+    let refused = hub.refused(&["endpoint", "import", "todo.example", "/nowhere/at all"]);
+    let says = "cannot read the devices from /nowhere/at all";
+    assert!(refused.contains(says), "{refused}");
+    let device = json!({"user": "ada", "channel": {"type": "none"}, "platform": "iOS"});
+    let file = file_of(&hub, &[device.to_string()]);
+    let refused = hub.refused(&["endpoint", "import", "nobody.example", &file]);
+    let says = "there is no app nobody.example in the config";
+    assert!(refused.contains(says), "{refused}");
+    let piped = format!("cat '{file}' | beckon endpoint import todo.example -");
+    let told = hub.shell(&piped, &[]);
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    let expected = "1 devices registered, 0 known ones refreshed, 0 refused\n";
+    assert_eq!(said, expected, "{told:?}");
+}

@@ -201,7 +201,7 @@ pub(super) async fn attend(
     }
     if store_failed {
         bail!(
-            "the store cannot write any more and the hub has stopped; nothing acknowledged is lost. See the log for what the disk said, mend that, and start again"
+            "the store cannot write any more and the hub has stopped; the log says why. Where the disk failed, mend that and start again: nothing acknowledged is lost. Where the store is damaged, `beckon store verify` says more, and `beckon store restore` takes a backup"
         );
     }
     Ok(())

@@ -7,8 +7,9 @@ use std::{
 
 use url::Url;
 
+pub use super::host_rule::HostRule;
 use super::{AppLimits, Certificate};
-use crate::model::{ApnsEnvironment, AppHost, ChannelKind, Secret, VisualContent};
+use crate::model::{ApnsEnvironment, AppHost, Channel, ChannelKind, Secret, VisualContent};
 
 /// One app (a tenant).
 #[derive(Debug, Clone)]
@@ -46,6 +47,25 @@ impl App {
             ChannelKind::WebPush => self.web_push.is_some(),
             ChannelKind::Wns => self.wns.is_some(),
             ChannelKind::None => true,
+        }
+    }
+
+    /// The environment of Apple's that a channel belongs to: its own, else the app's usual one.
+    pub fn environment(&self, channel: &Channel) -> ApnsEnvironment {
+        let usual = self.apns.as_ref().map(|apns| apns.environment);
+        let own = match channel {
+            Channel::Apns { environment, .. } => *environment,
+            _ => None,
+        };
+        own.or(usual).unwrap_or(ApnsEnvironment::Production)
+    }
+
+    /// Which of a service's ways a channel takes, as lanes and metrics name it: an environment of Apple's, or the host that
+    /// the channel names.
+    pub fn authority(&self, channel: &Channel) -> String {
+        match channel {
+            Channel::Apns { .. } => self.environment(channel).as_str().to_owned(),
+            other => other.authority().unwrap_or_default(),
         }
     }
 }
@@ -244,101 +264,9 @@ pub struct Wns {
     pub ca: Option<CaPem>,
 }
 
-/// A host that channels may name: `example.net`, `*.example.net`, `127.0.0.1:9443`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostRule {
-    host: String,
-    any_subdomain: bool,
-    port: Option<u16>,
-}
-
-impl HostRule {
-    /// Reads a name or an address, with a port or without; `*.` before a name allows its subdomains (and not the
-    /// name itself).
-    pub fn parse(text: &str) -> Option<Self> {
-        let lower = text.to_ascii_lowercase();
-        let (any_subdomain, rest) = match lower.strip_prefix("*.") {
-            Some(rest) => (true, rest),
-            None => (false, lower.as_str()),
-        };
-        let url = Url::parse(&format!("https://{rest}/")).ok()?;
-        let host = url.host_str()?.to_owned();
-        let bare = url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && !host.contains('*');
-        let port = match rest.rsplit_once(':') {
-            Some((_, digits)) if !digits.contains(']') => Some(digits.parse().ok()?),
-            _ => None,
-        };
-        bare.then_some(Self {
-            host,
-            any_subdomain,
-            port,
-        })
-    }
-
-    /// Whether the rule names one host rather than the subdomains of one.
-    pub fn is_exact(&self) -> bool {
-        !self.any_subdomain
-    }
-
-    /// Whether the rule names `host` (lower case) at `port`. A rule without a port allows 443 alone.
-    pub fn allows(&self, host: &str, port: u16) -> bool {
-        let host_fits = if self.any_subdomain {
-            host.strip_suffix(self.host.as_str())
-                .is_some_and(|head| head.len() > 1 && head.ends_with('.'))
-        } else {
-            host == self.host
-        };
-        host_fits && self.port.unwrap_or(443) == port
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn host_rules_are_bound_by_dots_and_ports() {
-        let check = |rule: &str, host: &str, port: u16, expected: bool| {
-            let rule = HostRule::parse(rule).unwrap();
-            assert_eq!(rule.allows(host, port), expected, "{rule:?} {host} {port}");
-        };
-        check("*.notify.windows.com", "db5.notify.windows.com", 443, true);
-        check("*.notify.windows.com", "notify.windows.com", 443, false);
-        check("*.notify.windows.com", "xnotify.windows.com", 443, false);
-        check(
-            "*.notify.windows.com",
-            "a.notify.windows.com.example.net",
-            443,
-            false,
-        );
-        check("fcm.googleapis.com", "fcm.googleapis.com", 443, true);
-        check("fcm.googleapis.com", "fcm.googleapis.com", 8443, false);
-        check("127.0.0.1:9443", "127.0.0.1", 9443, true);
-        check("127.0.0.1:9443", "127.0.0.1", 443, false);
-        check("[::1]:9443", "[::1]", 9443, true);
-    }
-
-    #[test]
-    fn host_rules_are_names_and_nothing_more() {
-        for bad in [
-            "",
-            "*",
-            "a.*.b",
-            "a/b",
-            "a#b",
-            "a?b",
-            "ada@a",
-            "a:x",
-            "https://a",
-            "a b",
-        ] {
-            assert_eq!(HostRule::parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_reload_reaches_every_clone() {

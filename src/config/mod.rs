@@ -9,6 +9,7 @@ pub mod apps;
 mod certificate;
 mod error;
 mod files;
+mod host_rule;
 pub mod init;
 mod load;
 mod rate;

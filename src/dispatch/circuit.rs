@@ -26,7 +26,7 @@ const PROOF: Duration = Duration::from_secs(1);
 /// The distance of two held taps: 500 a second.
 const SLOT: Duration = Duration::from_millis(2);
 /// How far apart the first and the last slot may lie: those beyond come with the first again.
-const SLOTS: Duration = Duration::from_secs(30);
+pub(super) const SLOTS: Duration = Duration::from_secs(30);
 
 /// A demand is kept through a restart if it lasts longer than one, and so much longer than what is kept.
 const RESTART: Duration = Duration::from_secs(10);

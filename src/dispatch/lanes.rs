@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use super::{
     VapidKeys,
     circuit::STOPPED,
-    compose,
     freed::Freed,
     gate::{Demands, Gate},
     guard::{self, Guard},
@@ -184,16 +183,10 @@ impl Lanes {
     }
 
     fn key(app: &App, channel: &Channel) -> LaneKey {
-        let authority = match channel {
-            Channel::Apns { environment, .. } => {
-                environment_of(app, *environment).as_str().to_owned()
-            }
-            other => compose::authority(other),
-        };
         LaneKey {
             app: app.host.clone(),
             kind: channel.kind(),
-            authority,
+            authority: app.authority(channel),
         }
     }
 
@@ -234,7 +227,7 @@ impl Lanes {
         old: Option<Lane>,
     ) -> Result<Lane, String> {
         let own = key.authority.clone();
-        let own = Some(own).filter(|own| !own.is_empty() || compose::authority(channel).is_empty());
+        let own = Some(own).filter(|own| !own.is_empty() || app.authority(channel).is_empty());
         let (adapter, guard) = self.adapter(app, channel)?;
         let taken = old.as_ref().is_some_and(Lane::has_taken);
         let demands = match old {
@@ -275,10 +268,7 @@ impl Lanes {
         app: &Arc<App>,
         channel: &Channel,
     ) -> Result<(Arc<Adapter>, Arc<Guard>), String> {
-        let environment = match channel {
-            Channel::Apns { environment, .. } => environment_of(app, *environment),
-            _ => ApnsEnvironment::Production,
-        };
+        let environment = app.environment(channel);
         let sandbox = environment == ApnsEnvironment::Sandbox;
         let key = AppService {
             app: app.host.clone(),
@@ -330,14 +320,6 @@ impl Lanes {
             lane.finish(deadline).await;
         }
     }
-}
-
-fn environment_of(app: &App, channel: Option<ApnsEnvironment>) -> ApnsEnvironment {
-    let usual = app
-        .apns
-        .as_ref()
-        .map_or(ApnsEnvironment::Production, |apns| apns.environment);
-    channel.unwrap_or(usual)
 }
 
 /// The adapter for a service of an app, in an environment if it is Apple's.

@@ -184,8 +184,9 @@ impl Dispatcher {
                 Err(error) => tracing::error!(%error, "a step of the dispatcher failed"),
             },
             Some(freed) = self.freed.recv() => self.free(freed),
-            Some(request) = next_test(&mut self.tests) => self.test(request),
+            Some(request) = test_tap::next(&mut self.tests) => self.test(request),
             () = hub.reconfigured(), if !self.tests_alone => self.begin_anew().await,
+            () = hub.lane_resumed(), if !self.tests_alone => self.take_up_again().await,
             () = hub.clock().sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
                 self.ring_timers();
                 if may_claim {
@@ -201,10 +202,15 @@ impl Dispatcher {
     /// whom a look is under way for that began with the old ones.
     async fn begin_anew(&mut self) {
         self.lanes.tell_anew();
+        self.take_up_again().await;
+    }
+
+    /// The same where a lane that stood still is tried with success.
+    async fn take_up_again(&mut self) {
         for subject in self.jobs.subjects() {
             self.look(&subject);
         }
-        self.claim(circuit::STOPPED + PAUSE).await;
+        self.claim(circuit::STOPPED + PAUSE + circuit::SLOTS).await;
     }
 
     /// Takes the markers that are due now, or will be within `ahead`: looking too early is no harm.
@@ -388,13 +394,5 @@ impl Dispatcher {
         let next = next.map(|next| next.max(now.plus(PAUSE)));
         let at = next.into_iter().chain([now.plus(pause)]).min();
         self.wake_at(subject, at.unwrap_or(now));
-    }
-}
-
-/// The next test that is asked for.
-async fn next_test(tests: &mut Option<mpsc::Receiver<TestRequest>>) -> Option<TestRequest> {
-    match tests {
-        Some(tests) => tests.recv().await,
-        None => None,
     }
 }

@@ -139,7 +139,9 @@ pub(super) fn tested(
     now: Timestamp,
 ) -> TapState {
     let mut state = due.state.clone();
-    state.last_push = now;
+    if outcome.verdict != Verdict::Held {
+        state.last_push = now;
+    }
     let registered = due.level.endpoint.registered;
     match outcome.verdict {
         Verdict::Accepted => {

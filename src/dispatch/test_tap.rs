@@ -1,5 +1,6 @@
 //! Taps on request: from the hub's queue to the endpoint's lane, and what the push service said back to who asked.
 
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Dispatcher, compose, lane::Way, retry};
@@ -8,6 +9,14 @@ use crate::{
     model::ServiceAnswer,
     push::outcome::{Outcome, Verdict},
 };
+
+/// The next test that is asked for.
+pub(super) async fn next(tests: &mut Option<mpsc::Receiver<TestRequest>>) -> Option<TestRequest> {
+    match tests {
+        Some(tests) => tests.recv().await,
+        None => None,
+    }
+}
 
 impl Dispatcher {
     /// Has the user looked at, with the test in mind.

@@ -110,6 +110,7 @@ impl Hub {
         let planned: Vec<Planned> = users.into_iter().map(|it| self.planned(it)).collect();
         let (delivery, now) = (self.delivery().clone(), self.now());
         let (configured, believed) = (self.configured.since(), self.believed());
+        let resumed = self.lanes.resumed();
         let looks = self
             .store
             .ask(move |reader| {
@@ -123,6 +124,7 @@ impl Hub {
                         now,
                         believed,
                         configured,
+                        resumed: &resumed,
                         tells_over: false,
                         seen: planned.seen,
                     };
@@ -163,7 +165,8 @@ impl Hub {
         let app = self.app(&subject.app).ok_or(Error::NotFound("app"))?;
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let configured = self.configured.since();
+        let (configured, resumed) = (self.configured.since(), self.lanes.resumed());
+        let stopped = self.lanes_stopped();
         let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         let asked = subject.clone();
         let mut found = self
@@ -175,10 +178,11 @@ impl Hub {
                     now,
                     believed,
                     configured,
+                    resumed: &resumed,
                     tells_over: true,
                     seen,
                 };
-                report::deliveries(reader, &asked, id, (&listening, &rules))
+                report::deliveries(reader, &asked, id, (&listening, &stopped, &rules))
             })
             .await?;
         for it in &mut found {

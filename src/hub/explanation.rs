@@ -141,6 +141,7 @@ fn changed(it: &Delivery) -> Option<String> {
     let change = it.change.as_ref()?;
     // Of several changes the last one may have been another.
     let how = match it.handling {
+        _ if change.removed => format!("{} at", Handling::TakenBack.as_str()),
         Some(how) => format!("{} by", how.as_str()),
         None => String::from("changed at"),
     };
@@ -287,6 +288,9 @@ fn why(reason: Reason, it: &Delivery) -> String {
         }
         Reason::Retry if says(ServiceAnswer::is_unsent) => "it could not leave",
         Reason::Retry => "the push service could not take it",
+        Reason::ServiceStopped if it.alone && it.leaves && !says(is_ours) => {
+            "the push service refuses the hub's settings for this device, though not for others"
+        }
         Reason::ServiceStopped if says(is_ours) => {
             "pushes to this service stand still until the operator acts"
         }

@@ -36,6 +36,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         attempts: 0,
         next_attempt: None,
         answer: None,
+        alone: false,
         leaves: true,
     }
 }
@@ -147,6 +148,8 @@ fn waiting() -> Vec<Row> {
             "waiting since T0 for a tap that was tried once: the push service could not take it (FCM answered 200 <html>Sign in); next attempt at T9"),
         (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
             "waiting for a tap since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
+        (answered(Delivery { alone: true, ..tried(1, Reason::ServiceStopped) }, 403, "InvalidProviderToken"),
+            "waiting since T0 for a tap that was tried once: the push service refuses the hub's settings for this device, though not for others (APNs answered 403 InvalidProviderToken); next attempt at T9"),
         (answered(pending(Reason::ServiceStopped), 0, "the app has no settings for apns"),
             "waiting for a tap since T0: pushes to this service stand still until the operator acts (the app has no settings for apns); next attempt at T9"),
     ]
@@ -234,7 +237,11 @@ fn changed(telling: Telling) -> Delivery {
         fetched: at(2),
         status: Fetched,
         handling: Some(Handling::Dismissed),
-        change: Some(ToldChange { at: since, telling }),
+        change: Some(ToldChange {
+            at: since,
+            removed: false,
+            telling,
+        }),
         ..tapped(None)
     }
 }

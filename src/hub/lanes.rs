@@ -1,10 +1,12 @@
 //! The lanes that stand still, as dispatch tells of them: for `/readyz`, the metrics and the operator.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 use super::Inner;
 pub use crate::model::LaneName;
@@ -18,6 +20,9 @@ const UNTRIED: Duration = Duration::from_secs(10 * 60);
 /// The same where the service refuses the operator's settings at a host that clients name. At a host of the operator's
 /// own settings that is remembered until it is mended.
 const UNTRIED_STOPPED: Duration = Duration::from_secs(24 * 3600);
+
+/// How long it is remembered that a lane was taken up again: for longer than anything of it was put off.
+const RESUMED: Duration = Duration::from_secs(10 * 60);
 
 /// Why a lane stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,13 +70,34 @@ pub struct LaneState {
     pub answer: ServiceAnswer,
 }
 
-/// All that stand still.
+/// All that stand still, and those that were taken up again.
 #[derive(Debug, Default)]
-pub(super) struct Lanes(Mutex<BTreeMap<LaneName, LaneState>>);
+pub(super) struct Lanes {
+    all: Mutex<BTreeMap<LaneName, LaneState>>,
+    resumed: Mutex<Arc<Resumed>>,
+    /// Rings when one is.
+    bell: Notify,
+}
+
+/// Lanes that stood still for the operator's settings, and since when their service takes pushes again: what was put off
+/// before that waits no longer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Resumed(BTreeMap<LaneName, Timestamp>);
+
+impl Resumed {
+    pub(super) fn since(&self, name: &LaneName) -> Option<Timestamp> {
+        self.0.get(name).copied()
+    }
+
+    /// When the last one was.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.0.values().copied().max().unwrap_or_default()
+    }
+}
 
 impl Lanes {
     fn all(&self) -> MutexGuard<'_, BTreeMap<LaneName, LaneState>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those that are still of interest.
@@ -87,12 +113,35 @@ impl Lanes {
     pub(super) fn forget(&self) {
         self.all().clear();
     }
+
+    /// Those that were taken up again of late.
+    pub(super) fn resumed(&self) -> Arc<Resumed> {
+        Arc::clone(&self.resumed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note_resumed(&self, name: LaneName, resumes: bool, now: Timestamp) {
+        let mut resumed = self.resumed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut anew = Resumed::clone(&resumed);
+        anew.0.retain(|_, since| since.plus(RESUMED) > now);
+        match resumes {
+            true => drop(anew.0.insert(name, now)),
+            false => drop(anew.0.remove(&name)),
+        }
+        *resumed = Arc::new(anew);
+    }
 }
 
 impl Inner {
     /// Notes how a lane stands; none, where it runs.
     pub fn note_lane(&self, name: LaneName, state: Option<LaneState>) {
-        let mut all = self.lanes.present(self.now());
+        let now = self.now();
+        let mut all = self.lanes.present(now);
+        let is_operators = |state: &LaneState| state.fault.is_operators();
+        let stood = all.get(&name).is_some_and(is_operators);
+        let stands = state.as_ref().is_some_and(is_operators);
+        if stood != stands {
+            self.lanes.note_resumed(name.clone(), stood, now);
+        }
         match state {
             None => drop(all.remove(&name)),
             Some(state) if all.len() < MOST || all.contains_key(&name) => {
@@ -100,6 +149,16 @@ impl Inner {
             }
             Some(_) => {}
         }
+        drop(all);
+        if stood && !stands {
+            self.lanes.bell.notify_one();
+        }
+    }
+
+    /// Waits until a lane that stood still for the operator's settings was taken up again; for dispatch, which hears of it
+    /// also where it was busy then.
+    pub async fn lane_resumed(&self) {
+        self.lanes.bell.notified().await;
     }
 
     /// Notes that there is no lane with the present settings, why, and when that is looked at again.
@@ -137,10 +196,16 @@ impl Inner {
         all.into_iter().collect()
     }
 
+    /// Those that stand still for the operator's settings.
+    pub(super) fn lanes_stopped(&self) -> BTreeSet<LaneName> {
+        let all = self.lanes_at_rest().into_iter();
+        let stopped = all.filter(|(_, state)| state.fault.is_operators());
+        stopped.map(|(name, _)| name).collect()
+    }
+
     /// Whether a push service refuses the operator's settings, or calls so many channels dead that it may mean them.
     pub fn is_stopped(&self) -> bool {
-        let all = self.lanes_at_rest();
-        all.iter().any(|(_, state)| state.fault.is_operators())
+        !self.lanes_stopped().is_empty()
     }
 }
 

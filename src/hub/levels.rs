@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Error,
     due::{Level, ReadSingly, Step, Verdict},
+    lanes::{LaneName, Resumed},
 };
 use crate::{
     config::{Delivery, apps::App},
@@ -28,10 +29,23 @@ pub(super) struct Rules<'a> {
     /// The time as far as it is believed.
     pub(super) believed: Timestamp,
     pub(super) configured: Timestamp,
+    /// The lanes that were taken up again of late.
+    pub(super) resumed: &'a Resumed,
     /// Whether also of endpoints whose time is over: for reports.
     pub(super) tells_over: bool,
     /// When the store was read.
     pub(super) seen: Stamp,
+}
+
+impl Rules<'_> {
+    /// The lane of an endpoint, as it is told of.
+    pub(super) fn lane_of(&self, endpoint: &Endpoint) -> LaneName {
+        LaneName {
+            app: self.app.host.clone(),
+            service: endpoint.channel.kind(),
+            authority: self.app.authority(&endpoint.channel),
+        }
+    }
 }
 
 /// Where each of a user's endpoints stands, and the feed as far back as any of them wants it.
@@ -109,6 +123,8 @@ fn level(
     (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Level, Error> {
     state.forget_what_is_to_come(rules.now);
+    let resumed = state.stopped.is_some().then(|| rules.lane_of(&endpoint));
+    let resumed = resumed.and_then(|lane| rules.resumed.since(&lane));
     let mut fallbacks = Vec::new();
     for number in &state.fallbacks {
         let unread = reader
@@ -129,6 +145,7 @@ fn level(
         fallbacks,
         read_singly: Vec::new(),
         believed: rules.believed,
+        resumed: resumed.unwrap_or_default(),
     })
 }
 

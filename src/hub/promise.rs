@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Error, Hub, due::Decision, levels, settings};
+use super::{Error, Hub, due::Decision, lanes::Resumed, levels, settings};
 use crate::{
     model::{EndpointId, Subject, TapRules, Timestamp},
     store::{FirstMarkers, Reader},
@@ -14,9 +14,9 @@ const VIEWS: usize = 1000;
 /// How many waits in a row are followed until a tap leaves.
 const WAITS: usize = 16;
 
-/// How far ahead dispatch takes markers when it starts or the settings are read anew, and how long it may have those in
-/// hand. A tap that failed meanwhile may be due before them; if the hub dies, the next start takes them up as early.
-const AHEAD: Duration = Duration::from_secs(61);
+/// How far ahead dispatch takes markers when it starts, the settings are read anew or a lane is taken up again, and how long
+/// it may have those in hand. A tap that failed meanwhile may be due before them; if the hub dies, the next start takes them up as early.
+const AHEAD: Duration = Duration::from_secs(91);
 const IN_HAND: Duration = Duration::from_secs(180);
 
 impl Hub {
@@ -49,7 +49,7 @@ impl Hub {
         }
         let listening = self.listening(&subject);
         let delivery = self.delivery().clone();
-        let configured = self.configured.since();
+        let (configured, resumed) = (self.configured.since(), self.lanes.resumed());
         let (believed, seen) = (self.believed(), self.store.stamp(&subject));
         self.store
             .ask(move |reader| {
@@ -59,6 +59,7 @@ impl Hub {
                     now,
                     believed,
                     configured,
+                    resumed: &resumed,
                     tells_over: false,
                     seen,
                 };
@@ -81,7 +82,8 @@ fn forgotten(
     (listening, rules): (&[EndpointId], &levels::Rules<'_>),
     known: &FirstMarkers,
 ) -> Result<Vec<EndpointId>, Error> {
-    let in_hand = rules.now < rules.configured.plus(IN_HAND);
+    let anew = rules.configured.max(rules.resumed.latest());
+    let in_hand = rules.now < anew.plus(IN_HAND);
     let early = if in_hand { AHEAD } else { Duration::ZERO };
     let mut forgotten = Vec::new();
     for endpoint in reader.endpoints(subject)? {
@@ -92,9 +94,11 @@ fn forgotten(
         let due = due_at(reader, subject, &endpoint.id, (listening, rules))?;
         let streamed = [listening, std::slice::from_ref(&endpoint.id)].concat();
         let held_back = due_at(reader, subject, &endpoint.id, (&streamed, rules))?;
-        // What stood still for wrong settings is looked at anew when the hub has started or was configured: in a moment.
+        // What stood still for wrong settings is looked at anew when the hub has started or was configured, or its lane was
+        // taken up again: in a moment.
         let before = levels::Rules {
             configured: Timestamp::default(),
+            resumed: &Resumed::default(),
             ..*rules
         };
         let stopped = due_at(reader, subject, &endpoint.id, (listening, &before))?;

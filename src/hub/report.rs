@@ -8,8 +8,11 @@ use pushes::Pushes;
 use super::{
     Error,
     due::{Decision, Level, Verdict},
+    lanes::LaneName,
     levels::{Levels, Rules},
 };
+use std::collections::BTreeSet;
+
 use crate::{
     model::{
         Change, ChannelKind, Delivery, DeliveryStatus, EndpointId, FeedPosition, Notification,
@@ -22,7 +25,7 @@ pub(super) fn deliveries(
     reader: &Reader,
     subject: &Subject,
     id: NotificationId,
-    (listening, rules): (&[EndpointId], &Rules<'_>),
+    (listening, stopped, rules): (&[EndpointId], &BTreeSet<LaneName>, &Rules<'_>),
 ) -> Result<Vec<Delivery>, Error> {
     let it = reader
         .notification_of(subject, id)?
@@ -51,6 +54,7 @@ pub(super) fn deliveries(
                     false => found.for_the_change(),
                 }
             },
+            stands_still: stopped.contains(&rules.lane_of(&level.endpoint)),
             rules,
             now: rules.now,
         };
@@ -67,6 +71,8 @@ struct Case<'a> {
     level: &'a Level,
     receipt: Receipt,
     pushes: Pushes,
+    /// Whether the lane of the endpoint does, for the operator's settings.
+    stands_still: bool,
     rules: &'a Rules<'a>,
     now: Timestamp,
 }
@@ -115,6 +121,7 @@ impl Case<'_> {
             answer: last
                 .map(|push| push.answer.clone())
                 .or_else(|| self.refusal(reason)),
+            alone: !self.stands_still,
             leaves: true,
         }
     }

@@ -237,6 +237,8 @@ impl OwedPush {
 pub struct ToldChange {
     /// When it changed.
     pub at: Timestamp,
+    /// Whether it was taken away.
+    pub removed: bool,
     /// What became of the tap for it.
     pub telling: Telling,
 }
@@ -347,6 +349,8 @@ pub struct Delivery {
     pub next_attempt: Option<Timestamp>,
     /// What the push service said last.
     pub answer: Option<ServiceAnswer>,
+    /// Whether, as far as that is known, settings that its push service refuses are refused for it alone.
+    pub alone: bool,
     /// Whether the hub runs, so that what is due leaves.
     pub leaves: bool,
 }

@@ -228,6 +228,55 @@ async fn those_that_waited_for_one_whose_credential_is_refused_do_not_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_taken_up_again_keeps_nobody_waiting() {
+    let mut hub = TestHub::at_a_standstill().await;
+    let mut proven = hub.device("ada", Service::Apns).await;
+    hub.post("ada", "before").await;
+    proven.next_push("the tap").await;
+    hub.settled().await;
+    let people = people(&hub, 10, Service::Apns).await;
+    hub.restart().await;
+    hub.doubles()
+        .script(FaultSpec::once(Service::Apns, FaultKind::CredentialRefused));
+    let posts = post_to_all(&hub, &people).await;
+    let all_are = |expected: &'static str| {
+        let (hub, posts) = (&hub, &posts);
+        eventually(expected, move || async move {
+            let fates = fates(hub, posts).await;
+            fates.iter().all(|fate| fate == expected).then_some(())
+        })
+    };
+    all_are("pending serviceStopped").await;
+    assert_eq!(readiness(&hub).await, "degraded");
+    hub.advance(Duration::from_secs(2));
+    hub.post("ada", "after").await;
+    proven.next_push("the tap that the service takes").await;
+    all_are("tapped ").await;
+    assert_eq!(readiness(&hub).await, "ready");
+    // Of one alone that is refused it is not said that all stand still.
+    hub.doubles().script(FaultSpec {
+        device: Some(people[0].1.device.id.clone()),
+        ..FaultSpec::always(Service::Apns, FaultKind::CredentialRefused)
+    });
+    hub.advance(Duration::from_secs(2));
+    let posts = post_to_all(&hub, &people[..1]).await;
+    let path = format!(
+        "/v1/users/{}/notifications/{}/deliveries",
+        posts[0].0,
+        posts[0].1["id"].as_str().unwrap()
+    );
+    let alone = "a tap that was tried once: the push service refuses the hub's settings for this device, though not for others (APNs answered 403 InvalidProviderToken); next attempt at ";
+    eventually("that it is refused alone is told", || async {
+        let it = hub.app().get(&path).await.expect(200)["value"][0].clone();
+        let told = it["explanation"].as_str().unwrap().contains(alone);
+        (told && it["reason"] == "serviceStopped").then_some(())
+    })
+    .await;
+    assert_eq!(readiness(&hub).await, "ready");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_taps_for_a_silent_service_leave_room_for_those_of_another() {
     leave_room(FaultSpec::always(Service::Fcm, FaultKind::Silence)).await;
 }

@@ -65,6 +65,8 @@ pub struct Level {
     pub read_singly: Vec<ReadSingly>,
     /// The time as far as it is believed: what is over only by a later one may be wanted yet.
     pub believed: Timestamp,
+    /// When its lane was taken up again that had stood still for the settings.
+    pub resumed: Timestamp,
 }
 
 /// A notification that an endpoint has read without pulling the feed.

@@ -132,6 +132,7 @@ pub(crate) fn level(platform: Platform) -> Level {
         fallbacks: Vec::new(),
         read_singly: Vec::new(),
         believed: Timestamp::MAX,
+        resumed: Timestamp::default(),
     }
 }
 

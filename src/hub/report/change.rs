@@ -27,8 +27,10 @@ impl Case<'_> {
         status: DeliveryStatus,
         verdict: &Verdict,
     ) -> Option<ToldChange> {
-        use DeliveryStatus::{Acted, Fetched, Shown, Tapped};
-        let heard = matches!(status, Tapped | Fetched | Shown | Acted);
+        use DeliveryStatus::{Acted, Fetched, Shown, Skipped, Tapped};
+        // What it was before it was replaced may stand on a screen.
+        let heard = matches!(status, Tapped | Fetched | Shown | Acted)
+            || status == Skipped && self.it.was_replaced();
         let change = self.change.filter(|_| heard)?;
         let is_told = !matches!(
             change.kind,
@@ -40,9 +42,12 @@ impl Case<'_> {
         if !is_told || knows || own || self.it.expires <= self.now {
             return None;
         }
-        let at = change.at;
         let telling = self.telling(change, verdict)?;
-        Some(ToldChange { at, telling })
+        Some(ToldChange {
+            at: change.at,
+            removed: matches!(change.kind, ChangeKind::Removed(_)),
+            telling,
+        })
     }
 
     fn telling(&self, change: &Change, verdict: &Verdict) -> Option<Telling> {
@@ -53,7 +58,7 @@ impl Case<'_> {
             let (at, answer) = (push.at, push.answer.clone());
             return Some(Telling::Tapped { at, answer });
         }
-        if let Some(reason) = self.untellable() {
+        if let Some(reason) = self.unreachable() {
             return Some(Telling::Skipped(reason));
         }
         let settled = self.level.base() >= change.position;
@@ -61,7 +66,9 @@ impl Case<'_> {
             return Some(Telling::Owed(untaken(push)));
         }
         if settled || !self.is_due(change) {
-            return None;
+            let endpoint = &self.level.endpoint;
+            let wants = endpoint.platform != Platform::WebPush || endpoint.state_sync;
+            return (!wants).then_some(Telling::Skipped(Reason::NoStateSync));
         }
         let reason = match verdict.decision {
             Decision::Wait(reason, _) => Some(reason),
@@ -76,8 +83,8 @@ impl Case<'_> {
         }))
     }
 
-    /// Why no tap tells of it.
-    fn untellable(&self) -> Option<Reason> {
+    /// Why no tap can.
+    fn unreachable(&self) -> Option<Reason> {
         let endpoint = &self.level.endpoint;
         if endpoint.gone.is_some() {
             return Some(Reason::ChannelGone);
@@ -85,11 +92,7 @@ impl Case<'_> {
         if endpoint.channel.kind() == ChannelKind::None {
             return Some(Reason::NoChannel);
         }
-        if endpoint.expires <= self.now {
-            return Some(Reason::EndpointExpired);
-        }
-        let wants = endpoint.platform != Platform::WebPush || endpoint.state_sync;
-        (!wants).then_some(Reason::NoStateSync)
+        (endpoint.expires <= self.now).then_some(Reason::EndpointExpired)
     }
 
     /// Whether the endpoint is due a tap for the change.

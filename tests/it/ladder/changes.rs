@@ -248,3 +248,36 @@ async fn a_tap_for_a_change_that_was_dropped_comes_again() {
     says(&hub, &elsewhere, &computer.endpoint, told).await;
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_away_is_called_so_and_what_was_replaced_is_told_as_well() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    let first = json!({"appNotificationId": "a", "payload": {"visualContent": {"title": "v1"}}});
+    let id = post(&hub, first).await;
+    phone.next_push("the tap").await;
+    phone.pull().await;
+    says(&hub, &id, &phone.endpoint, FETCHED).await;
+    hub.settled().await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
+    hub.advance(Duration::from_mins(1));
+    let second = json!({"appNotificationId": "a", "payload": {"visualContent": {"title": "v2"}}});
+    hub.app().post(super::POST, second).await.expect(200);
+    tablet
+        .set(&id, json!({"userActionState": "dismissed"}))
+        .await;
+    let waits = "no tap: it was dismissed before the push service took one, which was tried once (APNs answered 500 InternalServerError); it was dismissed by T; the tap for that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T";
+    let it = says(&hub, &id, &phone.endpoint, waits).await;
+    assert_eq!(it["status"], "skipped", "{it}");
+    hub.app()
+        .delete(&format!("{}/{id}", super::POST))
+        .await
+        .expect(204);
+    let it = super::line(&hub, &id, &phone.endpoint).await;
+    let said = it["explanation"].as_str().unwrap();
+    assert!(said.contains("; it was taken back at "), "{said}");
+    hub.finish().await;
+}

@@ -1,0 +1,100 @@
+//! Hosts that channels may name.
+
+use url::Url;
+
+/// A host that channels may name: `example.net`, `*.example.net`, `127.0.0.1:9443`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRule {
+    host: String,
+    any_subdomain: bool,
+    port: Option<u16>,
+}
+
+impl HostRule {
+    /// Reads a name or an address, with a port or without; `*.` before a name allows its subdomains (and not the
+    /// name itself).
+    pub fn parse(text: &str) -> Option<Self> {
+        let lower = text.to_ascii_lowercase();
+        let (any_subdomain, rest) = match lower.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, lower.as_str()),
+        };
+        let url = Url::parse(&format!("https://{rest}/")).ok()?;
+        let host = url.host_str()?.to_owned();
+        let bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && !host.contains('*');
+        let port = match rest.rsplit_once(':') {
+            Some((_, digits)) if !digits.contains(']') => Some(digits.parse().ok()?),
+            _ => None,
+        };
+        bare.then_some(Self {
+            host,
+            any_subdomain,
+            port,
+        })
+    }
+
+    /// Whether the rule names one host rather than the subdomains of one.
+    pub fn is_exact(&self) -> bool {
+        !self.any_subdomain
+    }
+
+    /// Whether the rule names `host` (lower case) at `port`. A rule without a port allows 443 alone.
+    pub fn allows(&self, host: &str, port: u16) -> bool {
+        let host_fits = if self.any_subdomain {
+            host.strip_suffix(self.host.as_str())
+                .is_some_and(|head| head.len() > 1 && head.ends_with('.'))
+        } else {
+            host == self.host
+        };
+        host_fits && self.port.unwrap_or(443) == port
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_rules_are_bound_by_dots_and_ports() {
+        let check = |rule: &str, host: &str, port: u16, expected: bool| {
+            let rule = HostRule::parse(rule).unwrap();
+            assert_eq!(rule.allows(host, port), expected, "{rule:?} {host} {port}");
+        };
+        check("*.notify.windows.com", "db5.notify.windows.com", 443, true);
+        check("*.notify.windows.com", "notify.windows.com", 443, false);
+        check("*.notify.windows.com", "xnotify.windows.com", 443, false);
+        check(
+            "*.notify.windows.com",
+            "a.notify.windows.com.example.net",
+            443,
+            false,
+        );
+        check("fcm.googleapis.com", "fcm.googleapis.com", 443, true);
+        check("fcm.googleapis.com", "fcm.googleapis.com", 8443, false);
+        check("127.0.0.1:9443", "127.0.0.1", 9443, true);
+        check("127.0.0.1:9443", "127.0.0.1", 443, false);
+        check("[::1]:9443", "[::1]", 9443, true);
+    }
+
+    #[test]
+    fn host_rules_are_names_and_nothing_more() {
+        for bad in [
+            "",
+            "*",
+            "a.*.b",
+            "a/b",
+            "a#b",
+            "a?b",
+            "ada@a",
+            "a:x",
+            "https://a",
+            "a b",
+        ] {
+            assert_eq!(HostRule::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{JoinError, JoinHandle, JoinSet},
     time::Instant,
 };
@@ -44,6 +44,8 @@ use crate::{
 /// How many taps may wait in a lane for each that is under way, and as many that go ahead; those beyond stay in the
 /// outbox.
 const QUEUE: usize = 8;
+/// How many may be settled at a time for each that is under way: they wait for the disk together.
+const UNSETTLED: usize = 4;
 /// How long settling waits for room on the disk before it asks again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -155,11 +157,15 @@ impl Lane {
 
 async fn run(way: Arc<Way>, mut waiting: Exit) {
     let concurrency = way.hub.delivery().concurrency;
+    let places = Arc::new(Semaphore::new(concurrency));
     let mut under_way = JoinSet::new();
     loop {
-        while under_way.len() >= concurrency {
+        while under_way.len() >= concurrency * UNSETTLED {
             log_ended(under_way.join_next().await);
         }
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            break;
+        };
         // Not before there is a place: who leaves next may have come meanwhile.
         let Some(due) = waiting.next().await else {
             break;
@@ -167,7 +173,7 @@ async fn run(way: Arc<Way>, mut waiting: Exit) {
         while let Some(ended) = under_way.try_join_next() {
             log_ended(Some(ended));
         }
-        under_way.spawn(push(Arc::clone(&way), due));
+        under_way.spawn(push(Arc::clone(&way), due, place));
     }
     while let Some(ended) = under_way.join_next().await {
         log_ended(Some(ended));
@@ -180,7 +186,7 @@ fn log_ended(ended: Option<Result<(), JoinError>>) {
     }
 }
 
-async fn push(way: Arc<Way>, due: Box<DueTap>) {
+async fn push(way: Arc<Way>, due: Box<DueTap>, place: OwnedSemaphorePermit) {
     let is_test = due.tap.kind == TapKind::Test;
     let failed = if is_test {
         Left::Tested(Tested::unsent(
@@ -201,7 +207,7 @@ async fn push(way: Arc<Way>, due: Box<DueTap>) {
     let left = if is_test {
         Left::Tested(Box::pin(way.test(&due)).await)
     } else {
-        way.push(&due).await
+        way.push(&due, place).await
     };
     if let Some(freed) = &mut freeing.freed {
         freed.left = left;
@@ -209,8 +215,9 @@ async fn push(way: Arc<Way>, due: Box<DueTap>) {
 }
 
 impl Way {
-    /// Sends one tap and keeps what became of it; says what it leaves to be done.
-    async fn push(&self, due: &DueTap) -> Left {
+    /// Sends one tap and keeps what became of it; says what it leaves to be done. Its place is another's as soon as the
+    /// service has answered.
+    async fn push(&self, due: &DueTap, place: OwnedSemaphorePermit) -> Left {
         if due.tap.kind == TapKind::Fallback {
             // What was fetched in time may not be written down yet.
             let endpoint = &due.level.endpoint.id;
@@ -238,7 +245,7 @@ impl Way {
         // The service checks credentials by a clock of its own.
         let wall = self.hub.clock().wall();
         let outcome = self.send(due, &message, (push_id(due), wall), &pass).await;
-        drop(pass);
+        drop((pass, place));
         let now = self.hub.now();
         if outcome.verdict == Verdict::Held {
             let hold = self.gate.hold(&due.level.endpoint.channel, now);

@@ -39,7 +39,7 @@ fn what_was_registered_since_it_died_is_given_up_only_after_days() {
 
 #[test]
 fn a_push_under_way_takes_little_memory() {
-    fn size<W, D, F>(_: fn(W, D) -> F) -> usize {
+    fn size<W, D, P, F>(_: fn(W, D, P) -> F) -> usize {
         std::mem::size_of::<F>()
     }
     let bytes = size(push);

@@ -4,6 +4,9 @@
 //!
 //! The bound is the store's: as many callers, each handing over a unit of the rows that such a post writes and waiting
 //! for it. A group commit is one batch of as many units as there are clients. Clients, hub and store share the cores.
+//!
+//! What there is for the hub to win or lose shows beside a handler that reads the same requests and does nothing: nobody who
+//! answers each and writes its rows on these cores is faster than the two one after the other.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
@@ -13,6 +16,7 @@ mod support;
 use std::{
     fs::File,
     io::Write as _,
+    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -22,11 +26,10 @@ use beckon::{
     doubles::Service,
     hub::Hub,
     model::{AppHost, Scope},
-    serve::Running,
     store::{Batch, Store, Unit},
 };
 use support::{
-    APP,
+    APP, bare,
     http::{Connection, request},
     load::{self, Load, Meter},
     registration,
@@ -57,12 +60,14 @@ async fn run() {
     let bound = Bound::open(&folder.path().join("bound"));
     let mut report = Report::begin("publish", RUNS);
     let requests = requests(&running.hub).await;
+    let handler = bare::serve_nothing();
     let mut levels = Vec::new();
     for clients in CLIENTS {
         let mut samples = Vec::new();
         for _ in 0..RUNS {
             samples.push(Sample {
-                posts: posts(&running, clients, &requests).await,
+                posts: posts((running.addr, 201), clients, &requests).await,
+                bare: posts((handler, 200), clients, &requests).await,
                 store: bound.units(clients).await,
                 group: bound.group_commits(clients).await,
                 disk: syncs(folder.path()),
@@ -85,6 +90,7 @@ struct Level {
 /// One run.
 struct Sample {
     posts: Load,
+    bare: Load,
     store: Load,
     group: Load,
     disk: Load,
@@ -116,6 +122,7 @@ async fn requests(hub: &Hub) -> Arc<Vec<Vec<u8>>> {
 /// Posts to one of the people after the other.
 struct AppServer {
     connection: Connection,
+    expects: u16,
     requests: Arc<Vec<Vec<u8>>>,
     turn: usize,
 }
@@ -126,16 +133,21 @@ impl load::Client for AppServer {
         self.turn += 1;
         let began = Instant::now();
         let (status, body) = self.connection.ask(request).await;
-        assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
+        assert_eq!(status, self.expects, "{}", String::from_utf8_lossy(body));
         began.elapsed()
     }
 }
 
-async fn posts(running: &Running, clients: usize, requests: &Arc<Vec<Vec<u8>>>) -> Load {
+async fn posts(
+    (addr, expects): (SocketAddr, u16),
+    clients: usize,
+    requests: &Arc<Vec<Vec<u8>>>,
+) -> Load {
     let mut servers = Vec::new();
     for client in 0..clients {
         servers.push(AppServer {
-            connection: Connection::open(running.addr).await,
+            connection: Connection::open(addr).await,
+            expects,
             requests: Arc::clone(requests),
             turn: client * PEOPLE / clients,
         });
@@ -244,6 +256,19 @@ fn show(report: &mut Report, levels: &[Level]) {
         ],
     });
     report.table("posts over HTTP: clients", &of_posts.collect::<Vec<_>>());
+    let of_bare = levels.iter().map(|level| Row {
+        case: level.clients.to_string(),
+        figures: vec![
+            ("answers/s", level.spread(|it| it.bare.per_sec)),
+            ("p50 ms", level.spread(|it| it.bare.millis(500))),
+            ("p99 ms", level.spread(|it| it.bare.millis(990))),
+            ("CPU-µs each", level.spread(|it| it.bare.cpu_micros)),
+        ],
+    });
+    report.table(
+        "a handler that does nothing: clients",
+        &of_bare.collect::<Vec<_>>(),
+    );
     let of_bounds = levels.iter().map(|level| Row {
         case: level.clients.to_string(),
         figures: vec![
@@ -282,6 +307,24 @@ fn show_ratios(report: &mut Report, level: &Level) {
         ),
         level.spread(|it| it.posts.per_sec / it.store.per_sec),
         at_least,
+    );
+    // A second of the cores goes to the handler's work and the store's, one after the other.
+    let both = |it: &Sample| 1.0 / (1.0 / it.bare.per_sec + 1.0 / it.store.per_sec);
+    report.ratio(
+        (
+            &format!("the handler that does nothing and the store together at {clients} clients"),
+            "of the store's own rate",
+        ),
+        level.spread(|it| both(it) / it.store.per_sec),
+        Target::None,
+    );
+    report.ratio(
+        (
+            &format!("publish at {clients} clients"),
+            "of what the two come to together",
+        ),
+        level.spread(|it| it.posts.per_sec / both(it)),
+        Target::None,
     );
     report.ratio(
         (

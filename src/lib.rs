@@ -14,9 +14,10 @@
 //! | [`store`] | what is kept, in the hub's words; sled in one file | model, config |
 //! | [`egress`] | the only way out over HTTP; checks where it goes | config |
 //! | [`push`] | one adapter a push service: a request out, an answer in | egress, model, config |
+//! | [`identity`] | who a token of an app's own identity provider speaks for | egress, model, config |
 //! | [`hub`] | the rules: check, plan (pure), one unit of work | store, model, config |
 //! | [`dispatch`] | takes markers from the outbox, composes and sends taps, settles them | hub, push, model, config |
-//! | [`http`] | the route table, callers, bodies, streams | hub, store, model, config |
+//! | [`http`] | the route table, callers, bodies, streams | identity, hub, store, model, config |
 //! | [`doubles`] | strict stand-ins for the push services, sharing no code with `push` | – |
 //! | [`serve`], [`demo`], [`cli`] | the wiring, the demo, the command line | what they wire |
 //!
@@ -52,6 +53,8 @@ pub mod hub;
 pub mod egress;
 
 pub mod push;
+
+pub mod identity;
 
 pub mod dispatch;
 

@@ -20,6 +20,7 @@ use crate::{
     dispatch::{Dispatcher, VapidKeys},
     http::{self, Readiness},
     hub::{Hub, admin::ReadRegistration},
+    identity::Identities,
     metrics::Metrics,
     model::{Channel, Fault},
     push,
@@ -70,6 +71,7 @@ pub struct Running {
     pub hub: Hub,
     /// The apps' Web Push keys.
     pub vapid: VapidKeys,
+    identities: Identities,
     /// What it counts.
     pub metrics: Metrics,
     ready: Readiness,
@@ -175,11 +177,11 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
     let store = open_store(&config, options.accept_loss).await?;
     let (hub, vapid) = open_hub(store, &config, options.clock).await?;
-    hub.read_registrations(registrations(vapid.clone()));
     let (metrics, ready) = (Metrics::default(), Readiness::default());
     let stopping = CancellationToken::new();
 
     let (fetches, recorder) = http::fetches(hub.clone());
+    let identities = identities(&hub, options.resolver.clone())?;
     let ways = (vapid.clone(), options.resolver);
     let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), ways);
     let socket = http::admin::bind(&config.store.path)?;
@@ -190,9 +192,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         look_over: look_over(&hub, config.store.verify_on_start),
         broadcasts: Task::start("broadcasts", |stop| task::broadcasts(hub.clone(), stop)),
         certificate: listener::watch(&hub, tls.clone()),
-        admin: Task::start("admin door", |stop| {
-            http::admin::serve(hub.clone(), socket, stop)
-        }),
+        admin: admin_door(&hub, socket),
     };
 
     let context = http::Context {
@@ -202,6 +202,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         ready: ready.clone(),
         check_channel,
         vapid: public_keys(vapid.clone()),
+        identities: identities.clone(),
         fetches,
         rates: http::Rates::new(&config.server.limits),
         proxies: proxies(&config.server),
@@ -223,6 +224,7 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
         tls,
         hub,
         vapid,
+        identities,
         metrics,
         ready,
         door,
@@ -239,7 +241,19 @@ async fn open_hub(store: Store, config: &Config, clock: Clock) -> anyhow::Result
     note_settings(&hub).await;
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;
+    hub.read_registrations(registrations(vapid.clone()));
     Ok((hub, vapid))
+}
+
+fn identities(hub: &Hub, resolver: push::Resolver) -> anyhow::Result<Identities> {
+    let identities = Identities::new(resolver);
+    checked(&identities, &hub.apps().all())?;
+    Ok(identities)
+}
+
+/// Whether the apps' identity providers can be used.
+fn checked(identities: &Identities, apps: &[Arc<App>]) -> anyhow::Result<()> {
+    identities.check_settings(apps).map_err(anyhow::Error::msg)
 }
 
 fn proxies(server: &Server) -> http::Proxies {
@@ -248,6 +262,11 @@ fn proxies(server: &Server) -> http::Proxies {
 
 fn public_keys(vapid: VapidKeys) -> http::Vapid {
     Arc::new(move |app| vapid.public_keys(app))
+}
+
+fn admin_door(hub: &Hub, socket: http::admin::Socket) -> Task {
+    let hub = hub.clone();
+    Task::start("admin door", |stop| http::admin::serve(hub, socket, stop))
 }
 
 fn look_over(hub: &Hub, wanted: bool) -> Option<Task> {
@@ -314,6 +333,7 @@ impl Running {
     /// # Errors
     /// Where a key cannot be read, or the store refuses; the apps stay as they were.
     pub async fn reload(&self, apps: Vec<Arc<App>>) -> anyhow::Result<()> {
+        checked(&self.identities, &apps)?;
         self.vapid.load(&self.hub, &apps).await?;
         self.hub.reconfigure(apps).await?;
         Ok(())

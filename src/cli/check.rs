@@ -11,7 +11,8 @@ use crate::{
     config::{Apps, Certificate, Config, Delivery, Limits, apps::App},
     dispatch::{self, VapidKeys},
     hub::{DROPS, Hub, admin::Request},
-    model::{ApnsEnvironment, ChannelKind, Timestamp},
+    identity::Identities,
+    model::{ApnsEnvironment, AppHost, ChannelKind, Timestamp},
     store::{self, Store},
 };
 
@@ -29,6 +30,8 @@ enum Subject {
     Config,
     Store,
     Service(Arc<App>, ChannelKind),
+    /// An app's own identity provider.
+    Identity(AppHost),
     /// Of the running hub: app, service, and what tells it apart.
     Lane(String, String, String),
 }
@@ -45,6 +48,7 @@ pub(super) async fn run(context: &CommandContext) -> anyhow::Result<ExitCode> {
             findings.extend(certificate(&config, Clock::system().now()));
             findings.extend(store_and_lanes(&config).await);
             findings.extend(services(&config).await);
+            findings.extend(identities(&config).await);
         }
         Err(error) => findings.push(Finding {
             subject: Subject::Config,
@@ -222,6 +226,33 @@ async fn services(config: &Config) -> Vec<Finding> {
     .await
 }
 
+/// Fetches the keys of every app's identity provider.
+async fn identities(config: &Config) -> Vec<Finding> {
+    let identities = Identities::new(Default::default());
+    let mut findings = Vec::new();
+    for app in &config.apps {
+        let Some(settings) = &app.identity else {
+            continue;
+        };
+        let now = Clock::system().now();
+        let found = identities.check(&app.host, settings, now).await;
+        findings.push(Finding {
+            subject: Subject::Identity(app.host.clone()),
+            found: found.map(|keys| match keys {
+                1 => format!(
+                    "{} has a key that tokens may be signed with",
+                    settings.issuer
+                ),
+                many => format!(
+                    "{} has {many} keys that tokens may be signed with",
+                    settings.issuer
+                ),
+            }),
+        });
+    }
+    findings
+}
+
 async fn service(app: &Arc<App>, kind: ChannelKind) -> Result<String, String> {
     let environment = app
         .apns
@@ -263,6 +294,10 @@ impl Finding {
                 value.insert("app".into(), app.host.as_str().into());
                 value.insert("service".into(), kind.as_str().into())
             }
+            Subject::Identity(app) => {
+                value.insert("check".into(), "identity".into());
+                value.insert("app".into(), app.as_str().into())
+            }
             Subject::Lane(app, service, lane) => {
                 value.insert("check".into(), "lane".into());
                 value.insert("app".into(), app.as_str().into());
@@ -281,6 +316,7 @@ impl Finding {
             Subject::Config => "config".to_owned(),
             Subject::Store => "store".to_owned(),
             Subject::Service(app, kind) => format!("{} {}", app.host, kind.as_str()),
+            Subject::Identity(app) => format!("{app} identity"),
             Subject::Lane(app, service, lane) if lane.is_empty() => format!("{app} {service}"),
             Subject::Lane(app, service, lane) => format!("{app} {service} {lane}"),
         };

@@ -8,7 +8,7 @@ use std::{
 use url::Url;
 
 pub use super::host_rule::HostRule;
-use super::{AppLimits, Certificate};
+use super::{AppLimits, Certificate, Identity};
 use crate::model::{ApnsEnvironment, AppHost, Channel, ChannelKind, Secret, VisualContent};
 
 /// One app (a tenant).
@@ -28,6 +28,8 @@ pub struct App {
     pub delegated_post: bool,
     /// The section `[app.limits]`.
     pub limits: AppLimits,
+    /// The app's own identity provider, where it has one.
+    pub identity: Option<Arc<Identity>>,
     /// Apple, where configured.
     pub apns: Option<Arc<Apns>>,
     /// Google, where configured.
@@ -285,6 +287,7 @@ mod tests {
                 badge: Badge::None,
                 delegated_post: false,
                 limits: Default::default(),
+                identity: None,
                 apns: None,
                 fcm: None,
                 web_push: None,

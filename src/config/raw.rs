@@ -80,6 +80,7 @@ section!(
         origins: Leaf,
         delegated_post: Leaf,
         limits: AppLimits,
+        identity: Option<Spanned<Identity>>,
         placeholder: Option<Spanned<Text>>,
         placeholders: BTreeMap<String, Spanned<Text>>,
         apns: Option<Spanned<Apns>>,
@@ -91,6 +92,10 @@ section!(
 section!(
     /// `[app.limits]`.
     AppLimits: requests_per_key requests_per_user
+);
+section!(
+    /// `[app.identity]`.
+    Identity: issuer audience jwks_file jwks_url ca_file user_claim algorithms
 );
 section!(
     /// A placeholder.

@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     AppLimits,
     apps::{App, Badge, Placeholder, Privacy},
+    identity,
     rate::rate,
     raw,
     reader::{Needed, Reader},
@@ -34,17 +35,33 @@ pub(super) fn apps(reader: &mut Reader<'_>, raw: Vec<Spanned<raw::App>>) -> Vec<
         let Some(app) = app(reader, at, section.into_inner()) else {
             continue;
         };
-        if hosts.insert(app.host.clone()) {
-            apps.push(Arc::new(app));
-        } else {
+        if !hosts.insert(app.host.clone()) {
             let reason = format!(
                 "{} has an [[app]] already; write one for each host",
                 app.host
             );
             reader.fault(at, "app.host", reason);
+            continue;
         }
+        if let Some(other) = apps.iter().find(|it: &&Arc<App>| same_users(it, &app)) {
+            let reason = format!(
+                "and issuer are those of {}; give each app an audience of its own, or a token would be good for both",
+                other.host
+            );
+            reader.fault(at, "app.identity.audience", reason);
+        }
+        apps.push(Arc::new(app));
     }
     apps
+}
+
+/// Whether a token for one would be for the other.
+fn same_users(one: &App, other: &App) -> bool {
+    let names = |app: &App| {
+        let identity = app.identity.as_ref()?;
+        Some((identity.issuer.clone(), identity.audience.clone()))
+    };
+    names(one).is_some_and(|names_of_one| names(other) == Some(names_of_one))
 }
 
 fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
@@ -68,6 +85,7 @@ fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
     };
     let by_locale = by_locale(reader, raw.placeholders);
     let limits = limits(reader, raw.limits);
+    let identity = raw.identity.map(|raw| identity::identity(reader, raw));
     let apns = raw.apns.map(|raw| services::apns(reader, raw));
     let fcm = raw.fcm.map(|raw| services::fcm(reader, raw));
     let web_push = raw.webpush.map(|raw| services::web_push(reader, raw));
@@ -83,6 +101,7 @@ fn app(reader: &mut Reader<'_>, at: usize, raw: raw::App) -> Option<App> {
         badge: badge.unwrap_or_default(),
         delegated_post: delegated_post.unwrap_or_default(),
         limits,
+        identity: identity.flatten().map(Arc::new),
         apns: apns.flatten().map(Arc::new),
         fcm: fcm.flatten().map(Arc::new),
         web_push: web_push.flatten().map(Arc::new),

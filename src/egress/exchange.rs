@@ -5,7 +5,7 @@ use std::error::Error as _;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Response, Version,
+    Response, Version,
     body::Incoming,
     client::conn::TrySendError,
     ext::ReasonPhrase,
@@ -109,7 +109,7 @@ fn wire(request: &Request, version: Version) -> Result<Wire, Broken> {
         _ => url.as_str().to_owned(),
     };
     let mut wire = hyper::Request::builder()
-        .method(Method::POST)
+        .method(request.method.clone())
         .uri(target)
         .version(version)
         // A body of known length, so Content-Length and never chunks: WNS refuses those.

@@ -22,7 +22,10 @@ mod tls;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -92,9 +95,10 @@ struct Inner {
     authorities: Authorities,
 }
 
-/// A POST request.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
+    method: Method,
     url: Url,
     headers: HeaderMap,
     body: Bytes,
@@ -277,9 +281,22 @@ impl Request {
     /// A POST of `body` to `url`.
     pub fn post(url: Url, body: Bytes) -> Self {
         Self {
+            body,
+            ..Self::new(Method::POST, url)
+        }
+    }
+
+    /// A GET of `url`.
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
             url,
             headers: HeaderMap::new(),
-            body,
+            body: Bytes::new(),
             max_answer: MAX_ANSWER_BYTES,
             leaves_by: None,
             fault: None,

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::heade
 use super::{Context, Error, body::Extracting};
 use crate::{
     hub::{self, AppCaller, Caller, Hub, UserCaller},
+    identity::{self, Refusal},
     model::{AppHost, EndpointId, Scope, Subject, UserId},
 };
 
@@ -132,16 +133,37 @@ impl<D> AppClient<D> {
 
 impl<R: Right + 'static> FromRequest for AppServer<R> {
     type Error = Error;
-    type Future = std::future::Ready<Result<Self, Error>>;
+    type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(app_server(request))
+        let request = request.clone();
+        Box::pin(async move { app_server(&request, authenticate(&request).await?) })
     }
 }
 
-fn app_server<R: Right>(request: &HttpRequest) -> Result<AppServer<R>, Error> {
+/// Who calls: by a credential of the hub's, or by a token of the app's own identity provider.
+async fn authenticate(request: &HttpRequest) -> Result<Caller, Error> {
+    let context = Context::of(request)?;
+    let (hub, bearer) = (&context.hub, bearer(request)?);
+    if !identity::is_jwt(bearer) {
+        return Ok(hub.authenticate(bearer)?);
+    }
+    let apps = hub.apps().all();
+    match context.identities.speaker(&apps, bearer, hub.now()).await {
+        Ok(speaker) => Ok(Caller::User(UserCaller {
+            subject: speaker.subject,
+            endpoint: None,
+            expires: speaker.expires,
+            token: None,
+        })),
+        Err(Refusal::Bad(why)) => Err(hub::Error::Unauthenticated(why).into()),
+        Err(Refusal::NoKeys) => Err(Error::NoKeys),
+    }
+}
+
+fn app_server<R: Right>(request: &HttpRequest, caller: Caller) -> Result<AppServer<R>, Error> {
     let hub = &Context::of(request)?.hub;
-    let Caller::App(caller) = hub.authenticate(bearer(request)?)? else {
+    let Caller::App(caller) = caller else {
         return Err(hub::Error::Forbidden("a user token is good for /v1/me alone").into());
     };
     leave_app(request, &caller.app);
@@ -165,11 +187,9 @@ impl<D: Device> FromRequest for AppClient<D> {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // At once, so that a bad credential is refused before anything else is looked at.
-        let client = app_client(request);
         let request = request.clone();
         Box::pin(async move {
-            let client = client?;
+            let client = app_client(&request, authenticate(&request).await?)?;
             let hub = &Context::of(&request)?.hub;
             check_device(hub, &client).await?;
             Ok(client)
@@ -189,23 +209,22 @@ impl FromRequest for Poster {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let delegated = delegated(request);
         let by_app = AppServer::from_request(request, payload);
-        let by_user =
-            matches!(delegated, Ok(true)).then(|| AppClient::from_request(request, payload));
+        let by_user = AppClient::from_request(request, payload);
+        let request = request.clone();
         Box::pin(async move {
-            match (delegated?, by_user) {
-                (true, Some(by_user)) => Ok(Self::User(by_user.await?)),
-                _ => Ok(Self::App(by_app.await?)),
+            match delegated(&request).await? {
+                true => Ok(Self::User(by_user.await?)),
+                false => Ok(Self::App(by_app.await?)),
             }
         })
     }
 }
 
 /// Whether a user token asks, of an app that lets it post.
-fn delegated(request: &HttpRequest) -> Result<bool, Error> {
+async fn delegated(request: &HttpRequest) -> Result<bool, Error> {
     let hub = &Context::of(request)?.hub;
-    let Caller::User(caller) = hub.authenticate(bearer(request)?)? else {
+    let Caller::User(caller) = authenticate(request).await? else {
         return Ok(false);
     };
     leave_app(request, &caller.subject.app);
@@ -220,9 +239,8 @@ fn delegated(request: &HttpRequest) -> Result<bool, Error> {
     .into())
 }
 
-fn app_client<D: Device>(request: &HttpRequest) -> Result<AppClient<D>, Error> {
-    let hub = &Context::of(request)?.hub;
-    let caller = match hub.authenticate(bearer(request)?)? {
+fn app_client<D: Device>(request: &HttpRequest, caller: Caller) -> Result<AppClient<D>, Error> {
+    let caller = match caller {
         Caller::User(caller) => caller,
         Caller::App(_) => {
             return Err(hub::Error::Forbidden(

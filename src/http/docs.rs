@@ -19,12 +19,14 @@ const KEPT: &str = "public, max-age=300";
 const INDEX: &str = "index";
 
 /// The pages in the order of reading: what their address is, and what the others call them.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 11] = [
     ("taking-back", "Taking back"),
     ("what-leaves", "What leaves the hub"),
     ("ladder", "Delivery ladder"),
     ("syncing", "Syncing a client"),
     ("many", "Posting to many"),
+    ("graph", "Coming from Graph"),
+    ("identity", "Users of your own identity provider"),
     ("importing", "Bringing your devices"),
     ("limits", "Limits"),
     ("backup", "Backup and restore"),

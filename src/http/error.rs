@@ -65,6 +65,9 @@ pub enum Error {
         "the hub is unable to read a part of its store; its operator finds in the log what to do"
     )]
     Unreadable,
+    /// The keys of the app's identity provider are not to be had.
+    #[error("the keys of the app's identity provider cannot be fetched; try again in a moment")]
+    NoKeys,
     /// The hub starts or stops.
     #[error("the hub is starting or stopping; try again in a moment")]
     Unavailable,
@@ -115,7 +118,7 @@ impl Error {
                 "serviceUnavailable",
                 Some(LATER_SECS),
             ),
-            Self::Hub(H::Store(_)) | Self::Unavailable => (
+            Self::Hub(H::Store(_)) | Self::NoKeys | Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "serviceUnavailable",
                 Some(SOON_SECS),

@@ -14,6 +14,7 @@ mod broadcasts;
 mod client;
 mod cors;
 mod demo;
+mod discovery;
 mod docs;
 mod error;
 mod fetch;
@@ -57,6 +58,7 @@ pub use meta::Readiness;
 use crate::{
     config::{self, Limits},
     hub::{Hub, admin::ReadRegistration},
+    identity::Identities,
     metrics::Metrics,
     model::{AppHost, Channel, Fault},
 };
@@ -82,6 +84,8 @@ pub struct Context {
     pub check_channel: fn(&Channel, &config::App) -> Vec<Fault>,
     /// An app's VAPID public keys in base64url, the present one first.
     pub vapid: Vapid,
+    /// Whose tokens speak for users beside the hub's own.
+    pub identities: Identities,
     /// Where fetches are reported.
     pub fetches: Fetches,
     /// How often one may ask.
@@ -188,7 +192,11 @@ fn routes(config: &mut ServiceConfig, metrics_here: bool) {
         .service(at("/docs/{page}").get(docs::one).head(docs::one).done())
         .service(at("/healthz").get(meta::health).head(meta::health).done())
         .service(at("/readyz").get(meta::ready).head(meta::ready).done())
-        .service(at("/{tenant}/oauth2/v2.0/token").post(oauth::token).done());
+        .service(at("/v2.0/.well-known/openid-configuration").get(discovery::configuration).done())
+        .service(at("/discovery/v2.0/keys").get(discovery::keys).done())
+        .service(at("/{tenant}/oauth2/v2.0/token").post(oauth::token).done())
+        .service(at("/{tenant}/v2.0/.well-known/openid-configuration").get(discovery::configuration).done())
+        .service(at("/{tenant}/discovery/v2.0/keys").get(discovery::keys).done());
     if metrics_here {
         config.service(at("/metrics").get(meta::metrics).done());
     }

@@ -52,8 +52,8 @@ pub struct UserCaller {
     pub endpoint: Option<EndpointId>,
     /// When the token ends.
     pub expires: Timestamp,
-    /// What names the token in the store.
-    pub hash: [u8; 32],
+    /// What names the token in the store; none, for one of the app's own identity provider.
+    pub token: Option<[u8; 32]>,
 }
 
 /// A minted credential, shown this once.
@@ -202,7 +202,7 @@ impl Hub {
             subject: token.subject,
             endpoint: token.endpoint,
             expires: token.expires,
-            hash,
+            token: Some(hash),
         }))
     }
 

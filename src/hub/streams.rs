@@ -237,7 +237,7 @@ mod tests {
                     subject,
                     endpoint: None,
                     expires: Timestamp::MAX,
-                    hash: [0; 32],
+                    token: None,
                 },
                 from: None,
                 expires: now.plus(TICKET_LIFE),

@@ -150,12 +150,16 @@ impl Hub {
     /// Mints a token like the caller's own: bound to the same endpoint, revoked with the same key, with as long a life.
     ///
     /// # Errors
-    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Limit` as for one that is minted; `Store`.
+    /// `Unauthenticated` where the caller's own was revoked meanwhile; `Forbidden` where it is none of the hub's; `Limit` as for
+    /// one that is minted; `Store`.
     pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
-        let own = self.store.reader().token(&caller.hash)?;
+        let hash = caller.token.ok_or(Error::Forbidden(
+            "this token is one of the app's identity provider, which renews it",
+        ))?;
+        let own = self.store.reader().token(&hash)?;
         let own = own.ok_or(REVOKED)?;
         let whose = (own.subject, own.endpoint);
-        self.mint(whose, Some(own.life), own.minted_by, Some(caller.hash))
+        self.mint(whose, Some(own.life), own.minted_by, Some(hash))
             .await
     }
 
@@ -197,11 +201,11 @@ impl Hub {
 
     /// Whether a user token is still good: asked again by what lives longer than a request.
     pub fn still_good(&self, caller: &UserCaller) -> bool {
-        let known = self
-            .store
-            .reader()
-            .token(&caller.hash)
-            .is_ok_and(|token| token.is_some());
+        let reader = self.store.reader();
+        let known = caller.token.is_none_or(|hash| {
+            let token = reader.token(&hash);
+            token.is_ok_and(|token| token.is_some())
+        });
         known && caller.expires > self.now()
     }
 }

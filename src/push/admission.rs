@@ -112,6 +112,7 @@ mod tests {
             badge: Badge::None,
             delegated_post: false,
             limits: Default::default(),
+            identity: None,
             apns: None,
             fcm: None,
             web_push: Some(Arc::new(apps::WebPush {

@@ -30,6 +30,7 @@ mod fallback;
 mod faults;
 mod guards;
 mod hosts;
+mod identity;
 mod import;
 mod isolation;
 mod ladder;

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What each room may name. `clock`, `metrics` and `log` are open to all but `model`.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("config", &["model"]),
     ("clock", &["model"]),
@@ -16,15 +16,17 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("store", &["model", "config"]),
     ("egress", &["config"]),
     ("push", &["egress", "model", "config"]),
+    ("identity", &["egress", "model", "config"]),
     ("hub", &["store", "model", "config"]),
     ("doubles", &[]),
     ("dispatch", &["hub", "push", "model", "config"]),
-    ("http", &["hub", "store", "model", "config"]),
+    ("http", &["identity", "hub", "store", "model", "config"]),
     ("task", &["hub", "model"]),
     (
         "serve",
         &[
-            "clock", "config", "dispatch", "http", "hub", "model", "push", "store", "task",
+            "clock", "config", "dispatch", "http", "hub", "identity", "model", "push", "store",
+            "task",
         ],
     ),
     (
@@ -34,8 +36,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "config", "demo", "dispatch", "doubles", "http", "hub", "model", "push", "serve",
-            "store",
+            "config", "demo", "dispatch", "doubles", "http", "hub", "identity", "model", "push",
+            "serve", "store",
         ],
     ),
     ("main", &["cli"]),

@@ -35,6 +35,7 @@ pub(crate) fn app() -> App {
         badge: Badge::None,
         delegated_post: false,
         limits: Default::default(),
+        identity: None,
         apns: None,
         fcm: None,
         web_push: None,

@@ -24,7 +24,7 @@ pub enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-pub const ROUTES: [(&str, &str, Door); 43] = [
+pub const ROUTES: [(&str, &str, Door); 47] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),
@@ -66,7 +66,11 @@ pub const ROUTES: [(&str, &str, Door); 43] = [
     ("HEAD", "/healthz", Door::Open),
     ("GET", "/readyz", Door::Open),
     ("HEAD", "/readyz", Door::Open),
+    ("GET", "/v2.0/.well-known/openid-configuration", Door::Open),
+    ("GET", "/discovery/v2.0/keys", Door::Open),
     ("POST", "/{tenant}/oauth2/v2.0/token", Door::Open),
+    ("GET", "/{tenant}/v2.0/.well-known/openid-configuration", Door::Open),
+    ("GET", "/{tenant}/discovery/v2.0/keys", Door::Open),
     ("GET", "/metrics", Door::Open),
 ];
 

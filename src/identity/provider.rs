@@ -1,0 +1,267 @@
+//! One provider: its keys are held as long as it says, fetched anew for one that is not known, by one caller at a time,
+//! and kept when it is down.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    Refusal,
+    keys::{self, Key},
+};
+use crate::{
+    config::{Identity, KeySource, SigningAlgorithm},
+    egress::{Answer, Client, Protocol, Reach, Request, Resolver, Settings},
+    model::{AppHost, Timestamp},
+};
+
+/// How long keys are held whose answer does not say.
+const USUAL_LIFE: Duration = Duration::from_secs(600);
+/// Between what their answer may say.
+const SHORTEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// How often they are fetched at most, however many unknown ones are named.
+const PAUSE: Duration = Duration::from_secs(60);
+/// The same while there are none.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// How much of an answer is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// The provider of one app.
+pub(super) struct Provider {
+    host: AppHost,
+    pub(super) settings: Arc<Identity>,
+    /// Who asks it; none where the keys are in a file.
+    remote: Option<(Client, Url)>,
+    held: Mutex<Held>,
+    /// Held while the keys are fetched.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct Held {
+    keys: Arc<Vec<Arc<Key>>>,
+    /// Whether there ever were any.
+    there: bool,
+    /// Until when they are not asked for again of themselves.
+    fresh: Timestamp,
+    /// When they were asked for last.
+    asked: Timestamp,
+}
+
+impl Provider {
+    /// Prepares it; asks for nothing yet.
+    ///
+    /// # Errors
+    /// A sentence that begins with the setting at fault.
+    pub(super) fn new(
+        (host, settings): (AppHost, Arc<Identity>),
+        resolver: Resolver,
+    ) -> Result<Self, String> {
+        let mut held = Held::default();
+        let remote = match &settings.keys {
+            KeySource::File(set) => {
+                held.keys = Arc::new(keys::usable(set));
+                held.there = true;
+                if held.keys.is_empty() {
+                    return Err(String::from(
+                        "jwks_file has no key for RS256, PS256 (2048 bits at least), ES256 or EdDSA",
+                    ));
+                }
+                None
+            }
+            KeySource::Url { url, ca } => {
+                let rules = Settings {
+                    protocol: Protocol::Either,
+                    reach: Reach::Trusted,
+                    resolver,
+                    first_alone: false,
+                };
+                let client = Client::new(rules, ca.as_ref().map(|pem| pem.as_slice()))?;
+                client
+                    .admits(url)
+                    .map_err(|fault| format!("jwks_url {fault}"))?;
+                Some((client, url.clone()))
+            }
+        };
+        Ok(Self {
+            host,
+            settings,
+            remote,
+            held: Mutex::new(held),
+            fetching: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The keys that may have signed a token which names such a key.
+    ///
+    /// # Errors
+    /// `Bad` where there is none; `NoKeys` where there never were any.
+    pub(super) async fn keys_for(
+        &self,
+        wanted: (Option<&str>, SigningAlgorithm),
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Key>>, Refusal> {
+        const UNKNOWN: Refusal =
+            Refusal::Bad("this token is signed with a key that its issuer does not have");
+        let mut held = self.held().clone();
+        if self.is_due(&held, wanted, now) {
+            held = self.renewed(wanted, now).await;
+        }
+        if !held.there {
+            return Err(Refusal::NoKeys);
+        }
+        let fitting = held.keys.iter().filter(|key| key.fits(wanted));
+        let fitting: Vec<_> = fitting.cloned().collect();
+        if fitting.is_empty() {
+            Err(UNKNOWN)
+        } else {
+            Ok(fitting)
+        }
+    }
+
+    /// Whether they are to be asked for: their time is over, or none of them fits.
+    fn is_due(
+        &self,
+        held: &Held,
+        wanted: (Option<&str>, SigningAlgorithm),
+        now: Timestamp,
+    ) -> bool {
+        let pause = if held.there { PAUSE } else { FIRST_PAUSE };
+        let asked = held.asked > Timestamp::default() && now < held.asked.plus(pause);
+        let lacks = !held.keys.iter().any(|key| key.fits(wanted));
+        self.remote.is_some() && !asked && (now >= held.fresh || lacks)
+    }
+
+    /// What is held once they were asked for, by this caller or the one before it. Who finds another at it, and has what it
+    /// needs, goes on with that.
+    async fn renewed(&self, wanted: (Option<&str>, SigningAlgorithm), now: Timestamp) -> Held {
+        let held = self.held().clone();
+        let has = held.keys.iter().any(|key| key.fits(wanted));
+        let _fetching = match self.fetching.try_lock() {
+            Ok(turn) => turn,
+            Err(_) if has => return held,
+            Err(_) => self.fetching.lock().await,
+        };
+        let held = self.held().clone();
+        if !self.is_due(&held, wanted, now) {
+            return held;
+        }
+        let app = &self.host;
+        let fetched = self.fetch(now).await;
+        // Not before: who lacks a key meanwhile waits for these.
+        self.held().asked = now;
+        match fetched {
+            Ok(count) => tracing::info!(%app, count, "fetched the keys of the identity provider"),
+            Err(reason) => {
+                tracing::warn!(%app, reason, "the keys of the identity provider cannot be fetched; those held stay");
+            }
+        }
+        self.held().clone()
+    }
+
+    /// Fetches the keys; says how many are of use.
+    async fn fetch(&self, now: Timestamp) -> Result<usize, String> {
+        let Some((client, url)) = &self.remote else {
+            return Ok(self.held().keys.len());
+        };
+        let request = Request::get(url.clone())
+            .header("accept", "application/json")
+            .max_answer(MAX_ANSWER_BYTES);
+        let answer = client.send(&request).await.map_err(|it| it.to_string())?;
+        let keys = read(&answer)?;
+        let count = keys.len();
+        let mut held = self.held();
+        held.keys = Arc::new(keys);
+        held.there = true;
+        held.fresh = now.plus(life(&answer));
+        Ok(count)
+    }
+
+    /// Fetches them whatever is held.
+    pub(super) async fn check(&self, now: Timestamp) -> Result<usize, String> {
+        let _fetching = self.fetching.lock().await;
+        self.fetch(now).await
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(answer: &Answer) -> Result<Vec<Arc<Key>>, String> {
+    if answer.status != 200 {
+        return Err(format!("jwks_url answers {}", answer.status));
+    }
+    let set: Value = serde_json::from_slice(&answer.body)
+        .map_err(|error| format!("what jwks_url answers is no JSON: {error}"))?;
+    let keys = keys::usable(set["keys"].as_array().map_or(&[][..], Vec::as_slice));
+    match keys.is_empty() {
+        true => Err(String::from(
+            "jwks_url names no key for RS256, PS256, ES256 or EdDSA",
+        )),
+        false => Ok(keys),
+    }
+}
+
+/// How long they may be held (RFC 9111, section 5.2.2).
+fn life(answer: &Answer) -> Duration {
+    let control = answer.header("cache-control").unwrap_or_default();
+    let parts = control.split(',').map(str::trim);
+    let mut said = None;
+    for part in parts {
+        match part.split_once('=') {
+            Some((name, value)) if name.eq_ignore_ascii_case("max-age") => {
+                said = value
+                    .trim_matches('"')
+                    .parse()
+                    .ok()
+                    .map(Duration::from_secs)
+                    .or(said);
+            }
+            None if part.eq_ignore_ascii_case("no-cache")
+                || part.eq_ignore_ascii_case("no-store") =>
+            {
+                return SHORTEST;
+            }
+            _ => {}
+        }
+    }
+    said.unwrap_or(USUAL_LIFE).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_held_as_long_as_their_answer_says() {
+        let check = |control: &str, secs: u64| {
+            let mut answer = Answer {
+                status: 200,
+                phrase: None,
+                headers: Default::default(),
+                body: Default::default(),
+                connection: 0,
+            };
+            if !control.is_empty() {
+                answer
+                    .headers
+                    .insert("cache-control", control.parse().unwrap());
+            }
+            assert_eq!(life(&answer).as_secs(), secs, "{control}");
+        };
+        check("", 600);
+        check("public", 600);
+        check("public, max-age=3600, must-revalidate", 3600);
+        check("Max-Age=\"120\"", 120);
+        check("max-age=0", 60);
+        check("max-age=99999999", 86_400);
+        check("max-age=soon", 600);
+        check("no-store, max-age=3600", 60);
+    }
+}

@@ -1,0 +1,296 @@
+//! Users who come with a token of their app's own identity provider.
+
+mod provider;
+
+use std::{sync::Arc, time::Duration};
+
+use beckon::{
+    config::{App, Identity, KeySource, SigningAlgorithm},
+    doubles::{NewDevice, Service},
+    model::Timestamp,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Sse, TestHub, hub::APP};
+use provider::{Provider, SigningKey, unsigned};
+
+const ISSUER: &str = "https://id.example.com";
+const ME: &str = "/v1/me/notifications";
+
+fn identity(keys: KeySource) -> Identity {
+    Identity {
+        issuer: ISSUER.into(),
+        audience: "todo".into(),
+        keys,
+        user_claim: "sub".into(),
+        algorithms: SigningAlgorithm::ALL.to_vec(),
+    }
+}
+
+/// Has the app take tokens of a provider.
+async fn trust(hub: &TestHub, identity: Identity) {
+    let identity = Arc::new(identity);
+    let apps = hub.running().hub.apps().all().into_iter().map(|app| {
+        let mut app = App::clone(&app);
+        if app.host.as_str() == APP {
+            app.identity = Some(Arc::clone(&identity));
+        }
+        Arc::new(app)
+    });
+    hub.running().reload(apps.collect()).await.unwrap();
+}
+
+/// Ada's claims, good for an hour.
+fn claims(hub: &TestHub) -> Value {
+    let in_an_hour = hub.clock.now().as_secs() + 3600;
+    json!({"iss": ISSUER, "aud": ["other", "todo"], "sub": "ada", "exp": in_an_hour})
+}
+
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    claims
+}
+
+fn without(mut claims: Value, name: &str) -> Value {
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+async fn status(client: &Client) -> (u16, String) {
+    let answer = client.get(ME).await;
+    (
+        answer.status.as_u16(),
+        String::from_utf8_lossy(&answer.body).into_owned(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_each_algorithm_speaks_for_its_user() {
+    let hub = TestHub::at_a_standstill().await;
+    let keys = [
+        ("RS256", SigningKey::rsa()),
+        ("PS256", SigningKey::rsa()),
+        ("ES256", SigningKey::ec()),
+        ("EdDSA", SigningKey::ed()),
+    ];
+    let set = keys.iter().map(|(name, key)| key.jwk(name)).collect();
+    trust(&hub, identity(KeySource::File(set))).await;
+    hub.post("ada", "Lunch?").await;
+    for (algorithm, key) in &keys {
+        for header in [json!({"kid": algorithm}), json!({})] {
+            let token = key.token(algorithm, header, &claims(&hub));
+            let page = hub.client().bearer(&token).get(ME).await.expect(200);
+            let title = &page["value"][0]["payload"]["visualContent"]["title"];
+            assert_eq!(title, "Lunch?", "{algorithm}");
+        }
+    }
+    hub.finish().await;
+}
+
+/// What is refused, each with what the answer says.
+#[rustfmt::skip]
+fn refused(hub: &TestHub, key: &SigningKey, stranger: &SigningKey) -> Vec<(String, &'static str)> {
+    let (good, now) = (claims(hub), hub.clock.now().as_secs());
+    let kid = || json!({"kid": "k"});
+    let signed = |claims: Value| key.token("RS256", kid(), &claims);
+    let changed = |name: &str, value: Value| signed(with(good.clone(), name, value));
+    let token = signed(good.clone());
+    let signature = token.rsplit_once('.').unwrap().1;
+    let forged = unsigned("RS256", kid(), &with(good.clone(), "sub", "eve".into()));
+    vec![
+        (format!("{forged}.{signature}"), "the signature of this token is not good"),
+        (stranger.token("RS256", kid(), &good), "the signature of this token is not good"),
+        (stranger.token("RS256", json!({"kid": "x"}), &good), "with a key that its issuer does not have"),
+        (key.token("PS256", kid(), &good), "by an algorithm that its app does not take"),
+        (format!("{}.", unsigned("none", kid(), &good)), "is no JWT"),
+        (format!("{}.{}", unsigned("HS256", kid(), &good), "A".repeat(43)), "by an algorithm that is not taken"),
+        (key.token("ES256", kid(), &good), "with a key that its issuer does not have"),
+        (key.token("RS256", json!({"kid": "k", "crit": ["b64"]}), &good), "of the kind crit"),
+        (changed("exp", (now - 60).into()), "the time of this token is over"),
+        (signed(without(good.clone(), "exp")), "has no exp"),
+        (changed("exp", "soon".into()), "is no time"),
+        (changed("nbf", (now + 61).into()), "has not come"),
+        (changed("aud", "another".into()), "for another audience"),
+        (signed(without(good.clone(), "aud")), "for another audience"),
+        (changed("iss", "https://id.example.org".into()), "by an issuer that no app here has"),
+        (signed(without(good.clone(), "iss")), "by an issuer that no app here has"),
+        (signed(without(good.clone(), "sub")), "names no user"),
+        (changed("sub", 7.into()), "names no user"),
+        (changed("sub", "..".into()), "names no user"),
+        (String::from("a.b.c"), "is no JWT"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_good_is_refused_with_what_is_wrong() {
+    let hub = TestHub::at_a_standstill().await;
+    let (key, stranger) = (SigningKey::rsa(), SigningKey::rsa());
+    let mut jwk = key.jwk("k");
+    jwk["alg"] = "RS256".into();
+    let mut settings = identity(KeySource::File(vec![jwk]));
+    settings.algorithms = vec![SigningAlgorithm::Rs256, SigningAlgorithm::Es256];
+    trust(&hub, settings).await;
+    for (token, says) in refused(&hub, &key, &stranger) {
+        let (status, text) = status(&hub.client().bearer(&token)).await;
+        assert_eq!(status, 401, "{says}: {text}");
+        assert!(text.contains(says), "{says}: {text}");
+        assert!(!text.contains(&token), "{text}");
+    }
+    // At the very edge it is good: a minute of skew is allowed.
+    let now = hub.clock.now().as_secs();
+    let edge = with(
+        with(claims(&hub), "exp", (now - 59).into()),
+        "nbf",
+        (now + 60).into(),
+    );
+    let token = key.token("RS256", json!({"kid": "k"}), &edge);
+    assert_eq!(status(&hub.client().bearer(&token)).await.0, 200);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_the_clients_doors_alone_and_its_device_is_named_by_the_header() {
+    let hub = TestHub::at_a_standstill().await;
+    let key = SigningKey::ec();
+    trust(&hub, identity(KeySource::File(vec![key.jwk("k")]))).await;
+    let token = key.token("ES256", json!({}), &claims(&hub));
+    let ada = hub.client().bearer(&token);
+    let device = hub
+        .doubles()
+        .add_device(NewDevice::of(Service::Fcm))
+        .unwrap();
+    let channel = serde_json::to_value(&device.channel).unwrap();
+    ada.put("/v1/me/endpoints/phone", json!({"channel": channel}))
+        .await
+        .expect(201);
+    hub.registered("bob", "tablet").await;
+    let at = |endpoint: &str| ada.clone().header("x-endpoint-id", endpoint);
+    at("phone").get(ME).await.expect(200);
+    let foreign = at("tablet").get(ME).await;
+    assert_eq!(foreign.expect(404)["error"]["code"], "endpointNotFound");
+    // Not a door of app servers, and nothing to renew.
+    let posted = ada.post("/v1/users/ada/notifications", json!({})).await;
+    assert_eq!(posted.expect(403)["error"]["code"], "accessDenied");
+    let renewed = ada.post("/v1/me/token", json!({})).await.expect(403);
+    let says = renewed["error"]["message"].as_str().unwrap();
+    assert!(says.contains("which renews it"), "{says}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_token_does() {
+    let hub = TestHub::at_a_standstill().await;
+    let key = SigningKey::ed();
+    trust(&hub, identity(KeySource::File(vec![key.jwk("k")]))).await;
+    let soon = hub.clock.now().as_secs() + 10;
+    let token = key.token("EdDSA", json!({}), &with(claims(&hub), "exp", soon.into()));
+    let mut stream = Sse::open(&hub.client().bearer(&token), &format!("{ME}/stream")).await;
+    // Until then, and for the minute that clocks may differ.
+    hub.advance(Duration::from_secs(60));
+    hub.post("ada", "still").await;
+    stream.event().await;
+    hub.advance(Duration::from_secs(11));
+    assert_eq!(stream.rest().await, "");
+    assert_eq!(status(&hub.client().bearer(&token)).await.0, 401);
+    hub.finish().await;
+}
+
+/// With its keys at the provider.
+async fn remote(hub: &TestHub, keys: Value) -> Provider {
+    let provider = Provider::start(keys).await;
+    let url = provider.url.parse().unwrap();
+    let ca = Some(Arc::new(provider.ca.clone()));
+    trust(hub, identity(KeySource::Url { url, ca })).await;
+    provider
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_fetched_for_one_that_is_unknown_once_a_minute_and_kept_when_the_provider_is_down()
+{
+    let hub = TestHub::at_a_standstill().await;
+    let (old, new) = (SigningKey::rsa(), SigningKey::rsa());
+    let provider = remote(&hub, json!({"keys": [old.jwk("old"), {"kty": "new kind"}]})).await;
+    let by = |key: &SigningKey, kid: &str| {
+        let token = key.token("RS256", json!({"kid": kid}), &claims(&hub));
+        hub.client().bearer(&token)
+    };
+    // Many at once have them fetched once.
+    let many = (0..20).map(|_| async { status(&by(&old, "old")).await.0 });
+    let all = futures_util::future::join_all(many).await;
+    assert!(all.iter().all(|status| *status == 200), "{all:?}");
+    assert_eq!(provider.asked(), 1);
+    provider.set_keys(json!({"keys": [old.jwk("old"), new.jwk("new")]}));
+    // Asked a moment ago: whoever names unknown keys does not have them fetched at will.
+    for kid in ["new", "a", "b", "c"] {
+        assert_eq!(status(&by(&new, kid)).await.0, 401);
+    }
+    assert_eq!(provider.asked(), 1);
+    hub.advance(Duration::from_secs(60));
+    assert_eq!(status(&by(&new, "new")).await.0, 200);
+    assert_eq!(status(&by(&old, "old")).await.0, 200);
+    assert_eq!(provider.asked(), 2);
+    // Its time of five minutes is over, and it is down.
+    provider.set_down(true);
+    hub.advance(Duration::from_secs(600));
+    assert_eq!(status(&by(&new, "new")).await.0, 200);
+    assert_eq!(provider.asked(), 3);
+    assert_eq!(status(&by(&old, "old")).await.0, 200);
+    assert_eq!(provider.asked(), 3);
+    // What was taken away is good no more once that is known.
+    provider.set_down(false);
+    provider.set_keys(json!({"keys": [new.jwk("new")]}));
+    hub.advance(Duration::from_secs(61));
+    assert_eq!(status(&by(&new, "new")).await.0, 200);
+    assert_eq!(status(&by(&old, "old")).await.0, 401);
+    assert_eq!(provider.asked(), 4);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_there_never_were_any_keys_nobody_is_called_a_forger() {
+    let hub = TestHub::at_a_standstill().await;
+    let key = SigningKey::ec();
+    let provider = remote(&hub, json!({"keys": [key.jwk("k")]})).await;
+    provider.set_down(true);
+    let token = key.token("ES256", json!({"kid": "k"}), &claims(&hub));
+    let ada = hub.client().bearer(&token);
+    let answer = ada.get(ME).await;
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    let refused = answer.expect(503);
+    assert_eq!(refused["error"]["code"], "serviceUnavailable");
+    provider.set_down(false);
+    hub.advance(Duration::from_secs(5));
+    ada.get(ME).await.expect(200);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_post_where_the_app_lets_them() {
+    let hub = TestHub::at_a_standstill().await;
+    let key = SigningKey::ec();
+    let apps = hub.running().hub.apps().all();
+    let apps = apps.iter().map(|app| {
+        let mut app = App::clone(app);
+        app.delegated_post = true;
+        app.identity = (app.host.as_str() == APP)
+            .then(|| Arc::new(identity(KeySource::File(vec![key.jwk("k")]))));
+        Arc::new(app)
+    });
+    hub.running().reload(apps.collect()).await.unwrap();
+    let token = key.token("ES256", json!({}), &claims(&hub));
+    let expires: Timestamp = hub.clock.now().plus(Duration::from_secs(600));
+    let body = json!({"targetHostName": APP, "expirationDateTime": expires.to_string(), "payload": {"rawContent": "r"}, "targetPolicy": {"platformTypes": ["iOS"]}});
+    let posted = hub
+        .client()
+        .bearer(&token)
+        .post("/beta/me/notifications", body)
+        .await;
+    posted.expect(201);
+    let page = hub
+        .app()
+        .get("/v1/users/ada/notifications")
+        .await
+        .expect(200);
+    assert_eq!(page["value"].as_array().unwrap().len(), 1);
+    hub.finish().await;
+}

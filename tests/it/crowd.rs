@@ -1,13 +1,17 @@
 //! More connections than the hub is to keep open: those beyond are told so and closed, and the others go on.
 
-use std::time::Duration;
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 use beckon::clock::Clock;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use crate::support::{
     ChildHub, TestHub, eventually,
     raw::{Kept, Then, exchange},
+    wait::DEADLINE,
 };
 
 const MOST: usize = 3;
@@ -104,6 +108,68 @@ async fn more_callers_than_there_are_files_leave_the_store_its_own() {
         (answer.status == 200).then_some(())
     })
     .await;
+    hub.stop().await;
+    hub.verify();
+}
+
+/// How long an honest client may wait for one answer at most: a fraction of what the slow ones are given for their heads.
+const NOT_DELAYED: Duration = Duration::from_secs(2);
+
+/// One request and its answer, in time.
+async fn is_answered(hub: &ChildHub, kept: &mut Kept, nth: usize) {
+    let body = r#"{"payload": {"rawContent": "x"}}"#;
+    let headers = format!(
+        "authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        hub.key,
+        body.len()
+    );
+    kept.send(
+        &format!("POST /v1/users/u{nth}/notifications"),
+        &headers,
+        body,
+    )
+    .await;
+    let answer = timeout(NOT_DELAYED, kept.answer()).await;
+    let answer = answer.unwrap_or_else(|_| panic!("request {nth} was not answered in time"));
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+/// Whether the other side may still answer; what it has answered is read.
+fn is_open(tcp: &TcpStream) -> bool {
+    loop {
+        match tcp.try_read(&mut [0; 1024]) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_that_never_finish_their_heads_delay_nobody_and_are_closed() {
+    let mut hub = ChildHub::start().await;
+    let addr = hub.addr();
+    let mut kept = Kept::connect(addr).await;
+    let mut slow = Vec::new();
+    for _ in 0..1000 {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        tcp.write_all(b"GET /v1/me/notifications HTTP/1.1\r\nhost: hub\r\nx-a: ")
+            .await
+            .unwrap();
+        slow.push(tcp);
+    }
+    let (began, mut nth) = (Instant::now(), 0);
+    while !slow.is_empty() {
+        assert!(began.elapsed() < DEADLINE, "{} are left open", slow.len());
+        nth += 1;
+        is_answered(&hub, &mut kept, nth).await;
+        // Each goes on with one more byte now and then, as if it had all the time in the world.
+        slow.retain(|tcp| {
+            let _may_be_closed = tcp.try_write(b"a");
+            is_open(tcp)
+        });
+    }
+    assert!(nth > 100, "the honest client asked {nth} times");
     hub.stop().await;
     hub.verify();
 }

@@ -12,7 +12,7 @@ use super::{
     output,
 };
 use crate::{
-    hub::admin::Request,
+    hub::admin::{Piece, Place, Request},
     model::{AppHost, EndpointId, Timestamp, UserId},
 };
 
@@ -39,6 +39,17 @@ pub(super) enum UserCommand {
         host: AppHost,
         /// The user, by the app's own id.
         user: UserId,
+    },
+    /// Print all that is held about a user, as JSON: endpoints without their secrets, notifications, what became of them,
+    /// what left for whom.
+    Export {
+        /// The app.
+        host: AppHost,
+        /// The user, by the app's own id.
+        user: UserId,
+        /// Leave out what was posted.
+        #[arg(long)]
+        without_content: bool,
     },
 }
 
@@ -106,8 +117,39 @@ pub(super) async fn user(
             let shown = context.ask(request).await?;
             context.output.show(&shown, portrait)?;
         }
+        UserCommand::Export {
+            host,
+            user,
+            without_content,
+        } => {
+            let door = Door::open(&context.config()?).await?;
+            let exported = export((&host, &user), !without_content, &door).await;
+            door.close().await;
+            exported?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints piece by piece, so that nothing long is held.
+async fn export(
+    (host, user): (&AppHost, &UserId),
+    content: bool,
+    door: &Door,
+) -> anyhow::Result<()> {
+    let mut place = Some(Place::Start);
+    while let Some(at) = place {
+        let request = Request::UserExport {
+            app: host.to_string(),
+            user: user.as_str().to_owned(),
+            content,
+            place: at,
+        };
+        let piece: Piece = serde_json::from_value(door.ask(request).await?)?;
+        output::print(piece.text.as_bytes())?;
+        place = piece.next;
+    }
+    Ok(())
 }
 
 async fn users(host: &AppHost, context: &CommandContext) -> anyhow::Result<Value> {

@@ -1,7 +1,13 @@
 //! The app server's door: `/v1/users/…`.
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::header,
+    web::{Bytes, Data},
+};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
+
+use futures_util::{StreamExt as _, stream};
 
 use super::{
     Answer, Context, Error, app_client,
@@ -13,7 +19,7 @@ use super::{
     reading, wire,
 };
 use crate::{
-    hub::{self, Hub, OnceKey, Posted},
+    hub::{self, Hub, OnceKey, Posted, admin::Place},
     model::{AppHost, Draft, Subject},
 };
 
@@ -211,6 +217,33 @@ pub(super) async fn deliveries(
     let lines = context.hub.deliveries(subject, id).await?;
     let lines = lines.into_iter().map(wire::Delivery::from);
     Ok(HttpResponse::Ok().json(wire::List::of(lines)))
+}
+
+/// `GET /v1/users/{user}/export`: all that is held about a user, as it is read.
+pub(super) async fn export(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let content = Query::of(&request)?.content()?;
+    let hub = context.hub.clone();
+    // The first piece says whether there is anything.
+    let head = hub.export(subject.clone(), content, Place::Start).await?;
+    let rest = stream::try_unfold(head.next, move |place| {
+        let (hub, subject) = (hub.clone(), subject.clone());
+        async move {
+            let Some(place) = place else {
+                return Ok::<_, Error>(None);
+            };
+            let piece = hub.export(subject, content, place).await?;
+            Ok(Some((Bytes::from(piece.text), piece.next)))
+        }
+    });
+    let head = stream::once(async { Ok(Bytes::from(head.text)) });
+    Ok(HttpResponse::Ok()
+        .content_type(header::ContentType::json())
+        .streaming(head.chain(rest)))
 }
 
 /// `GET /v1/users/{user}/endpoints`.

@@ -167,6 +167,7 @@ fn routes(config: &mut ServiceConfig, metrics_here: bool) {
         .service(at("/v1/users/{user}/notifications").get(app_server::history).post(app_server::create).done())
         .service(at("/v1/users/{user}/notifications/{id}").get(app_server::one).delete(app_server::retract).done())
         .service(at("/v1/users/{user}/notifications/{id}/deliveries").get(app_server::deliveries).done())
+        .service(at("/v1/users/{user}/export").get(app_server::export).done())
         .service(at("/v1/users/{user}/endpoints").get(app_server::endpoints).done())
         .service(at("/v1/users/{user}/endpoints/{endpoint}").put(app_server::register).delete(app_server::remove_endpoint).done())
         .service(at("/v1/users/{user}/endpoints/{endpoint}/test").post(app_server::test_endpoint).done())

@@ -14,7 +14,7 @@ const DEFAULT_TOP: usize = 100;
 const MAX_TOP: usize = 1000;
 
 /// The parameters that mean something; others are ignored.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "$top",
     "$skiptoken",
     "$deltatoken",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 9] = [
     "groupName",
     "ticket",
     "endpointId",
+    "content",
 ];
 
 /// The decoded parameters, in the order they were sent.
@@ -90,10 +91,20 @@ impl Query {
 
     /// `$digest`: whether the last page of a delta is to say what a client holds then.
     pub(super) fn digest(&self) -> Result<bool, Error> {
-        match self.get("$digest") {
-            None | Some("false") => Ok(false),
+        self.flag("$digest", false)
+    }
+
+    /// `content`: whether an export is to have what was posted.
+    pub(super) fn content(&self) -> Result<bool, Error> {
+        self.flag("content", true)
+    }
+
+    fn flag(&self, name: &'static str, usual: bool) -> Result<bool, Error> {
+        match self.get(name) {
+            None => Ok(usual),
+            Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(hub::Error::invalid("$digest", "is none of true, false").into()),
+            Some(_) => Err(hub::Error::invalid(name, "is none of true, false").into()),
         }
     }
 

@@ -7,6 +7,7 @@
 mod care;
 mod devices;
 mod draft;
+mod export;
 mod figures;
 mod import;
 mod many;
@@ -27,6 +28,7 @@ use crate::{
 };
 
 pub use draft::Post;
+pub use export::{Piece, Place};
 pub use import::{Device, ReadRegistration};
 pub use request::Request;
 
@@ -146,6 +148,15 @@ impl Hub {
             Request::Broadcast { app, id } => self.admin_broadcast(&app, &id).await,
             Request::UserList { app, after } => self.admin_users(&app, after.as_deref()).await,
             Request::UserShow { app, user } => self.admin_user(self.subject(&app, &user)?).await,
+            Request::UserExport {
+                app,
+                user,
+                content,
+                place,
+            } => {
+                let subject = self.subject(&app, &user)?;
+                self.admin_export(subject, content, place).await
+            }
             Request::EndpointList { app, user } => {
                 self.admin_endpoints(self.subject(&app, &user)?).await
             }

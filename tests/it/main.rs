@@ -26,6 +26,7 @@ mod demo;
 mod digest;
 mod docs;
 mod durability;
+mod export;
 mod fallback;
 mod faults;
 mod guards;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Post};
+use super::{Device, Place, Post};
 
 /// One request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,17 @@ pub enum Request {
         app: String,
         /// The user.
         user: String,
+    },
+    /// A piece of all that is held about a user; answers a [`Piece`](super::Piece).
+    UserExport {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+        /// With what was posted.
+        content: bool,
+        /// Where the piece begins.
+        place: Place,
     },
     /// Lists a user's endpoints.
     EndpointList {

@@ -9,7 +9,8 @@ use crate::{
     config::apps::App,
     model::{
         AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, OwedPush,
-        Platform, Reason, ServiceAnswer, Timestamp, ToldChange, User, UserToken, VisualContent,
+        Platform, Push, Reason, ServiceAnswer, Timestamp, ToldChange, User, UserToken,
+        VisualContent,
     },
     store::{Depth, Finding, Held, Stats},
 };
@@ -47,6 +48,29 @@ pub(super) fn new_token(minted: &Minted<UserToken>) -> Value {
         ("token", json!(minted.secret.expose())),
         ("expiresDateTime", time(minted.kept.expires)),
         ("endpointId", json!(endpoint)),
+    ])
+}
+
+/// A token as the hub keeps it.
+pub(super) fn token(it: &UserToken) -> Value {
+    let endpoint = it.endpoint.as_ref().map(|id| id.as_str());
+    present([
+        ("expiresDateTime", time(it.expires)),
+        ("endpointId", json!(endpoint)),
+    ])
+}
+
+/// A push that left for an endpoint.
+pub(super) fn push(endpoint: &EndpointId, it: &Push) -> Value {
+    present([
+        ("endpointId", json!(endpoint.as_str())),
+        ("dateTime", time(it.at)),
+        ("kind", json!(it.kind.as_str())),
+        ("notificationId", json!(it.shows.map(|id| id.to_string()))),
+        ("accepted", json!(it.accepted)),
+        ("attempts", json!(it.attempts)),
+        ("sizeBytes", json!(it.size_bytes)),
+        ("pushService", push_service(&it.answer)),
     ])
 }
 

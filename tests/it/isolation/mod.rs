@@ -24,12 +24,13 @@ pub enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-pub const ROUTES: [(&str, &str, Door); 47] = [
+pub const ROUTES: [(&str, &str, Door); 48] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),
     ("DELETE", "/v1/users/{user}/notifications/{id}", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}/deliveries", Door::Send),
+    ("GET", "/v1/users/{user}/export", Door::Users),
     ("GET", "/v1/users/{user}/endpoints", Door::Users),
     ("PUT", "/v1/users/{user}/endpoints/{endpoint}", Door::Users),
     ("DELETE", "/v1/users/{user}/endpoints/{endpoint}", Door::Users),

@@ -1,0 +1,226 @@
+//! All that is held about a user, as one JSON object that comes in pieces: whoever puts their texts one behind the other
+//! has it. A feed may be long, so no piece is.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    super::{Error, Hub},
+    AdminError, show,
+};
+use crate::model::{
+    Delivery, Endpoint, FeedPosition, Notification, Push, Subject, User, UserToken,
+};
+
+/// How many notifications a piece has at most, each with what became of it on every device.
+const NOTIFICATIONS: usize = 50;
+/// How many tokens are told of at most.
+const TOKENS: usize = 10_000;
+
+/// Where a piece begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Place {
+    /// At the user, their endpoints and tokens.
+    #[default]
+    Start,
+    /// At the notifications posted from then on.
+    Notifications {
+        /// The place in the feed.
+        from: u64,
+        /// Whether none was shown yet.
+        first: bool,
+    },
+    /// At the pushes to one of the endpoints.
+    Pushes {
+        /// Which in their order.
+        endpoint: usize,
+        /// Whether none was shown yet.
+        first: bool,
+    },
+}
+
+/// A piece of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// What it adds to the text.
+    pub text: String,
+    /// Where the next one begins; none after the last.
+    pub next: Option<Place>,
+}
+
+impl Hub {
+    /// The piece of an export that begins at a place; without `content` the payloads are left out.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing is known of the user; `Store`.
+    pub async fn export(
+        &self,
+        subject: Subject,
+        content: bool,
+        place: Place,
+    ) -> Result<Piece, Error> {
+        match place {
+            Place::Start => self.export_head(subject).await,
+            Place::Notifications { from, first } => {
+                let from = (FeedPosition(from), first);
+                self.export_notifications(subject, content, from).await
+            }
+            Place::Pushes { endpoint, first } => {
+                self.export_pushes(subject, (endpoint, first)).await
+            }
+        }
+    }
+
+    async fn export_head(&self, subject: Subject) -> Result<Piece, Error> {
+        let (asked, now) = (subject.clone(), self.now());
+        let read = move |reader: &crate::store::Reader| {
+            let user: User = reader.known_user(&asked)?.ok_or(Error::NotFound("user"))?;
+            let endpoints = reader.endpoints(&asked)?;
+            let endpoints: Vec<Endpoint> = endpoints.into_iter().map(|it| it.at(now)).collect();
+            let tokens: Vec<UserToken> = reader.all_tokens_of(&asked, TOKENS)?;
+            Ok::<_, Error>((user, endpoints, tokens))
+        };
+        let (user, endpoints, tokens) = self.store().ask(read).await?;
+        let endpoints: Vec<Value> = endpoints.iter().map(show::endpoint).collect();
+        let tokens: Vec<Value> = tokens.iter().map(show::token).collect();
+        let mut head = json!({
+            "app": subject.app.as_str(),
+            "user": show::user(&user),
+            "exportedDateTime": now.to_string(),
+            "endpoints": endpoints,
+            "tokens": tokens,
+        })
+        .to_string();
+        // Goes on with the other members.
+        head.pop();
+        head.push_str(",\"notifications\":[");
+        Ok(Piece {
+            text: head,
+            next: Some(Place::Notifications {
+                from: 0,
+                first: true,
+            }),
+        })
+    }
+
+    async fn export_notifications(
+        &self,
+        subject: Subject,
+        content: bool,
+        (from, first): (FeedPosition, bool),
+    ) -> Result<Piece, Error> {
+        let asked = subject.clone();
+        let read = move |reader: &crate::store::Reader| {
+            let mut found = Vec::new();
+            reader.oldest_first_from(&asked, from, &mut |it| {
+                found.push(it);
+                match found.len() > NOTIFICATIONS {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?;
+            Ok::<_, Error>(found)
+        };
+        let mut found: Vec<Notification> = self.store().ask(read).await?;
+        let more = match found.len() > NOTIFICATIONS {
+            true => found.pop(),
+            false => None,
+        };
+        let mut items = Vec::new();
+        for it in &found {
+            let deliveries = match self.deliveries(subject.clone(), it.id).await {
+                Ok(deliveries) => deliveries,
+                // Its time was over meanwhile.
+                Err(Error::NotFound(_)) => Vec::new(),
+                Err(other) => return Err(other),
+            };
+            items.push(notification(it, &deliveries, content));
+        }
+        let mut text = listed(&items, first);
+        let still_first = first && items.is_empty();
+        let next = match more {
+            Some(more) => Place::Notifications {
+                from: more.number.0,
+                first: still_first,
+            },
+            None => {
+                text.push_str("],\"pushes\":[");
+                Place::Pushes {
+                    endpoint: 0,
+                    first: true,
+                }
+            }
+        };
+        let next = Some(next);
+        Ok(Piece { text, next })
+    }
+
+    async fn export_pushes(
+        &self,
+        subject: Subject,
+        (nth, first): (usize, bool),
+    ) -> Result<Piece, Error> {
+        let read = move |reader: &crate::store::Reader| {
+            let endpoints = reader.endpoints(&subject)?;
+            let Some(endpoint) = endpoints.get(nth) else {
+                return Ok(None);
+            };
+            let pushes: Vec<Push> = reader.pushes_of(&subject, &endpoint.id)?;
+            let items = pushes.iter().map(|it| show::push(&endpoint.id, it));
+            Ok::<_, Error>(Some(items.collect::<Vec<Value>>()))
+        };
+        Ok(match self.store().ask(read).await? {
+            Some(items) => Piece {
+                text: listed(&items, first),
+                next: Some(Place::Pushes {
+                    endpoint: nth + 1,
+                    first: first && items.is_empty(),
+                }),
+            },
+            None => Piece {
+                text: String::from("]}\n"),
+                next: None,
+            },
+        })
+    }
+
+    pub(super) async fn admin_export(
+        &self,
+        subject: Subject,
+        content: bool,
+        place: Place,
+    ) -> Result<Value, AdminError> {
+        let piece = self.export(subject, content, place).await?;
+        Ok(json!(piece))
+    }
+}
+
+/// Items of a list that others may stand before.
+fn listed(items: &[Value], first: bool) -> String {
+    let mut text = String::new();
+    for (nth, item) in items.iter().enumerate() {
+        if nth > 0 || !first {
+            text.push(',');
+        }
+        text.push('\n');
+        text.push_str(&item.to_string());
+    }
+    text
+}
+
+fn notification(it: &Notification, deliveries: &[Delivery], content: bool) -> Value {
+    let mut shown = show::notification(it);
+    if it.removed.is_some() {
+        shown["status"] = "deleted".into();
+    }
+    if !content && let Some(members) = shown.as_object_mut() {
+        for name in ["payload", "fallbackPolicy"] {
+            members.remove(name);
+        }
+    }
+    shown["deliveries"] = deliveries.iter().map(show::delivery).collect();
+    shown
+}

@@ -180,6 +180,8 @@ await graphBy(async () => userToken).api("/me/notifications").post(notification(
 say("@azure/msal-node and @microsoft/microsoft-graph-client post with an app token and with a user token");
 
 // The app's own provider.
+const checked = cli("check").value.find((it) => it.check === "identity");
+assert.deepEqual([checked.ok, checked.message], [true, `${issuer} has a key that tokens may be signed with`]);
 const ada = await tokenOf("ada", "urn:todo");
 const fetched = Date.now();
 const page = await ask("/v1/me/notifications", ada);
@@ -196,14 +198,14 @@ await graphBy(async () => ada).api("/me/notifications").post(notification("by th
 say("tokens of oidc-provider speak for their users, for their audience alone");
 
 await stopProvider(provider);
-assert.equal((await ask("/v1/me/notifications", ada)).status, 200, "its keys are kept while it is down");
+assert.equal((await ask("/v1/me/notifications", ada)).status, 200, "while it is down its tokens are good");
 provider = await startProvider("ES256");
 const anew = await tokenOf("ada", "urn:todo");
 // Keys are fetched for an unknown one once a minute.
 await sleep(Math.max(0, 61_000 - (Date.now() - fetched)));
 assert.equal((await ask("/v1/me/notifications", anew)).status, 200, "its new key is fetched");
 assert.equal((await ask("/v1/me/notifications", ada)).status, 401, "its old key is gone");
-say("its keys are kept while it is down, and fetched anew when they have changed");
+say("its tokens are good while it is down, and its keys are fetched anew when they have changed");
 
 await stopProvider(provider);
 beckon.kill("SIGTERM");

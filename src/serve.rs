@@ -246,7 +246,7 @@ async fn open_hub(store: Store, config: &Config, clock: Clock) -> anyhow::Result
 }
 
 fn identities(hub: &Hub, resolver: push::Resolver) -> anyhow::Result<Identities> {
-    let identities = Identities::new(resolver);
+    let identities = Identities::new(resolver, hub.clock().clone());
     checked(&identities, &hub.apps().all())?;
     Ok(identities)
 }

@@ -228,14 +228,13 @@ async fn services(config: &Config) -> Vec<Finding> {
 
 /// Fetches the keys of every app's identity provider.
 async fn identities(config: &Config) -> Vec<Finding> {
-    let identities = Identities::new(Default::default());
+    let identities = Identities::new(Default::default(), Clock::system());
     let mut findings = Vec::new();
     for app in &config.apps {
         let Some(settings) = &app.identity else {
             continue;
         };
-        let now = Clock::system().now();
-        let found = identities.check(&app.host, settings, now).await;
+        let found = identities.check(&app.host, settings).await;
         findings.push(Finding {
             subject: Subject::Identity(app.host.clone()),
             found: found.map(|keys| match keys {

@@ -15,16 +15,16 @@ use serde_json::{Value, json};
 
 use super::{CommandContext, door::Door, output};
 use crate::{
-    hub::admin::{Device, Request},
+    hub::admin::{Became, Device, How, Request},
     model::AppHost,
 };
 
-/// How many bytes of lines are asked at a time: a request has its limit.
-const BATCH_BYTES: usize = 32 * 1024;
+/// How many bytes of devices are asked at a time: a request has its limit.
+const BATCH_BYTES: usize = 40 * 1024;
 /// How many devices at most: few enough that what was done is seen to go on.
 const BATCH: usize = 200;
-/// The longest line. A device takes a few hundred bytes.
-const LINE_BYTES: usize = 16 * 1024;
+/// The longest line: a thousand tokens of the longest kind.
+const LINE_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -35,13 +35,17 @@ pub(super) struct ImportArgs {
     /// Only say what would be registered and what refused.
     #[arg(long)]
     dry_run: bool,
+    /// Register devices anew that are known, too; they may have registered themselves since.
+    #[arg(long)]
+    overwrite: bool,
 }
 
 /// What became of a file.
 #[derive(Debug, Default)]
 struct Tally {
-    created: u64,
-    refreshed: u64,
+    registered: u64,
+    overwritten: u64,
+    left: u64,
     refused: Vec<Value>,
 }
 
@@ -56,42 +60,48 @@ impl Tally {
     fn take_in(&mut self, batch: &[(usize, Device)], answer: &Value) {
         let told = answer["value"].as_array().map_or(&[][..], Vec::as_slice);
         for ((line, device), told) in batch.iter().zip(told) {
-            match (told["created"].as_bool(), told["message"].as_str()) {
-                (Some(true), _) => self.created += 1,
-                (Some(false), _) => self.refreshed += 1,
-                (None, message) => {
-                    self.refuse(*line, Some(&device.user), message.unwrap_or("is refused"));
+            match serde_json::from_value(told["became"].clone()) {
+                Ok(Became::Registered) => self.registered += 1,
+                Ok(Became::Overwritten) => self.overwritten += 1,
+                Ok(Became::Left) => self.left += 1,
+                Err(_) => {
+                    let message = told["message"].as_str().unwrap_or("is refused");
+                    self.refuse(*line, Some(&device.user), message);
                 }
             }
         }
+    }
+
+    fn value(&self, args: &ImportArgs) -> Value {
+        json!({
+            "dryRun": args.dry_run,
+            "registered": self.registered,
+            "overwritten": self.overwritten,
+            "left": self.left,
+            "refused": self.refused,
+        })
     }
 }
 
 /// Runs `beckon endpoint import`.
 pub(super) async fn run(args: ImportArgs, context: &CommandContext) -> anyhow::Result<ExitCode> {
     let file = open(&args.file)?;
-    let door = Door::open_or_make(&context.config()?, args.host.as_str()).await?;
+    let config = context.config()?;
+    let door = match args.dry_run {
+        // Nothing is made only to look.
+        true => Door::open(&config).await?,
+        false => Door::open_or_make(&config, args.host.as_str()).await?,
+    };
     let (mut tally, running) = (Tally::default(), door.is_running());
     let done = import(file, &args, (&door, context), &mut tally).await;
     door.close().await;
     context.output.progress_ends();
-    let done = done.with_context(|| {
-        let Tally {
-            created, refreshed, ..
-        } = &tally;
-        format!(
-            "after {created} new and {refreshed} known devices; run it again, since one that is known is only refreshed"
-        )
-    });
-    done?;
-    let answer = json!({
-        "dryRun": args.dry_run,
-        "created": tally.created,
-        "refreshed": tally.refreshed,
-        "refused": tally.refused,
-    });
-    context.output.show(&answer, told)?;
-    if !running && !args.dry_run && tally.created > 0 {
+    // What was done is told in any case.
+    context.output.show(&tally.value(&args), told)?;
+    done.context(
+        "the import ended half way; run it again, since what is known by then is left as it is",
+    )?;
+    if !running && !args.dry_run && tally.registered > 0 {
         context.output.note(
             "the hub is stopped: the devices are stored, and tapped once `beckon serve` runs",
         );
@@ -127,27 +137,32 @@ async fn import(
         let Some(line) = read else { break };
         number += 1;
         match shapes::devices(&line) {
-            Ok(devices) => batch.extend(devices.into_iter().map(|device| (number, device))),
             Err(why) => tally.refuse(number, None, &why),
-        }
-        bytes += line.len();
-        if bytes >= BATCH_BYTES || batch.len() >= BATCH {
-            ask(door, args, std::mem::take(&mut batch), tally).await?;
-            bytes = 0;
-            context.output.progress(&format!("{number} lines"));
+            Ok(devices) => {
+                for device in devices {
+                    let size = serde_json::to_vec(&device)?.len();
+                    if bytes + size > BATCH_BYTES || batch.len() >= BATCH {
+                        ask(door, args, std::mem::take(&mut batch), tally).await?;
+                        bytes = 0;
+                        context.output.progress(&format!("{number} lines"));
+                    }
+                    bytes += size;
+                    batch.push((number, device));
+                }
+            }
         }
     }
     ask(door, args, batch, tally).await
 }
 
-/// The next line, without its end; of one that is too long, the beginning, which is no JSON then.
+/// The next line; of one that is too long, more than a line may have.
 fn read_line(file: &mut BufReader<Box<dyn Read>>) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+    let most = u64::try_from(LINE_BYTES + 1).unwrap_or(u64::MAX);
     if file.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
-    if line.len() == LINE_BYTES && line.last() != Some(&b'\n') {
+    if line.len() > LINE_BYTES && line.last() != Some(&b'\n') {
         file.skip_until(b'\n')?;
     }
     Ok(Some(line))
@@ -159,15 +174,15 @@ async fn ask(
     batch: Vec<(usize, Device)>,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    // Several devices of one line may be more than a request holds.
-    for part in batch.chunks(BATCH) {
-        let request = Request::EndpointImport {
-            app: args.host.to_string(),
-            devices: part.iter().map(|(_, device)| device.clone()).collect(),
+    let request = Request::EndpointImport {
+        app: args.host.to_string(),
+        devices: batch.iter().map(|(_, device)| device.clone()).collect(),
+        how: How {
             dry_run: args.dry_run,
-        };
-        tally.take_in(part, &door.ask_to_register(request).await?);
-    }
+            overwrite: args.overwrite,
+        },
+    };
+    tally.take_in(&batch, &door.ask_to_register(request).await?);
     Ok(())
 }
 
@@ -191,10 +206,13 @@ fn told(answer: &Value) -> String {
         Some(true) => "would be ",
         _ => "",
     };
+    let known = match count("overwritten") {
+        0 => format!("{} known ones left as they are", count("left")),
+        known => format!("{known} known ones {would}registered anew"),
+    };
     lines.push(format!(
-        "{} devices {would}registered, {} known ones {would}refreshed, {} refused",
-        count("created"),
-        count("refreshed"),
+        "{} devices {would}registered, {known}, {} refused",
+        count("registered"),
         refused.len()
     ));
     lines.join("\n")

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::heade
 
 use super::{Context, Error, body::Extracting};
 use crate::{
-    hub::{self, AppCaller, Caller, Hub, UserCaller},
+    hub::{self, AppCaller, Caller, Hub, Proof, UserCaller},
     identity::{self, Refusal},
     model::{AppHost, EndpointId, Scope, Subject, UserId},
 };
@@ -149,12 +149,12 @@ async fn authenticate(request: &HttpRequest) -> Result<Caller, Error> {
         return Ok(hub.authenticate(bearer)?);
     }
     let apps = hub.apps().all();
-    match context.identities.speaker(&apps, bearer, hub.now()).await {
+    match context.identities.speaker(&apps, bearer).await {
         Ok(speaker) => Ok(Caller::User(UserCaller {
             subject: speaker.subject,
             endpoint: None,
             expires: speaker.expires,
-            token: None,
+            proof: Proof::Foreign(speaker.by),
         })),
         Err(Refusal::Bad(why)) => Err(hub::Error::Unauthenticated(why).into()),
         Err(Refusal::NoKeys) => Err(Error::NoKeys),
@@ -188,12 +188,7 @@ impl<D: Device> FromRequest for AppClient<D> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let client = app_client(&request, authenticate(&request).await?)?;
-            let hub = &Context::of(&request)?.hub;
-            check_device(hub, &client).await?;
-            Ok(client)
-        })
+        Box::pin(async move { client(&request, authenticate(&request).await?).await })
     }
 }
 
@@ -208,35 +203,39 @@ impl FromRequest for Poster {
     type Error = Error;
     type Future = Extracting<Self>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let by_app = AppServer::from_request(request, payload);
-        let by_user = AppClient::from_request(request, payload);
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            match delegated(&request).await? {
-                true => Ok(Self::User(by_user.await?)),
-                false => Ok(Self::App(by_app.await?)),
+            let caller = authenticate(&request).await?;
+            if let Caller::User(user) = &caller {
+                may_post(&request, user)?;
+                return client(&request, caller).await.map(Self::User);
             }
+            app_server(&request, caller).map(Self::App)
         })
     }
 }
 
-/// Whether a user token asks, of an app that lets it post.
-async fn delegated(request: &HttpRequest) -> Result<bool, Error> {
+/// Refuses a user's client whose app does not let it post.
+fn may_post(request: &HttpRequest, caller: &UserCaller) -> Result<(), Error> {
     let hub = &Context::of(request)?.hub;
-    let Caller::User(caller) = authenticate(request).await? else {
-        return Ok(false);
-    };
     leave_app(request, &caller.subject.app);
     let app = hub.app(&caller.subject.app);
     if app.is_some_and(|app| app.delegated_post) {
-        return Ok(true);
+        return Ok(());
     }
-    count(request, &caller)?;
+    count(request, caller)?;
     Err(hub::Error::Forbidden(
         "this app takes posts by its server's key alone; its operator sets `delegated_post`",
     )
     .into())
+}
+
+/// A user's client, its device checked.
+async fn client<D: Device>(request: &HttpRequest, caller: Caller) -> Result<AppClient<D>, Error> {
+    let client = app_client(request, caller)?;
+    check_device(&Context::of(request)?.hub, &client).await?;
+    Ok(client)
 }
 
 fn app_client<D: Device>(request: &HttpRequest, caller: Caller) -> Result<AppClient<D>, Error> {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Context, links};
 
-/// It changes with `server.public_url` alone.
-const KEPT: &str = "public, max-age=300";
+/// Without `server.public_url` it names the host that was asked for, so nobody keeps it for others.
+const KEPT: &str = "private, max-age=300";
 
 /// `GET /v2.0/.well-known/openid-configuration`, with a tenant before it or without.
 pub(super) async fn configuration(request: HttpRequest, context: Data<Context>) -> Answer {

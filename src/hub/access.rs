@@ -1,6 +1,6 @@
 //! Keys, tokens and tickets: mint, check, revoke. Secrets are shown once and kept as hashes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     constant_time,
@@ -10,6 +10,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Error, Hub, tokens::end};
 use crate::{
+    config::Identity,
     model::{
         AppHost, AppKey, EndpointId, Scope, Secret, Subject, SubscriptionId, Timestamp, UserToken,
     },
@@ -52,8 +53,17 @@ pub struct UserCaller {
     pub endpoint: Option<EndpointId>,
     /// When the token ends.
     pub expires: Timestamp,
-    /// What names the token in the store; none, for one of the app's own identity provider.
-    pub token: Option<[u8; 32]>,
+    /// By what.
+    pub proof: Proof,
+}
+
+/// What proves who a user's client speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A token of the hub's, by what names it in the store.
+    Token([u8; 32]),
+    /// One of the app's own identity provider, trusted by these settings.
+    Foreign(Arc<Identity>),
 }
 
 /// A minted credential, shown this once.
@@ -202,7 +212,7 @@ impl Hub {
             subject: token.subject,
             endpoint: token.endpoint,
             expires: token.expires,
-            token: Some(hash),
+            proof: Proof::Token(hash),
         }))
     }
 

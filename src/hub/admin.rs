@@ -29,7 +29,7 @@ use crate::{
 
 pub use draft::Post;
 pub use export::{Piece, Place};
-pub use import::{Device, ReadRegistration};
+pub use import::{Became, Device, How, ReadRegistration};
 pub use request::Request;
 
 /// The socket's file in the data folder.
@@ -177,11 +177,9 @@ impl Hub {
                 self.admin_revive(&app, since.as_deref(), after.as_deref())
                     .await
             }
-            Request::EndpointImport {
-                app,
-                devices,
-                dry_run,
-            } => self.admin_import(&app, devices, dry_run).await,
+            Request::EndpointImport { app, devices, how } => {
+                self.admin_import(&app, devices, how).await
+            }
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,

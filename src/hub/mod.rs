@@ -46,7 +46,7 @@ use std::sync::{
 
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
-pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, UserCaller};
+pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, Proof, UserCaller};
 pub use broadcasts::{Accepted, Step, Turns};
 pub use deliveries::{DueTap, Look, LookAt};
 pub use delta::{DeltaPage, Digest, Item, Since};

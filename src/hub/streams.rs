@@ -220,7 +220,10 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AppHost, UserId};
+    use crate::{
+        hub::Proof,
+        model::{AppHost, UserId},
+    };
 
     #[test]
     fn tickets_that_nobody_came_for_are_not_kept_whoever_asked_for_them() {
@@ -237,7 +240,7 @@ mod tests {
                     subject,
                     endpoint: None,
                     expires: Timestamp::MAX,
-                    token: None,
+                    proof: Proof::Token([0; 32]),
                 },
                 from: None,
                 expires: now.plus(TICKET_LIFE),

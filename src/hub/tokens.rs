@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Error, Hub,
-    access::{Minted, REVOKED, TOKEN_PREFIX, UserCaller, hash, random_text},
+    access::{Minted, Proof, REVOKED, TOKEN_PREFIX, UserCaller, hash, random_text},
     changes::Changes,
 };
 use crate::{
@@ -153,9 +153,11 @@ impl Hub {
     /// `Unauthenticated` where the caller's own was revoked meanwhile; `Forbidden` where it is none of the hub's; `Limit` as for
     /// one that is minted; `Store`.
     pub async fn renew_token(&self, caller: UserCaller) -> Result<Minted<UserToken>, Error> {
-        let hash = caller.token.ok_or(Error::Forbidden(
-            "this token is one of the app's identity provider, which renews it",
-        ))?;
+        let Proof::Token(hash) = caller.proof else {
+            return Err(Error::Forbidden(
+                "this token is one of the app's identity provider, which renews it",
+            ));
+        };
         let own = self.store.reader().token(&hash)?;
         let own = own.ok_or(REVOKED)?;
         let whose = (own.subject, own.endpoint);
@@ -201,11 +203,17 @@ impl Hub {
 
     /// Whether a user token is still good: asked again by what lives longer than a request.
     pub fn still_good(&self, caller: &UserCaller) -> bool {
-        let reader = self.store.reader();
-        let known = caller.token.is_none_or(|hash| {
-            let token = reader.token(&hash);
-            token.is_ok_and(|token| token.is_some())
-        });
+        let known = match &caller.proof {
+            Proof::Token(hash) => {
+                let token = self.store.reader().token(hash);
+                token.is_ok_and(|token| token.is_some())
+            }
+            // Other settings may trust others, or other keys.
+            Proof::Foreign(by) => {
+                let app = self.app(&caller.subject.app);
+                app.is_some_and(|app| app.identity.as_ref() == Some(by))
+            }
+        };
         known && caller.expires > self.now()
     }
 }

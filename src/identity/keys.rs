@@ -101,3 +101,45 @@ fn named(algorithm: SigningAlgorithm) -> KeyAlgorithm {
         SigningAlgorithm::EdDsa => KeyAlgorithm::EdDSA,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_of_use_for_what_it_is_for() {
+        let point = "A".repeat(43);
+        let ec = json!({"kty": "EC", "crv": "P-256", "x": point, "y": point});
+        let rsa = json!({"kty": "RSA", "n": "A".repeat(342), "e": "AQAB"});
+        let with = |key: &Value, name: &str, value: Value| {
+            let mut key = key.clone();
+            key[name] = value;
+            key
+        };
+        let fits = |key: &Value| {
+            let keys = usable(std::slice::from_ref(key));
+            let of = |it: &SigningAlgorithm| keys.iter().any(|key| key.fits((None, *it)));
+            let found = SigningAlgorithm::ALL.into_iter().filter(of);
+            found.map(SigningAlgorithm::as_str).collect::<Vec<_>>()
+        };
+        let check = |key: &Value, expected: &[&str]| assert_eq!(fits(key), expected, "{key}");
+        check(&ec, &["ES256"]);
+        check(&rsa, &["RS256", "PS256"]);
+        check(&with(&rsa, "alg", "PS256".into()), &["PS256"]);
+        check(&with(&rsa, "alg", "ES256".into()), &[]);
+        check(&with(&rsa, "n", "A".repeat(171).into()), &[]);
+        check(&with(&ec, "use", "sig".into()), &["ES256"]);
+        check(&with(&ec, "use", "enc".into()), &[]);
+        check(&with(&ec, "key_ops", json!(["verify"])), &["ES256"]);
+        check(&with(&ec, "key_ops", json!(["sign"])), &[]);
+        check(&with(&ec, "crv", "P-384".into()), &[]);
+        check(
+            &json!({"kty": "OKP", "crv": "Ed25519", "x": point}),
+            &["EdDSA"],
+        );
+        check(&json!({"kty": "oct", "k": "c2VjcmV0"}), &[]);
+        check(&json!("no key"), &[]);
+    }
+}

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use self::{claims::Claims, provider::Provider};
 use crate::{
+    clock::Clock,
     config::{Identity, SigningAlgorithm, apps::App},
     egress::Resolver,
     model::{AppHost, Subject, Timestamp},
@@ -30,6 +31,8 @@ pub struct Speaker {
     pub subject: Subject,
     /// Until when, the skew of clocks included.
     pub expires: Timestamp,
+    /// The settings that it is trusted by.
+    pub by: Arc<Identity>,
 }
 
 /// Why a token is not taken.
@@ -49,6 +52,7 @@ pub struct Identities(Arc<Inner>);
 
 struct Inner {
     resolver: Resolver,
+    clock: Clock,
     providers: Mutex<HashMap<AppHost, Arc<Provider>>>,
 }
 
@@ -59,21 +63,22 @@ pub fn is_jwt(credential: &str) -> bool {
 
 impl Identities {
     /// None yet; names of providers are looked up by `resolver`.
-    pub fn new(resolver: Resolver) -> Self {
+    pub fn new(resolver: Resolver, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             resolver,
+            clock,
             providers: Mutex::default(),
         }))
     }
 
-    /// Whether the providers of the apps can be used as the config names them.
+    /// Whether the providers of the apps can be used as the config names them. Changes nothing.
     ///
     /// # Errors
     /// A sentence for the operator.
     pub fn check_settings(&self, apps: &[Arc<App>]) -> Result<(), String> {
         for app in apps {
             if let Some(settings) = &app.identity {
-                self.provider(&app.host, settings)
+                self.make(&app.host, settings)
                     .map_err(|fault| format!("{}: app.identity {fault}", app.host))?;
             }
         }
@@ -84,12 +89,7 @@ impl Identities {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn speaker(
-        &self,
-        apps: &[Arc<App>],
-        token: &str,
-        now: Timestamp,
-    ) -> Result<Speaker, Refusal> {
+    pub async fn speaker(&self, apps: &[Arc<App>], token: &str) -> Result<Speaker, Refusal> {
         let header = decode_header(token).map_err(|_| {
             Refusal::Bad("this token is no JWT that is signed by RS256, PS256, ES256 or EdDSA")
         })?;
@@ -110,16 +110,17 @@ impl Identities {
             .provider(&app.host, settings)
             .map_err(|_| Refusal::NoKeys)?;
         let kid = header.kid.as_deref();
-        let keys = provider.keys_for((kid, algorithm), now).await?;
+        let keys = provider.keys_for((kid, algorithm)).await?;
         if !keys.iter().any(|key| key.signed(token, algorithm)) {
             return Err(Refusal::Bad("the signature of this token is not good"));
         }
-        let expires = claims.check(now)?;
+        let expires = claims.check(self.0.clock.now())?;
         let user = claims.user(&settings.user_claim)?;
         let app = app.host.clone();
         Ok(Speaker {
             subject: Subject { app, user },
             expires,
+            by: Arc::clone(settings),
         })
     }
 
@@ -127,32 +128,32 @@ impl Identities {
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub async fn check(
-        &self,
-        host: &AppHost,
-        settings: &Arc<Identity>,
-        now: Timestamp,
-    ) -> Result<usize, String> {
-        self.provider(host, settings)?.check(now).await
+    pub async fn check(&self, host: &AppHost, settings: &Identity) -> Result<usize, String> {
+        self.make(host, settings)?.fetch().await
     }
 
-    /// The provider of an app, with the keys that are held as long as its settings stay the same.
-    fn provider(&self, host: &AppHost, settings: &Arc<Identity>) -> Result<Arc<Provider>, String> {
-        let mut providers = self
-            .0
-            .providers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = providers.get(host).filter(|it| *it.settings == **settings) {
+    /// The provider of an app, with the keys that are held as long as they come from the same place.
+    fn provider(&self, host: &AppHost, settings: &Identity) -> Result<Arc<Provider>, String> {
+        let providers = || {
+            self.0
+                .providers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(held) = providers()
+            .get(host)
+            .filter(|it| it.source == settings.keys)
+        {
             return Ok(Arc::clone(held));
         }
-        let made = Provider::new(
-            (host.clone(), Arc::clone(settings)),
-            self.0.resolver.clone(),
-        )?;
-        let made = Arc::new(made);
-        providers.insert(host.clone(), Arc::clone(&made));
+        let made = Arc::new(self.make(host, settings)?);
+        providers().insert(host.clone(), Arc::clone(&made));
         Ok(made)
+    }
+
+    fn make(&self, host: &AppHost, settings: &Identity) -> Result<Provider, String> {
+        let world = (self.0.resolver.clone(), self.0.clock.clone());
+        Provider::new(host.clone(), settings.keys.clone(), world)
     }
 }
 
@@ -168,8 +169,8 @@ fn owner<'a>(
     for (app, settings) in with_one {
         if claims.is_by(&settings.issuer) {
             issuer_known = true;
-            if claims.is_for(&settings.audience) {
-                found = Some((app, settings));
+            if claims.is_for(&settings.audience) && found.replace((app, settings)).is_some() {
+                return Err(Refusal::Bad("this token is for several apps here"));
             }
         }
     }

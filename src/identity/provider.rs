@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::watch;
 use url::Url;
 
 use super::{
@@ -14,7 +15,8 @@ use super::{
     keys::{self, Key},
 };
 use crate::{
-    config::{Identity, KeySource, SigningAlgorithm},
+    clock::Clock,
+    config::{KeySource, SigningAlgorithm},
     egress::{Answer, Client, Protocol, Reach, Request, Resolver, Settings},
     model::{AppHost, Timestamp},
 };
@@ -31,15 +33,14 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// How much of an answer is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
-/// The provider of one app.
+/// The keys of one app's provider.
 pub(super) struct Provider {
     host: AppHost,
-    pub(super) settings: Arc<Identity>,
+    pub(super) source: KeySource,
+    clock: Clock,
     /// Who asks it; none where the keys are in a file.
     remote: Option<(Client, Url)>,
     held: Mutex<Held>,
-    /// Held while the keys are fetched.
-    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Default)]
@@ -49,8 +50,26 @@ struct Held {
     there: bool,
     /// Until when they are not asked for again of themselves.
     fresh: Timestamp,
-    /// When they were asked for last.
+    /// When it was over that they were asked for last.
     asked: Timestamp,
+    /// Ends when they are there that are being asked for.
+    asking: Option<watch::Receiver<()>>,
+}
+
+/// Which key a token was signed with, as it says itself.
+pub(super) type Wanted<'a> = (Option<&'a str>, SigningAlgorithm);
+
+impl Held {
+    fn has(&self, wanted: Wanted<'_>) -> bool {
+        self.keys.iter().any(|key| key.fits(wanted))
+    }
+
+    /// Whether they are to be asked for: their time is over, or none of them fits. Not again in a moment, whoever asks.
+    fn is_due(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
+        let pause = if self.there { PAUSE } else { FIRST_PAUSE };
+        let just_asked = self.asked > Timestamp::default() && now < self.asked.plus(pause);
+        !just_asked && (now >= self.fresh || !self.has(wanted))
+    }
 }
 
 impl Provider {
@@ -59,14 +78,16 @@ impl Provider {
     /// # Errors
     /// A sentence that begins with the setting at fault.
     pub(super) fn new(
-        (host, settings): (AppHost, Arc<Identity>),
-        resolver: Resolver,
+        host: AppHost,
+        source: KeySource,
+        (resolver, clock): (Resolver, Clock),
     ) -> Result<Self, String> {
         let mut held = Held::default();
-        let remote = match &settings.keys {
+        let remote = match &source {
             KeySource::File(set) => {
                 held.keys = Arc::new(keys::usable(set));
                 held.there = true;
+                held.fresh = Timestamp::MAX;
                 if held.keys.is_empty() {
                     return Err(String::from(
                         "jwks_file has no key for RS256, PS256 (2048 bits at least), ES256 or EdDSA",
@@ -90,10 +111,10 @@ impl Provider {
         };
         Ok(Self {
             host,
-            settings,
+            source,
+            clock,
             remote,
             held: Mutex::new(held),
-            fetching: tokio::sync::Mutex::default(),
         })
     }
 
@@ -102,16 +123,19 @@ impl Provider {
     /// # Errors
     /// `Bad` where there is none; `NoKeys` where there never were any.
     pub(super) async fn keys_for(
-        &self,
-        wanted: (Option<&str>, SigningAlgorithm),
-        now: Timestamp,
+        self: &Arc<Self>,
+        wanted: Wanted<'_>,
     ) -> Result<Vec<Arc<Key>>, Refusal> {
         const UNKNOWN: Refusal =
             Refusal::Bad("this token is signed with a key that its issuer does not have");
-        let mut held = self.held().clone();
-        if self.is_due(&held, wanted, now) {
-            held = self.renewed(wanted, now).await;
+        let asking = self.ask_where_due(wanted);
+        // Who has what it needs goes on with that.
+        if !self.held().has(wanted)
+            && let Some(mut asking) = asking
+        {
+            let _over_either_way = asking.changed().await;
         }
+        let held = self.held().clone();
         if !held.there {
             return Err(Refusal::NoKeys);
         }
@@ -124,68 +148,54 @@ impl Provider {
         }
     }
 
-    /// Whether they are to be asked for: their time is over, or none of them fits.
-    fn is_due(
-        &self,
-        held: &Held,
-        wanted: (Option<&str>, SigningAlgorithm),
-        now: Timestamp,
-    ) -> bool {
-        let pause = if held.there { PAUSE } else { FIRST_PAUSE };
-        let asked = held.asked > Timestamp::default() && now < held.asked.plus(pause);
-        let lacks = !held.keys.iter().any(|key| key.fits(wanted));
-        self.remote.is_some() && !asked && (now >= held.fresh || lacks)
-    }
-
-    /// What is held once they were asked for, by this caller or the one before it. Who finds another at it, and has what it
-    /// needs, goes on with that.
-    async fn renewed(&self, wanted: (Option<&str>, SigningAlgorithm), now: Timestamp) -> Held {
-        let held = self.held().clone();
-        let has = held.keys.iter().any(|key| key.fits(wanted));
-        let _fetching = match self.fetching.try_lock() {
-            Ok(turn) => turn,
-            Err(_) if has => return held,
-            Err(_) => self.fetching.lock().await,
-        };
-        let held = self.held().clone();
-        if !self.is_due(&held, wanted, now) {
-            return held;
+    /// Has the keys asked for where they are due, by a task of its own: who began it may go away. Gives what says that they
+    /// are there, where they are being asked for.
+    fn ask_where_due(self: &Arc<Self>, wanted: Wanted<'_>) -> Option<watch::Receiver<()>> {
+        self.remote.as_ref()?;
+        let mut held = self.held();
+        // One whose task has died says nothing any more.
+        let running = held.asking.clone().filter(|it| it.has_changed().is_ok());
+        if running.is_some() || !held.is_due(wanted, self.clock.now()) {
+            return running;
         }
-        let app = &self.host;
-        let fetched = self.fetch(now).await;
-        // Not before: who lacks a key meanwhile waits for these.
-        self.held().asked = now;
-        match fetched {
-            Ok(count) => tracing::info!(%app, count, "fetched the keys of the identity provider"),
-            Err(reason) => {
-                tracing::warn!(%app, reason, "the keys of the identity provider cannot be fetched; those held stay");
+        let (done, asking) = watch::channel(());
+        held.asking = Some(asking.clone());
+        drop(held);
+        let provider = Arc::clone(self);
+        tokio::spawn(async move {
+            let app = &provider.host;
+            match provider.fetch().await {
+                Ok(count) => {
+                    tracing::info!(%app, count, "fetched the keys of the identity provider");
+                }
+                Err(reason) => {
+                    tracing::warn!(%app, reason, "the keys of the identity provider cannot be fetched; those held stay");
+                }
             }
-        }
-        self.held().clone()
+            drop(done);
+        });
+        Some(asking)
     }
 
     /// Fetches the keys; says how many are of use.
-    async fn fetch(&self, now: Timestamp) -> Result<usize, String> {
+    pub(super) async fn fetch(&self) -> Result<usize, String> {
         let Some((client, url)) = &self.remote else {
             return Ok(self.held().keys.len());
         };
         let request = Request::get(url.clone())
             .header("accept", "application/json")
             .max_answer(MAX_ANSWER_BYTES);
-        let answer = client.send(&request).await.map_err(|it| it.to_string())?;
-        let keys = read(&answer)?;
-        let count = keys.len();
+        let answer = client.send(&request).await.map_err(|it| it.to_string());
+        let read = answer.and_then(|answer| Ok((read(&answer)?, life(&answer))));
+        let now = self.clock.now();
         let mut held = self.held();
+        held.asked = now;
+        held.asking = None;
+        let (keys, life) = read?;
         held.keys = Arc::new(keys);
         held.there = true;
-        held.fresh = now.plus(life(&answer));
-        Ok(count)
-    }
-
-    /// Fetches them whatever is held.
-    pub(super) async fn check(&self, now: Timestamp) -> Result<usize, String> {
-        let _fetching = self.fetching.lock().await;
-        self.fetch(now).await
+        held.fresh = now.plus(life);
+        Ok(held.keys.len())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

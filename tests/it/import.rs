@@ -79,9 +79,9 @@ fn import(hub: &ChildHub, file: &str) -> (Value, Value) {
         at.sort_unstable();
         assert_eq!(at, [5, 6, 7, 8, 9, 10], "{it}");
         assert!(!it.to_string().contains("secret"), "{it}");
-        assert_eq!(it["created"], done["created"], "{would}");
+        assert_eq!(it["registered"], done["registered"], "{would}");
     }
-    (done["created"].clone(), done["refreshed"].clone())
+    (done["registered"].clone(), done["left"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn a_file_of_devices_is_registered_and_each_line_that_is_not_is_named() {
         "line 7 (ada): channel.channelUri ",
         "line 8: has neither channel",
         "line 9: is no JSON object",
-        "0 devices registered, 3 known ones refreshed, 6 refused",
+        "0 devices registered, 3 known ones left as they are, 6 refused",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -128,7 +128,8 @@ async fn what_cannot_be_imported_at_all_says_what_to_do() {
     let refused = hub.refused(&["endpoint", "import", "todo.example", "/nowhere/at all"]);
     let says = "cannot read the devices from /nowhere/at all";
     assert!(refused.contains(says), "{refused}");
-    let device = json!({"user": "ada", "channel": {"type": "none"}, "platform": "iOS"});
+    let device =
+        json!({"user": "ada", "endpoint": "e", "channel": {"type": "none"}, "platform": "iOS"});
     let file = file_of(&hub, &[device.to_string()]);
     let refused = hub.refused(&["endpoint", "import", "nobody.example", &file]);
     let says = "there is no app nobody.example in the config";
@@ -136,6 +137,47 @@ async fn what_cannot_be_imported_at_all_says_what_to_do() {
     let piped = format!("cat '{file}' | beckon endpoint import todo.example -");
     let told = hub.shell(&piped, &[]);
     let said = String::from_utf8_lossy(&told.stdout).into_owned();
-    let expected = "1 devices registered, 0 known ones refreshed, 0 refused\n";
+    let expected = "1 devices registered, 0 known ones left as they are, 0 refused\n";
     assert_eq!(said, expected, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_device_gives_way_to_a_file_and_a_known_one_is_left_unless_it_says_so() {
+    let mut hub = ChildHub::start().await;
+    hub.stop().await;
+    hub.edit_config(|text| {
+        text.replacen(
+            "[store]",
+            "[server.limits]\nendpoints_per_user = 2\n[store]",
+            1,
+        )
+    });
+    hub.begin().await;
+    let line = |endpoint: &str, name: &str| {
+        json!({"user": "ada", "endpoint": endpoint, "displayName": name, "platform": "iOS", "channel": {"type": "none"}}).to_string()
+    };
+    let file = file_of(&hub, &[line("a", "1"), line("b", "1"), line("c", "1")]);
+    let done = told(&hub, &file, &[]);
+    assert_eq!(done["registered"], 2, "{done}");
+    let full = done["refused"][0]["message"].as_str().unwrap();
+    assert!(
+        full.contains("server.limits.endpoints_per_user allows 2"),
+        "{full}"
+    );
+    let named = |hub: &ChildHub| {
+        let listed = hub.json(&["endpoint", "list", "todo.example", "ada"]);
+        listed["value"][0]["displayName"].clone()
+    };
+    let file = file_of(&hub, &[line("a", "2")]);
+    let import =
+        |more: &[&str]| hub.json(&[&["endpoint", "import", "todo.example", &file], more].concat());
+    assert_eq!(
+        (import(&[])["left"].clone(), named(&hub)),
+        (json!(1), json!("1"))
+    );
+    let anew = import(&["--overwrite"]);
+    assert_eq!(
+        (anew["overwritten"].clone(), named(&hub)),
+        (json!(1), json!("2"))
+    );
 }

@@ -8,10 +8,17 @@ use crate::hub::admin::Device;
 
 type Object = Map<String, Value>;
 
+/// What some editors write at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The devices of a line; none of an empty one.
 pub(super) fn devices(line: &[u8]) -> Result<Vec<Device>, String> {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     if line.trim_ascii().is_empty() {
         return Ok(Vec::new());
+    }
+    if line.len() > super::LINE_BYTES {
+        return Err(String::from("is longer than 1 MiB"));
     }
     let object = match serde_json::from_slice(line) {
         Ok(Value::Object(object)) => object,
@@ -37,7 +44,8 @@ fn own(mut object: Object) -> Result<Device, String> {
     let user = text(&object, "user")?.to_owned();
     let endpoint = match object.contains_key("endpoint") {
         true => text(&object, "endpoint")?.to_owned(),
-        false => made_of(&object["channel"]),
+        false => made_of(&object["channel"])
+            .ok_or_else(|| String::from("endpoint is missing; without a channel it takes one"))?,
     };
     object.remove("user");
     object.remove("endpoint");
@@ -72,7 +80,7 @@ fn azure(object: &Object) -> Result<Device, String> {
     }
     let endpoint = match object.contains_key("installationId") {
         true => text(object, "installationId")?.to_owned(),
-        false => made_of(&channel),
+        false => made_of(&channel).ok_or_else(|| String::from("installationId is missing"))?,
     };
     Ok(Device {
         user: user.to_owned(),
@@ -110,13 +118,13 @@ fn gorush(object: &Object) -> Result<Vec<Device>, String> {
         if let Some(topic) = object.get("topic").filter(|_| is_ios) {
             channel["topic"] = topic.clone();
         }
-        Device {
+        Ok(Device {
             user: user.to_owned(),
-            endpoint: made_of(&channel),
+            endpoint: made_of(&channel).ok_or_else(|| String::from("a token is no text"))?,
             registration: Object::from_iter([(String::from("channel"), channel)]),
-        }
+        })
     };
-    Ok(tokens.into_iter().map(device).collect())
+    tokens.into_iter().map(device).collect()
 }
 
 fn text<'a>(object: &'a Object, name: &str) -> Result<&'a str, String> {
@@ -127,11 +135,19 @@ fn text<'a>(object: &'a Object, name: &str) -> Result<&'a str, String> {
     }
 }
 
-/// An id for a device that has none: the same each time that its channel comes.
-fn made_of(channel: &Value) -> String {
-    let hash = digest(&SHA256, channel.to_string().as_bytes());
+/// An id for a device that has none: the same each time that its channel comes, however that is written.
+fn made_of(channel: &Value) -> Option<String> {
+    let text = |name: &str| channel[name].as_str().filter(|text| !text.is_empty());
+    let place = match channel["type"].as_str()?.to_ascii_lowercase().as_str() {
+        "apns" => text("deviceToken")?.to_ascii_lowercase(),
+        "fcm" => text("registrationToken")?.to_owned(),
+        "wns" => text("channelUri")?.to_owned(),
+        "webpush" => text("endpoint")?.to_owned(),
+        _ => return None,
+    };
+    let hash = digest(&SHA256, place.as_bytes());
     let name = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}"));
-    format!("imported-{}", name.collect::<String>())
+    Some(format!("imported-{}", name.collect::<String>()))
 }
 
 #[cfg(test)]
@@ -181,7 +197,7 @@ mod tests {
             "i-1",
             json!({"channel": web}),
         );
-        let made = made_of(&fcm);
+        let made = made_of(&fcm).unwrap();
         check(
             json!({"user": "ada", "platform": 2, "token": "t"}),
             &made,
@@ -233,6 +249,25 @@ mod tests {
             r#"{"user":"ada","tokens":"t","platform":1}"#,
             "tokens is no list",
         );
+        check(
+            r#"{"user":"ada","channel":{"type":"none"}}"#,
+            "endpoint is missing",
+        );
+        check(
+            r#"{"user":"ada","platform":1,"tokens":[7]}"#,
+            "a token is no text",
+        );
+        check(&" x".repeat(600_000), "is longer than 1 MiB");
         assert_eq!(devices(b" \r\n"), Ok(Vec::new()));
+        assert_eq!(devices(b"\xef\xbb\xbf\r\n"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn one_channel_makes_one_id_however_it_is_written() {
+        let id = |token: &str, topic: Value| {
+            made_of(&json!({"type": "apns", "deviceToken": token, "topic": topic}))
+        };
+        assert_eq!(id("00FF", Value::Null), id("00ff", "com.e".into()));
+        assert_ne!(id("00FE", Value::Null), id("00ff", Value::Null));
     }
 }

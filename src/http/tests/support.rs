@@ -149,7 +149,7 @@ impl Door {
             ready: ready.clone(),
             check_channel: |_, _| Vec::new(),
             vapid: Arc::new(|_| vec!["V".repeat(87)]),
-            identities: Identities::new(Default::default()),
+            identities: Identities::new(Default::default(), clock.clone()),
             fetches,
             rates: http::Rates::new(&limits),
             proxies: http::Proxies::default(),

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -15,9 +14,6 @@ use crate::{
     model::{AppHost, EndpointId, Subject, Timestamp},
 };
 
-/// How many are registered at a time, so that they share their commits.
-const AT_A_TIME: usize = 64;
-
 /// One device of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -28,6 +24,28 @@ pub struct Device {
     pub endpoint: String,
     /// The body of its registration, as a client would send it.
     pub registration: Map<String, Value>,
+}
+
+/// How devices are taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct How {
+    /// Only says what would come of it.
+    pub dry_run: bool,
+    /// Registers those anew that are known: they may have registered themselves since.
+    pub overwrite: bool,
+}
+
+/// What became of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Became {
+    /// It is new.
+    Registered,
+    /// It was known, and is as the file says now.
+    Overwritten,
+    /// It was known, and is as it was.
+    Left,
 }
 
 type Read = dyn Fn(EndpointId, &Map<String, Value>, &App, Timestamp) -> Result<Registration, Error>
@@ -62,23 +80,19 @@ impl Hub {
         self.registrations.get_or_init(|| reader);
     }
 
-    /// Registers devices, or says what would come of it; one line for each, in their order.
+    /// Registers devices, or says what would come of it; one line for each. One after the other: of two with one channel the
+    /// last has it.
     pub(super) async fn admin_import(
         &self,
         app: &str,
         devices: Vec<Device>,
-        dry_run: bool,
+        how: How,
     ) -> Result<Value, AdminError> {
         let host = self.known(app)?;
-        let lines = stream::iter(devices)
-            .map(|device| self.import(&host, device, dry_run))
-            .buffered(AT_A_TIME)
-            .collect::<Vec<_>>()
-            .await;
         let mut told = Vec::new();
-        for line in lines {
-            told.push(match line {
-                Ok(created) => json!({ "created": created }),
+        for device in devices {
+            told.push(match self.import(&host, device, how).await {
+                Ok(became) => json!({ "became": became }),
                 // The disk's affair, not the device's.
                 Err(refused) if refused.code == "serviceUnavailable" => return Err(refused),
                 Err(refused) => json!({ "message": refused.message }),
@@ -87,13 +101,7 @@ impl Hub {
         Ok(show::list(told.into_iter()))
     }
 
-    /// Says whether the device is new.
-    async fn import(
-        &self,
-        host: &AppHost,
-        device: Device,
-        dry_run: bool,
-    ) -> Result<bool, AdminError> {
+    async fn import(&self, host: &AppHost, device: Device, how: How) -> Result<Became, AdminError> {
         let subject = Subject {
             app: host.clone(),
             user: user_id(&device.user)?,
@@ -102,10 +110,23 @@ impl Hub {
         let app = self.app(host).ok_or(Error::NotFound("app"))?;
         let reader = self.registrations.get().ok_or(Error::NotFound("reader"))?;
         let registration = (reader.0)(id.clone(), &device.registration, &app, self.now())?;
-        if dry_run {
-            let known = self.endpoints(subject).await?;
-            return Ok(known.iter().all(|endpoint| endpoint.id != id));
+        let known = self.endpoints(subject.clone()).await?;
+        let became = match known.iter().any(|endpoint| endpoint.id == id) {
+            true if how.overwrite => Became::Overwritten,
+            true => Became::Left,
+            false => Became::Registered,
+        };
+        let max = self.limits().endpoints_per_user;
+        if became == Became::Registered && known.len() >= max {
+            let message = format!(
+                "the user has {} endpoints; server.limits.endpoints_per_user allows {max}, and none gives way to a file",
+                known.len()
+            );
+            return Err(AdminError::new("limitReached", message));
         }
-        Ok(self.register(subject, registration).await?.created)
+        if !how.dry_run && became != Became::Left {
+            self.register(subject, registration).await?;
+        }
+        Ok(became)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Place, Post};
+use super::{Device, How, Place, Post};
 
 /// One request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,14 +142,14 @@ pub enum Request {
         /// The last user of the step before.
         after: Option<String>,
     },
-    /// Registers devices; answers `{"value":[{"created"}|{"message"}]}`, one for each, in their order.
+    /// Registers devices; answers `{"value":[{"became"}|{"message"}]}`, one for each, in their order.
     EndpointImport {
         /// The app.
         app: String,
         /// The devices.
         devices: Vec<Device>,
-        /// Only says what would come of it.
-        dry_run: bool,
+        /// How.
+        how: How,
     },
     /// What became of a notification on each device, and why.
     Explain {

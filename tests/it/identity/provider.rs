@@ -9,6 +9,7 @@ use std::{
 };
 
 use aws_lc_rs::{
+    hmac,
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{
@@ -22,7 +23,7 @@ use hyper::{Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 
 fn base64url(bytes: impl AsRef<[u8]>) -> String {
@@ -99,6 +100,16 @@ impl SigningKey {
     }
 }
 
+/// A token that is signed with HMAC by what everybody knows: the letters of a public key.
+pub fn hmac_token(public: &Value, claims: &Value) -> String {
+    let message = unsigned("HS256", json!({"kid": public["kid"]}), claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, public["n"].as_str().unwrap().as_bytes());
+    format!(
+        "{message}.{}",
+        base64url(hmac::sign(&key, message.as_bytes()))
+    )
+}
+
 /// Header and claims, as they are signed.
 pub fn unsigned(algorithm: &str, more: Value, claims: &Value) -> String {
     let mut header = json!({"alg": algorithm, "typ": "JWT"});
@@ -123,6 +134,8 @@ struct State {
     keys: Mutex<Value>,
     asked: AtomicUsize,
     down: AtomicBool,
+    /// Whether answers wait.
+    holds: watch::Sender<bool>,
 }
 
 impl Provider {
@@ -147,6 +160,7 @@ impl Provider {
             keys: Mutex::new(keys),
             asked: AtomicUsize::new(0),
             down: AtomicBool::new(false),
+            holds: watch::Sender::new(false),
         });
         tokio::spawn(serve(listener, acceptor, Arc::clone(&state)));
         let ca = issued.pem().into_bytes();
@@ -159,6 +173,11 @@ impl Provider {
 
     pub fn set_down(&self, down: bool) {
         self.state.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Has who asks wait, or go on.
+    pub fn hold(&self, holds: bool) {
+        self.state.holds.send_replace(holds);
     }
 
     /// How often its keys were asked for.
@@ -186,7 +205,11 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) 
                     .status(status)
                     .header("cache-control", "max-age=300")
                     .body(Full::new(Bytes::from(keys)));
-                async { Ok::<_, Infallible>(answer.unwrap()) }
+                let mut holds = state.holds.subscribe();
+                async move {
+                    holds.wait_for(|holds| !holds).await.unwrap();
+                    Ok::<_, Infallible>(answer.unwrap())
+                }
             });
             let _may_be_cut = http1::Builder::new()
                 .keep_alive(false)

@@ -158,6 +158,13 @@ impl Circuit {
         Some(demand)
     }
 
+    /// The guard under which it stood is over, whatever told so.
+    pub(super) fn unguard(&mut self) {
+        if matches!(&self.standing, Some(standing) if matches!(standing.why, Why::Guarded(_))) {
+            self.standing = None;
+        }
+    }
+
     /// What stands in the way, if anything does.
     pub(super) fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
@@ -272,7 +279,9 @@ impl Circuit {
             }
             Signal::Busy(_) => self.hear(false, was_probe, now),
             Signal::Demanded(after) => self.heed(now.plus(after), outcome, now),
-            Signal::Refused if self.odd.is_it(channel, now) => self.hear(false, was_probe, now),
+            Signal::Refused if !outcome.answer.is_of_login() && self.odd.is_it(channel, now) => {
+                self.hear(false, was_probe, now);
+            }
             Signal::Refused => self.open(Why::Stopped(now), now.plus(STOPPED), outcome, now),
         }
     }

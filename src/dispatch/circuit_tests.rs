@@ -285,6 +285,33 @@ fn refused_settings_stop_it_until_one_push_is_taken() {
 }
 
 #[test]
+fn what_the_token_endpoint_refuses_it_refuses_for_all() {
+    let mut circuit = Circuit::default();
+    let taken = outcome(Verdict::Accepted, 201);
+    push_to(1, &mut circuit, &taken, at(0));
+    let refused = outcome(Verdict::Misconfigured, 401);
+    push_to(1, &mut circuit, &refused, at(1000));
+    assert!(circuit.standing().is_none(), "it was taken a moment ago");
+    let mut login = refused;
+    login.answer.reason = Some(String::from("token endpoint: invalid_client"));
+    push_to(1, &mut circuit, &login, at(2000));
+    assert!(circuit.standing().is_some());
+}
+
+#[test]
+fn a_guard_that_is_over_stands_in_nobodys_way() {
+    let mut circuit = Circuit::default();
+    circuit.guard(&outcome(Verdict::Misconfigured, 410), at(0));
+    assert!(matches!(circuit.admit(false, at(1)), Admission::Hold(_)));
+    circuit.unguard();
+    assert_eq!(circuit.admit(false, at(2)), Admission::Go);
+    let refused = outcome(Verdict::Misconfigured, 403);
+    circuit.learn((&refused, 1), false, (FIRST, 1.0), at(3));
+    circuit.unguard();
+    assert!(circuit.standing().is_some(), "that is no guard");
+}
+
+#[test]
 fn settings_that_are_refused_for_one_channel_alone_stop_no_other_for_long() {
     let mut circuit = Circuit::default();
     let refused = outcome(Verdict::Misconfigured, 401);

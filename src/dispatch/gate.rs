@@ -127,6 +127,9 @@ impl Gate {
             circuits.retain(|_, circuit| !circuit.is_blank(now));
         }
         let circuit = circuits.entry(authority.clone()).or_default();
+        if !self.guard.stands() {
+            circuit.unguard();
+        }
         if self.own.is_none() && circuit.under_way >= MAX_SHARED {
             return Err(circuit.hold(now.plus(super::PAUSE)));
         }
@@ -190,7 +193,11 @@ impl Gate {
         let begins = match guard.take(outcome, registered) {
             Guarded::No => return false,
             Guarded::Yes => return true,
-            Guarded::Counts | Guarded::Ends => false,
+            Guarded::Counts => false,
+            Guarded::Ends => {
+                self.hub.note_unguarded(&guard.service);
+                false
+            }
             Guarded::Begins => true,
         };
         if begins {

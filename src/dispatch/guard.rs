@@ -45,6 +45,11 @@ impl Guard {
         }
     }
 
+    /// Whether nothing more is dropped until a push was taken.
+    pub(super) fn stands(&self) -> bool {
+        self.drops.load(Ordering::Relaxed) >= DROPS
+    }
+
     /// How many channels were called dead since the last success, as it is to be kept.
     pub(super) fn to_keep(&self) -> u32 {
         let drops = self.drops.load(Ordering::Relaxed);

@@ -7,6 +7,7 @@
 mod bodies;
 pub(crate) mod chance;
 mod circuit;
+mod claim;
 mod compose;
 mod freed;
 mod gate;
@@ -87,6 +88,8 @@ pub struct Dispatcher {
     steps: JoinSet<Stepped>,
     /// Markers due before this were read, but for those that the bell announces.
     read_up_to: Timestamp,
+    /// Up to when markers are taken before they are due, until all of them were.
+    horizon: Timestamp,
     next_due: Option<Timestamp>,
     /// Looks that failed, or could not be closed.
     failed: Told,
@@ -130,6 +133,7 @@ impl Dispatcher {
             looks: Vec::new(),
             steps: JoinSet::new(),
             read_up_to: Timestamp::default(),
+            horizon: Timestamp::default(),
             next_due: None,
             failed: Told::default(),
             load: Load::default(),
@@ -190,74 +194,12 @@ impl Dispatcher {
             () = hub.clock().sleep_until(wake.unwrap_or(Timestamp::MAX)), if wake.is_some() => {
                 self.ring_timers();
                 if may_claim {
-                    self.claim(Duration::ZERO).await;
+                    self.claim().await;
                 }
             }
-            () = hub.store().bells().outbox(), if may_claim => self.claim(Duration::ZERO).await,
+            () = hub.store().bells().outbox(), if may_claim => self.claim().await,
         }
         true
-    }
-
-    /// What stood still for wrong settings is tried with the present ones: those who wait in the outbox, and those
-    /// whom a look is under way for that began with the old ones.
-    async fn begin_anew(&mut self) {
-        self.lanes.tell_anew();
-        self.take_up_again().await;
-    }
-
-    /// The same where a lane that stood still is tried with success.
-    async fn take_up_again(&mut self) {
-        for subject in self.jobs.subjects() {
-            self.look(&subject);
-        }
-        self.claim(circuit::STOPPED + PAUSE + circuit::SLOTS).await;
-    }
-
-    /// Takes the markers that are due now, or will be within `ahead`: looking too early is no harm.
-    async fn claim(&mut self, ahead: Duration) {
-        let announced = self.hub.store().bells().take_earliest();
-        let mut from = announced.map_or(self.read_up_to, |due| due.min(self.read_up_to));
-        let now = self.hub.now();
-        let mut most = PAGE;
-        loop {
-            let (markers, next) = match self.hub.due_markers(from, now.plus(ahead), most).await {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read; trying again in a moment");
-                    self.read_up_to = from;
-                    self.next_due = Some(now.plus(PAUSE));
-                    return;
-                }
-            };
-            let full = markers.len() == most;
-            let last = markers.last().map(|marker| marker.due);
-            let fresh = markers
-                .into_iter()
-                .filter(|marker| self.take(marker.clone()))
-                .count();
-            let Some(last) = last.filter(|_| full) else {
-                self.read_up_to = now;
-                self.next_due = next;
-                return;
-            };
-            if self.jobs.claimed() >= self.max_jobs {
-                self.read_up_to = last;
-                self.next_due = Some(now);
-                return;
-            }
-            // Many of one moment: read more at once, or this would not get on.
-            most = if fresh == 0 { most * 2 } else { PAGE };
-            from = last;
-        }
-    }
-
-    fn take(&mut self, marker: Marker) -> bool {
-        let subject = marker.subject.clone();
-        let is_new = self.jobs.begin(&subject, |job| job.take(marker));
-        if is_new {
-            self.look(&subject);
-        }
-        is_new
     }
 
     fn look(&mut self, subject: &Subject) {

@@ -125,6 +125,8 @@ pub(super) fn held(due: &DueTap, hold: Hold, now: Timestamp) -> TapState {
     let tried = state.attempts > 0 && hold.stopped.is_none() && !was_stopped;
     state.answer = match tried {
         true => state.answer.or(others),
+        // By now its settings are not what it waits for.
+        false if was_stopped && hold.stopped.is_none() && state.attempts == 0 => others,
         false => others.or(state.answer),
     };
     state

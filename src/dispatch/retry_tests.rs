@@ -165,6 +165,19 @@ fn wrong_settings_stop_and_keep_the_tap_due() {
 }
 
 #[test]
+fn what_settings_were_refused_with_is_not_told_once_they_are_not() {
+    let mut stood = due(Platform::Ios, true);
+    stood.state.stopped = Some(at(5));
+    stood.state.answer = Some(outcome(Verdict::Misconfigured).answer);
+    let full = Hold {
+        until: at(11),
+        stopped: None,
+        answer: None,
+    };
+    assert_eq!(held(&stood, full, at(10)).answer, None);
+}
+
+#[test]
 fn what_was_said_to_another_is_not_told_as_said_to_one_that_was_tried() {
     let hold = || Hold {
         until: at(60),

@@ -19,7 +19,7 @@ const KEPT: &str = "public, max-age=300";
 const INDEX: &str = "index";
 
 /// The pages in the order of reading: what their address is, and what the others call them.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("taking-back", "Taking back"),
     ("what-leaves", "What leaves the hub"),
     ("ladder", "Delivery ladder"),
@@ -28,6 +28,7 @@ const PAGES: [(&str, &str); 11] = [
     ("graph", "Coming from Graph"),
     ("identity", "Users of your own identity provider"),
     ("importing", "Bringing your devices"),
+    ("export", "What is held about a person"),
     ("limits", "Limits"),
     ("backup", "Backup and restore"),
     ("doubles", "Testing against doubles"),

@@ -2,8 +2,8 @@
 //! nothing more did. The API and `beckon explain` tell the same.
 
 use crate::model::{
-    ChannelKind, Delivery, DeliveryStatus, Handling, OwedPush, Platform, Reason, ServiceAnswer,
-    Telling, Timestamp,
+    ChangeKind, ChannelKind, Delivery, DeliveryStatus, Handling, OwedPush, Platform, Reason,
+    ServiceAnswer, Telling, Timestamp,
 };
 
 /// What happened to a notification on an endpoint, and why, in words for people. Times are RFC 3339, UTC.
@@ -141,7 +141,10 @@ fn changed(it: &Delivery) -> Option<String> {
     let change = it.change.as_ref()?;
     // Of several changes the last one may have been another.
     let how = match it.handling {
-        _ if change.removed => format!("{} at", Handling::TakenBack.as_str()),
+        _ if matches!(change.kind, ChangeKind::Removed(_)) => {
+            format!("{} at", Handling::TakenBack.as_str())
+        }
+        _ if change.kind == ChangeKind::Created => String::from("replaced at"),
         Some(how) => format!("{} by", how.as_str()),
         None => String::from("changed at"),
     };
@@ -289,7 +292,7 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::Retry if says(ServiceAnswer::is_unsent) => "it could not leave",
         Reason::Retry => "the push service could not take it",
         Reason::ServiceStopped if it.alone && it.leaves && !says(is_ours) => {
-            "the push service refuses the hub's settings for this device, though not for others"
+            "the push service refuses the hub's settings for this push, though it has taken others by them"
         }
         Reason::ServiceStopped if says(is_ours) => {
             "pushes to this service stand still until the operator acts"

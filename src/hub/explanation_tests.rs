@@ -149,7 +149,7 @@ fn waiting() -> Vec<Row> {
         (answered(pending(Reason::ServiceStopped), 403, "InvalidProviderToken"),
             "waiting for a tap since T0: pushes to this service stand still until the operator acts, `beckon check` says why (APNs answered 403 InvalidProviderToken); next attempt at T9"),
         (answered(Delivery { alone: true, ..tried(1, Reason::ServiceStopped) }, 403, "InvalidProviderToken"),
-            "waiting since T0 for a tap that was tried once: the push service refuses the hub's settings for this device, though not for others (APNs answered 403 InvalidProviderToken); next attempt at T9"),
+            "waiting since T0 for a tap that was tried once: the push service refuses the hub's settings for this push, though it has taken others by them (APNs answered 403 InvalidProviderToken); next attempt at T9"),
         (answered(pending(Reason::ServiceStopped), 0, "the app has no settings for apns"),
             "waiting for a tap since T0: pushes to this service stand still until the operator acts (the app has no settings for apns); next attempt at T9"),
     ]
@@ -239,7 +239,7 @@ fn changed(telling: Telling) -> Delivery {
         handling: Some(Handling::Dismissed),
         change: Some(ToldChange {
             at: since,
-            removed: false,
+            kind: ChangeKind::Changed,
             telling,
         }),
         ..tapped(None)

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::Inner;
 pub use crate::model::LaneName;
-use crate::model::{ChannelKind, ServiceAnswer, Timestamp};
+use crate::model::{AppService, ChannelKind, ServiceAnswer, Timestamp};
 
 /// How many are remembered: hosts come from outside.
 const MOST: usize = 1024;
@@ -112,6 +112,8 @@ impl Lanes {
 
     pub(super) fn forget(&self) {
         self.all().clear();
+        // What was taken up again in a leap that was undone, too.
+        *self.resumed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
     /// Those that were taken up again of late.
@@ -153,6 +155,16 @@ impl Inner {
         if stood && !stands {
             self.lanes.bell.notify_one();
         }
+    }
+
+    /// Notes that the guard of an app's channels at a service is over: all lanes that stood still under it are taken up again.
+    pub fn note_unguarded(&self, service: &AppService) {
+        let all = self.lanes.present(self.now()).clone();
+        let guarded = all.into_iter().filter(|(name, state)| {
+            let is_under_it = name.app == service.app && name.service == service.kind;
+            is_under_it && state.fault == LaneFault::Guarded
+        });
+        guarded.for_each(|(name, _)| self.note_lane(name, None));
     }
 
     /// Waits until a lane that stood still for the operator's settings was taken up again; for dispatch, which hears of it
@@ -271,5 +283,44 @@ mod tests {
         hub.note_no_lane(apns, "no key".into(), until());
         assert_eq!(hub.lanes_at_rest()[0].1.since, since);
         assert!(hub.is_stopped());
+    }
+
+    #[tokio::test]
+    async fn all_lanes_under_a_guard_are_taken_up_again_when_it_is_over() {
+        let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+        let rules = (Delivery::default(), Limits::default());
+        let store = Store::in_memory().unwrap();
+        let hub = Hub::new(store, Apps::new(Vec::new()), rules, clock.clone());
+        let service = |kind| AppService {
+            app: AppHost::parse("todo.example").unwrap(),
+            kind,
+            sandbox: false,
+        };
+        let name = |kind, authority: &str| LaneName {
+            app: service(kind).app,
+            service: kind,
+            authority: authority.to_owned(),
+        };
+        let lanes = [
+            (name(ChannelKind::Wns, "a:443"), LaneFault::Guarded),
+            (name(ChannelKind::Wns, "b:443"), LaneFault::Guarded),
+            (name(ChannelKind::Wns, "c:443"), LaneFault::Stopped),
+            (name(ChannelKind::Fcm, ""), LaneFault::Guarded),
+        ];
+        for (name, fault) in &lanes {
+            let state = LaneState {
+                fault: *fault,
+                since: clock.now(),
+                until: clock.now().plus(Duration::from_secs(60)),
+                answer: ServiceAnswer::default(),
+            };
+            hub.note_lane(name.clone(), Some(state));
+        }
+        clock.advance(Duration::from_secs(1));
+        hub.note_unguarded(&service(ChannelKind::Wns));
+        hub.lane_resumed().await;
+        let resumed = hub.lanes.resumed();
+        let found = lanes.map(|(name, _)| resumed.since(&name) == Some(clock.now()));
+        assert_eq!(found, [true, true, false, false]);
     }
 }

@@ -1,6 +1,6 @@
 //! The fate of one notification on one endpoint.
 
-use super::{ChannelKind, EndpointId, Handling, Platform, Timestamp};
+use super::{ChangeKind, ChannelKind, EndpointId, Handling, Platform, Timestamp};
 
 /// How far a notification has come on one endpoint. Each later rung of the ladder raises the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,7 +158,9 @@ impl ServiceAnswer {
     /// How the reason begins where the service took a push and dropped it.
     pub const DROPPED: &str = "dropped";
     /// How the reason begins where the service was asked, or its token endpoint, and did not answer.
-    const UNANSWERED: [&str; 4] = ["timeout", Self::LOST, "connection:", "token endpoint:"];
+    const UNANSWERED: [&str; 4] = ["timeout", Self::LOST, "connection:", Self::LOGIN];
+    /// How it begins where the token endpoint said so: what it refuses, it refuses for all.
+    const LOGIN: &str = "token endpoint:";
     /// How it begins where the connection broke before the answer was there.
     pub const LOST: &str = "answer lost:";
 
@@ -166,6 +168,11 @@ impl ServiceAnswer {
     pub fn is_unsent(&self) -> bool {
         let asked = Self::UNANSWERED.iter().any(|words| self.begins_with(words));
         self.status == 0 && self.reason.is_some() && !asked
+    }
+
+    /// Whether the token endpoint said it, to which no channel is known.
+    pub fn is_of_login(&self) -> bool {
+        self.begins_with(Self::LOGIN)
     }
 
     /// Whether no answer came to a push that the service may have read.
@@ -237,8 +244,8 @@ impl OwedPush {
 pub struct ToldChange {
     /// When it changed.
     pub at: Timestamp,
-    /// Whether it was taken away.
-    pub removed: bool,
+    /// What happened.
+    pub kind: ChangeKind,
     /// What became of the tap for it.
     pub telling: Telling,
 }

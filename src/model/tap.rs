@@ -148,6 +148,23 @@ pub struct TapState {
 }
 
 impl TapState {
+    /// What is left of it for a new channel. The device stays the same: a fallback is sent to it once, its platform grants it
+    /// only so much, and it may show what it was tapped for by the old one.
+    pub fn anew(&self, generation: u64) -> Self {
+        Self {
+            generation,
+            fallbacks: self.fallbacks.clone(),
+            noticed: self.noticed,
+            last_push: self.last_push,
+            silent: self.silent.clone(),
+            burst: self.burst,
+            burst_at: self.burst_at,
+            lost: self.covered.max(self.lost),
+            put_off_at: self.tapped_at,
+            ..Self::default()
+        }
+    }
+
     /// Since when the last tap that a push service took waits for its answer, or to be repeated again.
     pub fn waits_since(&self, now: Timestamp) -> Timestamp {
         let refused = Some(self.repeat_refused_at).filter(|at| !at.is_to_come(now));

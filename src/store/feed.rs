@@ -73,7 +73,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// The change at exactly `position`.
+    /// The change at exactly `position`, the posting of what nothing came after among them.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -82,7 +82,13 @@ impl Reader {
         subject: &Subject,
         position: FeedPosition,
     ) -> Result<Option<Change>, Error> {
-        self.record(&keys::change(&keys::user_key(subject), position))
+        let user = keys::user_key(subject);
+        if let Some(found) = self.record(&keys::change(&user, position))? {
+            return Ok(Some(found));
+        }
+        let row = self.engine.get(&keys::notification(&user, position))?;
+        let row = row.map(|bytes| records::decode_row(&bytes)).transpose()?;
+        Ok(row.and_then(|row| row.standing().posting()))
     }
 
     /// How far an endpoint has pulled.

@@ -265,7 +265,7 @@ async fn a_lane_that_is_taken_up_again_keeps_nobody_waiting() {
         posts[0].0,
         posts[0].1["id"].as_str().unwrap()
     );
-    let alone = "a tap that was tried once: the push service refuses the hub's settings for this device, though not for others (APNs answered 403 InvalidProviderToken); next attempt at ";
+    let alone = "a tap that was tried once: the push service refuses the hub's settings for this push, though it has taken others by them (APNs answered 403 InvalidProviderToken); next attempt at ";
     eventually("that it is refused alone is told", || async {
         let it = hub.app().get(&path).await.expect(200)["value"][0].clone();
         let told = it["explanation"].as_str().unwrap().contains(alone);
@@ -339,6 +339,37 @@ async fn whoever_finds_a_lane_full_is_tapped_once_in_the_end() {
         assert!(people.iter().all(|(_, device)| device.unseen() == 0));
         hub.finish().await;
     }
+}
+
+/// More than the dispatcher has in hand at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_were_held_all_are_taken_up_when_their_lane_is() {
+    let mut hub = TestHub::with(Clock::system(), |config| {
+        config.delivery.concurrency = 1;
+    })
+    .await;
+    let mut proven = hub.device("ada", Service::Fcm).await;
+    hub.post("ada", "before").await;
+    proven.next_push("the tap").await;
+    hub.settled().await;
+    let people = people(&hub, 700, Service::Fcm).await;
+    hub.restart().await;
+    hub.doubles().script(FaultSpec::always(
+        Service::Fcm,
+        FaultKind::CredentialRefused,
+    ));
+    post_to_all(&hub, &people).await;
+    hub.settled().await;
+    assert_eq!(readiness(&hub).await, "degraded");
+    hub.doubles().clear_faults();
+    hub.post("ada", "after").await;
+    // Within the deadline, which is far less than the minute that they were put off for.
+    eventually("all are tapped", || {
+        let all = people.iter().all(|(_, device)| device.unseen() > 0);
+        std::future::ready(all.then_some(()))
+    })
+    .await;
+    hub.finish().await;
 }
 
 /// Lets a second pass, but not while a push is on its way: its time would be up.

@@ -108,21 +108,9 @@ use shows::Shows;
 impl Level {
     /// What dispatch knows of the present registration; nothing, of an earlier one.
     pub fn current_state(&self) -> TapState {
-        if self.state.generation == self.endpoint.generation {
-            self.state.clone()
-        } else {
-            TapState {
-                generation: self.endpoint.generation,
-                // A fallback is sent once, whatever becomes of the channel; and the device stays the same, to which its
-                // platform grants only so much.
-                fallbacks: self.state.fallbacks.clone(),
-                noticed: self.state.noticed,
-                last_push: self.state.last_push,
-                silent: self.state.silent.clone(),
-                burst: self.state.burst,
-                burst_at: self.state.burst_at,
-                ..TapState::default()
-            }
+        match self.known() {
+            Some(known) => known.clone(),
+            None => self.state.anew(self.endpoint.generation),
         }
     }
 

@@ -32,10 +32,15 @@ impl Case<'_> {
         let heard = matches!(status, Tapped | Fetched | Shown | Acted)
             || status == Skipped && self.it.was_replaced();
         let change = self.change.filter(|_| heard)?;
-        let is_told = !matches!(
-            change.kind,
-            ChangeKind::Created | ChangeKind::Removed(Removal::Expired)
-        );
+        let is_told = match change.kind {
+            // What takes its place may be meant for others.
+            ChangeKind::Created => {
+                let targets = self.it.draft.targets(self.level.endpoint.platform);
+                self.it.was_replaced() && !targets
+            }
+            ChangeKind::Changed => true,
+            ChangeKind::Removed(removal) => removal != Removal::Expired,
+        };
         let knows = self.level.mark.position >= change.position
             || self.receipt.fetched.is_some() && self.receipt.held >= change.position;
         let own = change.is_by(&self.level.endpoint);
@@ -45,7 +50,7 @@ impl Case<'_> {
         let telling = self.telling(change, verdict)?;
         Some(ToldChange {
             at: change.at,
-            removed: matches!(change.kind, ChangeKind::Removed(_)),
+            kind: change.kind,
             telling,
         })
     }

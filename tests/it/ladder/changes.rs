@@ -9,7 +9,7 @@ use beckon::{
 use serde_json::json;
 
 use super::{post, says};
-use crate::support::{TestDevice, TestHub};
+use crate::support::{TestDevice, TestHub, device::beckon_of, eventually, hub::APP};
 
 const FETCHED: &str = "tapped at T, APNs answered 200; the device fetched it at T";
 
@@ -180,35 +180,63 @@ async fn what_became_of_the_channel_since_is_told_beside_what_was_tapped() {
     hub.finish().await;
 }
 
-/// A device with a new channel that was never shown it has nothing to take back.
+/// What it was shown by the old channel is on its screen.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_needs_no_tap_is_not_called_owed() {
+async fn a_device_with_a_new_channel_is_told_of_what_it_was_tapped_for_by_the_old_one() {
+    for service in Service::ALL {
+        let hub = TestHub::at_a_standstill().await;
+        let mut device = hub.device("ada", service).await;
+        let tablet = hub.device("ada", Service::Fcm).await;
+        hub.advance(Duration::from_secs(1));
+        let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+        device.next_push("the tap").await;
+        hub.settled().await;
+        hub.advance(Duration::from_mins(1));
+        tablet
+            .set(&id, json!({"userActionState": "dismissed"}))
+            .await;
+        hub.settled().await;
+        let wanted = match service {
+            Service::WebPush => {
+                let key = hub.client().get(&format!("/v1/apps/{APP}/webpush")).await;
+                NewDevice::browser(key.expect(200)["publicKey"].as_str().unwrap())
+            }
+            other => NewDevice::of(other),
+        };
+        let anew = hub.doubles().add_device(wanted).unwrap();
+        let path = format!("/v1/me/endpoints/{}", device.endpoint);
+        let channel = serde_json::to_value(&anew.channel).unwrap();
+        let body = json!({"channel": channel, "stateSync": true});
+        device.client.put(&path, body).await.expect(200);
+        hub.advance(Duration::from_secs(5));
+        let handed = eventually(
+            &format!("{service:?} is told by the new channel"),
+            || async { hub.doubles().handed_over(0, &anew.id).first().cloned() },
+        )
+        .await;
+        assert_eq!(beckon_of(&handed.push)["k"], "changed", "{service:?}");
+        hub.finish().await;
+    }
+}
+
+/// What takes its place is for others alone, and what was there has to go.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_replaced_by_something_for_others_is_taken_back_and_that_is_told() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Apns).await;
-    let tablet = hub.device("ada", Service::Fcm).await;
     hub.advance(Duration::from_secs(1));
-    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let first = json!({"appNotificationId": "a", "payload": {"visualContent": {"title": "v1"}}});
+    let id = post(&hub, first).await;
     phone.next_push("the tap").await;
+    phone.pull().await;
+    says(&hub, &id, &phone.endpoint, FETCHED).await;
     hub.settled().await;
     hub.advance(Duration::from_mins(1));
-    tablet
-        .set(&id, json!({"userActionState": "dismissed"}))
-        .await;
-    let anew = hub
-        .doubles()
-        .add_device(NewDevice::of(Service::Apns))
-        .unwrap();
-    let path = format!("/v1/me/endpoints/{}", phone.endpoint);
-    let channel = serde_json::to_value(&anew.channel).unwrap();
-    phone
-        .client
-        .put(&path, json!({"channel": channel}))
-        .await
-        .expect(200);
-    hub.settled().await;
-    let tapped = "tapped at T, APNs answered 200; not fetched yet; the device has never fetched anything; it was dismissed meanwhile";
-    let it = says(&hub, &id, &phone.endpoint, tapped).await;
-    assert!(it["change"].is_null(), "{it}");
+    let second = json!({"appNotificationId": "a", "targetPolicy": {"platformTypes": ["android"]}, "payload": {"visualContent": {"title": "v2"}}});
+    hub.app().post(super::POST, second).await.expect(200);
+    let told = "no tap: not targeted, targetPolicy does not name iOS; it was replaced at T; tapped for that at T, APNs answered 200; not fetched since; next attempt at T";
+    let it = says(&hub, &id, &phone.endpoint, told).await;
+    assert_eq!(it["change"]["status"], "tapped", "{it}");
     hub.finish().await;
 }
 

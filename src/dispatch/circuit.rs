@@ -158,11 +158,14 @@ impl Circuit {
         Some(demand)
     }
 
-    /// The guard under which it stood is over, whatever told so.
-    pub(super) fn unguard(&mut self) {
-        if matches!(&self.standing, Some(standing) if matches!(standing.why, Why::Guarded(_))) {
-            self.standing = None;
+    /// The guard is over, whatever told so; says whether it stood under it. A wait that the service demanded is kept.
+    pub(super) fn unguard(&mut self, now: Timestamp) -> bool {
+        let standing = self.standing.as_ref();
+        let guarded = standing.is_some_and(|it| matches!(it.why, Why::Guarded(_)));
+        if guarded {
+            self.standing = self.demand(now).as_ref().map(Standing::demanded);
         }
+        guarded
     }
 
     /// What stands in the way, if anything does.

@@ -303,12 +303,21 @@ fn a_guard_that_is_over_stands_in_nobodys_way() {
     let mut circuit = Circuit::default();
     circuit.guard(&outcome(Verdict::Misconfigured, 410), at(0));
     assert!(matches!(circuit.admit(false, at(1)), Admission::Hold(_)));
-    circuit.unguard();
+    assert!(circuit.unguard(at(2)));
     assert_eq!(circuit.admit(false, at(2)), Admission::Go);
     let refused = outcome(Verdict::Misconfigured, 403);
     circuit.learn((&refused, 1), false, (FIRST, 1.0), at(3));
-    circuit.unguard();
-    assert!(circuit.standing().is_some(), "that is no guard");
+    assert!(!circuit.unguard(at(4)) && circuit.standing().is_some());
+    // What the service demanded of everyone holds all the same.
+    let mut circuit = Circuit::default();
+    push(
+        &mut circuit,
+        &outcome(retry(Some(30), Scope::Lane), 429),
+        at(0),
+    );
+    circuit.guard(&outcome(Verdict::Misconfigured, 410), at(1));
+    assert!(circuit.unguard(at(2)));
+    assert!(matches!(circuit.admit(false, at(3)), Admission::Hold(_)));
 }
 
 #[test]

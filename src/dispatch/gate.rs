@@ -127,8 +127,8 @@ impl Gate {
             circuits.retain(|_, circuit| !circuit.is_blank(now));
         }
         let circuit = circuits.entry(authority.clone()).or_default();
-        if !self.guard.stands() {
-            circuit.unguard();
+        if !self.guard.stands() && circuit.unguard(now) {
+            self.tell(&authority, Some(LaneFault::Guarded), circuit.standing());
         }
         if self.own.is_none() && circuit.under_way >= MAX_SHARED {
             return Err(circuit.hold(now.plus(super::PAUSE)));

@@ -88,8 +88,8 @@ pub struct Dispatcher {
     steps: JoinSet<Stepped>,
     /// Markers due before this were read, but for those that the bell announces.
     read_up_to: Timestamp,
-    /// Up to when markers are taken before they are due, until all of them were.
-    horizon: Timestamp,
+    /// Of when to when markers are yet to be taken before they are due.
+    early: Option<(Timestamp, Timestamp)>,
     next_due: Option<Timestamp>,
     /// Looks that failed, or could not be closed.
     failed: Told,
@@ -133,7 +133,7 @@ impl Dispatcher {
             looks: Vec::new(),
             steps: JoinSet::new(),
             read_up_to: Timestamp::default(),
-            horizon: Timestamp::default(),
+            early: None,
             next_due: None,
             failed: Told::default(),
             load: Load::default(),

@@ -161,6 +161,20 @@ impl Hub {
         subject: Subject,
         id: NotificationId,
     ) -> Result<Vec<Delivery>, Error> {
+        let mut found = self.deliveries_of(subject, vec![id]).await?;
+        let found = found.pop().flatten();
+        found.ok_or(Error::NotFound("notification"))
+    }
+
+    /// The same of several, in their order; nothing of one that is not there.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such app; `Store`.
+    pub(super) async fn deliveries_of(
+        &self,
+        subject: Subject,
+        ids: Vec<NotificationId>,
+    ) -> Result<Vec<Option<Vec<Delivery>>>, Error> {
         let now = self.now();
         let app = self.app(&subject.app).ok_or(Error::NotFound("app"))?;
         let listening = self.listening(&subject);
@@ -182,10 +196,10 @@ impl Hub {
                     tells_over: true,
                     seen,
                 };
-                report::deliveries(reader, &asked, id, (&listening, &stopped, &rules))
+                report::deliveries(reader, &asked, &ids, (&listening, &stopped, &rules))
             })
             .await?;
-        for it in &mut found {
+        for it in found.iter_mut().flatten().flatten() {
             it.leaves = self.sends.load(Ordering::Relaxed);
             it.last_fetched = it.last_fetched.max(self.pulls.last(&subject, &it.endpoint));
         }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::Inner;
 pub use crate::model::LaneName;
-use crate::model::{AppService, ChannelKind, ServiceAnswer, Timestamp};
+use crate::model::{ApnsEnvironment, AppService, ChannelKind, ServiceAnswer, Timestamp};
 
 /// How many are remembered: hosts come from outside.
 const MOST: usize = 1024;
@@ -160,9 +160,15 @@ impl Inner {
     /// Notes that the guard of an app's channels at a service is over: all lanes that stood still under it are taken up again.
     pub fn note_unguarded(&self, service: &AppService) {
         let all = self.lanes.present(self.now()).clone();
+        let environment = match service.sandbox {
+            true => ApnsEnvironment::Sandbox,
+            false => ApnsEnvironment::Production,
+        };
         let guarded = all.into_iter().filter(|(name, state)| {
+            let is_apples = service.kind == ChannelKind::Apns;
             let is_under_it = name.app == service.app && name.service == service.kind;
-            is_under_it && state.fault == LaneFault::Guarded
+            let is_in_it = !is_apples || name.authority == environment.as_str();
+            is_under_it && is_in_it && state.fault == LaneFault::Guarded
         });
         guarded.for_each(|(name, _)| self.note_lane(name, None));
     }
@@ -302,6 +308,8 @@ mod tests {
             authority: authority.to_owned(),
         };
         let lanes = [
+            (name(ChannelKind::Apns, "production"), LaneFault::Guarded),
+            (name(ChannelKind::Apns, "sandbox"), LaneFault::Guarded),
             (name(ChannelKind::Wns, "a:443"), LaneFault::Guarded),
             (name(ChannelKind::Wns, "b:443"), LaneFault::Guarded),
             (name(ChannelKind::Wns, "c:443"), LaneFault::Stopped),
@@ -318,9 +326,10 @@ mod tests {
         }
         clock.advance(Duration::from_secs(1));
         hub.note_unguarded(&service(ChannelKind::Wns));
+        hub.note_unguarded(&service(ChannelKind::Apns));
         hub.lane_resumed().await;
         let resumed = hub.lanes.resumed();
         let found = lanes.map(|(name, _)| resumed.since(&name) == Some(clock.now()));
-        assert_eq!(found, [true, true, false, false]);
+        assert_eq!(found, [true, false, true, true, false, false]);
     }
 }

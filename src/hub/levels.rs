@@ -123,7 +123,8 @@ fn level(
     (listening, rules): (&[EndpointId], &Rules<'_>),
 ) -> Result<Level, Error> {
     state.forget_what_is_to_come(rules.now);
-    let resumed = state.stopped.is_some().then(|| rules.lane_of(&endpoint));
+    let stands = state.stopped.is_some();
+    let resumed = stands.then(|| rules.lane_of(&endpoint));
     let resumed = resumed.and_then(|lane| rules.resumed.since(&lane));
     let mut fallbacks = Vec::new();
     for number in &state.fallbacks {

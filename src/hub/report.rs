@@ -21,33 +21,54 @@ use crate::{
     store::Reader,
 };
 
+/// What became of each of these notifications on each endpoint; nothing of one that is not there.
 pub(super) fn deliveries(
     reader: &Reader,
     subject: &Subject,
-    id: NotificationId,
+    ids: &[NotificationId],
     (listening, stopped, rules): (&[EndpointId], &BTreeSet<LaneName>, &Rules<'_>),
+) -> Result<Vec<Option<Vec<Delivery>>>, Error> {
+    let mut found = Vec::new();
+    let mut levels = None;
+    for id in ids {
+        let it = reader
+            .notification_of(subject, *id)?
+            // What is over and not yet swept did not make it in time.
+            .filter(|it| it.expires > rules.now || it.removed.is_none());
+        let Some(it) = it else {
+            found.push(None);
+            continue;
+        };
+        let levels = match &levels {
+            Some(levels) => levels,
+            None => levels.insert(Levels::read(reader, subject, listening, rules)?),
+        };
+        found.push(Some(lines(reader, subject, &it, (levels, stopped, rules))?));
+    }
+    Ok(found)
+}
+
+fn lines(
+    reader: &Reader,
+    subject: &Subject,
+    it: &Notification,
+    (levels, stopped, rules): (&Levels, &BTreeSet<LaneName>, &Rules<'_>),
 ) -> Result<Vec<Delivery>, Error> {
-    let it = reader
-        .notification_of(subject, id)?
-        // What is over and not yet swept did not make it in time.
-        .filter(|it| it.expires > rules.now || it.removed.is_none())
-        .ok_or(Error::NotFound("notification"))?;
     let change = reader.change(subject, it.changed_at)?;
     let receipts = reader.receipts(subject, it.number)?;
-    let levels = Levels::read(reader, subject, listening, rules)?;
     let (from, mut found) = ((reader, subject), Vec::new());
     for level in &levels.levels {
         let receipt = receipts
             .iter()
             .find(|(endpoint, _)| *endpoint == level.endpoint.id);
         let case = Case {
-            it: &it,
+            it,
             change: change.as_ref(),
             level,
             receipt: receipt
                 .map_or_else(Receipt::default, |(_, receipt)| receipt.of(&level.endpoint)),
             pushes: {
-                let found = Pushes::read(from, &level.endpoint, &it, over(&it, rules.now))?;
+                let found = Pushes::read(from, &level.endpoint, it, over(it, rules.now))?;
                 // A tap about something else is none of one that is not meant for the platform.
                 match it.draft.targets(level.endpoint.platform) {
                     true => found,

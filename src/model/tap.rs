@@ -160,7 +160,10 @@ impl TapState {
             burst: self.burst,
             burst_at: self.burst_at,
             lost: self.covered.max(self.lost),
-            put_off_at: self.tapped_at,
+            put_off_at: match self.lost > FeedPosition::START {
+                true => self.tapped_at.max(self.put_off_at),
+                false => self.tapped_at,
+            },
             ..Self::default()
         }
     }

@@ -20,7 +20,7 @@ const NOTIFICATIONS: usize = 50;
 const TOKENS: usize = 10_000;
 
 /// Where a piece begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Place {
     /// At the user, their endpoints and tokens.
@@ -33,10 +33,10 @@ pub enum Place {
         /// Whether none was shown yet.
         first: bool,
     },
-    /// At the pushes to one of the endpoints.
+    /// At the pushes to the next of the endpoints.
     Pushes {
-        /// Which in their order.
-        endpoint: usize,
+        /// The one before, by whose id the next is found, whatever is registered meanwhile.
+        after: Option<String>,
         /// Whether none was shown yet.
         first: bool,
     },
@@ -68,9 +68,7 @@ impl Hub {
                 let from = (FeedPosition(from), first);
                 self.export_notifications(subject, content, from).await
             }
-            Place::Pushes { endpoint, first } => {
-                self.export_pushes(subject, (endpoint, first)).await
-            }
+            Place::Pushes { after, first } => self.export_pushes(subject, (after, first)).await,
         }
     }
 
@@ -129,16 +127,14 @@ impl Hub {
             true => found.pop(),
             false => None,
         };
-        let mut items = Vec::new();
-        for it in &found {
-            let deliveries = match self.deliveries(subject.clone(), it.id).await {
-                Ok(deliveries) => deliveries,
-                // Its time was over meanwhile.
-                Err(Error::NotFound(_)) => Vec::new(),
-                Err(other) => return Err(other),
-            };
-            items.push(notification(it, &deliveries, content));
-        }
+        let ids = found.iter().map(|it| it.id).collect();
+        let deliveries = self.deliveries_of(subject, ids).await?;
+        let items: Vec<Value> = found
+            .iter()
+            .zip(deliveries)
+            // Of one whose time is over by now nothing is told any more.
+            .map(|(it, deliveries)| notification(it, &deliveries.unwrap_or_default(), content))
+            .collect();
         let mut text = listed(&items, first);
         let still_first = first && items.is_empty();
         let next = match more {
@@ -149,7 +145,7 @@ impl Hub {
             None => {
                 text.push_str("],\"pushes\":[");
                 Place::Pushes {
-                    endpoint: 0,
+                    after: None,
                     first: true,
                 }
             }
@@ -161,22 +157,25 @@ impl Hub {
     async fn export_pushes(
         &self,
         subject: Subject,
-        (nth, first): (usize, bool),
+        (after, first): (Option<String>, bool),
     ) -> Result<Piece, Error> {
         let read = move |reader: &crate::store::Reader| {
-            let endpoints = reader.endpoints(&subject)?;
-            let Some(endpoint) = endpoints.get(nth) else {
+            let mut endpoints = reader.endpoints(&subject)?;
+            endpoints.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+            let is_next = |it: &Endpoint| Some(it.id.as_str()) > after.as_deref();
+            let Some(endpoint) = endpoints.into_iter().find(is_next) else {
                 return Ok(None);
             };
             let pushes: Vec<Push> = reader.pushes_of(&subject, &endpoint.id)?;
             let items = pushes.iter().map(|it| show::push(&endpoint.id, it));
-            Ok::<_, Error>(Some(items.collect::<Vec<Value>>()))
+            let items = items.collect::<Vec<Value>>();
+            Ok::<_, Error>(Some((endpoint.id.as_str().to_owned(), items)))
         };
         Ok(match self.store().ask(read).await? {
-            Some(items) => Piece {
+            Some((endpoint, items)) => Piece {
                 text: listed(&items, first),
                 next: Some(Place::Pushes {
-                    endpoint: nth + 1,
+                    after: Some(endpoint),
                     first: first && items.is_empty(),
                 }),
             },

@@ -94,12 +94,13 @@ impl<'a> Due<'a> {
         }
     }
 
-    /// A wait that the service demanded, or that wrong settings did: those only until the settings are read anew, or the
-    /// service takes pushes by them.
+    /// A wait that the service demanded, or that wrong settings did: those only until the settings are read anew, or the lane
+    /// was taken up again since.
     fn held_back(&self) -> Option<Decision> {
         let until = self.state.not_before;
         let reason = match self.state.stopped {
-            Some(since) if since < self.configured || since <= self.level.resumed => return None,
+            Some(since) if since < self.configured => return None,
+            Some(_) if self.state.put_off_at < self.level.resumed => return None,
             Some(_) => Reason::ServiceStopped,
             None => Reason::Retry,
         };

@@ -344,8 +344,12 @@ impl Answers {
         let whose = [None, Some(line.endpoint.as_str().to_owned())];
         let mut goes_on = whose.map(|it| self.under_way.contains(&(service, it))) != [false, false];
         let is_dropped = (200..300).contains(&answer.status);
-        let mut last = None;
+        let (mut last, mut later): (Option<&Heard>, Option<&Heard>) = (None, None);
         for heard in own.iter().rev() {
+            // Nor is it where the second has just been answered.
+            goes_on |= last.is_none()
+                && heard.class == Class::Operator
+                && later.is_some_and(|later| heard.at.truth <= later.left);
             // What was dropped stands with the push, whatever came of later attempts.
             let counts = last.is_none() || is_dropped && heard.class == Class::Dropped;
             if counts && heard.is(answer) {
@@ -354,7 +358,7 @@ impl Answers {
             if last.is_none() && self.is_kept(heard, now) && !goes_on {
                 last = Some(heard);
             }
-            goes_on = false;
+            (goes_on, later) = (false, Some(heard));
         }
         let of_all = self.refusals.get(&service)?.iter().rev();
         // Refused settings hold all up until a push is taken.

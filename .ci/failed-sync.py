@@ -101,7 +101,7 @@ def check(binary, folder, calls):
             fail("the hub goes on after a sync that failed")
     with open(said, encoding="utf-8") as stderr:
         words = stderr.read()
-    if code != 1 or "cannot sync the store to disk" not in words or "mend that, and start again" not in words or "panicked" in words:
+    if code != 1 or "cannot sync the store to disk" not in words or "mend that and start again" not in words or "panicked" in words:
         fail(f"the hub ended with {code} and said: {words}")
     if len(acknowledged) < FAILS_AFTER:
         fail("a post failed before the disk did")

@@ -325,8 +325,8 @@ impl Case<'_> {
         }
         match &self.pushes.refused {
             Some(push) if !push.answer.is_dropped() => return (DeliveryStatus::Failed, None),
-            // Taken and dropped: it is tapped again as one that does not answer.
-            Some(_) if self.level.is_reachable(self.now) => {
+            // Taken and dropped: it is tapped again as one that does not answer, as long as it is wanted.
+            Some(_) if self.level.is_reachable(self.now) && self.it.handling().is_none() => {
                 return (DeliveryStatus::Pending, Some(Reason::Retry));
             }
             _ => {}

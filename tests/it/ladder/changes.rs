@@ -266,6 +266,20 @@ async fn a_tap_for_a_change_that_was_dropped_comes_again() {
     );
     let it = says(&hub, &id, &computer.endpoint, &again).await;
     assert_eq!(it["change"]["status"], "pending", "{it}");
+    // One that was dropped and dealt with since is not waited for.
+    let dropped = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    eventually("it is dropped", || async {
+        hub.advance(Duration::from_secs(1));
+        let it = super::line(&hub, &dropped, &computer.endpoint).await;
+        (it["pushService"]["reason"] == "dropped: The client refuses notifications").then_some(())
+    })
+    .await;
+    tablet
+        .set(&dropped, json!({"userActionState": "dismissed"}))
+        .await;
+    let it = super::line(&hub, &dropped, &computer.endpoint).await;
+    let told = (&it["status"], &it["reason"]);
+    assert_eq!(told, (&json!("skipped"), &json!("handled")), "{it}");
     hub.doubles().clear_faults();
     // What the device has, though it was not meant for it, is told as well.
     tablet

@@ -134,20 +134,14 @@ impl Identities {
 
     /// The provider of an app, with the keys that are held as long as they come from the same place.
     fn provider(&self, host: &AppHost, settings: &Identity) -> Result<Arc<Provider>, String> {
-        let providers = || {
-            self.0
-                .providers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(held) = providers()
-            .get(host)
-            .filter(|it| it.source == settings.keys)
-        {
+        // Held meanwhile, or of several who come first each would have one of their own.
+        let providers = &self.0.providers;
+        let mut providers = providers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = providers.get(host).filter(|it| it.source == settings.keys) {
             return Ok(Arc::clone(held));
         }
         let made = Arc::new(self.make(host, settings)?);
-        providers().insert(host.clone(), Arc::clone(&made));
+        providers.insert(host.clone(), Arc::clone(&made));
         Ok(made)
     }
 

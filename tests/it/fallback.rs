@@ -5,11 +5,12 @@ use std::time::Duration;
 use beckon::{
     clock::Clock,
     doubles::{FaultKind, FaultSpec, HandedOver, Push, Service},
+    model::{AppHost, EndpointId, Subject, UserId},
 };
 use serde_json::json;
 
 use crate::support::{
-    ChildHub, TestDevice, TestHub, device::beckon_of, eventually, wait::DEADLINE,
+    ChildHub, TestDevice, TestHub, device::beckon_of, eventually, hub::APP, wait::DEADLINE,
 };
 
 fn body() -> serde_json::Value {
@@ -108,8 +109,21 @@ async fn what_was_fetched_a_moment_before_its_fallback_is_due_is_not_shown() {
 /// A device that holds all begins anew, and stops after the first page.
 async fn begins_anew(hub: &TestHub, phone: &TestDevice) {
     let page = "/v1/me/notifications/delta?$top=1";
+    let ada = Subject {
+        app: AppHost::parse(APP).unwrap(),
+        user: UserId::parse("ada").unwrap(),
+    };
+    let id = EndpointId::parse(&phone.endpoint).unwrap();
+    let reader = hub.running().hub.store().reader().clone();
+    let stands = || reader.fetch_mark(&ada, &id).unwrap().position;
+    let before = stands();
     let first = phone.client.get(page).await.expect(200);
     assert!(first.get("@odata.nextLink").is_some(), "{first}");
+    // That it is set back is written down after it was answered.
+    eventually("the device is set back", || async {
+        (stands() < before).then_some(())
+    })
+    .await;
     hub.advance(Duration::from_secs(6));
     hub.settled().await;
 }

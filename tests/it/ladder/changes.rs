@@ -109,6 +109,8 @@ async fn a_tap_for_a_change_that_the_budget_holds_says_so() {
     hub.advance(Duration::from_secs(1));
     dismissed_elsewhere(&hub, &mut phone, &tablet).await;
     phone.next_push("the tap for the change").await;
+    // Written down before the clock moves.
+    hub.settled().await;
     phone.pull().await;
     hub.advance(Duration::from_secs(1));
     let id = dismissed_elsewhere(&hub, &mut phone, &tablet).await;

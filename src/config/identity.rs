@@ -10,7 +10,7 @@ use super::{
     apps::CaPem,
     files::{self, file},
     raw,
-    reader::{Needed, Reader},
+    reader::{Reader, needs},
     value::{Shown, list, service_url, text},
 };
 use crate::model::Secret;
@@ -78,12 +78,8 @@ impl SigningAlgorithm {
 /// Reads `[app.identity]`; nothing where it has a fault.
 pub(super) fn identity(reader: &mut Reader<'_>, raw: Spanned<raw::Identity>) -> Option<Identity> {
     let section_at = raw.span().start;
+    let need = needs(&raw);
     let raw = raw.into_inner();
-    let need = |key, write| Needed {
-        section_at,
-        key,
-        write,
-    };
     let issuer = need(
         "app.identity.issuer",
         r#"what your provider's tokens have in iss, for instance "https://id.example.com""#,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::Value;
+use toml::{Spanned, Value};
 
 use super::{Problem, raw::Leaf};
 
@@ -66,6 +66,16 @@ pub(super) struct Needed {
     pub(super) key: &'static str,
     /// What to write where it is missing.
     pub(super) write: &'static str,
+}
+
+/// Makes [`Needed`] keys of the section `raw`.
+pub(super) fn needs<T>(raw: &Spanned<T>) -> impl Fn(&'static str, &'static str) -> Needed + use<T> {
+    let section_at = raw.span().start;
+    move |key, write| Needed {
+        section_at,
+        key,
+        write,
+    }
 }
 
 /// Reads leaves and gathers faults.

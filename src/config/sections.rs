@@ -11,7 +11,7 @@ use super::{
     rate::rate,
     raw,
     raw::Leaf,
-    reader::{Needed, Reader},
+    reader::{Reader, needs},
     value::{address, bytes, choice, count, flag, list, network, public_url, span, text},
 };
 
@@ -66,12 +66,8 @@ pub(super) fn server(reader: &mut Reader<'_>, raw: raw::Server) -> Server {
 /// Reads `[server.tls]`.
 fn tls(reader: &mut Reader<'_>, raw: Spanned<raw::Tls>) -> Option<Certificate> {
     let (folder, section_at) = (reader.folder(), raw.span().start);
+    let needed = needs(&raw);
     let raw = raw.into_inner();
-    let needed = |key, write| Needed {
-        section_at,
-        key,
-        write,
-    };
     let certificate = needed(
         "server.tls.cert_file",
         r#"the path of the certificate with its chain, for instance "fullchain.pem""#,

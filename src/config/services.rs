@@ -11,7 +11,7 @@ use super::{
     certificate,
     files::{self, file},
     raw,
-    reader::{Needed, Reader},
+    reader::{Needed, Reader, needs},
     value::{Shown, choice, flag, list, service_url, text},
 };
 use crate::model::ApnsEnvironment;
@@ -248,16 +248,6 @@ pub(super) fn wns(reader: &mut Reader<'_>, raw: Spanned<raw::Wns>) -> Option<Wns
         placeholder_toast: toast.unwrap_or(true),
         ca,
     })
-}
-
-/// Makes [`Needed`] keys of the section `raw`.
-fn needs<T>(raw: &Spanned<T>) -> impl Fn(&'static str, &'static str) -> Needed + use<T> {
-    let section_at = raw.span().start;
-    move |key, write| Needed {
-        section_at,
-        key,
-        write,
-    }
 }
 
 fn ten_characters(value: &Value) -> Result<String, String> {

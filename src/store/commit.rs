@@ -24,6 +24,7 @@ use super::{
     rows,
     shared::{self, Counts},
     stamps::Stamps,
+    tidying::Tidying,
 };
 use crate::model::{Subject, User};
 
@@ -93,6 +94,7 @@ pub(super) struct State {
     pub(super) space: Space,
     pub(super) head_file: Option<HeadFile>,
     pub(super) head: Head,
+    pub(super) tidying: Tidying,
     /// Where a backup that is under way wants to read what is committed.
     pub(super) log: Weak<ChangeLog>,
 }
@@ -177,8 +179,13 @@ impl Drop for Alarm {
 fn run(mut state: State, waiting: &mpsc::Receiver<Request>) {
     let _alarm = Alarm(Arc::clone(&state.progress));
     let mut line = Line::default();
-    while let Some(group) = line.next_group(waiting) {
-        match state.commit(group) {
+    while let Some(group) = line.next_group(waiting, state.pause()) {
+        let done = if group.is_empty() {
+            state.tidy().map(|()| Next::GoOn)
+        } else {
+            state.commit(group)
+        };
+        match done {
             Ok(Next::GoOn) => {}
             Ok(Next::Stop) => return,
             Err(error) => {
@@ -219,16 +226,15 @@ impl Group {
 impl State {
     /// Writes one group. An error here is the engine's, and final.
     fn commit(&mut self, requests: Vec<Request>) -> Result<Next, Error> {
-        self.space.look();
-        self.space.tell();
-        let (room, _) = self.space.room(0);
-        self.progress.full.store(!room, Ordering::Relaxed);
+        self.look();
         let mut group = Group::default();
         for request in requests {
             self.take_in(request, &mut group);
         }
         let counts = std::mem::take(&mut group.counts);
         group.ops.extend(counts.into_ops()?);
+        let is_removal = |op: &&Op| matches!(op, Op::Remove(_));
+        let removed_rows = group.ops.iter().filter(is_removal).count() as u64;
         if !group.ops.is_empty() {
             self.head.commits += 1;
             let rows = group.ops.len() as u64;
@@ -250,6 +256,7 @@ impl State {
         for request in group.accepted {
             self.answer(request);
         }
+        self.tidy_for(group.bytes, removed_rows)?;
         match group.stop {
             None => Ok(Next::GoOn),
             Some(request) => {
@@ -260,6 +267,15 @@ impl State {
                 Ok(Next::Stop)
             }
         }
+    }
+
+    /// Looks at the disk, tells of it, and says whether it has room for what is new.
+    pub(super) fn look(&mut self) -> bool {
+        self.space.look();
+        self.space.tell();
+        let (room, _) = self.space.room(0);
+        self.progress.full.store(!room, Ordering::Relaxed);
+        room
     }
 
     fn write(&self, ops: Vec<Op>) -> Result<(), Error> {

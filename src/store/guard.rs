@@ -237,6 +237,11 @@ impl Space {
         let free = self.free.saturating_sub(taken);
         (free >= self.min_free_bytes, free >= self.min_free_bytes / 2)
     }
+
+    /// Whether there is room for tidying, by which what was taken away makes room: also where nothing else is written.
+    pub(super) fn may_tidy(&self) -> bool {
+        self.free >= self.min_free_bytes / 4
+    }
 }
 
 /// What the `head` file says: the store's epoch, and a number of commits that it must hold at least.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::mpsc,
+    sync::mpsc::{self, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,13 @@ const PATIENCE: u32 = 4;
 /// How long what nobody waits for stays in the line at most, for others to share a sync of the disk with.
 const LEISURE: Duration = Duration::from_millis(5);
 
+/// What came of waiting.
+enum Wait {
+    Came,
+    Nobody,
+    NoMore,
+}
+
 /// Who is next: everyone in the order of their coming, but the patient.
 #[derive(Default)]
 pub(super) struct Line {
@@ -24,11 +31,19 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The next group; none, once nobody can come any more.
-    pub(super) fn next_group(&mut self, waiting: &mpsc::Receiver<Request>) -> Option<Vec<Request>> {
+    /// The next group; empty where nobody comes within `pause`, and none once nobody can come any more.
+    pub(super) fn next_group(
+        &mut self,
+        waiting: &mpsc::Receiver<Request>,
+        pause: Option<Duration>,
+    ) -> Option<Vec<Request>> {
         let mut group = Vec::new();
-        if self.patient.is_empty() && !self.wait(waiting, &mut group) {
-            return None;
+        if self.patient.is_empty() {
+            match self.wait(waiting, pause, &mut group) {
+                Wait::Came => {}
+                Wait::Nobody => return Some(group),
+                Wait::NoMore => return None,
+            }
         }
         while group.len() < GROUP_UNITS
             && let Ok(next) = waiting.try_recv()
@@ -44,26 +59,34 @@ impl Line {
         Some(group)
     }
 
-    /// Waits for the first who is in a hurry, or until those who are not have waited enough. Says whether anyone came.
-    fn wait(&mut self, waiting: &mpsc::Receiver<Request>, group: &mut Vec<Request>) -> bool {
-        let mut until = None;
+    /// Waits for the first who is in a hurry, until those who are not have waited enough, or for `pause`.
+    fn wait(
+        &mut self,
+        waiting: &mpsc::Receiver<Request>,
+        pause: Option<Duration>,
+        group: &mut Vec<Request>,
+    ) -> Wait {
+        let first = match pause {
+            None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(pause) => waiting.recv_timeout(pause),
+        };
+        let mut next = match first {
+            Ok(next) => next,
+            Err(RecvTimeoutError::Timeout) => return Wait::Nobody,
+            Err(RecvTimeoutError::Disconnected) => return Wait::NoMore,
+        };
+        let until = Instant::now() + LEISURE;
         loop {
-            let next = match until {
-                None => waiting.recv().ok(),
-                Some(until) => {
-                    let left = Instant::saturating_duration_since(&until, Instant::now());
-                    waiting.recv_timeout(left).ok()
-                }
-            };
-            let Some(next) = next else {
-                return !group.is_empty();
-            };
             let hurries = !next.at_leisure;
             self.sort(next, group);
+            let left = until.saturating_duration_since(Instant::now());
             if hurries || group.len() >= GROUP_UNITS {
-                return true;
+                return Wait::Came;
             }
-            until.get_or_insert_with(|| Instant::now() + LEISURE);
+            next = match waiting.recv_timeout(left) {
+                Ok(next) => next,
+                Err(_) => return Wait::Came,
+            };
         }
     }
 
@@ -118,7 +141,7 @@ mod tests {
 
     /// How many of the next group are not patient, and how many are.
     fn next(line: &mut Line, waiting: &mpsc::Receiver<Request>) -> (usize, usize) {
-        let group = line.next_group(waiting).unwrap();
+        let group = line.next_group(waiting, None).unwrap();
         let is_patient = |it: &&Request| matches!(&it.work, Work::Batch(batch) if batch.patient);
         let patient = group.iter().filter(is_patient).count();
         (group.len() - patient, patient)
@@ -140,7 +163,23 @@ mod tests {
         queue.send(single()).unwrap();
         assert_eq!(next(&mut line, &waiting), (1, 1), "it has waited enough");
         drop(queue);
-        assert!(line.next_group(&waiting).is_none());
+        assert!(line.next_group(&waiting, None).is_none());
+    }
+
+    #[test]
+    fn where_nobody_comes_for_a_while_the_group_is_empty() {
+        let (queue, waiting) = mpsc::sync_channel(16);
+        let mut line = Line::default();
+        let pause = Some(Duration::from_millis(1));
+        assert!(line.next_group(&waiting, pause).unwrap().is_empty());
+        for it in [single(), patient()] {
+            queue.send(it).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(line.next_group(&waiting, pause).unwrap().len(), 1);
+        }
+        drop(queue);
+        assert!(line.next_group(&waiting, pause).is_none());
     }
 
     #[test]
@@ -156,6 +195,6 @@ mod tests {
         queue.send(at_leisure()).unwrap();
         drop(queue);
         assert_eq!(next(&mut line, &waiting), (1, 0), "nobody can come");
-        assert!(line.next_group(&waiting).is_none());
+        assert!(line.next_group(&waiting, None).is_none());
     }
 }

@@ -36,6 +36,7 @@ mod shared;
 mod simulated;
 mod stamps;
 mod swap;
+mod tidying;
 mod unit;
 mod verify;
 mod writing;

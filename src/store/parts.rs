@@ -12,6 +12,7 @@ use super::{
     guard::{HeadFile, Space},
     identity::{self, Identity},
     stamps::Stamps,
+    tidying::Tidying,
 };
 
 /// A store that has no committer yet.
@@ -53,6 +54,7 @@ pub(super) fn begin(
         space,
         head_file: on_disk.map(|(file, _)| file),
         head,
+        tidying: Tidying::of(parts.reader.engine.size_bytes()),
         log: Weak::new(),
     };
     Ok((state, parts))

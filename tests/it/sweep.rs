@@ -10,7 +10,7 @@ use beckon::{
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestHub, hub::APP};
+use crate::support::{Client, TestHub, eventually, hub::APP};
 
 const PEOPLE: usize = 8;
 const EACH: usize = 400;
@@ -117,5 +117,43 @@ async fn requests_are_answered_between_the_steps_of_the_sweep() {
     let over = |it: &&Value| it["@removed"]["reason"] == "expired";
     assert_eq!(told.iter().filter(over).count(), EACH, "each is told once");
     assert_eq!(told.len(), EACH);
+    hub.finish().await;
+}
+
+/// How much the store takes on disk.
+fn on_disk(hub: &TestHub) -> u64 {
+    let db = hub.folder.path().join("store/db");
+    db.metadata().unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_and_goes_leaves_the_store_as_large_as_it_was() {
+    const ROUNDS: u32 = 12;
+    let hub = TestHub::at_a_standstill().await;
+    let inner = hub.running().hub.clone();
+    let app = hub.app();
+    let (mut first, mut last) = (0, 0);
+    for round in 0..ROUNDS {
+        let expires = hub.clock.now().plus(HOUR).to_string();
+        for nth in 0..150 {
+            let content = format!("{round} {nth} {}", "x".repeat(30_000));
+            let body = json!({"expirationDateTime": expires, "payload": {"rawContent": content}});
+            app.post("/v1/users/person-0/notifications", body)
+                .await
+                .expect(201);
+        }
+        last = on_disk(&hub);
+        first = if round == 0 { last } else { first };
+        // Long enough that nothing is told of them any more either.
+        hub.advance(40 * 24 * HOUR);
+        eventually("they are swept", || async {
+            (left(&inner) == 0).then_some(())
+        })
+        .await;
+    }
+    assert!(
+        last < first + first / 2,
+        "{first} bytes have become {last} after {ROUNDS} rounds"
+    );
     hub.finish().await;
 }

@@ -48,7 +48,7 @@ const OPEN_TO_ALL: [&str; 3] = ["clock", "metrics", "log"];
 /// Which crate may be named only in which places.
 const CRATES: [(&str, &[&str]); 7] = [
     ("pulldown_cmark", &["http/docs.rs"]),
-    ("sled", &["store/engine.rs"]),
+    ("sled", &["store/engine/disk.rs"]),
     ("actix_web", &["http/", "serve.rs"]),
     ("ece", &["doubles/"]),
     ("rcgen", &["doubles/", "egress/"]),

@@ -249,6 +249,7 @@ fn notification((id, number): (NotificationId, FeedPosition), now: Timestamp) ->
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
         handled: false,
+        handled_since: None,
         removed: None,
         broadcast: None,
     }

@@ -98,8 +98,8 @@ pub(super) struct Lanes {
     adapters: HashMap<AppService, Made>,
     /// What services demanded of everyone in an earlier life of the process.
     demanded: Vec<(LaneName, Demand)>,
-    /// To which services the present settings lead nowhere.
-    nowhere: HashMap<(AppHost, ChannelKind), Told>,
+    /// To which services an app's settings lead nowhere.
+    nowhere: HashMap<(AppHost, ChannelKind), (Arc<App>, Told)>,
 }
 
 impl Lanes {
@@ -153,7 +153,7 @@ impl Lanes {
             let lane = match self.lane(&app, (&key, channel), old) {
                 Ok(lane) => lane,
                 Err(reason) => {
-                    self.no_lane(&key, reason.clone());
+                    self.no_lane(&app, &key, reason.clone());
                     return Err(reason);
                 }
             };
@@ -170,12 +170,18 @@ impl Lanes {
         lane.is_none_or(|lane| lane.has_room(line.ahead))
     }
 
-    /// Tells the operator that the present settings lead nowhere.
-    fn no_lane(&mut self, key: &LaneKey, reason: String) {
+    /// Tells the operator that an app's settings lead nowhere.
+    fn no_lane(&mut self, settings: &Arc<App>, key: &LaneKey, reason: String) {
         let (app, service) = (&key.app, key.kind.as_str());
         tracing::debug!(%app, service, reason, "a tap finds no lane");
-        let told = self.nowhere.entry((app.clone(), key.kind)).or_default();
-        if let Some(taps) = told.again() {
+        let of = (app.clone(), key.kind);
+        let anew = || (Arc::clone(settings), Told::default());
+        let told = self.nowhere.entry(of).or_insert_with(anew);
+        // They may be in force already where nobody was told of the swap yet.
+        if !Arc::ptr_eq(&told.0, settings) {
+            *told = anew();
+        }
+        if let Some(taps) = told.1.again() {
             tracing::error!(%app, service, reason, taps, "no lane to the push service");
         }
         let until = self.hub.now().plus(STOPPED);
@@ -308,7 +314,11 @@ impl Lanes {
 
     /// Tells the operator which guards the present settings begin with, and from now on what is wrong with them.
     pub(super) fn tell_anew(&mut self) {
-        self.nowhere.clear();
+        let hub = &self.hub;
+        self.nowhere.retain(|(app, _), (settings, _)| {
+            let present = hub.app(app);
+            present.is_some_and(|present| Arc::ptr_eq(&present, settings))
+        });
         for (name, _) in self.hub.guards() {
             guard::tell(&name.app, name.service);
         }

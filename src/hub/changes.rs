@@ -106,6 +106,7 @@ impl Changes {
             read: ReadState::default(),
             action: crate::model::ActionState::default(),
             handled: false,
+            handled_since: None,
             removed: None,
             broadcast: posting.broadcast,
         };
@@ -136,7 +137,7 @@ impl Changes {
         if !old.is_changed_by(change) {
             return None;
         }
-        let mut it = old.clone().with(change);
+        let mut it = old.clone().with(change).as_changed(self.now);
         self.user.unread = self
             .user
             .unread
@@ -145,7 +146,6 @@ impl Changes {
         self.unit.push(Row::DropChange(old.changed_at));
         it.changed_at = self.next_position();
         it.version += 1;
-        it.modified = self.now;
         self.unit.push(Row::Notification(Box::new(it.clone())));
         self.put_change(&it, ChangeKind::Changed, by);
         Some(it)
@@ -162,7 +162,7 @@ impl Changes {
         stub.broadcast = None;
         self.take_away(old, removal, by);
         stub.changed_at = self.user.head;
-        stub.modified = self.now;
+        let stub = stub.as_changed(self.now);
         self.unit.push(Row::Notification(Box::new(stub)));
     }
 

@@ -117,7 +117,7 @@ impl Case<'_> {
             status,
             reason,
             handling: self.it.handling(),
-            late: self.it.modified < self.level.endpoint.created,
+            late: self.was_handled_before_it(),
             pending: self.it.posted.max(self.level.endpoint.created),
             tapped: accepted.map(|push| push.at),
             fetched,
@@ -145,6 +145,12 @@ impl Case<'_> {
             alone: !self.stands_still,
             leaves: true,
         }
+    }
+
+    /// Whether the notification was dealt with before the endpoint was registered.
+    fn was_handled_before_it(&self) -> bool {
+        let since = self.it.handled_since;
+        since.is_some_and(|since| since < self.level.endpoint.created)
     }
 
     /// How often a tap was tried in vain so far, or before it was over, the last one after it was posted.
@@ -362,5 +368,5 @@ impl Case<'_> {
 /// When nobody was to be tapped for it any more: it was dealt with, or its time was over.
 fn over(it: &Notification, now: Timestamp) -> Option<Timestamp> {
     let over = (it.expires <= now).then_some(it.expires);
-    it.handling().map(|_| it.modified).or(over)
+    it.handled_since.or(over)
 }

@@ -225,6 +225,8 @@ pub struct Notification {
     pub action: ActionState,
     /// Whether anyone has dealt with it since it was posted or last replaced, also where that was undone.
     pub handled: bool,
+    /// Since when [`Self::handling`] says something.
+    pub handled_since: Option<Timestamp>,
     /// Set when it was deleted before its time; what is left then serves the delivery reports alone.
     pub removed: Option<Removal>,
     /// The broadcast that it came by, whose one content it shares with others.
@@ -263,6 +265,15 @@ impl Notification {
             (ActionState::Snoozed, _) => Some(Handling::Snoozed),
             (ActionState::NoInteraction, _) => self.removed.map(|_| Handling::TakenBack),
         }
+    }
+
+    /// The same, changed at `now`.
+    #[must_use]
+    pub fn as_changed(mut self, now: Timestamp) -> Self {
+        self.modified = now;
+        let since = self.handled_since.unwrap_or(now);
+        self.handled_since = self.handling().map(|_| since);
+        self
     }
 
     /// Whether the tap that tells of it goes before those that come by the thousand.

@@ -56,6 +56,7 @@ pub(super) fn notification(number: u64, raw: String) -> Notification {
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
         handled: false,
+        handled_since: None,
         removed: None,
         broadcast: None,
     }

@@ -75,6 +75,7 @@ pub(crate) fn notification(number: u64, visual: bool, priority: Priority) -> Not
         read: ReadState::Unread,
         action: ActionState::NoInteraction,
         handled: false,
+        handled_since: None,
         removed: None,
         broadcast: None,
     }

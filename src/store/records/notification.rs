@@ -1,6 +1,8 @@
 //! Notifications: a row with the state, and the content in it, in parts beside it, or with the broadcast that it is
 //! shared with.
 
+mod earlier;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -66,19 +68,13 @@ pub(in crate::store) struct StoredState {
     pub(in crate::store) content: StoredPlace,
 }
 
-/// The form of versions 2 and 3, which did not know what had been dealt with before.
-#[derive(Serialize, Deserialize)]
-struct StoredVersion {
-    version: u64,
-    state: StoredState,
-}
-
-/// The form of versions 4 and 5.
+/// The form of versions 6 and 7.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredNotification {
     version: u64,
     pub(in crate::store) state: StoredState,
     handled: bool,
+    handled_since: Option<u64>,
 }
 
 /// What a row says without its content.
@@ -117,16 +113,6 @@ impl Standing {
     }
 }
 
-impl From<StoredVersion> for StoredNotification {
-    fn from(StoredVersion { version, state }: StoredVersion) -> Self {
-        Self {
-            handled: state.read || [ACTIVATED, DISMISSED].contains(&state.action),
-            version,
-            state,
-        }
-    }
-}
-
 impl StoredNotification {
     /// What the app calls it, while it is there.
     pub(in crate::store) fn name(&self) -> Option<&str> {
@@ -157,14 +143,8 @@ impl StoredNotification {
 }
 
 /// The version of a row with content of its own, and of one that shares it, which differs in that place alone.
-const OWN: u8 = 4;
-const SHARING: u8 = 5;
-/// The same before what had been dealt with was kept.
-const EARLIER: [u8; 2] = [2, 3];
-
-const ACTIVATED: u8 = ActionState::Activated as u8;
-const DISMISSED: u8 = ActionState::Dismissed as u8;
-
+const OWN: u8 = 6;
+const SHARING: u8 = 7;
 /// How many bytes of content may stand in the notification's own row, and in one part. No value may exceed 4 KiB,
 /// and the rest of the row takes up to 1 KiB.
 pub(in crate::store) const INLINE_BYTES: usize = 2_900;
@@ -242,20 +222,16 @@ pub(in crate::store) fn encode_notification(it: &Notification) -> Result<Vec<u8>
         version: it.version,
         state,
         handled: it.handled,
+        handled_since: millis(it.handled_since),
     };
     codec::encode(form, &stored)
 }
 
 pub(in crate::store) fn decode_row(bytes: &[u8]) -> Result<StoredNotification, Error> {
+    if let Some(earlier) = earlier::decode(bytes) {
+        return earlier;
+    }
     match bytes.first() {
-        Some(1) => {
-            let state = codec::decode(1, bytes)?;
-            Ok(StoredVersion { version: 1, state }.into())
-        }
-        Some(form) if EARLIER.contains(form) => {
-            let stored: StoredVersion = codec::decode(*form, bytes)?;
-            Ok(stored.into())
-        }
         Some(&SHARING) => codec::decode(SHARING, bytes),
         _ => codec::decode(OWN, bytes),
     }
@@ -309,6 +285,7 @@ pub(in crate::store) fn decode_notification(
         version,
         state: stored,
         handled,
+        handled_since,
     }: StoredNotification,
     content: &[u8],
 ) -> Result<Notification, Error> {
@@ -342,6 +319,7 @@ pub(in crate::store) fn decode_notification(
         },
         action: action(stored.action)?,
         handled,
+        handled_since: times(handled_since),
         removed: stored.removed.map(removal).transpose()?,
         broadcast,
     })
@@ -364,34 +342,4 @@ fn action(code: u8) -> Result<ActionState, Error> {
     .into_iter()
     .find(|action| *action as u8 == code)
     .ok_or_else(|| broken("an action state"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::tests::notification;
-
-    #[test]
-    fn what_an_earlier_form_holds_as_dealt_with_was_dealt_with() {
-        for (action, handled) in [
-            (ActionState::NoInteraction, false),
-            (ActionState::Snoozed, false),
-            (ActionState::Activated, true),
-            (ActionState::Dismissed, true),
-        ] {
-            let mut it = notification(1, String::from("raw"));
-            it.action = action;
-            let content = encode_content(&it.draft).unwrap();
-            let row = decode_row(&encode_notification(&it).unwrap()).unwrap();
-            let earlier = StoredVersion {
-                version: row.version,
-                state: row.state,
-            };
-            it.handled = handled;
-            for form in EARLIER {
-                let row = decode_row(&codec::encode(form, &earlier).unwrap()).unwrap();
-                assert_eq!(decode_notification(row, &content).unwrap(), it);
-            }
-        }
-    }
 }

@@ -325,3 +325,32 @@ async fn what_was_taken_away_is_called_so_and_what_was_replaced_is_told_as_well(
     assert!(said.contains("; it was taken back at "), "{said}");
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dealt_with_before_any_tap_is_not_told_as_tapped_by_a_later_one() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    hub.advance(Duration::from_secs(1));
+    hub.doubles()
+        .script(FaultSpec::always(Service::Apns, FaultKind::ServerError));
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    hub.settled().await;
+    hub.advance(Duration::from_secs(1));
+    tablet.set(&id, json!({"readState": "read"})).await;
+    hub.settled().await;
+    hub.doubles().clear_faults();
+    hub.advance(Duration::from_mins(5));
+    post(&hub, json!({"payload": {"visualContent": {"title": "u"}}})).await;
+    phone.next_push("the tap for the other one").await;
+    hub.settled().await;
+    let read = "no tap: it was read before the push service took one";
+    says(&hub, &id, &phone.endpoint, read).await;
+    hub.advance(Duration::from_mins(1));
+    tablet
+        .set(&id, json!({"userActionState": "dismissed"}))
+        .await;
+    let dismissed = read.replace("read", "dismissed");
+    says(&hub, &id, &phone.endpoint, &dismissed).await;
+    hub.finish().await;
+}

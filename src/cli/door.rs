@@ -223,7 +223,7 @@ impl Door {
     pub(super) async fn backup(&self) -> anyhow::Result<Pieces> {
         match self {
             Self::Running(knock) => Ok(Pieces::Socket(knock.backup().await?)),
-            Self::Stopped(hub) => Ok(Pieces::Store(hub.store().backup(hub.now()).await?)),
+            Self::Stopped(hub) => Ok(Pieces::Store(hub.backup().await?)),
         }
     }
 

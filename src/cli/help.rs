@@ -10,7 +10,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 3] = [
     ("Set up", &["init", "check", "key", "token", "completions"]),
     (
         "Look after",
-        &["send", "explain", "user", "endpoint", "store"],
+        &["send", "explain", "user", "endpoint", "store", "audit"],
     ),
 ];
 

@@ -2,6 +2,7 @@
 //! process; `door` hides which. What people read and what `--json` prints is the affair of `output`.
 
 mod access;
+mod audit;
 mod check;
 mod door;
 mod doubles;
@@ -129,6 +130,8 @@ enum Maintenance {
     /// Look at the store.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Tell who did what to the hub, and when.
+    Audit(audit::AuditArgs),
 }
 
 fn dispatch(command: Command, context: &CommandContext) -> anyhow::Result<ExitCode> {
@@ -151,6 +154,7 @@ async fn maintain(command: Maintenance, context: &CommandContext) -> anyhow::Res
         Maintenance::User(command) => people::user(command, context).await,
         Maintenance::Endpoint(command) => people::endpoint(command, context).await,
         Maintenance::Store(command) => store::run(command, context).await,
+        Maintenance::Audit(args) => audit::run(args, context).await,
     }
 }
 

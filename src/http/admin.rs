@@ -223,9 +223,9 @@ async fn answer(
     stop: &CancellationToken,
 ) -> Response {
     if request.uri().path() == BACKUP_PATH && request.method() == Method::POST {
-        return match hub.store().backup(hub.now()).await {
+        return match hub.backup().await {
             Ok(backup) => stream(backup, stop.clone()),
-            Err(error) => refuse(StatusCode::BAD_REQUEST, &AdminError::from(error)),
+            Err(error) => refuse(StatusCode::BAD_REQUEST, &error),
         };
     }
     let longest = hub.limits().audience_body.max(MAX_BODY_BYTES);

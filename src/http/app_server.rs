@@ -19,7 +19,7 @@ use super::{
     reading, wire,
 };
 use crate::{
-    hub::{self, Hub, OnceKey, Posted, admin::Place},
+    hub::{self, AppAct, Hub, OnceKey, Posted, admin::Place},
     model::{AppHost, Draft, Subject},
 };
 
@@ -229,7 +229,11 @@ pub(super) async fn export(
     let content = Query::of(&request)?.content()?;
     let hub = context.hub.clone();
     // The first piece says whether there is anything.
-    let head = hub.export(subject.clone(), content, Place::Start).await?;
+    let what = (subject.clone(), AppAct::Export);
+    let head = hub.export(subject.clone(), content, Place::Start);
+    let head = hub
+        .audited_of_app(&caller.caller.key_id, what, head)
+        .await?;
     let rest = stream::try_unfold(head.next, move |place| {
         let (hub, subject) = (hub.clone(), subject.clone());
         async move {
@@ -277,7 +281,10 @@ pub(super) async fn remove_endpoint(
 ) -> Answer {
     let subject = caller.subject(path::user(&request)?);
     let endpoint = path::endpoint(&request, ID)?;
-    context.hub.remove_endpoint(subject, endpoint).await?;
+    let what = (subject.clone(), AppAct::RemoveEndpoint(endpoint.clone()));
+    let removal = context.hub.remove_endpoint(subject, endpoint);
+    let key = &caller.caller.key_id;
+    context.hub.audited_of_app(key, what, removal).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -320,6 +327,9 @@ pub(super) async fn revoke(
     let endpoint = Query::of(&request)?.endpoint();
     let (user, endpoint) = both(path::user(&request), endpoint)?;
     let subject = caller.subject(user);
-    context.hub.revoke_tokens(subject, endpoint).await?;
+    let what = (subject.clone(), AppAct::RevokeTokens(endpoint.clone()));
+    let revocation = context.hub.revoke_tokens(subject, endpoint);
+    let key = &caller.caller.key_id;
+    context.hub.audited_of_app(key, what, revocation).await?;
     Ok(HttpResponse::NoContent().finish())
 }

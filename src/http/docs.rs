@@ -19,7 +19,7 @@ const KEPT: &str = "public, max-age=300";
 const INDEX: &str = "index";
 
 /// The pages in the order of reading: what their address is, and what the others call them.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     ("taking-back", "Taking back"),
     ("what-leaves", "What leaves the hub"),
     ("ladder", "Delivery ladder"),
@@ -29,6 +29,7 @@ const PAGES: [(&str, &str); 12] = [
     ("identity", "Users of your own identity provider"),
     ("importing", "Bringing your devices"),
     ("export", "What is held about a person"),
+    ("audit", "Who did what"),
     ("limits", "Limits"),
     ("backup", "Backup and restore"),
     ("doubles", "Testing against doubles"),

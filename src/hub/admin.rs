@@ -4,6 +4,7 @@
 //! This is a door, so texts come in and JSON goes out (the shapes of the API, lists as `{"value":[…]}`). Faults name
 //! the command's flags, since that is what the operator typed. No answer holds a secret but the one just made.
 
+mod audit;
 mod care;
 mod devices;
 mod draft;
@@ -73,17 +74,7 @@ impl AdminError {
 
 impl From<Error> for AdminError {
     fn from(error: Error) -> Self {
-        let code = match &error {
-            Error::Invalid(_) => "invalidRequest",
-            Error::Unauthenticated(_) => "unauthenticated",
-            Error::Forbidden(_) => "accessDenied",
-            Error::NotFound(_) => "itemNotFound",
-            Error::EndpointNotFound => "endpointNotFound",
-            Error::Conflict(_) => "conflict",
-            Error::CursorTooOld => "syncStateNotFound",
-            Error::Limit { .. } => "limitReached",
-            Error::Store(_) => "serviceUnavailable",
-        };
+        let code = error.code();
         let message = match error {
             Error::Invalid(faults) => lines(&faults),
             other => other.to_string(),
@@ -107,12 +98,19 @@ fn lines(faults: &[Fault]) -> String {
 }
 
 impl Hub {
-    /// Does what an operator asks.
+    /// Does what an operator asks; an administrative act is noted in the audit log.
     ///
     /// # Errors
     /// [`AdminError`] with what is wrong, in words for the operator.
-    #[expect(clippy::too_many_lines, reason = "a table, one arm for each request")]
     pub async fn admin(&self, request: Request) -> Result<Value, AdminError> {
+        match request.deed() {
+            Some(deed) => self.admin_audited(deed, self.admin_answer(request)).await,
+            None => self.admin_answer(request).await,
+        }
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table, one arm for each request")]
+    async fn admin_answer(&self, request: Request) -> Result<Value, AdminError> {
         match request {
             Request::CreateKey {
                 app,
@@ -184,6 +182,10 @@ impl Hub {
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,
             Request::StoreExpire { now } => self.admin_expire(now).await,
+            Request::Audit { app, since, before } => {
+                self.admin_audit(app.as_deref(), since.as_deref(), before)
+                    .await
+            }
             Request::Health => self.admin_health().await,
         }
     }

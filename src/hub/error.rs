@@ -42,6 +42,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the API calls it.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalidRequest",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden(_) => "accessDenied",
+            Self::NotFound(_) => "itemNotFound",
+            Self::EndpointNotFound => "endpointNotFound",
+            Self::Conflict(_) => "conflict",
+            Self::CursorTooOld => "syncStateNotFound",
+            Self::Limit { .. } => "limitReached",
+            Self::Store(_) => "serviceUnavailable",
+        }
+    }
+
     /// One fault of one field.
     pub fn invalid(target: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Fault::new(target, message)])

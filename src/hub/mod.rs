@@ -4,6 +4,7 @@
 mod access;
 mod actor;
 pub mod admin;
+mod audit;
 mod broadcasts;
 mod changes;
 mod channels;
@@ -47,6 +48,7 @@ use std::sync::{
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, Proof, UserCaller};
+pub use audit::AppAct;
 pub use broadcasts::{Accepted, Step, Turns};
 pub use deliveries::{DueTap, Look, LookAt};
 pub use delta::{DeltaPage, Digest, Item, Since};
@@ -101,6 +103,8 @@ pub struct Inner {
     broadcast_bell: Notify,
     /// Held while apps are swapped, or it is noted by which settings they were looked at.
     settings: tokio::sync::Mutex<()>,
+    /// Held while an act gets its number.
+    audit: tokio::sync::Mutex<()>,
     running: once::Running,
     streams: streams::Streams,
     tests: test_tap::Tests,
@@ -149,6 +153,7 @@ impl Hub {
             broadcast_bell: Notify::new(),
             running: once::Running::default(),
             settings: tokio::sync::Mutex::default(),
+            audit: tokio::sync::Mutex::default(),
             streams: streams::Streams::default(),
             tests: test_tap::Tests::default(),
             pulls: pulls::Pulls::default(),

@@ -4,6 +4,7 @@
 //! may name this room; it names nothing of ours.
 
 pub mod access;
+pub mod audit;
 pub mod broadcast;
 pub mod delivery;
 pub mod endpoint;
@@ -18,6 +19,7 @@ pub mod time;
 pub mod user;
 
 pub use access::{AppKey, Once, OnceAnswer, Scope, UserToken};
+pub use audit::{Act, ActOutcome, Actor, Deed};
 pub use broadcast::{Audience, Broadcast, BroadcastStatus, ListPlace, Listed};
 pub use delivery::{
     Delivery, DeliveryStatus, OwedPush, Reason, ServiceAnswer, Telling, ToldChange,

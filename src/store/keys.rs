@@ -29,6 +29,7 @@
 //! | `w` | broadcast id, row (4) | some of the people that it is still for |
 //! | `h` | broadcast id | how many share its content, and in how many parts it is |
 //! | `h` | broadcast id, part (2) | a part of the content |
+//! | `A` | number | an administrative act |
 //! | `D` | app host, 0, push service, 0, lane | a wait that the service demanded |
 //! | `G` | app host, 0, push service | how many channels in a row it called dead |
 //! | `M` | name | meta |
@@ -204,6 +205,15 @@ pub(super) fn channel(app: &AppHost, identity: &[u8]) -> Vec<u8> {
 
 pub(super) fn subscription(id: SubscriptionId) -> Vec<u8> {
     join(b's', &[&id.to_bytes()])
+}
+
+/// The audit log.
+pub(super) fn acts() -> Vec<u8> {
+    vec![b'A']
+}
+
+pub(super) fn act(number: u64) -> Vec<u8> {
+    join(b'A', &[&number.to_be_bytes()])
 }
 
 pub(super) fn app_keys() -> Vec<u8> {

@@ -3,6 +3,7 @@
 //! No type of the engine leaves this room, and nothing above it assumes a key-value store. Questions run beside the
 //! writing; each sees whole units only.
 
+mod audit;
 pub mod backup;
 mod bells;
 mod broadcasts;
@@ -50,6 +51,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+pub use audit::ActsOf;
 pub use bells::{Bells, FeedBell};
 pub use broadcasts::{Turn, list_rows};
 pub use compact::{Compacted, compact};

@@ -48,6 +48,8 @@ fn is_posting(change: &Change) -> bool {
 pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
     match row {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
+        AppRow::Act(act) => ops.push(put(keys::act(act.number), act.encode())?),
+        AppRow::DropAct(number) => ops.push(Op::Remove(keys::act(*number))),
         AppRow::Guard(service, drops) => ops.push(put(keys::guard(service), drops.encode())?),
         AppRow::DropGuard(service) => ops.push(Op::Remove(keys::guard(service))),
         AppRow::Demand(lane, demand) => ops.push(put(keys::demand(lane), demand.encode())?),

@@ -1,10 +1,10 @@
 //! A unit of work: the rows that one operation writes, as typed data. All of it becomes durable, or none.
 
 use crate::model::{
-    AppHost, AppKey, AppService, Broadcast, BroadcastId, Change, Demand, Draft, Drops, Endpoint,
-    EndpointId, FeedPosition, FetchMark, LaneName, Listed, Marker, Notification, NotificationId,
-    Once, Owner, Push, Receipt, Subject, SubscriptionId, TapRules, TapState, Timestamp, User,
-    UserToken,
+    Act, AppHost, AppKey, AppService, Broadcast, BroadcastId, Change, Demand, Draft, Drops,
+    Endpoint, EndpointId, FeedPosition, FetchMark, LaneName, Listed, Marker, Notification,
+    NotificationId, Once, Owner, Push, Receipt, Subject, SubscriptionId, TapRules, TapState,
+    Timestamp, User, UserToken,
 };
 
 /// What one operation writes about one user; at most some hundred rows.
@@ -149,6 +149,10 @@ pub const LEFT_BY_AN_ENDPOINT: Timestamp = Timestamp::EPOCH;
 pub enum AppRow {
     /// An app key.
     Key(AppKey),
+    /// An entry of the audit log.
+    Act(Box<Act>),
+    /// The same, by its number, once it makes room for others.
+    DropAct(u64),
     /// How many channels in a row a service called dead: the guard against wrong settings, through restarts.
     Guard(AppService, Drops),
     /// The same, after a success.

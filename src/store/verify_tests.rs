@@ -4,9 +4,9 @@ use super::super::engine::{Engine, Op};
 use super::*;
 use crate::{
     model::{
-        AppHost, Channel, Endpoint, EndpointId, FetchMark, NotificationId, Once, OnceAnswer, Owner,
-        Platform, Push, Receipt, ServiceAnswer, Subject, SubscriptionId, TapId, TapKind, TapState,
-        Timestamp, UserId, UserToken,
+        Act, ActOutcome, Actor, AppHost, Channel, Endpoint, EndpointId, FetchMark, NotificationId,
+        Once, OnceAnswer, Owner, Platform, Push, Receipt, ServiceAnswer, Subject, SubscriptionId,
+        TapId, TapKind, TapState, Timestamp, UserId, UserToken,
     },
     store::{
         Expiring, Row, Store, Unit,
@@ -374,6 +374,14 @@ fn what_is_the_operators_and_cannot_be_read_is_named() {
             "an app key's row: ",
         ),
         (
+            Op::Put(keys::act(1), vec![255]),
+            "an act of the audit log: ",
+        ),
+        (
+            Op::Put(keys::act(2), act(1).encode().unwrap()),
+            "an act of the audit log stands under another's number",
+        ),
+        (
             Op::Put(keys::vapid(&app), vec![1, 2]),
             "an app's VAPID key is no PKCS#8",
         ),
@@ -382,6 +390,19 @@ fn what_is_the_operators_and_cannot_be_read_is_named() {
             "the store's epoch has 1 bytes",
         ),
     ]);
+}
+
+fn act(number: u64) -> Act {
+    Act {
+        number,
+        at: Timestamp::default(),
+        by: Actor::Operator,
+        deed: String::from("key create"),
+        app: None,
+        user: None,
+        of: None,
+        outcome: ActOutcome::Done,
+    }
 }
 
 #[track_caller]

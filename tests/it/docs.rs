@@ -83,7 +83,7 @@ async fn every_limit_is_told_with_its_key_and_its_default() {
 async fn every_page_is_plain_and_every_link_leads_somewhere() {
     let hub = TestHub::start().await;
     let pages = pages(&hub).await;
-    assert_eq!(pages.len(), 13, "{:?}", pages.keys());
+    assert_eq!(pages.len(), 14, "{:?}", pages.keys());
     for (path, html) in &pages {
         for banned in ["<script", "style=\"", "<style", "onclick", "=\"http"] {
             assert!(!html.contains(banned), "{path} has {banned}");

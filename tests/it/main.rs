@@ -13,6 +13,7 @@
 )]
 
 mod audience;
+mod audit;
 mod bad_input;
 mod bulkheads;
 mod care;

@@ -165,6 +165,15 @@ pub enum Request {
         /// Even where the clock has leapt: the time is right.
         now: bool,
     },
+    /// Lists the administrative acts, newest first, at most 1000; `next` in the answer is the `before` of the next page.
+    Audit {
+        /// Those about this app.
+        app: Option<String>,
+        /// Those then or later, RFC 3339.
+        since: Option<String>,
+        /// Those whose number is less.
+        before: Option<u64>,
+    },
     /// What `/readyz` keeps to itself: apps, their services, the outbox.
     Health,
 }

@@ -297,7 +297,7 @@ pub(super) fn lane(name: &LaneName, state: &LaneState) -> Value {
     })
 }
 
-fn present<const N: usize>(members: [(&str, Value); N]) -> Value {
+pub(super) fn present<const N: usize>(members: [(&str, Value); N]) -> Value {
     let there = members.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(
         there

@@ -2,6 +2,7 @@
 //! never changed: a new version gets a type of its own, and the old one stays readable.
 
 mod access;
+mod audit;
 mod broadcast;
 mod endpoint;
 mod marks;

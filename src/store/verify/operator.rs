@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::{
-    model::{AppKey, Demand, TapRules},
+    model::{Act, AppKey, Demand, TapRules},
     store::{Error, credentials::drops, ids::Ids, keys, records::Record},
 };
 
@@ -12,6 +12,18 @@ impl Check<'_> {
             Ok(it) if keys::app_key(&it.id) == key => {}
             Ok(_) => self.say(&NOBODY, "an app key stands under another's id"),
             Err(error) => self.say(&NOBODY, format!("an app key's row: {error}")),
+        }
+        Ok(())
+    }
+
+    pub(super) fn act(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        match Act::decode(value) {
+            Ok(it) if keys::act(it.number) == key => {}
+            Ok(_) => self.say(
+                &NOBODY,
+                "an act of the audit log stands under another's number",
+            ),
+            Err(error) => self.say(&NOBODY, format!("an act of the audit log: {error}")),
         }
         Ok(())
     }

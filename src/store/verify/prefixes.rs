@@ -8,7 +8,7 @@ const NOBODY: keys::UserKey = [0; keys::USER];
 
 impl Check<'_> {
     /// The kinds, in an order in which what is counted is counted before it is compared.
-    fn kinds() -> [(u8, Look<Self>); 28] {
+    fn kinds() -> [(u8, Look<Self>); 29] {
         [
             (b'n', Self::notification),
             (b'f', Self::change),
@@ -33,6 +33,7 @@ impl Check<'_> {
             (b'd', Self::used_key),
             (b'u', Self::user),
             (b'k', Self::app_key),
+            (b'A', Self::act),
             (b'v', Self::vapid),
             (b'M', Self::meta),
             (b'G', Self::guard),

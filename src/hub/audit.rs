@@ -1,0 +1,164 @@
+//! The audit log: every administrative act is noted before it is done, and what came of it after.
+
+use super::{Error, Hub};
+use crate::{
+    model::{Act, ActOutcome, Actor, Deed, EndpointId, Subject},
+    store::{AppRow, Batch, Reader},
+};
+
+/// How many acts are kept; the oldest makes room for another.
+const KEPT: u64 = 100_000;
+/// How long the id in an entry may be.
+const ID_CHARS: usize = 128;
+
+/// What an app's server does to one of its people that is an administrative act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppAct {
+    /// Has all that is held about them.
+    Export,
+    /// Ends their tokens, or those alone that are bound to an endpoint.
+    RevokeTokens(Option<EndpointId>),
+    /// Signs a device out.
+    RemoveEndpoint(EndpointId),
+}
+
+impl AppAct {
+    fn deed(&self, subject: &Subject) -> Deed {
+        let (name, of) = match self {
+            Self::Export => ("user export", None),
+            Self::RevokeTokens(endpoint) => ("token revoke", endpoint.as_ref()),
+            Self::RemoveEndpoint(endpoint) => ("endpoint remove", Some(endpoint)),
+        };
+        Deed {
+            name,
+            app: Some(subject.app.clone()),
+            user: Some(subject.user.clone()),
+            of: of.map(|id| id.as_str().to_owned()),
+        }
+    }
+
+    /// Whether there is anything that it can be done to.
+    fn finds(&self, reader: &Reader, subject: &Subject) -> Result<bool, Error> {
+        Ok(match self {
+            Self::Export => reader.known_user(subject)?.is_some(),
+            Self::RevokeTokens(None) => !reader.all_tokens_of(subject, 1)?.is_empty(),
+            Self::RevokeTokens(endpoint) => {
+                !reader.tokens_of(subject, endpoint.as_ref())?.is_empty()
+            }
+            Self::RemoveEndpoint(id) => reader.registered_endpoint(subject, id)?.is_some(),
+        })
+    }
+}
+
+impl Hub {
+    /// Does what an app's server asks, by the id of its key. What finds nothing is not noted: it changes nothing, and
+    /// whoever holds a key could else push all others out of the log.
+    ///
+    /// # Errors
+    /// Those of the act, and `Store` where it cannot be noted: nothing is done then.
+    pub async fn audited_of_app<T>(
+        &self,
+        key: &str,
+        (subject, what): (Subject, AppAct),
+        act: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let (by, deed) = (Actor::Key(key.to_owned()), what.deed(&subject));
+        let finds = move |reader: &Reader| what.finds(reader, &subject);
+        if self.store().ask(finds).await? {
+            return self.audited((by, deed), act).await;
+        }
+        let done = act.await;
+        // What it found came in between.
+        if done.is_ok() {
+            let noted = self.begin_act(by, deed).await?;
+            self.end_act(noted, ActOutcome::Done).await;
+        }
+        done
+    }
+
+    /// Does an administrative act, noted before and after.
+    ///
+    /// # Errors
+    /// Those of the act, and `Store` where it cannot be noted: nothing is done then.
+    pub(super) async fn audited<T>(
+        &self,
+        (by, deed): (Actor, Deed),
+        act: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let act_noted = self.begin_act(by, deed).await?;
+        let done = act.await;
+        let outcome = match &done {
+            Ok(_) => ActOutcome::Done,
+            Err(error) => ActOutcome::Refused(error.code().to_owned()),
+        };
+        self.end_act(act_noted, outcome).await;
+        done
+    }
+
+    /// Notes what is about to be done.
+    pub(super) async fn begin_act(&self, by: Actor, deed: Deed) -> Result<Act, Error> {
+        let _one_at_a_time = self.audit.lock().await;
+        let last = self
+            .store()
+            .ask(|reader| Ok::<_, Error>(reader.last_act()?))
+            .await?;
+        let act = Act {
+            number: last + 1,
+            at: self.now(),
+            by,
+            deed: deed.name.to_owned(),
+            app: deed.app,
+            user: deed.user,
+            of: deed.of.map(|id| id.chars().take(ID_CHARS).collect()),
+            outcome: ActOutcome::Begun,
+        };
+        let mut batch = Batch::from(AppRow::Act(Box::new(act.clone())));
+        if let Some(oldest) = act.number.checked_sub(KEPT) {
+            batch.rows.push(AppRow::DropAct(oldest));
+        }
+        self.store.commit_batch(batch, Vec::new()).await?;
+        Ok(act)
+    }
+
+    /// Notes what came of it. It is done, or not, whether that can be noted or not.
+    pub(super) async fn end_act(&self, act: Act, outcome: ActOutcome) {
+        let row = AppRow::Act(Box::new(Act { outcome, ..act }));
+        if let Err(error) = self.store.commit_app(row).await {
+            tracing::error!(%error, "what came of an administrative act could not be noted; the audit log calls it begun");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{hub::tests::hub, store::ActsOf};
+
+    #[tokio::test]
+    async fn the_oldest_act_makes_room_for_another() {
+        let hub = hub(10);
+        let deed = || Deed {
+            name: "key create",
+            app: None,
+            user: None,
+            of: Some("x".repeat(1000)),
+        };
+        let first = hub.begin_act(Actor::Operator, deed()).await.unwrap();
+        assert_eq!((first.number, first.of.unwrap().len()), (1, ID_CHARS));
+        let second = hub.begin_act(Actor::Operator, deed()).await.unwrap();
+        let numbers = || -> Vec<u64> {
+            let acts = hub.store().reader().acts(&ActsOf::default(), 10).unwrap();
+            acts.iter().map(|act| act.number).collect()
+        };
+        assert_eq!(numbers(), [2, 1]);
+        let last = Act {
+            number: KEPT,
+            ..second
+        };
+        hub.end_act(last, ActOutcome::Done).await;
+        hub.begin_act(Actor::Operator, deed()).await.unwrap();
+        assert_eq!(numbers(), [KEPT + 1, KEPT, 2]);
+        hub.begin_act(Actor::Operator, deed()).await.unwrap();
+        assert_eq!(numbers(), [KEPT + 2, KEPT + 1, KEPT]);
+    }
+}

@@ -125,10 +125,11 @@ impl World {
         let known = known.map(NotificationId::to_string);
         if name.is_some() && known.is_none() {
             // Which one has that name was in doubt when the process was killed.
-            for id in self.kept[user].keys().map(NotificationId::to_string) {
-                self.network
-                    .promises(|promises| promises.may_be_posted(&id));
-                self.network.expires(id, expires);
+            for (id, it) in &self.kept[user] {
+                let (id, network) = (id.to_string(), &self.network);
+                network.promises(|promises| promises.may_be_posted(&id));
+                // Those that a job posted may not be known there yet.
+                network.expires(id, expires.max(it.expires));
             }
         }
         if let Some(known) = &known {

@@ -27,11 +27,11 @@ pub struct Compacted {
     pub bytes_after: u64,
 }
 
-/// Copies a store's rows to a new file, reads them back, and puts it in the old one's place, which then goes. The store
-/// stays the same: cursors go on. Nothing is changed unless all of it was copied.
+/// Copies a store's rows to a new file, reads them back, and puts it in the old one's place, which then goes, if it is
+/// smaller. The store stays the same: cursors go on. Nothing is changed unless all of it was copied.
 ///
 /// # Errors
-/// As [`Store::open`]; `Full` where the disk has no room for both at once.
+/// As [`Store::open`]; `NoRoomForCopy` where the disk has no room for both at once.
 pub fn compact(
     options: &Options,
     now: Timestamp,
@@ -41,6 +41,34 @@ pub fn compact(
     let lock = FolderLock::take(&options.folder)?;
     let store = Store::open_holding(options, lock.again()?)?;
     let bytes_before = store.stats().size_bytes;
+    let copied = copy(&store, options, progress);
+    let head = Head {
+        epoch: store.epoch(),
+        commits: store.stats().commits,
+    };
+    store.close();
+    drop(store);
+    let (fresh, rows) = copied?;
+    let bytes_after = fresh.reader()?.engine.size_bytes();
+    if bytes_after < bytes_before
+        && let Some(folder) = fresh.take_over(head, ("compact", now))?
+    {
+        fresh::remove(&folder)?;
+    }
+    drop(lock);
+    Ok(Compacted {
+        rows,
+        bytes_before,
+        bytes_after: bytes_after.min(bytes_before),
+    })
+}
+
+/// The copy, and how many rows it has.
+fn copy(
+    store: &Store,
+    options: &Options,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Fresh, u64), Error> {
     let mut fresh = Fresh::begin(options)?;
     let mut rows = 0;
     let copied = walk(&store.reader().engine, &mut |slice| {
@@ -49,28 +77,13 @@ pub fn compact(
         progress(rows);
         Ok(())
     })?;
+    fresh.tidy_up()?;
     if walk(&fresh.reader()?.engine, &mut |_| Ok(()))? != copied {
         return Err(Error::Corrupt(String::from(
             "the copy is not what was copied; the store is left as it was",
         )));
     }
-    let bytes_after = fresh.reader()?.engine.size_bytes();
-    let head = Head {
-        epoch: store.epoch(),
-        commits: store.stats().commits,
-    };
-    store.close();
-    drop(store);
-    let kept = fresh.take_over(head, ("compact", now))?;
-    if let Some(folder) = kept {
-        fresh::remove(&folder)?;
-    }
-    drop(lock);
-    Ok(Compacted {
-        rows,
-        bytes_before,
-        bytes_after,
-    })
+    Ok((fresh, rows))
 }
 
 /// Hands out all rows in slices, and gives a hash of them.

@@ -11,6 +11,11 @@ pub enum Error {
     /// The disk is nearly full; writing resumes by itself when there is room again.
     #[error("the disk is nearly full")]
     Full,
+    /// The disk has no room for a store in the making beside the one that is there.
+    #[error(
+        "the disk of {0} has no room for a copy of the store and store.min_free_bytes beside it; make room there, or for this once lower store.min_free_bytes. The store is as it was"
+    )]
+    NoRoomForCopy(PathBuf),
     /// The store has stopped: it is closing, or a write failed and nothing more is risked.
     #[error("the store has stopped")]
     Closed,

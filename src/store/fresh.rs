@@ -11,6 +11,7 @@ use super::{
     engine::{self, Engine, Op},
     guard::{FolderLock, Head, HeadFile, Space},
     swap::{self, Swap},
+    tidying::{self, TURN_PAGES, Tidying},
 };
 use crate::model::Timestamp;
 
@@ -22,6 +23,7 @@ pub(super) struct Fresh {
     data: PathBuf,
     reader: Option<Reader>,
     space: Space,
+    tidying: Tidying,
 }
 
 impl Fresh {
@@ -36,6 +38,7 @@ impl Fresh {
             data: options.folder.clone(),
             reader: Some(Reader::over(Arc::new(engine))),
             space: Space::new(Some(options.folder.clone()), options.min_free_bytes),
+            tidying: Tidying::default(),
         })
     }
 
@@ -43,12 +46,20 @@ impl Fresh {
     pub(super) fn load(&mut self, ops: Vec<Op>) -> Result<(), Error> {
         self.space.look();
         if !self.space.room(ops.iter().map(Op::bytes).sum()).0 {
-            return Err(Error::Full);
+            return Err(Error::NoRoomForCopy(self.data.clone()));
         }
-        match &self.reader {
-            Some(reader) => reader.engine.commit(ops),
-            None => Err(Error::Closed),
+        let bytes = ops.iter().map(Op::bytes).sum();
+        let engine = &self.reader.as_ref().ok_or(Error::Closed)?.engine;
+        engine.commit(ops)?;
+        for _ in 0..self.tidying.turns_of_copying(bytes) {
+            engine.tidy(TURN_PAGES)?;
         }
+        Ok(())
+    }
+
+    /// Makes it as small as it can be.
+    pub(super) fn tidy_up(&self) -> Result<(), Error> {
+        tidying::tidy_up(&self.reader()?.engine)
     }
 
     /// What is there so far.

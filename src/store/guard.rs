@@ -238,9 +238,10 @@ impl Space {
         (free >= self.min_free_bytes, free >= self.min_free_bytes / 2)
     }
 
-    /// Whether there is room for tidying, by which what was taken away makes room: also where nothing else is written.
+    /// Whether there is room for tidying, by which what was taken away makes room. What takes more away needs the last of
+    /// it.
     pub(super) fn may_tidy(&self) -> bool {
-        self.free >= self.min_free_bytes / 4
+        self.free >= self.min_free_bytes / 2
     }
 }
 

@@ -67,7 +67,7 @@ enum Old {
 ///
 /// # Errors
 /// `InUse` while a hub runs; `NotEmpty` where there is a store and no force; `Backup` where the file is cut off, damaged
-/// or of a later version, or its store is; `Corrupt` where its rows are; `Full`, `Io`.
+/// or of a later version, or its store is; `Corrupt` where its rows are; `NoRoomForCopy`, `Io`.
 pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
     // All of it is looked at before anything is touched.
     let contents = backup::check(&asked.file, &mut |_| {})?;
@@ -96,6 +96,7 @@ pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restore
     }
     let head = renew(&mut making, asked.new_secrets)?;
     identity::upgrade(&making.reader()?.engine, None)?;
+    making.tidy_up()?;
     let reader = making.reader()?;
     let findings = reader.verify()?.len();
     let rows = reader.count_rows()?;

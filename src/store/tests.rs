@@ -149,6 +149,40 @@ async fn a_second_opening_of_the_folder_is_refused() {
 }
 
 #[tokio::test]
+async fn a_compacted_store_is_about_as_large_as_its_rows_and_needs_room_for_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path());
+    let store = Store::open(&options).unwrap();
+    let ada = subject("ada");
+    for number in 1..=1000 {
+        store
+            .commit(post(&ada, number, "x".repeat(600)).0)
+            .await
+            .unwrap();
+    }
+    let mut bytes = 0;
+    let all = store.reader().collect(&[], |key, value| {
+        bytes += (key.len() + value.len()) as u64;
+        Ok(())
+    });
+    let rows = all.unwrap().len() as u64;
+    store.close();
+    drop(store);
+    options.min_free_bytes = u64::MAX - 1;
+    let refused = crate::store::compact(&options, Timestamp::default(), &mut |_| {}).unwrap_err();
+    assert!(matches!(refused, Error::NoRoomForCopy(_)), "{refused}");
+    options.min_free_bytes = 0;
+    let done = crate::store::compact(&options, Timestamp::default(), &mut |_| {}).unwrap();
+    assert_eq!(done.rows, rows);
+    // The engine writes whole pieces of half a mebibyte.
+    let most = bytes * 5 / 2 + (2 << 20);
+    assert!(done.bytes_after <= most, "{done:?} of {bytes} bytes");
+    let store = Store::open(&options).unwrap();
+    assert_eq!(store.reader().user(&ada).unwrap().head, FeedPosition(1000));
+    store.close();
+}
+
+#[tokio::test]
 async fn content_is_refused_below_the_mark_and_settling_below_half_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path());

@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use super::{Error, commit::State};
+use super::{Error, commit::State, engine::Engine};
 
 /// How many pages are moved at a time: well under a millisecond, where there are so many.
-const TURN_PAGES: u32 = 32;
+pub(super) const TURN_PAGES: u32 = 32;
 /// For how many bytes written one page is moved at once. Twice as many let the file grow for ever.
 const BYTES_A_PAGE: u64 = 3 << 10;
 /// The same at leisure.
@@ -23,7 +23,7 @@ const LEISURE: Duration = Duration::from_millis(2);
 const VAIN_TURNS: u32 = 4;
 /// The same on a full disk, where only a smaller file is something found. The engine cuts its end off where half of it is
 /// free, a piece of 512 KiB for each that is written: some 80 turns.
-const VAIN_TURNS_WHERE_FULL: u32 = 2048;
+const VAIN_TURNS_WHERE_FULL: u32 = 1024;
 
 /// What is left to be tidied.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub(super) struct Tidying {
     /// Pages that may be moved at leisure.
     at_leisure: u64,
     vain: u32,
+    /// The smallest that the file was on a full disk, since something was written.
+    smallest: Option<u64>,
 }
 
 impl Tidying {
@@ -48,10 +50,18 @@ impl Tidying {
     pub(super) fn note(&mut self, bytes: u64, removed_rows: u64) -> u64 {
         const TURN_BYTES: u64 = TURN_PAGES as u64 * BYTES_A_PAGE;
         self.at_leisure += bytes / BYTES_A_PAGE_AT_LEISURE + removed_rows;
-        self.vain = 0;
+        (self.vain, self.smallest) = (0, None);
         self.written += bytes;
         let turns = self.written / TURN_BYTES;
         self.written %= TURN_BYTES;
+        turns
+    }
+
+    /// How many turns it takes at once where nobody waits, as a store is made.
+    pub(super) fn turns_of_copying(&mut self, bytes: u64) -> u64 {
+        self.written += bytes;
+        let turns = self.written / (u64::from(TURN_PAGES) * BYTES_A_PAGE_AT_LEISURE);
+        self.written %= u64::from(TURN_PAGES) * BYTES_A_PAGE_AT_LEISURE;
         turns
     }
 
@@ -66,8 +76,12 @@ impl Tidying {
         self.count(found, VAIN_TURNS);
     }
 
-    /// The same where the disk is full: of whether the file has become smaller. It goes on for as long as it does.
-    pub(super) fn took_turn_where_full(&mut self, smaller: bool) {
+    /// The same where the disk is full: of how large the file is now. It goes on for as long as that becomes less than it
+    /// ever was; a turn makes it larger as often as smaller.
+    pub(super) fn took_turn_where_full(&mut self, size_bytes: u64) {
+        let smaller = self.smallest.is_some_and(|smallest| size_bytes < smallest);
+        let smallest = self.smallest.unwrap_or(size_bytes);
+        self.smallest = Some(smallest.min(size_bytes));
         self.count(smaller, VAIN_TURNS_WHERE_FULL);
     }
 
@@ -77,6 +91,25 @@ impl Tidying {
             self.at_leisure = 0;
         }
     }
+}
+
+/// Tidies until nothing is found any more, nor the file becomes smaller.
+pub(super) fn tidy_up(engine: &Engine) -> Result<(), Error> {
+    let mut left = Tidying::of(
+        engine
+            .size_bytes()
+            .max(FOUND_BYTES_A_PAGE * u64::from(TURN_PAGES)),
+    );
+    while left.pause().is_some() {
+        let found = engine.tidy_through(TURN_PAGES)?;
+        left.took_turn(found);
+    }
+    let mut shrinking = Tidying::of(u64::MAX);
+    while shrinking.pause().is_some() {
+        engine.tidy_through(TURN_PAGES)?;
+        shrinking.took_turn_where_full(engine.size_bytes());
+    }
+    Ok(())
 }
 
 impl State {
@@ -89,14 +122,12 @@ impl State {
     pub(super) fn tidy(&mut self) -> Result<(), Error> {
         let room = self.look();
         let engine = &self.reader.engine;
-        let before = engine.size_bytes();
         // What is moved is written elsewhere first.
         let found = self.space.may_tidy() && engine.tidy_through(TURN_PAGES)?;
         if room {
             self.tidying.took_turn(found);
         } else {
-            let smaller = engine.size_bytes() < before;
-            self.tidying.took_turn_where_full(smaller);
+            self.tidying.took_turn_where_full(engine.size_bytes());
         }
         Ok(())
     }
@@ -147,9 +178,10 @@ mod tests {
         );
         let mut full = store();
         for nth in 0.. {
-            full.took_turn_where_full(nth < 1000);
+            let swings = u64::from(nth % 2);
+            full.took_turn_where_full(10_000 + swings - u64::from(nth.min(1000)));
             if full.pause().is_none() {
-                assert_eq!(nth, 999 + VAIN_TURNS_WHERE_FULL);
+                assert_eq!(nth, 1000 + VAIN_TURNS_WHERE_FULL);
                 break;
             }
         }

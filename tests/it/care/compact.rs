@@ -14,7 +14,7 @@ async fn compacting_keeps_every_row_and_every_cursor() {
     let mut hub = ChildHub::start().await;
     let phone = phone(&hub).await;
     let mut ids = Vec::new();
-    for nth in 0..400 {
+    for nth in 0..1200 {
         ids.push(post(&hub, &format!("title {nth}")).await);
     }
     for id in &ids[5..] {

@@ -287,7 +287,13 @@ async fn a_tap_for_a_change_that_was_dropped_comes_again() {
     tablet
         .set(&elsewhere, json!({"userActionState": "dismissed"}))
         .await;
-    hub.advance(Duration::from_secs(2));
+    // How long it waits depends on when the last of those that were dropped had left.
+    eventually("it is tapped for that", || async {
+        hub.advance(Duration::from_secs(10));
+        let it = super::line(&hub, &elsewhere, &computer.endpoint).await;
+        (it["change"]["status"] == "tapped").then_some(())
+    })
+    .await;
     let told = "the device fetched it at T; no tap left: not targeted, targetPolicy does not name windows; it was dismissed by T; tapped for that at T, WNS answered 200 received; not fetched since; next attempt at T";
     says(&hub, &elsewhere, &computer.endpoint, told).await;
     hub.finish().await;

@@ -102,7 +102,10 @@ impl<'a> Check<'a> {
             let asks = self.walked.is_multiple_of(STRETCH);
             self.stopped = self.stopped || (asks && !(self.go_on)());
             if !self.stopped {
+                let known = self.findings.len();
                 look(self, key, value)?;
+                let of_this = self.findings.iter_mut().skip(known);
+                of_this.for_each(|finding| finding.row = key.to_vec());
             }
             Ok(if self.stopped {
                 Break(())

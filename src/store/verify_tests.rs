@@ -405,6 +405,16 @@ fn act(number: u64) -> Act {
     }
 }
 
+#[test]
+fn what_is_said_of_two_rows_alike_is_told_apart() {
+    let engine = Arc::new(Engine::memory());
+    let rows = [1, 2].map(|number| Op::Put(keys::act(number), vec![255]));
+    engine.commit(rows.to_vec()).unwrap();
+    let found = Reader::over(engine).verify().unwrap();
+    assert_eq!(found[0].message, found[1].message);
+    assert_ne!(found[0], found[1]);
+}
+
 #[track_caller]
 fn assert_each_named<const MANY: usize>(cases: [(Op, &str); MANY]) {
     for (row, says) in cases {

@@ -21,6 +21,9 @@ pub struct Finding {
     pub message: String,
     /// Whether it is about what many rows come to: of someone who is written to, that can look wrong the same way twice.
     pub is_sum: bool,
+    /// The key of the row that was looked at, where it was one: the same is said of others. It is for comparing, and not
+    /// shown.
+    pub row: Vec<u8>,
 }
 
 impl Finding {
@@ -34,6 +37,7 @@ impl Finding {
             user: user.iter().map(|byte| format!("{byte:02x}")).collect(),
             message: message.into(),
             is_sum: false,
+            row: Vec::new(),
         }
     }
 }

@@ -14,7 +14,7 @@ async fn compacting_keeps_every_row_and_every_cursor() {
     let mut hub = ChildHub::start().await;
     let phone = phone(&hub).await;
     let mut ids = Vec::new();
-    for nth in 0..1200 {
+    for nth in 0..400 {
         ids.push(post(&hub, &format!("title {nth}")).await);
     }
     for id in &ids[5..] {
@@ -28,7 +28,10 @@ async fn compacting_keeps_every_row_and_every_cursor() {
     let before = db_bytes(&hub);
     let told = hub.json(&["store", "compact"]);
     let after = db_bytes(&hub);
-    assert!(after < before, "{before} → {after}: {told}");
+    // It keeps itself small: there may be nothing to gain.
+    assert!(after <= before, "{before} → {after}: {told}");
+    assert_eq!(told["sizeBytesBefore"], before, "{told}");
+    assert_eq!(told["sizeBytes"], after, "{told}");
     assert_eq!(fs::read_dir(hub.data().join("blobs")).unwrap().count(), 0);
     let aside = fs::read_dir(hub.data()).unwrap();
     let aside = aside.filter(|it| {

@@ -68,10 +68,14 @@ impl Hub {
             return self.audited((by, deed), act).await;
         }
         let done = act.await;
-        // What it found came in between.
+        // What it found came in between; it is done, whether that can be noted or not.
         if done.is_ok() {
-            let noted = self.begin_act(by, deed).await?;
-            self.end_act(noted, ActOutcome::Done).await;
+            match self.begin_act(by, deed).await {
+                Ok(noted) => self.end_act(noted, ActOutcome::Done).await,
+                Err(error) => {
+                    tracing::error!(%error, "an administrative act is not in the audit log")
+                }
+            }
         }
         done
     }

@@ -44,11 +44,11 @@ impl Fresh {
 
     /// Writes rows, and waits for the disk.
     pub(super) fn load(&mut self, ops: Vec<Op>) -> Result<(), Error> {
+        let bytes = ops.iter().map(Op::bytes).sum();
         self.space.look();
-        if !self.space.room(ops.iter().map(Op::bytes).sum()).0 {
+        if !self.space.room(bytes).0 {
             return Err(Error::NoRoomForCopy(self.data.clone()));
         }
-        let bytes = ops.iter().map(Op::bytes).sum();
         let engine = &self.reader.as_ref().ok_or(Error::Closed)?.engine;
         engine.commit(ops)?;
         for _ in 0..self.tidying.turns_of_copying(bytes) {

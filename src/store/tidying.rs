@@ -48,20 +48,21 @@ impl Tidying {
 
     /// Takes note of a group, and says how many turns are due at once.
     pub(super) fn note(&mut self, bytes: u64, removed_rows: u64) -> u64 {
-        const TURN_BYTES: u64 = TURN_PAGES as u64 * BYTES_A_PAGE;
         self.at_leisure += bytes / BYTES_A_PAGE_AT_LEISURE + removed_rows;
         (self.vain, self.smallest) = (0, None);
-        self.written += bytes;
-        let turns = self.written / TURN_BYTES;
-        self.written %= TURN_BYTES;
-        turns
+        self.turns(bytes, BYTES_A_PAGE)
     }
 
     /// How many turns it takes at once where nobody waits, as a store is made.
     pub(super) fn turns_of_copying(&mut self, bytes: u64) -> u64 {
+        self.turns(bytes, BYTES_A_PAGE_AT_LEISURE)
+    }
+
+    fn turns(&mut self, bytes: u64, bytes_a_page: u64) -> u64 {
+        let turn_bytes = u64::from(TURN_PAGES) * bytes_a_page;
         self.written += bytes;
-        let turns = self.written / (u64::from(TURN_PAGES) * BYTES_A_PAGE_AT_LEISURE);
-        self.written %= u64::from(TURN_PAGES) * BYTES_A_PAGE_AT_LEISURE;
+        let turns = self.written / turn_bytes;
+        self.written %= turn_bytes;
         turns
     }
 

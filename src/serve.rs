@@ -239,6 +239,7 @@ async fn open_hub(store: Store, config: &Config, clock: Clock) -> anyhow::Result
     let hub = Hub::new(store, Apps::new(config.apps.clone()), rules, clock);
     tell_time(&hub).await;
     note_settings(&hub).await;
+    finish_erasures(&hub).await;
     let vapid = VapidKeys::default();
     vapid.load(&hub, &hub.apps().all()).await?;
     hub.read_registrations(registrations(vapid.clone()));
@@ -285,6 +286,13 @@ async fn tell_time(hub: &Hub) {
 async fn note_settings(hub: &Hub) {
     if let Err(error) = hub.note_settings().await {
         tracing::warn!(%error, "it cannot be noted which apps the config has; trying again in a moment");
+    }
+}
+
+/// Before anything is done for whoever is half erased; where the disk is full, the sweep tries it again.
+async fn finish_erasures(hub: &Hub) {
+    if let Err(error) = hub.finish_erasures().await {
+        tracing::warn!(%error, "an erasure that was begun cannot be finished; trying again in a moment");
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
             }
         };
         if let Err(error) = keep_up(&hub).await {
-            tracing::warn!(%error, "the time and the settings cannot be kept up with; trying again in a moment");
+            tracing::warn!(%error, "the time, the settings or an erasure cannot be kept up with; trying again in a moment");
         }
         let stats = hub.store().stats();
         if (stats.full || stats.commits != guarded)
@@ -108,14 +108,16 @@ fn next_sweep(swept: Swept, now: Timestamp, rest: Timestamp) -> Timestamp {
     next.map_or(rest, |next| next.min(rest))
 }
 
-/// Tells the store the time; has everybody looked at where it went back, or the settings are others.
+/// Tells the store the time; has everybody looked at where it went back, or the settings are others; takes up erasures that
+/// broke off.
 ///
 /// # Errors
 /// Where the store refuses; it is tried again with the next call.
 pub(crate) async fn keep_up(hub: &Hub) -> Result<(), hub::Error> {
     hub.catch_up_with_time().await?;
     hub.catch_up_with_settings().await?;
-    hub.tell_time().await
+    hub.tell_time().await?;
+    hub.finish_erasures().await
 }
 
 /// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood.

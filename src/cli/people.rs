@@ -51,6 +51,13 @@ pub(super) enum UserCommand {
         #[arg(long)]
         without_content: bool,
     },
+    /// Erase a user: all that `export` tells goes, for good, with what waits to be tapped; their tokens and streams end.
+    Erase {
+        /// The app.
+        host: AppHost,
+        /// The user, by the app's own id.
+        user: UserId,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +133,16 @@ pub(super) async fn user(
             let exported = export((&host, &user), !without_content, &door).await;
             door.close().await;
             exported?;
+        }
+        UserCommand::Erase { host, user } => {
+            let request = Request::UserErase {
+                app: host.to_string(),
+                user: user.as_str().to_owned(),
+            };
+            let erased = context.ask(request).await?;
+            context.output.show(&erased, |erased| {
+                format!("erased {}", output::text(erased, "/id"))
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use super::{
     path, reading, wire,
 };
 use crate::{
-    hub,
+    hub::{self, Asker},
     model::{EndpointId, FeedPosition, Subject},
 };
 
@@ -27,19 +27,19 @@ pub(super) async fn register(
 ) -> Answer {
     let id = path::new_endpoint(&request, ID)?;
     client.may_name(&id)?;
-    register_as(&context, client.subject(), id, &body).await
+    register_as(&context, client.caller.into(), id, &body).await
 }
 
 /// Registers or refreshes a device of a user, whoever asks for it.
 pub(super) async fn register_as(
     context: &Context,
-    subject: Subject,
+    asker: Asker,
     id: EndpointId,
     body: &Body,
 ) -> Answer {
     let app = context
         .hub
-        .app(&subject.app)
+        .app(asker.app())
         .ok_or(hub::Error::NotFound("app"))?;
     let rules = wire::RegistrationRules {
         app: &app,
@@ -48,7 +48,7 @@ pub(super) async fn register_as(
         now: context.hub.now(),
     };
     let registration = wire::registration(id, &body.object, &rules)?;
-    let registered = context.hub.register(subject, registration).await?;
+    let registered = context.hub.register(asker, registration).await?;
     let mut answer = if registered.created {
         HttpResponse::Created()
     } else {

@@ -19,7 +19,7 @@ use super::{
     reading, wire,
 };
 use crate::{
-    hub::{self, AppAct, Hub, OnceKey, Posted, admin::Place},
+    hub::{self, AppAct, Asker, Hub, OnceKey, Posted, admin::Place},
     model::{AppHost, Draft, Subject},
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn create(
         Ok(user) => caller.subject(user),
         Err(error) => return Err(and_also(error, asked.checked())),
     };
-    let posted = post(&context, subject, asked).await?;
+    let posted = post(&context, subject.into(), asked).await?;
     let mut answer = begin(&posted);
     let Some(it) = &posted.notification else {
         return Ok(answer.json(wire::Gone::of(posted.id)));
@@ -114,18 +114,14 @@ impl Asked {
 
 /// Posts what was asked for. What its `Idempotency-Key` was used for before comes before its faults: what was good
 /// then may be too late by now.
-pub(super) async fn post(
-    context: &Context,
-    subject: Subject,
-    asked: Asked,
-) -> Result<Posted, Error> {
+pub(super) async fn post(context: &Context, asker: Asker, asked: Asked) -> Result<Posted, Error> {
     if let Ok(Some(once)) = asked.once
-        && let Some(known) = context.hub.posted_before(&subject, once).await?
+        && let Some(known) = context.hub.posted_before(asker.subject(), once).await?
     {
         return Ok(known);
     }
     let (once, draft) = asked.checked()?;
-    Ok(context.hub.create(subject, draft, once).await?)
+    Ok(context.hub.create(asker, draft, once).await?)
 }
 
 /// What posts of an app are checked against.
@@ -250,6 +246,20 @@ pub(super) async fn export(
         .streaming(head.chain(rest)))
 }
 
+/// `DELETE /v1/users/{user}`: all that is held about a user goes.
+pub(super) async fn erase(
+    caller: AppServer<Users>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Answer {
+    let subject = caller.subject(path::user(&request)?);
+    let what = (subject.clone(), AppAct::Erase);
+    let erasure = context.hub.erase_user(subject);
+    let key = &caller.caller.key_id;
+    context.hub.audited_of_app(key, what, erasure).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// `GET /v1/users/{user}/endpoints`.
 pub(super) async fn endpoints(
     caller: AppServer<Users>,
@@ -270,7 +280,7 @@ pub(super) async fn register(
     context: Data<Context>,
 ) -> Answer {
     let (user, endpoint) = both(path::user(&request), path::new_endpoint(&request, ID))?;
-    app_client::register_as(&context, caller.subject(user), endpoint, &body).await
+    app_client::register_as(&context, caller.subject(user).into(), endpoint, &body).await
 }
 
 /// `DELETE /v1/users/{user}/endpoints/{endpoint}`.

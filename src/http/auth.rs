@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::heade
 
 use super::{Context, Error, body::Extracting};
 use crate::{
-    hub::{self, AppCaller, Caller, Hub, Proof, UserCaller},
+    hub::{self, AppCaller, Caller, Hub, UserCaller},
     identity::{self, Refusal},
     model::{AppHost, EndpointId, Scope, Subject, UserId},
 };
@@ -150,12 +150,7 @@ async fn authenticate(request: &HttpRequest) -> Result<Caller, Error> {
     }
     let apps = hub.apps().all();
     match context.identities.speaker(&apps, bearer).await {
-        Ok(speaker) => Ok(Caller::User(UserCaller {
-            subject: speaker.subject,
-            endpoint: None,
-            expires: speaker.expires,
-            proof: Proof::Foreign(speaker.by),
-        })),
+        Ok(it) => Ok(hub.foreign_caller(it.subject, it.expires, (it.by, it.issued))?),
         Err(Refusal::Bad(why)) => Err(hub::Error::Unauthenticated(why).into()),
         Err(Refusal::NoKeys) => Err(Error::NoKeys),
     }

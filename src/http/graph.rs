@@ -15,8 +15,8 @@ use super::{
     links, wire,
 };
 use crate::{
-    hub::{self, Hub},
-    model::{Fault, Subject},
+    hub::{self, Asker, Hub},
+    model::Fault,
 };
 
 const SUBSCRIPTION: &str = "X-UNS-ID";
@@ -40,9 +40,9 @@ pub(super) async fn create(
     if !faults.is_empty() {
         return Err(joined(asked.checked(), hub::Error::Invalid(faults).into()));
     }
-    let subject = addressee(&context.hub, &poster, unsid)?;
-    let user = links::escaped(&subject.user.as_str().replace('\'', "''"));
-    let posted = app_server::post(&context, subject, asked).await?;
+    let asker = addressee(&context.hub, poster, unsid)?;
+    let user = links::escaped(&asker.subject().user.as_str().replace('\'', "''"));
+    let posted = app_server::post(&context, asker, asked).await?;
     let mut answer = app_server::begin(&posted);
     let Some(it) = &posted.notification else {
         return Ok(answer.json(wire::Gone::of(posted.id)));
@@ -59,14 +59,13 @@ pub(super) async fn create(
 }
 
 /// To whom it is posted: whom the subscription id names, who is the caller itself where a user asks.
-fn addressee(
-    hub: &Hub,
-    poster: &Poster,
-    unsid: Option<&HeaderValue>,
-) -> Result<Subject, hub::Error> {
+fn addressee(hub: &Hub, poster: Poster, unsid: Option<&HeaderValue>) -> Result<Asker, hub::Error> {
     let unsid = unsid.map(|unsid| unsid.to_str().unwrap_or_default());
     match poster {
-        Poster::App(server) => hub.subscriber(&server.caller.app, unsid.unwrap_or_default()),
+        Poster::App(server) => {
+            let named = hub.subscriber(&server.caller.app, unsid.unwrap_or_default())?;
+            Ok(named.into())
+        }
         Poster::User(client) => {
             let own = client.subject();
             match unsid
@@ -76,7 +75,7 @@ fn addressee(
                 Some(named) if named != own => Err(hub::Error::Forbidden(
                     "a user token posts to its own user alone",
                 )),
-                _ => Ok(own),
+                _ => Ok(client.caller.into()),
             }
         }
     }

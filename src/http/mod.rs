@@ -164,6 +164,7 @@ const WRITE_BUFFER_BYTES: usize = 2048;
 #[rustfmt::skip]
 fn routes(config: &mut ServiceConfig, metrics_here: bool) {
     config
+        .service(at("/v1/users/{user}").delete(app_server::erase).done())
         .service(at("/v1/users/{user}/notifications").get(app_server::history).post(app_server::create).done())
         .service(at("/v1/users/{user}/notifications/{id}").get(app_server::one).delete(app_server::retract).done())
         .service(at("/v1/users/{user}/notifications/{id}/deliveries").get(app_server::deliveries).done())

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Error, Hub, tokens::end};
+use super::{Error, Hub, erase::is_from_before, tokens::end};
 use crate::{
     config::Identity,
     model::{
@@ -62,8 +62,13 @@ pub struct UserCaller {
 pub enum Proof {
     /// A token of the hub's, by what names it in the store.
     Token([u8; 32]),
-    /// One of the app's own identity provider, trusted by these settings.
-    Foreign(Arc<Identity>),
+    /// One of the app's own identity provider.
+    Foreign {
+        /// The settings that it is trusted by.
+        by: Arc<Identity>,
+        /// When it was issued, where it says so.
+        issued: Option<Timestamp>,
+    },
 }
 
 /// A minted credential, shown this once.
@@ -213,6 +218,31 @@ impl Hub {
             endpoint: token.endpoint,
             expires: token.expires,
             proof: Proof::Token(hash),
+        }))
+    }
+
+    /// Who holds a token of an app's identity provider that was found good, as the hub knows them.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where the person was erased after it was issued; `Store`.
+    pub fn foreign_caller(
+        &self,
+        subject: Subject,
+        expires: Timestamp,
+        proof: (Arc<Identity>, Option<Timestamp>),
+    ) -> Result<Caller, Error> {
+        let (by, issued) = proof;
+        let erasure = self.store.reader().erasure(&subject)?;
+        if is_from_before(erasure.as_ref(), issued) {
+            return Err(Error::Unauthenticated(
+                "this token was issued before its person was erased; sign in anew",
+            ));
+        }
+        Ok(Caller::User(UserCaller {
+            subject,
+            endpoint: None,
+            expires,
+            proof: Proof::Foreign { by, issued },
         }))
     }
 

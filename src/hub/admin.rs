@@ -155,6 +155,7 @@ impl Hub {
                 let subject = self.subject(&app, &user)?;
                 self.admin_export(subject, content, place).await
             }
+            Request::UserErase { app, user } => self.admin_erase(self.subject(&app, &user)?).await,
             Request::EndpointList { app, user } => {
                 self.admin_endpoints(self.subject(&app, &user)?).await
             }
@@ -287,6 +288,12 @@ impl Hub {
             page["next"] = next.into();
         }
         Ok(page)
+    }
+
+    async fn admin_erase(&self, subject: Subject) -> Result<Value, AdminError> {
+        let id = subject.user.clone();
+        self.erase_user(subject).await?;
+        Ok(json!({ "id": id.as_str() }))
     }
 
     async fn admin_user(&self, subject: Subject) -> Result<Value, AdminError> {

@@ -2,8 +2,8 @@
 
 use super::{Error, Hub};
 use crate::{
-    model::{Act, ActOutcome, Actor, Deed, EndpointId, Subject},
-    store::{AppRow, Batch, Reader},
+    model::{Act, ActOutcome, Actor, AppHost, Deed, EndpointId, Subject, UserId, Whom},
+    store::{AppRow, Batch, Reader, pseudonym},
 };
 
 /// How many acts are kept; the oldest makes room for another.
@@ -20,12 +20,15 @@ pub enum AppAct {
     RevokeTokens(Option<EndpointId>),
     /// Signs a device out.
     RemoveEndpoint(EndpointId),
+    /// Erases them.
+    Erase,
 }
 
 impl AppAct {
     fn deed(&self, subject: &Subject) -> Deed {
         let (name, of) = match self {
             Self::Export => ("user export", None),
+            Self::Erase => ("user erase", None),
             Self::RevokeTokens(endpoint) => ("token revoke", endpoint.as_ref()),
             Self::RemoveEndpoint(endpoint) => ("endpoint remove", Some(endpoint)),
         };
@@ -40,7 +43,7 @@ impl AppAct {
     /// Whether there is anything that it can be done to.
     fn finds(&self, reader: &Reader, subject: &Subject) -> Result<bool, Error> {
         Ok(match self {
-            Self::Export => reader.known_user(subject)?.is_some(),
+            Self::Export | Self::Erase => reader.known_user(subject)?.is_some(),
             Self::RevokeTokens(None) => !reader.all_tokens_of(subject, 1)?.is_empty(),
             Self::RevokeTokens(endpoint) => {
                 !reader.tokens_of(subject, endpoint.as_ref())?.is_empty()
@@ -102,18 +105,23 @@ impl Hub {
     /// Notes what is about to be done.
     pub(super) async fn begin_act(&self, by: Actor, deed: Deed) -> Result<Act, Error> {
         let _one_at_a_time = self.audit.lock().await;
-        let last = self
+        let (app, user) = (deed.app.clone(), deed.user);
+        let (last, user) = self
             .store()
-            .ask(|reader| Ok::<_, Error>(reader.last_act()?))
+            .ask(move |reader| Ok::<_, Error>((reader.last_act()?, whom(reader, app, user)?)))
             .await?;
+        let of = match user {
+            Some(Whom::Erased(_)) => None,
+            _ => deed.of,
+        };
         let act = Act {
             number: last + 1,
             at: self.now(),
             by,
             deed: deed.name.to_owned(),
             app: deed.app,
-            user: deed.user,
-            of: deed.of.map(|id| id.chars().take(ID_CHARS).collect()),
+            user,
+            of: of.map(|id| id.chars().take(ID_CHARS).collect()),
             outcome: ActOutcome::Begun,
         };
         let mut batch = Batch::from(AppRow::Act(Box::new(act.clone())));
@@ -126,11 +134,47 @@ impl Hub {
 
     /// Notes what came of it. It is done, or not, whether that can be noted or not.
     pub(super) async fn end_act(&self, act: Act, outcome: ActOutcome) {
-        let row = AppRow::Act(Box::new(Act { outcome, ..act }));
-        if let Err(error) = self.store.commit_app(row).await {
+        let _one_at_a_time = self.audit.lock().await;
+        let ended = self.write_end(Act { outcome, ..act }).await;
+        if let Err(error) = ended {
             tracing::error!(%error, "what came of an administrative act could not be noted; the audit log calls it begun");
         }
     }
+
+    /// Writes an act anew; without the name of one who was erased since.
+    async fn write_end(&self, mut act: Act) -> Result<(), Error> {
+        let number = act.number;
+        let stored = self
+            .store()
+            .ask(move |reader| Ok::<_, Error>(reader.act(number)?))
+            .await?;
+        if let Some(erased @ Whom::Erased(_)) = stored.and_then(|stored| stored.user) {
+            act.user = Some(erased);
+            act.of = None;
+        }
+        Ok(self.store.commit_app(AppRow::Act(Box::new(act))).await?)
+    }
+}
+
+/// How the log names a user: by a hash, where they are being erased, or were and are not back.
+fn whom(
+    reader: &Reader,
+    app: Option<AppHost>,
+    user: Option<UserId>,
+) -> Result<Option<Whom>, Error> {
+    let (app, user) = match (app, user) {
+        (Some(app), Some(user)) => (app, user),
+        (_, user) => return Ok(user.map(Whom::Named)),
+    };
+    let subject = Subject { app, user };
+    let erased = match reader.erasure(&subject)? {
+        Some(it) => it.under_way.is_some() || reader.known_user(&subject)?.is_none(),
+        None => false,
+    };
+    Ok(Some(match erased {
+        true => Whom::Erased(pseudonym(&subject.user)),
+        false => Whom::Named(subject.user),
+    }))
 }
 
 #[cfg(test)]

@@ -187,6 +187,27 @@ impl Changes {
         }
     }
 
+    /// Takes a notification away, live or deleted before, as if it had never been: nothing is told of it. The word of an
+    /// earlier removal stays, to be forgotten.
+    pub(super) fn erase(&mut self, old: &Notification) {
+        self.unit.push(Row::DropNotification(Box::new(old.clone())));
+        self.unit.push(Row::DropId(old.id, old.number));
+        let expiring = Expiring::Notification(old.number);
+        self.unit.push(Row::DropExpiry(old.expires, expiring));
+        if old.removed.is_some() {
+            return;
+        }
+        self.unit.push(Row::DropChange(old.changed_at));
+        if let Some(app_id) = &old.draft.app_id {
+            self.unit.push(Row::DropName(app_id.clone()));
+        }
+        self.user.live = self.user.live.saturating_sub(1);
+        self.user.unread = self
+            .user
+            .unread
+            .saturating_sub(u64::from(old.read == ReadState::Unread));
+    }
+
     fn take_away(&mut self, old: &Notification, removal: Removal, by: Option<&EndpointId>) {
         self.user.live = self.user.live.saturating_sub(1);
         self.user.unread = self
@@ -244,6 +265,12 @@ impl Changes {
     /// The unit, with the user's row in it.
     pub(super) fn into_unit(mut self) -> Unit {
         self.unit.push(Row::User(self.user));
+        self.unit
+    }
+
+    /// The unit of what is the last of a user: their row goes.
+    pub(super) fn into_last_unit(mut self) -> Unit {
+        self.unit.push(Row::DropUser);
         self.unit
     }
 

@@ -27,14 +27,23 @@ impl Hub {
         plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
     ) -> Result<T, Error> {
         let mut locks = vec![self.locks.lock(&subject).await];
+        locks.extend(self.lock_channels_of(&subject, asked).await?);
+        self.change_holding(subject, locks, plan).await
+    }
+
+    /// The locks of the channels that a user's endpoints registered, and of `asked`; under the user's own.
+    pub(super) async fn lock_channels_of(
+        &self,
+        subject: &Subject,
+        asked: Option<&Channel>,
+    ) -> Result<Vec<OwnedMutexGuard<()>>, Error> {
         let of = subject.clone();
         let mut channels = self
             .store
             .ask(move |reader| registered(reader, &of))
             .await?;
         channels.extend(asked.cloned());
-        locks.extend(self.lock_channels(&subject.app, &channels).await);
-        self.change_holding(subject, locks, plan).await
+        Ok(self.lock_channels(&subject.app, &channels).await)
     }
 
     /// Always in the same order, and after the user's own lock, so that nobody waits for each other.

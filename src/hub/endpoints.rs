@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Error, Hub,
+    Asker, Error, Hub,
     changes::Changes,
     channels::{bound, claim, is_same, let_go},
     retire::retire,
@@ -69,12 +69,14 @@ impl Hub {
     /// Registers a device of a user, or refreshes it.
     ///
     /// # Errors
-    /// `Limit` where too many people share the channel; `Store`.
+    /// `Unauthenticated` where the word of the user's client, who asks, has ended meanwhile; `Limit` where too many people share the channel; `Store`.
     pub async fn register(
         &self,
-        subject: Subject,
+        asker: impl Into<Asker>,
         registration: Registration,
     ) -> Result<Registered, Error> {
+        let asker: Asker = asker.into();
+        let subject = asker.subject().clone();
         let rules = Rules {
             app: self.app(&subject.app),
             now: self.now(),
@@ -84,7 +86,10 @@ impl Hub {
             grace: self.delivery().stream_grace,
         };
         let channel = registration.channel.clone();
-        let plan = move |reader: &Reader, changes| plan(reader, changes, registration, rules);
+        let plan = move |reader: &Reader, changes| {
+            asker.must_still_be_good(reader)?;
+            plan(reader, changes, registration, rules)
+        };
         let whose = subject.clone();
         let registered = self.change_channels(subject, Some(&channel), plan).await?;
         if registered.created {

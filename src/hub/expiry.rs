@@ -91,6 +91,7 @@ impl Hub {
         match expired {
             AppExpired::Broadcast(id) => self.end_broadcast(id).await,
             AppExpired::Once(at, app, key) => self.forget_app_once(at, app, key).await,
+            AppExpired::Erasure(at, user) => self.forget_erasure(at, user).await,
         }
     }
 
@@ -167,6 +168,8 @@ fn plan(
                     }
                 }
             },
+            // It is none of a user's: of whom it is, nothing is kept.
+            Expiring::Erasure => {}
             Expiring::Token(hash) => {
                 changes.also(Row::DropExpiry(it.at, it.what.clone()));
                 let token = reader.token(hash)?;

@@ -4,6 +4,7 @@
 mod access;
 mod actor;
 pub mod admin;
+mod asker;
 mod audit;
 mod broadcasts;
 mod changes;
@@ -14,6 +15,7 @@ mod delta;
 mod demands;
 pub mod due;
 mod endpoints;
+mod erase;
 mod error;
 mod expiry;
 mod explanation;
@@ -48,6 +50,7 @@ use std::sync::{
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 pub use access::{ACCESS_SECS, AppCaller, Caller, Minted, Proof, UserCaller};
+pub use asker::Asker;
 pub use audit::AppAct;
 pub use broadcasts::{Accepted, Step, Turns};
 pub use deliveries::{DueTap, Look, LookAt};
@@ -103,8 +106,12 @@ pub struct Inner {
     broadcast_bell: Notify,
     /// Held while apps are swapped, or it is noted by which settings they were looked at.
     settings: tokio::sync::Mutex<()>,
-    /// Held while an act gets its number.
+    /// Held while an act is written.
     audit: tokio::sync::Mutex<()>,
+    /// Held while it is noted that someone is being erased, or forgotten that someone was.
+    erasing: tokio::sync::Mutex<()>,
+    /// Whether an erasure that was begun is to be taken up again.
+    erases: AtomicBool,
     running: once::Running,
     streams: streams::Streams,
     tests: test_tap::Tests,
@@ -154,6 +161,8 @@ impl Hub {
             running: once::Running::default(),
             settings: tokio::sync::Mutex::default(),
             audit: tokio::sync::Mutex::default(),
+            erasing: tokio::sync::Mutex::default(),
+            erases: AtomicBool::new(true),
             streams: streams::Streams::default(),
             tests: test_tap::Tests::default(),
             pulls: pulls::Pulls::default(),

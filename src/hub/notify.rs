@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, time::Duration};
 
 use super::{
-    Error, Hub,
+    Asker, Error, Hub,
     changes::{Changes, Posting},
     expiry,
     once::{self, ONCE_KEPT, OnceKey},
@@ -54,19 +54,22 @@ impl Hub {
     ///
     /// # Errors
     /// `Conflict` where the `Idempotency-Key` was used for another request, or its first one still runs; `Limit`
-    /// where the person has as many as there may be and none that was dealt with; `Store`.
+    /// where the person has as many as there may be and none that was dealt with; `Unauthenticated` where the word of
+    /// their client, who asks, has ended meanwhile; `Store`.
     pub async fn create(
         &self,
-        subject: Subject,
+        asker: impl Into<Asker>,
         draft: Draft,
         once: Option<OnceKey>,
     ) -> Result<Posted, Error> {
+        let asker: Asker = asker.into();
         let _running = once
-            .map(|once| self.running.begin(&subject.app, once))
+            .map(|once| self.running.begin(asker.app(), once))
             .transpose()?;
         let rules = self.posting_rules();
         let posted = self
-            .change(subject, move |reader, changes| {
+            .change(asker.subject().clone(), move |reader, changes| {
+                asker.must_still_be_good(reader)?;
                 plan(reader, changes, draft, once, rules)
             })
             .await?;

@@ -63,6 +63,14 @@ impl Pulls {
         }
     }
 
+    /// Forgets when the devices of a person pulled, who is erased.
+    pub(super) fn forget_all_of(&self, subject: &Subject) {
+        let mut all = self.all();
+        let (count, devices) = &mut *all;
+        let forgotten = devices.remove(subject);
+        *count -= forgotten.map_or(0, |of_one| of_one.len());
+    }
+
     /// When a device pulled last, if that is remembered.
     pub(super) fn last(&self, subject: &Subject, endpoint: &EndpointId) -> Option<Timestamp> {
         self.all().1.get(subject)?.get(endpoint).copied()

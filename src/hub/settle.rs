@@ -136,6 +136,8 @@ impl Hub {
         unit.rows = self.still_registered(&subject, states).await?;
         unit.rows
             .extend(taken.by_ref().take(DROPPED).map(Row::DropMarker));
+        // Of who was erased meanwhile nothing is left to look at.
+        let next = next.filter(|_| self.store.reader().is_known(&subject));
         // One moment, one marker: this one may be written again and again.
         unit.rows.extend(next.map(|due| {
             let subject = subject.clone();

@@ -6,6 +6,7 @@ use super::{
     Error, Hub,
     access::{Minted, Proof, REVOKED, TOKEN_PREFIX, UserCaller, hash, random_text},
     changes::Changes,
+    erase::is_from_before,
 };
 use crate::{
     model::{EndpointId, Secret, Subject, Timestamp, UserToken},
@@ -209,9 +210,11 @@ impl Hub {
                 token.is_ok_and(|token| token.is_some())
             }
             // Other settings may trust others, or other keys.
-            Proof::Foreign(by) => {
+            Proof::Foreign { by, issued } => {
                 let app = self.app(&caller.subject.app);
+                let erasure = self.store.reader().erasure(&caller.subject);
                 app.is_some_and(|app| app.identity.as_ref() == Some(by))
+                    && erasure.is_ok_and(|it| !is_from_before(it.as_ref(), *issued))
             }
         };
         known && caller.expires > self.now()

@@ -11,6 +11,9 @@ use crate::model::{Timestamp, UserId};
 /// How far the provider's clock may be from ours.
 const SKEW: Duration = Duration::from_secs(60);
 
+/// How old a token may be: an erasure is remembered for longer.
+const MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The claims of a token.
 #[derive(Debug)]
 pub(super) struct Claims(Map<String, Value>);
@@ -38,8 +41,8 @@ impl Claims {
         }
     }
 
-    /// Whether its time is now; says when it ends.
-    pub(super) fn check(&self, now: Timestamp) -> Result<Timestamp, Refusal> {
+    /// Whether its time is now; says when it was issued, where it tells, and when it ends.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(Option<Timestamp>, Timestamp), Refusal> {
         let expires = self
             .time("exp")?
             .ok_or(Refusal::Bad("this token has no exp"))?
@@ -50,12 +53,16 @@ impl Claims {
         if self.time("nbf")?.is_some_and(|from| from > now.plus(SKEW)) {
             return Err(Refusal::Bad("the time of this token has not come"));
         }
-        Ok(expires)
+        let issued = self.time("iat")?;
+        if issued.is_some_and(|at| at.plus(MAX_AGE) <= now) {
+            return Err(Refusal::Bad("this token was issued more than a year ago"));
+        }
+        Ok((issued, expires))
     }
 
     /// A NumericDate: seconds, perhaps with a fraction.
     fn time(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
-        const BAD: Refusal = Refusal::Bad("exp or nbf of this token is no time");
+        const BAD: Refusal = Refusal::Bad("exp, nbf or iat of this token is no time");
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };

@@ -31,6 +31,8 @@ pub struct Speaker {
     pub subject: Subject,
     /// Until when, the skew of clocks included.
     pub expires: Timestamp,
+    /// When the token was issued, where it says so.
+    pub issued: Option<Timestamp>,
     /// The settings that it is trusted by.
     pub by: Arc<Identity>,
 }
@@ -114,12 +116,13 @@ impl Identities {
         if !keys.iter().any(|key| key.signed(token, algorithm)) {
             return Err(Refusal::Bad("the signature of this token is not good"));
         }
-        let expires = claims.check(self.0.clock.now())?;
+        let (issued, expires) = claims.check(self.0.clock.now())?;
         let user = claims.user(&settings.user_claim)?;
         let app = app.host.clone();
         Ok(Speaker {
             subject: Subject { app, user },
             expires,
+            issued,
             by: Arc::clone(settings),
         })
     }

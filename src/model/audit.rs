@@ -22,6 +22,15 @@ pub enum ActOutcome {
     Refused(String),
 }
 
+/// To whom something was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// A user, by their id.
+    Named(UserId),
+    /// One who was erased since: the first 16 bytes of the SHA-256 of the id, by which who knows the id finds them.
+    Erased([u8; 16]),
+}
+
 /// What is to be done, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
@@ -49,7 +58,7 @@ pub struct Act {
     /// The app.
     pub app: Option<AppHost>,
     /// The user.
-    pub user: Option<UserId>,
+    pub user: Option<Whom>,
     /// The id of what it was done to.
     pub of: Option<String>,
     /// What came of it.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod broadcast;
 pub mod delivery;
 pub mod endpoint;
+pub mod erasure;
 pub mod fault;
 pub mod feed;
 pub mod id;
@@ -19,7 +20,7 @@ pub mod time;
 pub mod user;
 
 pub use access::{AppKey, Once, OnceAnswer, Scope, UserToken};
-pub use audit::{Act, ActOutcome, Actor, Deed};
+pub use audit::{Act, ActOutcome, Actor, Deed, Whom};
 pub use broadcast::{Audience, Broadcast, BroadcastStatus, ListPlace, Listed};
 pub use delivery::{
     Delivery, DeliveryStatus, OwedPush, Reason, ServiceAnswer, Telling, ToldChange,
@@ -27,6 +28,7 @@ pub use delivery::{
 pub use endpoint::{
     ApnsEnvironment, Channel, ChannelKind, DeviceToken, Endpoint, Owner, Platform, WebPushKeys,
 };
+pub use erasure::Erasure;
 pub use fault::Fault;
 pub use feed::{Change, ChangeKind, FeedPosition, Removal};
 pub use id::{

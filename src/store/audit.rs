@@ -15,6 +15,14 @@ impl Reader {
         Ok(newest.first().map_or(0, |act| act.number))
     }
 
+    /// The act with this number.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn act(&self, number: u64) -> Result<Option<Act>, Error> {
+        self.record(&keys::act(number))
+    }
+
     /// Up to `most` acts, newest first.
     ///
     /// # Errors

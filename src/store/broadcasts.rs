@@ -44,6 +44,15 @@ impl Reader {
         Ok(count)
     }
 
+    /// The broadcasts of an app that are not finished.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn unfinished_of(&self, app: &AppHost) -> Result<Vec<BroadcastId>, Error> {
+        let prefix = keys::unfinished_of(&keys::app_hash(app));
+        self.collect(&prefix, |key, _| Ok(keys::unfinished_parts(key)?.1))
+    }
+
     /// The oldest unfinished broadcast of the app whose turn comes after `last`; none, where no app has one.
     ///
     /// # Errors

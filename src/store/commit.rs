@@ -20,13 +20,12 @@ use super::{
     guard::{Head, HeadFile, Space},
     keys,
     line::Line,
-    records::Record,
     rows,
     shared::{self, Counts},
     stamps::Stamps,
     tidying::Tidying,
 };
-use crate::model::{Subject, User};
+use crate::model::Subject;
 
 /// How many units may wait; beyond, callers wait for room.
 const QUEUE_UNITS: usize = 4096;
@@ -342,11 +341,7 @@ impl State {
         let Some(expected) = unit.expects else {
             return Ok(());
         };
-        let key = keys::user(&keys::user_key(&unit.subject));
-        let head = match self.reader.engine.get(&key)? {
-            Some(bytes) => User::decode(&bytes)?.head,
-            None => User::new(unit.subject.clone()).head,
-        };
+        let head = self.reader.user(&unit.subject)?.head;
         if head == expected && !planned_on.contains(&unit.subject) {
             Ok(())
         } else {

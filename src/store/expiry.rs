@@ -27,6 +27,8 @@ pub enum AppExpired {
     Broadcast(BroadcastId),
     /// An `Idempotency-Key` that was used for one: when, the hash of the app, that of the key.
     Once(Timestamp, [u8; 8], [u8; 32]),
+    /// That someone was erased: when, and who, as keys name them.
+    Erasure(Timestamp, [u8; 24]),
 }
 
 /// Something of a user whose time is over.
@@ -64,6 +66,10 @@ impl Reader {
                         over.of_apps.push(AppExpired::Broadcast(id));
                     }
                     ExpiryKind::AppOnce => over.of_apps.push(app_once_of(at, what)?),
+                    ExpiryKind::Erasure => {
+                        let user = keys::user_at(what, 0)?;
+                        over.of_apps.push(AppExpired::Erasure(at, user));
+                    }
                     _ => over.of_users.extend(self.expired_of(at, kind, what)?),
                 }
                 Ok(ControlFlow::Continue(()))
@@ -98,9 +104,11 @@ impl Reader {
             }
             ExpiryKind::Removal => Expiring::Removal(FeedPosition(keys::u64_at(rest, 0)?)),
             ExpiryKind::Endpoint => Expiring::Endpoint(keys::endpoint_text(rest)?),
-            ExpiryKind::Once | ExpiryKind::Token | ExpiryKind::Broadcast | ExpiryKind::AppOnce => {
-                once_of(&subject.app, rest)?
-            }
+            ExpiryKind::Once
+            | ExpiryKind::Token
+            | ExpiryKind::Broadcast
+            | ExpiryKind::AppOnce
+            | ExpiryKind::Erasure => once_of(&subject.app, rest)?,
         };
         Ok(Some(Expired { subject, at, what }))
     }

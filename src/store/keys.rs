@@ -30,6 +30,7 @@
 //! | `h` | broadcast id | how many share its content, and in how many parts it is |
 //! | `h` | broadcast id, part (2) | a part of the content |
 //! | `A` | number | an administrative act |
+//! | `E` | user | an erasure |
 //! | `D` | app host, 0, push service, 0, lane | a wait that the service demanded |
 //! | `G` | app host, 0, push service | how many channels in a row it called dead |
 //! | `M` | name | meta |
@@ -38,9 +39,11 @@
 //! stand together. *number*, *position* and *time* are 8 bytes.
 
 mod broadcasts;
+mod expiry;
 mod services;
 
 pub(super) use broadcasts::*;
+pub(super) use expiry::*;
 pub(super) use services::*;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -216,6 +219,15 @@ pub(super) fn act(number: u64) -> Vec<u8> {
     join(b'A', &[&number.to_be_bytes()])
 }
 
+/// All erasures.
+pub(super) fn erasures() -> Vec<u8> {
+    vec![b'E']
+}
+
+pub(super) fn erasure(user: &UserKey) -> Vec<u8> {
+    join(b'E', &[user])
+}
+
 pub(super) fn app_keys() -> Vec<u8> {
     vec![b'k']
 }
@@ -245,6 +257,11 @@ pub(super) fn all_tokens_of(user: &UserKey) -> Vec<u8> {
 pub(super) fn token_of(user: &UserKey, endpoint: Option<&EndpointId>, hash: &[u8; 32]) -> Vec<u8> {
     let endpoint = endpoint.map_or(&[][..], |id| id.as_str().as_bytes());
     join(b'q', &[user, endpoint, &[0], hash])
+}
+
+/// All `Idempotency-Key`s of an app.
+pub(super) fn onces_of(app: &AppHost) -> Vec<u8> {
+    join(b'd', &[&app_hash(app)])
 }
 
 pub(super) fn once(app: &AppHost, key: &[u8; 32]) -> Vec<u8> {
@@ -299,54 +316,6 @@ pub(super) fn marker(marker: &Marker) -> Vec<u8> {
 pub(super) fn marker_parts(key: &[u8]) -> Result<(Timestamp, UserKey, u64), Error> {
     let due = Timestamp::from_millis(u64_at(key, 1)?);
     Ok((due, user_at(key, 9)?, u64_at(key, 9 + USER)?))
-}
-
-/// What an expiry row speaks of; its `kind` byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExpiryKind {
-    Notification = 1,
-    Removal = 2,
-    Endpoint = 3,
-    Token = 4,
-    Once = 5,
-    Broadcast = 6,
-    /// Of an `Idempotency-Key` that was used for a broadcast.
-    AppOnce = 7,
-}
-
-pub(super) fn expiries() -> Vec<u8> {
-    vec![b'x']
-}
-
-pub(super) fn expiries_from(time: Timestamp) -> Vec<u8> {
-    join(b'x', &[&time.as_millis().to_be_bytes()])
-}
-
-pub(super) fn expiry(time: Timestamp, kind: ExpiryKind, what: &[&[u8]]) -> Vec<u8> {
-    join(
-        b'x',
-        &[
-            &time.as_millis().to_be_bytes(),
-            &[kind as u8],
-            &what.concat(),
-        ],
-    )
-}
-
-/// What an expiry row's key says: when, of which kind, and what.
-pub(super) fn expiry_parts(key: &[u8]) -> Result<(Timestamp, ExpiryKind, &[u8]), Error> {
-    let kind = match key.get(9) {
-        Some(1) => ExpiryKind::Notification,
-        Some(2) => ExpiryKind::Removal,
-        Some(3) => ExpiryKind::Endpoint,
-        Some(4) => ExpiryKind::Token,
-        Some(5) => ExpiryKind::Once,
-        Some(6) => ExpiryKind::Broadcast,
-        Some(7) => ExpiryKind::AppOnce,
-        _ => return Err(broken("an expiry row")),
-    };
-    let what = key.get(10..).ok_or_else(|| broken("an expiry row"))?;
-    Ok((Timestamp::from_millis(u64_at(key, 1)?), kind, what))
 }
 
 /// The number at the end of a `n` or `f` key.

@@ -13,14 +13,15 @@ use crate::model::{
 };
 
 impl Reader {
-    /// The user's row; a fresh one where nothing is kept yet.
+    /// The user's row; a fresh one where nothing is kept yet, or any more.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub fn user(&self, subject: &Subject) -> Result<User, Error> {
-        Ok(self
-            .known_user(subject)?
-            .unwrap_or_else(|| User::new(subject.clone())))
+        match self.known_user(subject)? {
+            Some(known) => Ok(known),
+            None => self.new_user(subject),
+        }
     }
 
     /// The user's row, where there is one.
@@ -29,6 +30,12 @@ impl Reader {
     /// Where the store cannot be read.
     pub fn known_user(&self, subject: &Subject) -> Result<Option<User>, Error> {
         self.record(&keys::user(&keys::user_key(subject)))
+    }
+
+    /// Whether there is a row of the user; also where the store cannot be read.
+    pub fn is_known(&self, subject: &Subject) -> bool {
+        let row = self.engine.get(&keys::user(&keys::user_key(subject)));
+        row.map_or(true, |row| row.is_some())
     }
 
     /// The notification at `number`, removed ones too.

@@ -22,7 +22,7 @@ pub struct Revived {
     pub keys_lost: Vec<String>,
     /// How many user tokens.
     pub tokens: usize,
-    /// Users whom the old store does not know.
+    /// Users whom the old store does not know, or who were erased in it since and are there again.
     pub users: Vec<Subject>,
     /// Devices that are tapped again: they signed out since or made room for others, or their channel died, was let go
     /// or went to another device, perhaps another person's.
@@ -55,7 +55,8 @@ impl Revived {
             Ok(())
         })?;
         restored.each(b"u", |_, user: User| {
-            if old.known_user(&user.subject)?.is_none() {
+            let erased_since = old.erasure(&user.subject)? != restored.erasure(&user.subject)?;
+            if erased_since || old.known_user(&user.subject)?.is_none() {
                 it.users.push(user.subject);
             }
             Ok(())

@@ -50,6 +50,10 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
         AppRow::Key(key) => ops.push(put(keys::app_key(&key.id), key.encode())?),
         AppRow::Act(act) => ops.push(put(keys::act(act.number), act.encode())?),
         AppRow::DropAct(number) => ops.push(Op::Remove(keys::act(*number))),
+        AppRow::DropErasure(at, user) => {
+            ops.push(Op::Remove(keys::expiry(*at, ExpiryKind::Erasure, &[user])));
+            ops.push(Op::Remove(keys::erasure(user)));
+        }
         AppRow::Guard(service, drops) => ops.push(put(keys::guard(service), drops.encode())?),
         AppRow::DropGuard(service) => ops.push(Op::Remove(keys::guard(service))),
         AppRow::Demand(lane, demand) => ops.push(put(keys::demand(lane), demand.encode())?),
@@ -106,6 +110,7 @@ fn op_of(user: &UserKey, app: &AppHost, row: &Row) -> Result<Op, Error> {
     match row {
         Row::User(it) => put(keys::user(user), it.encode()),
         Row::DropUser => remove(keys::user(user)),
+        Row::Erasure(it) => put(keys::erasure(user), it.encode()),
         Row::Notification(it) => put(
             keys::notification(user, it.number),
             records::encode_notification(it),
@@ -216,6 +221,7 @@ fn expiry(user: &UserKey, time: Timestamp, what: &Expiring) -> Vec<u8> {
             keys::expiry(time, ExpiryKind::Endpoint, &[user, id.as_str().as_bytes()])
         }
         Expiring::Token(hash) => keys::expiry(time, ExpiryKind::Token, &[hash]),
+        Expiring::Erasure => keys::expiry(time, ExpiryKind::Erasure, &[user]),
         Expiring::Once(app, key) => {
             keys::expiry(time, ExpiryKind::Once, &[user, &keys::app_hash(app), key])
         }

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Act, AppHost, AppKey, AppService, Broadcast, BroadcastId, Change, Demand, Draft, Drops,
-    Endpoint, EndpointId, FeedPosition, FetchMark, LaneName, Listed, Marker, Notification,
+    Endpoint, EndpointId, Erasure, FeedPosition, FetchMark, LaneName, Listed, Marker, Notification,
     NotificationId, Once, Owner, Push, Receipt, Subject, SubscriptionId, TapRules, TapState,
     Timestamp, User, UserToken,
 };
@@ -88,6 +88,8 @@ impl From<AppRow> for Batch {
 pub enum Row {
     User(User),
     DropUser,
+    /// That the user is being erased, or was.
+    Erasure(Erasure),
     /// The state of a notification, and its content where that is small.
     Notification(Box<Notification>),
     /// The content, where it is too long for one row, or one more who shares that of a broadcast; goes with
@@ -139,6 +141,8 @@ pub enum Expiring {
     Token([u8; 32]),
     /// An `Idempotency-Key`, by app and hash.
     Once(AppHost, [u8; 32]),
+    /// The memory that the user was erased.
+    Erasure,
 }
 
 /// When the expiry stands of an endpoint that is gone and may have left pushes behind: at once.
@@ -183,6 +187,8 @@ pub enum AppRow {
     Listed(BroadcastId, u32, Vec<Listed>),
     /// The same, once nothing is left to do for them.
     DropListed(BroadcastId, u32),
+    /// That someone was erased, with its expiry, once it is forgotten: when, and who, as keys name them.
+    DropErasure(Timestamp, [u8; 24]),
     /// An `Idempotency-Key` that was used for a broadcast, with its expiry.
     Once(Box<Once>),
     /// The same, by its expiry, the hash of the app and that of the key.

@@ -12,7 +12,7 @@ const POST: &str = "/v1/users/ada/notifications";
 const EXPORT: &str = "/v1/users/ada/export";
 
 /// Does all that a user can do; says every id that was seen, and every secret.
-async fn live(hub: &TestHub) -> (Vec<String>, Vec<String>) {
+pub(crate) async fn live(hub: &TestHub) -> (Vec<String>, Vec<String>) {
     let mut devices: Vec<TestDevice> = Vec::new();
     for service in Service::ALL {
         devices.push(hub.device("ada", service).await);

@@ -27,6 +27,7 @@ mod demo;
 mod digest;
 mod docs;
 mod durability;
+mod erase;
 mod export;
 mod fallback;
 mod faults;

@@ -102,7 +102,7 @@ fn people(it: &Restored, new_secrets: bool) -> String {
     match &it.revived {
         Some(revived) => lines.extend([named(revived), counted(revived)].concat()),
         None => lines.push(format!(
-            "what ended since {} is back, and cannot be told here: look for keys revoked since (`beckon key list`, `key revoke`), people who are not with the app any more (`user list`), devices that signed out since or whose channel went to another device or died, which are tapped again (`endpoint list`, `endpoint remove`), notifications retracted since (`DELETE /v1/users/{{user}}/notifications/{{id}}`), and broadcasts cancelled since, which run on (`DELETE /v1/notifications/{{id}}`)",
+            "what ended since {} is back, and cannot be told here: look for keys revoked since (`beckon key list`, `key revoke`), people who are not with the app any more or were erased since (`user list`, `user erase`), devices that signed out since or whose channel went to another device or died, which are tapped again (`endpoint list`, `endpoint remove`), notifications retracted since (`DELETE /v1/users/{{user}}/notifications/{{id}}`), and broadcasts cancelled since, which run on (`DELETE /v1/notifications/{{id}}`)",
             it.taken
         )),
     }
@@ -138,7 +138,7 @@ fn named(revived: &Revived) -> Vec<String> {
         ("keys revoked since are good again", &revived.keys),
         ("keys made since are gone", &revived.keys_lost),
         (
-            "users whom the store that was there did not know are back, with all that was theirs (`beckon endpoint remove` takes their devices away, `DELETE /v1/users/{user}/notifications/{id}` a notification)",
+            "users whom the store that was there did not know, or who were erased since, are back, with all that was theirs (`beckon user erase` takes it away, before the hub starts)",
             &users,
         ),
         (

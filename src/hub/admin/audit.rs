@@ -1,11 +1,13 @@
 //! Which of the operator's requests are administrative acts, and the log of them.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{AdminError, Place, Request, host, show};
 use crate::{
     hub::Hub,
-    model::{Act, ActOutcome, Actor, AppHost, Deed, Timestamp, UserId},
+    model::{Act, ActOutcome, Actor, AppHost, Deed, Timestamp, UserId, Whom},
     store::{ActsOf, backup::Backup},
 };
 
@@ -17,7 +19,7 @@ impl Request {
     pub(super) fn deed(&self) -> Option<Deed> {
         use Request::{
             CreateKey, EndpointImport, EndpointRemove, EndpointRevive, EndpointTest, MintToken,
-            RevokeKey, RevokeTokens, Send, SendMany, StoreExpire, UserExport,
+            RevokeKey, RevokeTokens, Send, SendMany, StoreExpire, UserErase, UserExport,
         };
         let (name, app, user, of) = match self {
             CreateKey { app, .. } => ("key create", Some(app), None, None),
@@ -41,6 +43,7 @@ impl Request {
                 place: Place::Start,
                 ..
             } => ("user export", Some(app), Some(user), None),
+            UserErase { app, user } => ("user erase", Some(app), Some(user), None),
             EndpointRemove {
                 app,
                 user,
@@ -158,9 +161,20 @@ fn shown(act: &Act) -> Value {
         ("by", json!(by)),
         ("act", json!(act.deed)),
         ("app", json!(act.app.as_ref().map(AppHost::as_str))),
-        ("user", json!(act.user.as_ref().map(UserId::as_str))),
+        ("user", json!(act.user.as_ref().map(named))),
         ("of", json!(act.of)),
         ("outcome", json!(outcome)),
         ("reason", json!(reason)),
     ])
+}
+
+/// A user by their id; one who was erased by what is kept of it.
+fn named(user: &Whom) -> String {
+    match user {
+        Whom::Named(user) => user.as_str().to_owned(),
+        Whom::Erased(hash) => hash.iter().fold(String::from("erased:"), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
+    }
 }

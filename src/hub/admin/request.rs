@@ -107,6 +107,13 @@ pub enum Request {
         /// Where the piece begins.
         place: Place,
     },
+    /// Erases a user; answers `{"id"}`.
+    UserErase {
+        /// The app.
+        app: String,
+        /// The user.
+        user: String,
+    },
     /// Lists a user's endpoints.
     EndpointList {
         /// The app.

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Error, keys::broken},
+    super::{Error, codec, keys::broken},
     Record, host, time,
 };
-use crate::model::{Act, ActOutcome, Actor, UserId};
+use crate::model::{Act, ActOutcome, Actor, UserId, Whom};
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredAct {
@@ -21,6 +21,10 @@ pub(in crate::store) struct StoredAct {
     outcome: StoredOutcome,
 }
 
+/// The form of version 2: that of version 1, and who it is about where they were erased.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct SecondAct(StoredAct, Option<[u8; 16]>);
+
 #[derive(Serialize, Deserialize)]
 enum StoredOutcome {
     Begun,
@@ -29,10 +33,23 @@ enum StoredOutcome {
 }
 
 impl Record for Act {
-    type Stored = StoredAct;
+    type Stored = SecondAct;
+    const VERSION: u8 = 2;
 
-    fn to_stored(&self) -> StoredAct {
-        StoredAct {
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_stored(match bytes.first() {
+            Some(1) => SecondAct(codec::decode(1, bytes)?, None),
+            _ => codec::decode(Self::VERSION, bytes)?,
+        })
+    }
+
+    fn to_stored(&self) -> SecondAct {
+        let (named, erased) = match &self.user {
+            None => (None, None),
+            Some(Whom::Named(user)) => (Some(user.as_str().to_owned()), None),
+            Some(Whom::Erased(hash)) => (None, Some(*hash)),
+        };
+        let stored = StoredAct {
             number: self.number,
             at: self.at.as_millis(),
             key: match &self.by {
@@ -41,25 +58,27 @@ impl Record for Act {
             },
             deed: self.deed.clone(),
             app: self.app.as_ref().map(ToString::to_string),
-            user: self.user.as_ref().map(|user| user.as_str().to_owned()),
+            user: named,
             of: self.of.clone(),
             outcome: match &self.outcome {
                 ActOutcome::Begun => StoredOutcome::Begun,
                 ActOutcome::Done => StoredOutcome::Done,
                 ActOutcome::Refused(code) => StoredOutcome::Refused(code.clone()),
             },
-        }
+        };
+        SecondAct(stored, erased)
     }
 
-    fn from_stored(stored: StoredAct) -> Result<Self, Error> {
+    fn from_stored(SecondAct(stored, erased): SecondAct) -> Result<Self, Error> {
         let user = stored.user.as_deref().map(UserId::parse).transpose();
+        let named = user.map_err(|_| broken("an act's user"))?.map(Whom::Named);
         Ok(Self {
             number: stored.number,
             at: time(stored.at),
             by: stored.key.map_or(Actor::Operator, Actor::Key),
             deed: stored.deed,
             app: stored.app.as_deref().map(host).transpose()?,
-            user: user.map_err(|_| broken("an act's user"))?,
+            user: named.or(erased.map(Whom::Erased)),
             of: stored.of,
             outcome: match stored.outcome {
                 StoredOutcome::Begun => ActOutcome::Begun,

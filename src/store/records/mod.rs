@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod broadcast;
 mod endpoint;
+mod erasure;
 mod marks;
 mod notification;
 mod push;

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::{
-    model::{Change, ChangeKind, Endpoint, FeedPosition, Timestamp, UserToken},
+    model::{Change, ChangeKind, Endpoint, Erasure, FeedPosition, Timestamp, UserToken},
     store::{
         Error, LEFT_BY_AN_ENDPOINT,
         keys::{self, ExpiryKind, UserKey},
@@ -31,6 +31,11 @@ impl Check<'_> {
             return self.own_expiry(&NOBODY, (at, kind), broadcast.map(|it| it.ends()));
         }
         let (user, rest) = (keys::user_at(what, 0)?, &what[keys::USER..]);
+        if let ExpiryKind::Erasure = kind {
+            let erasure: Option<Erasure> = self.reader.record(&keys::erasure(&user))?;
+            let done = erasure.filter(|it| it.under_way.is_none());
+            return self.own_expiry(&user, (at, kind), done.map(|it| it.ends()));
+        }
         if let ExpiryKind::Removal = kind {
             return self.removal_expiry(&user, FeedPosition(keys::u64_at(rest, 0)?));
         }

@@ -2,8 +2,14 @@
 
 use super::Check;
 use crate::{
-    model::{Act, AppKey, Demand, TapRules},
-    store::{Error, credentials::drops, ids::Ids, keys, records::Record},
+    model::{Act, AppKey, Demand, Erasure, TapRules},
+    store::{
+        Error,
+        credentials::drops,
+        ids::Ids,
+        keys::{self, ExpiryKind},
+        records::Record,
+    },
 };
 
 impl Check<'_> {
@@ -26,6 +32,28 @@ impl Check<'_> {
             Err(error) => self.say(&NOBODY, format!("an act of the audit log: {error}")),
         }
         Ok(())
+    }
+
+    pub(super) fn erasure(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let user = keys::user_at(key, 1)?;
+        let it = match Erasure::decode(value) {
+            Ok(it) => it,
+            Err(error) => {
+                self.say(&user, format!("an erasure: {error}"));
+                return Ok(());
+            }
+        };
+        if let Some(subject) = &it.under_way {
+            if keys::user_key(subject) != user {
+                self.say(
+                    &user,
+                    "an erasure that is under way stands under another's key",
+                );
+            }
+            return Ok(());
+        }
+        let expiry = keys::expiry(it.ends(), ExpiryKind::Erasure, &[&user]);
+        self.expect(&user, &expiry, "an erasure is never forgotten")
     }
 
     pub(super) fn vapid(&mut self, _key: &[u8], value: &[u8]) -> Result<(), Error> {

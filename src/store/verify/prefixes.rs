@@ -8,7 +8,7 @@ const NOBODY: keys::UserKey = [0; keys::USER];
 
 impl Check<'_> {
     /// The kinds, in an order in which what is counted is counted before it is compared.
-    fn kinds() -> [(u8, Look<Self>); 29] {
+    fn kinds() -> [(u8, Look<Self>); 30] {
         [
             (b'n', Self::notification),
             (b'f', Self::change),
@@ -34,6 +34,7 @@ impl Check<'_> {
             (b'u', Self::user),
             (b'k', Self::app_key),
             (b'A', Self::act),
+            (b'E', Self::erasure),
             (b'v', Self::vapid),
             (b'M', Self::meta),
             (b'G', Self::guard),

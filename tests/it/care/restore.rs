@@ -79,6 +79,33 @@ async fn a_restore_begins_a_new_epoch_and_says_what_it_revives() {
     hub.verify();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_erased_since_is_named_also_where_they_came_back() {
+    let mut hub = ChildHub::start().await;
+    post(&hub, "before").await;
+    let body = json!({"payload": {"rawContent": "hush"}});
+    let eve = "/v1/users/eve/notifications";
+    hub.app().post(eve, body.clone()).await.expect(201);
+    let path = backup(&hub);
+    for user in ["ada", "eve"] {
+        hub.json(&["user", "erase", "todo.example", user]);
+    }
+    post(&hub, "anew").await;
+    hub.stop().await;
+    let told = hub.json(&["store", "restore", &path, "--force"]);
+    let mut named = told["revived"]["users"].as_array().unwrap().clone();
+    named.sort_by_key(|it| it["user"].to_string());
+    let back = |user: &str| json!({"app": "todo.example", "user": user});
+    assert_eq!(named, [back("ada"), back("eve")], "{told}");
+    // What the answer tells to do, before the hub starts.
+    hub.json(&["user", "erase", "todo.example", "eve"]);
+    hub.begin().await;
+    let exported = hub.app().get("/v1/users/eve/export").await;
+    assert_eq!(exported.refused(404), "itemNotFound");
+    hub.app().get("/v1/users/ada/export").await.expect(200);
+    hub.verify();
+}
+
 async fn mint(hub: &ChildHub) -> String {
     let minted = hub.app().post("/v1/users/ada/tokens", json!({})).await;
     minted.expect(201)["token"].as_str().unwrap().to_owned()

@@ -178,6 +178,50 @@ async fn a_token_opens_the_clients_doors_alone_and_its_device_is_named_by_the_he
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_from_before_an_erasure_are_dead_for_as_long_as_they_would_have_lived() {
+    let hub = TestHub::at_a_standstill().await;
+    let key = SigningKey::ec();
+    trust(&hub, identity(KeySource::File(vec![key.jwk("k")]))).await;
+    let at = |secs: u64| hub.clock.now().as_secs() + secs;
+    let token = |claims: Value| {
+        let token = key.token("ES256", json!({"kid": "k"}), &claims);
+        hub.client().bearer(&token)
+    };
+    let year = 365 * 24 * 3600;
+    let lasting = with(claims(&hub), "exp", (at(2 * year)).into());
+    let before = token(with(lasting.clone(), "iat", at(0).into()));
+    let silent = token(lasting.clone());
+    before.get(ME).await.expect(200);
+    hub.post("ada", "Lunch?").await;
+    let mut stream = Sse::open(&before, &format!("{ME}/stream")).await;
+    hub.app().delete("/v1/users/ada").await.expect(204);
+    assert_eq!(stream.rest().await, "");
+    let body = json!({"platform": "iOS", "channel": {"type": "none"}});
+    for dead in [&before, &silent] {
+        let (status, said) = status(dead).await;
+        assert_eq!(status, 401, "{said}");
+        assert!(said.contains("was erased"), "{said}");
+        let registered = dead.put("/v1/me/endpoints/phone", body.clone()).await;
+        assert_eq!(registered.refused(401), "unauthenticated");
+    }
+    // The provider's clock may be a minute ahead.
+    let soon = token(with(lasting.clone(), "iat", at(60).into()));
+    assert_eq!(status(&soon).await.0, 401);
+    let after = token(with(lasting, "iat", at(61).into()));
+    assert_eq!(after.get(ME).await.expect(200)["value"], json!([]));
+    // Others' are what they were.
+    let eve = token(with(claims(&hub), "sub", "eve".into()));
+    eve.get(ME).await.expect(200);
+    hub.advance(Duration::from_secs(year + 3600));
+    for old in [&before, &after] {
+        let (status, said) = status(old).await;
+        assert_eq!(status, 401);
+        assert!(said.contains("more than a year ago"), "{said}");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_when_its_token_does() {
     let hub = TestHub::at_a_standstill().await;
     let key = SigningKey::ed();

@@ -24,7 +24,7 @@ pub enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-pub const ROUTES: [(&str, &str, Door); 48] = [
+pub const ROUTES: [(&str, &str, Door); 49] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),
@@ -37,6 +37,7 @@ pub const ROUTES: [(&str, &str, Door); 48] = [
     ("POST", "/v1/users/{user}/endpoints/{endpoint}/test", Door::Users),
     ("POST", "/v1/users/{user}/tokens", Door::Users),
     ("DELETE", "/v1/users/{user}/tokens", Door::Users),
+    ("DELETE", "/v1/users/{user}", Door::Users),
     ("POST", "/v1/notifications", Door::Send),
     ("GET", "/v1/notifications/{id}", Door::Send),
     ("DELETE", "/v1/notifications/{id}", Door::Send),

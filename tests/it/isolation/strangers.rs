@@ -53,6 +53,9 @@ async fn another_apps_server_finds_nothing_under_the_same_names() {
         let answer = access_token(&town.hub, id, secret).await;
         assert_eq!(answer.expect(401)["error"], "invalid_client", "{answer:?}");
     }
+    // Whom it erases is its own ada.
+    let erased = town.call(&access, "DELETE", "/v1/users/{user}").await;
+    erased.expect(204);
     town.finish(&before).await;
 }
 

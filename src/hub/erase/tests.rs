@@ -1,0 +1,325 @@
+//! Erasing a person who did everything, broken off after each of its steps.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use super::super::{
+    due::testing,
+    tests::{MINUTE, agrees, draft, iphone},
+    *,
+};
+use crate::{
+    clock::Clock,
+    config::{Apps, Delivery, Limits},
+    model::{
+        Actor, AppHost, Audience, Channel, Deed, Draft, EndpointId, FeedPosition, Push, ReadState,
+        ServiceAnswer, StateChange, UserId, Whom,
+    },
+    store::{ActsOf, pseudonym},
+};
+
+const NAME: &str = "ada-lovelace-1815";
+
+fn hub_on(store: Store, clock: Clock) -> Hub {
+    let apps = Apps::new(vec![Arc::new(testing::app())]);
+    let limits = Limits::default();
+    Hub::new(store, apps, (Delivery::default(), limits), clock)
+}
+
+fn user(name: &str) -> Subject {
+    Subject {
+        app: testing::app().host,
+        user: UserId::parse(name).unwrap(),
+    }
+}
+
+fn ada() -> Subject {
+    user(NAME)
+}
+
+fn none(id: &str) -> Registration {
+    Registration {
+        id: EndpointId::parse(id).unwrap(),
+        channel: Channel::None,
+        ..iphone()
+    }
+}
+
+fn deed(name: &'static str, of: Option<&str>) -> Deed {
+    Deed {
+        name,
+        app: Some(ada().app),
+        user: Some(ada().user),
+        of: of.map(str::to_owned),
+    }
+}
+
+/// Sends whatever is due, which the service takes.
+async fn tap(hub: &Hub) {
+    let at = LookAt {
+        subject: ada(),
+        busy: HashSet::new(),
+        tests: Vec::new(),
+    };
+    let look = hub.look_at(vec![at]).await.pop().unwrap().1.unwrap();
+    for due in look.taps {
+        let mut state = due.state.clone();
+        state.covered = due.tap.covers;
+        let push = Push {
+            covers: due.tap.covers,
+            alone: false,
+            at: hub.now(),
+            kind: due.tap.kind,
+            shows: due.tap.shows,
+            accepted: true,
+            attempts: 1,
+            size_bytes: 1,
+            answer: ServiceAnswer {
+                status: 200,
+                reason: None,
+                id: None,
+            },
+        };
+        assert!(hub.settle(&due, state, Some(push)).await.unwrap());
+    }
+}
+
+/// Has Ada do all that a person can do, beside Bob, who did a little of it.
+async fn live(hub: &Hub) {
+    for who in [ada(), user("bob")] {
+        let shared = |it: Registration| Registration { shared: true, ..it };
+        hub.register(who.clone(), shared(iphone())).await.unwrap();
+        hub.create(who, draft(Some("name"), "first", None), None)
+            .await
+            .unwrap();
+    }
+    for id in ["tablet", "left"] {
+        hub.register(ada(), none(id)).await.unwrap();
+    }
+    for nth in 0..3 {
+        tap(hub).await;
+        hub.clock().advance(MINUTE);
+        let once = OnceKey {
+            key: [nth; 32],
+            request: [nth; 32],
+        };
+        let long = Draft {
+            raw: Some("r".repeat(9000)),
+            ..draft(Some(&format!("n{nth}")), "next", None)
+        };
+        hub.create(ada(), long, Some(once)).await.unwrap();
+    }
+    for nth in 0..120 {
+        let bound = (nth % 2 == 0).then(|| iphone().id);
+        hub.mint_token(ada(), bound, None, None).await.unwrap();
+        hub.create(ada(), draft(None, &format!("{nth}"), None), None)
+            .await
+            .unwrap();
+    }
+    act(hub).await;
+    let left = EndpointId::parse("left").unwrap();
+    hub.remove_endpoint(ada(), left).await.unwrap();
+    be_among_many(hub).await;
+    let noted = deed("token mint", Some("phone"));
+    let act = hub.begin_act(Actor::Operator, noted).await.unwrap();
+    hub.end_act(act, crate::model::ActOutcome::Done).await;
+}
+
+/// What is done with notifications: read, deleted, replaced, fetched, over.
+async fn act(hub: &Hub) {
+    let all = hub
+        .history(ada(), Filter::default(), 100, None)
+        .await
+        .unwrap();
+    let ids: Vec<_> = all.items.iter().map(|it| it.id).collect();
+    let read = StateChange {
+        read: Some(ReadState::Read),
+        action: None,
+    };
+    let by = Some(iphone().id);
+    hub.set(ada(), ids[0], read, (None, by)).await.unwrap();
+    hub.set(ada(), ids[1], read, (None, None)).await.unwrap();
+    for id in &ids[2..12] {
+        hub.delete(ada(), *id, None).await.unwrap();
+    }
+    hub.create(ada(), draft(Some("n1"), "replaced", None), None)
+        .await
+        .unwrap();
+    let tablet = EndpointId::parse("tablet").unwrap();
+    hub.fetched(ada(), tablet, FeedPosition(20), hub.now())
+        .await
+        .unwrap();
+    let short = hub.now().plus(MINUTE);
+    hub.create(ada(), draft(None, "short", Some(short)), None)
+        .await
+        .unwrap();
+    hub.clock().advance(2 * MINUTE);
+    hub.sweep().await.unwrap();
+}
+
+/// Posts to many: one that has come to her, one that comes next, one that is yet to come.
+async fn be_among_many(hub: &Hub) {
+    for audience in [
+        Audience::Named(vec![ada().user, user("bob").user]),
+        Audience::All,
+    ] {
+        let posted = draft(None, "to many", None);
+        hub.broadcast(ada().app, audience, posted, None)
+            .await
+            .unwrap();
+    }
+    let step = &mut Turns::default();
+    hub.step_broadcasts(step).await.unwrap();
+    let posted = draft(None, "to many more", None);
+    let both = Audience::Named(vec![user("bob").user, ada().user]);
+    hub.broadcast(ada().app, both, posted, None).await.unwrap();
+}
+
+/// Nothing of Ada is there but that she was erased, and the store is sound.
+async fn is_erased(hub: &Hub) {
+    agrees(hub);
+    let reader = hub.store().reader();
+    let words = [NAME.as_bytes().to_vec()];
+    assert_eq!(reader.rows_that_hold(&words), Vec::<String>::new());
+    let kept = reader.rows_that_hold(&[Reader::key_of(&ada())]);
+    assert_eq!(kept.len(), 2, "the memory of it, and its end: {kept:?}");
+    let erasure = reader.erasure(&ada()).unwrap().unwrap();
+    assert_eq!(erasure.under_way, None);
+    let gone = hub.erase_user(ada()).await;
+    assert!(matches!(gone, Err(Error::NotFound("user"))), "{gone:?}");
+    let page = hub.history(user("bob"), Filter::default(), 10, None).await;
+    assert!(!page.unwrap().items.is_empty(), "Bob has what is his");
+    let acts = reader.acts(&ActsOf::default(), 10).unwrap();
+    assert_eq!(acts[0].user, Some(Whom::Erased(pseudonym(&ada().user))));
+    assert_eq!(acts[0].of, None);
+}
+
+async fn work_off(hub: &Hub) {
+    let turns = &mut Turns::default();
+    while hub.step_broadcasts(turns).await.unwrap() == Step::Worked {}
+}
+
+#[tokio::test]
+async fn an_erasure_that_breaks_off_after_any_step_leaves_the_store_sound_and_is_finished() {
+    let mut steps = 0;
+    loop {
+        let store = Store::in_memory().unwrap();
+        let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+        let hub = hub_on(store.clone(), clock.clone());
+        hub.finish_erasures().await.unwrap();
+        live(&hub).await;
+        agrees(&hub);
+        hub.strike_off_lists(&ada()).await.unwrap();
+        hub.note_erasure(&ada()).await.unwrap();
+        let mut more = true;
+        for _ in 0..steps {
+            more = hub.erase_step(&ada()).await.unwrap();
+            agrees(&hub);
+        }
+        drop(hub);
+        // The next start.
+        let hub = hub_on(store, clock);
+        hub.finish_erasures().await.unwrap();
+        is_erased(&hub).await;
+        work_off(&hub).await;
+        is_erased(&hub).await;
+        if !more {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 5, "{steps}");
+}
+
+#[tokio::test]
+async fn a_person_who_comes_back_begins_behind_what_was() {
+    let store = Store::in_memory().unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    live(&hub).await;
+    let before = hub.store().reader().user(&ada()).unwrap().head;
+    let held = hub.cursor(&ada(), before);
+    hub.open_cursor(&ada(), &held).await.unwrap();
+    let at = hub.now();
+    hub.erase_user(ada()).await.unwrap();
+    is_erased(&hub).await;
+    let too_old = async || {
+        let opened = hub.open_cursor(&ada(), &held).await;
+        assert!(matches!(opened, Err(Error::CursorTooOld)), "{opened:?}");
+        let since = Some(Since::Cursor(before));
+        let delta = hub.delta(ada(), since, 10).await;
+        assert!(matches!(delta, Err(Error::CursorTooOld)), "{delta:?}");
+    };
+    too_old().await;
+    for _ in 0..2 {
+        hub.create(ada(), draft(Some("name"), "anew", None), None)
+            .await
+            .unwrap();
+    }
+    agrees(&hub);
+    let page = hub
+        .history(ada(), Filter::default(), 10, None)
+        .await
+        .unwrap();
+    assert_eq!(page.items.len(), 1);
+    assert!(page.items[0].number > before);
+    too_old().await;
+    hub.clock().advance(Duration::from_secs(1));
+    hub.erase_user(ada()).await.unwrap();
+    is_erased(&hub).await;
+    let erasure = hub.store().reader().erasure(&ada()).unwrap().unwrap();
+    assert!(erasure.at > at && erasure.head > before);
+    hub.clock().advance(Duration::from_secs(367 * 24 * 3600));
+    while hub.sweep().await.unwrap().ended > 0 {}
+    agrees(&hub);
+    assert_eq!(hub.store().reader().erasure(&ada()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_look_that_was_begun_before_leaves_nothing_after() {
+    let store = Store::in_memory().unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    live(&hub).await;
+    let at = LookAt {
+        subject: ada(),
+        busy: HashSet::new(),
+        tests: Vec::new(),
+    };
+    let look = hub.look_at(vec![at]).await.pop().unwrap().1.unwrap();
+    hub.erase_user(ada()).await.unwrap();
+    for due in &look.taps {
+        assert!(!hub.still_due(due).unwrap());
+        assert!(!hub.settle(due, due.state.clone(), None).await.unwrap());
+    }
+    let next = Some(hub.now().plus(MINUTE));
+    hub.close_look(ada(), Vec::new(), next, look.states.clone())
+        .await
+        .unwrap();
+    let known: AppHost = ada().app;
+    assert_eq!(
+        hub.store().reader().users(&known, None, 10).unwrap().len(),
+        1
+    );
+    is_erased(&hub).await;
+}
+
+#[tokio::test]
+async fn the_word_of_a_client_that_waited_is_none_any_more() {
+    let store = Store::in_memory().unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    let minted = hub.mint_token(ada(), None, None, None).await.unwrap();
+    let Caller::User(caller) = hub.authenticate(minted.secret.expose()).unwrap() else {
+        panic!("it is a user's");
+    };
+    hub.register(caller.clone(), iphone()).await.unwrap();
+    hub.erase_user(ada()).await.unwrap();
+    let registered = hub.register(caller.clone(), iphone()).await;
+    assert!(matches!(registered, Err(Error::Unauthenticated(_))));
+    let posted = hub
+        .create(caller.clone(), draft(None, "x", None), None)
+        .await;
+    assert!(matches!(posted, Err(Error::Unauthenticated(_))));
+    assert!(!hub.still_good(&caller));
+    assert_eq!(hub.store().reader().known_user(&ada()).unwrap(), None);
+}

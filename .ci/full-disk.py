@@ -1,10 +1,11 @@
-"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk.
+"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk, or 96 for `scattered`.
 
-    full-disk.py guarded|unguarded BINARY PLACE
+    full-disk.py guarded|scattered|unguarded BINARY PLACE
 
 guarded:   with store.min_free_bytes = 4 MiB the answer is 503 before the disk is full; reads go on; writing resumes by
            itself when there is room, made by deleting or by others, and so does a broadcast, which skips nobody and
            repeats nobody.
+scattered: with 16 MiB, what is deleted here and there makes room for as much, again and again; no deletion is refused.
 unguarded: with 0 the disk fills under the store. No request may hang: each is answered or cut within 20 s, and the
            process either goes on answering 503 or ends with an error. With room again everything acknowledged is there.
 """
@@ -12,6 +13,7 @@ unguarded: with 0 the disk fills under the store. No request may hang: each is a
 import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import time
 BALLAST = 8 << 20
 RAW = "r" * (30 << 10)
 PATIENCE = 20
+CYCLES = 4
 POSTS = "/v1/users/ada/notifications"
 MANY = "/v1/notifications"
 PEOPLE = [f"person-{nth}" for nth in range(1500)]
@@ -196,6 +199,39 @@ def guarded(binary, place):
     )
 
 
+def scattered(binary, place):
+    hub, kept = Hub(binary, place, 16 << 20), set()
+    hub.start()
+
+    def posted():
+        status, _, body = hub.post()
+        hub.expect(status in (201, 503), f"a post was answered {status}")
+        if status == 201:
+            kept.add(body["id"])
+        return status == 201
+
+    while posted():
+        hub.expect(len(kept) < 5000, "the disk never filled")
+    first, chance = len(kept), random.Random(1)
+    for _ in range(CYCLES):
+        gone = chance.sample(sorted(kept), len(kept) * 3 // 10)
+        for id in gone:
+            status, _, _ = hub.ask("DELETE", f"{POSTS}/{id}")
+            hub.expect(status == 204, f"deleting was answered {status}")
+            kept.remove(id)
+        came = 0
+        while posted():
+            came += 1
+        hub.expect(came > len(gone) * 9 // 10, f"for {len(gone)} that were deleted {came} could come")
+    hub.expect(hub.held() == kept, "what it reads is not what it acknowledged")
+    hub.kill()
+    hub.is_sound()
+    hub.start()
+    hub.expect(hub.held() == kept, "something acknowledged is lost")
+    hub.kill()
+    print(f"full-disk: scattered: 503 after {first} posts; {CYCLES} times three in ten deleted at random, and as many posted; nothing lost")
+
+
 def unguarded(binary, place):
     heavy = ballast(place)
     hub = Hub(binary, place, 0)
@@ -247,4 +283,4 @@ def unguarded(binary, place):
 
 
 if __name__ == "__main__":
-    {"guarded": guarded, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    {"guarded": guarded, "scattered": scattered, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A disk that really fills: 24 MiB of tmpfs. Needs the right to mount, and fails without it.
+# A disk that really fills: some MiB of tmpfs. Needs the right to mount, and fails without it.
 #
 #   .ci/full-disk.sh [BINARY]      (default target/debug/beckon)
 set -euo pipefail
@@ -13,9 +13,9 @@ tidy() {
 trap tidy EXIT
 mkdir "$place/disk"
 
-for round in guarded unguarded; do
-  mount -t tmpfs -o size=24m,mode=0700 tmpfs "$place/disk" \
+for round in guarded:24 scattered:96 unguarded:24; do
+  mount -t tmpfs -o "size=${round#*:}m,mode=0700" tmpfs "$place/disk" \
     || { echo "full-disk: no tmpfs can be mounted here (are you root?)" >&2; exit 1; }
-  python3 .ci/full-disk.py "$round" "$binary" "$place"
+  python3 .ci/full-disk.py "${round%:*}" "$binary" "$place"
   umount "$place/disk"
 done

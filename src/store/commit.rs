@@ -11,10 +11,10 @@ use std::{
     thread,
 };
 
-use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
+use tokio::sync::Notify;
 
 use super::{
-    AppRow, Batch, Bells, Error, Reader, Row, Unit,
+    AppRow, Bells, Error, Reader, Row, Unit,
     backup::ChangeLog,
     engine::Op,
     guard::{Head, HeadFile, Space},
@@ -24,32 +24,12 @@ use super::{
     shared::{self, Counts},
     stamps::Stamps,
     tidying::Tidying,
+    work::{Request, Work},
 };
 use crate::model::Subject;
 
 /// How many units may wait; beyond, callers wait for room.
 const QUEUE_UNITS: usize = 4096;
-
-/// What is to be committed.
-pub(super) enum Work {
-    Unit(Unit),
-    Batch(Batch),
-    /// Writes nothing; has the committer look at the disk's room.
-    Look,
-    /// Writes nothing; from now on what is committed is noted there too, for as long as somebody holds it.
-    Note(Weak<ChangeLog>),
-    /// Answers once all before it is done; the committer then ends.
-    Stop,
-}
-
-pub(super) struct Request {
-    pub(super) work: Work,
-    /// The locks that the plan was made under, held until the disk has answered even if the caller has gone away.
-    pub(super) hold: Vec<OwnedMutexGuard<()>>,
-    /// Whether nobody waits for it: it may wait for others.
-    pub(super) at_leisure: bool,
-    pub(super) answer: oneshot::Sender<Result<(), Error>>,
-}
 
 /// The committer's counters, for metrics and for the start-up check.
 #[derive(Debug, Default)]
@@ -77,12 +57,6 @@ pub(super) struct Committer {
     /// Where a simulation's committer waits, in place of the thread.
     #[cfg(test)]
     simulated: Option<tokio::sync::mpsc::UnboundedSender<Request>>,
-}
-
-impl std::fmt::Debug for Request {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Request")
-    }
 }
 
 pub(super) struct State {
@@ -206,6 +180,8 @@ enum Next {
 struct Group {
     ops: Vec<Op>,
     bytes: u64,
+    /// How much content it takes away.
+    let_go_bytes: u64,
     planned_on: HashSet<Subject>,
     counts: Counts,
     accepted: Vec<Request>,
@@ -255,6 +231,7 @@ impl State {
         for request in group.accepted {
             self.answer(request);
         }
+        self.space.note(group.bytes, group.let_go_bytes);
         self.tidy_for(group.bytes, removed_rows)?;
         match group.stop {
             None => Ok(Next::GoOn),
@@ -268,13 +245,12 @@ impl State {
         }
     }
 
-    /// Looks at the disk, tells of it, and says whether it has room for what is new.
-    pub(super) fn look(&mut self) -> bool {
+    /// Looks at the disk, and tells of it.
+    pub(super) fn look(&mut self) {
         self.space.look();
         self.space.tell();
         let (room, _) = self.space.room(0);
         self.progress.full.store(!room, Ordering::Relaxed);
-        room
     }
 
     fn write(&self, ops: Vec<Op>) -> Result<(), Error> {
@@ -309,6 +285,7 @@ impl State {
         match planned {
             Ok(ops) => {
                 group.bytes += ops.iter().map(Op::bytes).sum::<u64>();
+                group.let_go_bytes += request.work.let_go_bytes();
                 group.ops.extend(ops);
                 group.accepted.push(request);
             }

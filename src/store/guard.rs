@@ -137,6 +137,9 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
 /// What a byte of a row takes on disk until the engine has tidied up, measured and rounded up.
 const DISK_BYTES_A_BYTE: u64 = 4;
 
+/// By how much the engine makes its file longer at a time.
+const PIECE_BYTES: u64 = 512 << 10;
+
 /// What has become of the room on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -150,6 +153,9 @@ pub(super) struct Space {
     folder: Option<PathBuf>,
     min_free_bytes: u64,
     free: u64,
+    /// How much content was taken away in whose place nothing came since: room within the file, which the system does not
+    /// see.
+    let_go: u64,
     /// Whether it was said that there is too little.
     is_told_full: bool,
     /// What a test says is free.
@@ -163,6 +169,7 @@ impl Space {
             folder,
             min_free_bytes,
             free: u64::MAX,
+            let_go: 0,
             is_told_full: false,
             #[cfg(test)]
             told: None,
@@ -204,7 +211,7 @@ impl Space {
                 %folder,
                 free_bytes,
                 min_free_bytes,
-                "the disk is nearly full: less is free than store.min_free_bytes, so what is new is refused with 503. Reading goes on, and what settles or takes away does down to half of that. Make room on the folder's disk and writing goes on by itself, or lower store.min_free_bytes and start the hub again"
+                "the disk is nearly full: less is free than store.min_free_bytes, so what is new is refused with 503. Reading goes on, and so does what settles or takes away, as long as an eighth of that is free. New content may come in the place of what was taken away, as long as a quarter is. Make room on the folder's disk and all goes on by itself, or lower store.min_free_bytes and start the hub again"
             ),
             Some(Turn::Roomy) => tracing::warn!(
                 %folder,
@@ -220,14 +227,27 @@ impl Space {
     /// again.
     fn turn(&mut self) -> Option<Turn> {
         let mark = self.min_free_bytes;
-        let enough = mark.saturating_add(mark / 16);
+        let more = mark / 16;
+        let within = self.let_go >= more.max(1) && self.free >= self.floor(4, 4);
         let turn = match self.is_told_full {
-            false if self.free < mark => Turn::Full,
-            true if self.free >= enough => Turn::Roomy,
+            false if !self.room(0).0 => Turn::Full,
+            true if self.free >= mark.saturating_add(more) || within => Turn::Roomy,
             _ => return None,
         };
         self.is_told_full = turn == Turn::Full;
         Some(turn)
+    }
+
+    /// How low the disk may be for a part of the reserve to be used, `pieces` being the least that is left.
+    fn floor(&self, part: u64, pieces: u64) -> u64 {
+        let mark = self.min_free_bytes;
+        (mark / part).max(pieces * PIECE_BYTES).min(mark / 2)
+    }
+
+    /// Takes note of a group that was written, and of how much content it took away.
+    pub(super) fn note(&mut self, written_bytes: u64, let_go_bytes: u64) {
+        let all = self.let_go.saturating_add(let_go_bytes);
+        self.let_go = all.saturating_sub(written_bytes);
     }
 
     /// Whether there is room for new content, and whether for what only settles and frees, once so many bytes more
@@ -235,13 +255,22 @@ impl Space {
     pub(super) fn room(&self, gathered_bytes: u64) -> (bool, bool) {
         let taken = gathered_bytes.saturating_mul(DISK_BYTES_A_BYTE);
         let free = self.free.saturating_sub(taken);
-        (free >= self.min_free_bytes, free >= self.min_free_bytes / 2)
+        let within = self.let_go > gathered_bytes && self.free >= self.floor(4, 4);
+        (
+            free >= self.min_free_bytes || within,
+            free >= self.floor(8, 3),
+        )
     }
 
-    /// Whether there is room for tidying, by which what was taken away makes room. What takes more away needs the last of
-    /// it.
+    /// Whether the disk is below the mark.
+    pub(super) fn is_short(&self) -> bool {
+        self.free < self.min_free_bytes
+    }
+
+    /// Whether there is room for tidying, by which what was taken away makes room: also where that itself has taken so much
+    /// that no more may be taken away.
     pub(super) fn may_tidy(&self) -> bool {
-        self.free >= self.min_free_bytes / 2
+        self.free >= self.floor(16, 2)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::commit::{Request, Work};
+use super::work::{Request, Work};
 
 /// How many units one group takes at most; more would make the first of them wait for too long.
 pub(super) const GROUP_UNITS: usize = 512;

@@ -41,6 +41,7 @@ mod swap;
 mod tidying;
 mod unit;
 mod verify;
+mod work;
 mod writing;
 
 use std::{
@@ -72,12 +73,13 @@ pub use writing::Submitted;
 #[cfg(test)]
 pub(crate) use simulated::Rows;
 
-use commit::{Committer, Progress, Request, Work};
+use commit::{Committer, Progress};
 use engine::{Engine, Order};
 use guard::{FolderLock, HeadFile, Space};
 use identity::Identity;
 use ids::Ids;
 use stamps::Stamps;
+use work::{Request, Work};
 
 use crate::model::Subject;
 

@@ -206,7 +206,7 @@ async fn a_compacted_store_is_about_as_large_as_its_rows_and_needs_room_for_both
 }
 
 #[tokio::test]
-async fn content_is_refused_below_the_mark_and_settling_below_half_of_it() {
+async fn content_is_refused_below_the_mark_and_settling_far_below_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path());
     options.min_free_bytes = u64::MAX - 1;

@@ -11,6 +11,8 @@ use super::{Error, commit::State, engine::Engine};
 
 /// How many pages are moved at a time: well under a millisecond, where there are so many.
 pub(super) const TURN_PAGES: u32 = 32;
+/// The same on a full disk: what is moved is written elsewhere first, and a page of long content has 128 KiB.
+const TURN_PAGES_WHERE_FULL: u32 = 4;
 /// For how many bytes written one page is moved at once. Twice as many let the file grow for ever.
 const BYTES_A_PAGE: u64 = 3 << 10;
 /// The same at leisure.
@@ -22,7 +24,7 @@ const LEISURE: Duration = Duration::from_millis(2);
 /// After how many turns in a row that found nothing there is nothing left: the engine counts what has moved by itself.
 const VAIN_TURNS: u32 = 4;
 /// The same on a full disk, where only a smaller file is something found. The engine cuts its end off where half of it is
-/// free, a piece of 512 KiB for each that is written: some 80 turns.
+/// free, a piece of 512 KiB for each that is written: some hundreds of turns.
 const VAIN_TURNS_WHERE_FULL: u32 = 1024;
 
 /// What is left to be tidied.
@@ -121,14 +123,19 @@ impl State {
 
     /// Tidies while nobody waits.
     pub(super) fn tidy(&mut self) -> Result<(), Error> {
-        let room = self.look();
-        let engine = &self.reader.engine;
+        self.look();
+        let (engine, is_short) = (&self.reader.engine, self.space.is_short());
         // What is moved is written elsewhere first.
-        let found = self.space.may_tidy() && engine.tidy_through(TURN_PAGES)?;
-        if room {
-            self.tidying.took_turn(found);
+        let pages = if is_short {
+            TURN_PAGES_WHERE_FULL
         } else {
+            TURN_PAGES
+        };
+        let found = self.space.may_tidy() && engine.tidy_through(pages)?;
+        if is_short {
             self.tidying.took_turn_where_full(engine.size_bytes());
+        } else {
+            self.tidying.took_turn(found);
         }
         Ok(())
     }

@@ -47,6 +47,17 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// How much content it takes away.
+    pub(super) fn let_go_bytes(&self) -> u64 {
+        let content = |row: &Row| match row {
+            Row::DropNotification(it) if it.broadcast.is_none() => it.content_bytes() as u64,
+            _ => 0,
+        };
+        self.rows.iter().map(content).sum()
+    }
+}
+
 /// Units about several users, and rows of none, that become durable together, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {

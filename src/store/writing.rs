@@ -4,7 +4,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::{
     AppRow, Batch, Error, Store, Unit,
-    commit::{Request, Work},
+    work::{Request, Work},
 };
 
 /// A unit on its way to the disk.

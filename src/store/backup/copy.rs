@@ -13,9 +13,10 @@ use crate::{
     model::Timestamp,
     store::{
         Error, Store,
-        commit::{Committer, Request, Work},
+        commit::Committer,
         engine::{Engine, Op},
         identity,
+        work::{Request, Work},
     },
 };
 

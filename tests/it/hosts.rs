@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use beckon::{
     clock::Clock,
     config::{Config, apps::Hosts},
-    doubles::{NewDevice, Service},
+    doubles::{FaultKind, FaultSpec, NewDevice, Service},
     push::Resolver,
 };
 use serde_json::{Value, json};
@@ -107,7 +107,13 @@ async fn a_name_that_leads_into_the_network_is_not_called() {
     register(&ada, at(&hub, "https://up.example.net/x"))
         .await
         .expect(201);
+    let mut honest = hub.device("eve", Service::Fcm).await;
     let posted = hub.post("ada", "Lunch?").await;
+    for _ in 0..5 {
+        hub.post("eve", "Lunch?").await;
+        honest.next_push("the tap of one beside it").await;
+        honest.pull().await;
+    }
     let path = format!(
         "/v1/users/ada/notifications/{}/deliveries",
         posted["id"].as_str().unwrap()
@@ -123,5 +129,37 @@ async fn a_name_that_leads_into_the_network_is_not_called() {
         (line["attempts"].as_u64() >= Some(3) && refused).then_some(())
     })
     .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_leads_nowhere_and_keeps_nobody_waiting() {
+    let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hub = TestHub::start().await;
+    hub.device("ada", Service::WebPush).await;
+    let mut honest = hub.device("eve", Service::Fcm).await;
+    let location = format!("https://{}/latest/meta-data", inside.local_addr().unwrap());
+    hub.doubles().script(FaultSpec {
+        location: Some(location),
+        ..FaultSpec::always(Service::WebPush, FaultKind::Redirect)
+    });
+    let posted = hub.post("ada", "Lunch?").await;
+    for _ in 0..5 {
+        hub.post("eve", "Lunch?").await;
+        honest.next_push("the tap of one beside it").await;
+        honest.pull().await;
+    }
+    let path = format!(
+        "/v1/users/ada/notifications/{}/deliveries",
+        posted["id"].as_str().unwrap()
+    );
+    let line = eventually("the redirect is told", || async {
+        let line = hub.app().get(&path).await.expect(200)["value"][0].clone();
+        (line["pushService"]["status"] == 301).then_some(line)
+    })
+    .await;
+    assert_ne!(line["status"], "tapped", "{line}");
+    let called = tokio::time::timeout(std::time::Duration::ZERO, inside.accept()).await;
+    assert!(called.is_err(), "nobody goes where it leads");
     hub.finish().await;
 }

@@ -248,6 +248,9 @@ fn erase_access(reader: &Reader, mut changes: Changes) -> Result<(Unit, bool), E
     for token in reader.all_tokens_of(&subject, AT_ONCE)? {
         end(&mut changes, token);
     }
+    if changes.len() > 0 {
+        return Ok(done_or_more(changes));
+    }
     for endpoint in reader.endpoints(&subject)? {
         if changes.len() >= ROWS {
             break;

@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     Failure,
+    credential::Keeper,
     dial::{Dialed, Dialer},
 };
 
@@ -70,6 +71,8 @@ pub(super) struct Shared {
     pub(super) proven: AtomicBool,
     /// How often it refused that of a request that went alone.
     pub(super) refusals: AtomicU64,
+    /// Which credential it keeps to.
+    pub(super) kept: Keeper,
     retired: AtomicBool,
     heard: Mutex<Option<Instant>>,
 }
@@ -172,6 +175,7 @@ impl Authority {
             alone: tokio::sync::Mutex::new(()),
             proven: AtomicBool::new(false),
             refusals: AtomicU64::new(0),
+            kept: Keeper::default(),
             retired: AtomicBool::new(false),
             heard: Mutex::new(None),
         });

@@ -17,9 +17,11 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Answer, Failure, MAX_REQUEST, Request,
     authority::{Own, Shared},
+    credential::Kept,
 };
 
 type Wire = hyper::Request<Full<Bytes>>;
+type Sent = Result<Response<Incoming>, TrySendError<Wire>>;
 
 /// Why no answer came.
 pub(super) enum Broken {
@@ -30,13 +32,14 @@ pub(super) enum Broken {
 }
 
 /// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken, at most
-/// until `deadline`; it does not leave where that was refused.
+/// until `deadline`; it does not leave where that was refused. No answer, where the connection keeps to another
+/// credential: nothing has left, and the connection is retired.
 pub(super) async fn on_shared(
     shared: &Shared,
     request: &Request,
     first_alone: bool,
     deadline: Instant,
-) -> Result<Answer, Broken> {
+) -> Result<Option<Answer>, Broken> {
     if !first_alone || shared.proven.load(Ordering::Acquire) {
         return send_shared(shared, request).await;
     }
@@ -50,14 +53,16 @@ pub(super) async fn on_shared(
     if shared.refusals.load(Ordering::Acquire) != refusals {
         return Err(Broken::Failed(Failure::Held));
     }
-    let answer = send_shared(shared, request).await?;
+    let Some(answer) = send_shared(shared, request).await? else {
+        return Ok(None);
+    };
     // 403 is what a refused credential looks like; any other answer means that the credential was taken.
     if answer.status == 403 {
         shared.refusals.fetch_add(1, Ordering::Release);
     } else {
         shared.proven.store(true, Ordering::Release);
     }
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 /// Sends on a connection of its own; gives it back where it can be used again.
@@ -69,19 +74,24 @@ pub(super) async fn on_own(
     let mut wire = wire(request, Version::HTTP_11)?;
     let host = HeaderValue::from_str(&request.authority()).map_err(invalid)?;
     wire.headers_mut().insert(HOST, host);
+    let credential = request.authorize(wire.headers_mut());
+    let credential = credential.map_err(Broken::Failed)?;
     let response = timeout_at(deadline, own.sender.try_send_request(wire)).await;
     let response = response.map_err(|_| Broken::Failed(Failure::Timeout))?;
     let response = response.map_err(broken)?;
-    let (answer, whole) = read(response, request.max_answer, deadline).await?;
+    let (mut answer, whole) = read(response, request.max_answer, deadline).await?;
+    answer.credential = credential.map_or(0, |credential| credential.number);
     Ok((answer, whole.then_some(own)))
 }
 
-async fn send_shared(shared: &Shared, request: &Request) -> Result<Answer, Broken> {
-    let wire = wire(request, Version::HTTP_2)?;
+async fn send_shared(shared: &Shared, request: &Request) -> Result<Option<Answer>, Broken> {
+    let Some((response, credential)) = hand_in(shared, request)? else {
+        shared.retire();
+        return Ok(None);
+    };
     let sent = Instant::now();
     let deadline = sent + MAX_REQUEST;
-    let mut sender = shared.sender.clone();
-    let Ok(response) = timeout_at(deadline, sender.try_send_request(wire)).await else {
+    let Ok(response) = timeout_at(deadline, response).await else {
         if shared.silent_since(sent) {
             shared.retire();
         }
@@ -96,7 +106,29 @@ async fn send_shared(shared: &Shared, request: &Request) -> Result<Answer, Broke
     shared.hear();
     let (mut answer, _) = read(response, request.max_answer, deadline).await?;
     answer.connection = shared.number;
-    Ok(answer)
+    answer.credential = credential;
+    Ok(Some(answer))
+}
+
+/// Puts the request in the connection's line; gives what becomes of it, and the number of its credential. None, where
+/// the connection keeps to another one.
+fn hand_in(
+    shared: &Shared,
+    request: &Request,
+) -> Result<Option<(impl Future<Output = Sent> + use<>, u64)>, Broken> {
+    let mut wire = wire(request, Version::HTTP_2)?;
+    let mut sender = shared.sender.clone();
+    // Held until it stands in the line, so that none with an earlier credential comes behind one with a later.
+    let mut kept = request.source.is_some().then(|| shared.kept.lock());
+    let credential = request.authorize(wire.headers_mut());
+    let credential = credential.map_err(Broken::Failed)?;
+    if let (Some(kept), Some(credential)) = (&mut kept, &credential)
+        && !Kept::takes(kept, credential)
+    {
+        return Ok(None);
+    }
+    let number = credential.map_or(0, |credential| credential.number);
+    Ok(Some((sender.try_send_request(wire), number)))
 }
 
 /// The request as hyper wants it: absolute for HTTP/2, where it becomes `:scheme` and `:authority`; the path alone
@@ -132,6 +164,7 @@ async fn read(
         headers: head.headers,
         body: Bytes::new(),
         connection: 0,
+        credential: 0,
     };
     let mut read = BytesMut::new();
     let mut whole = true;

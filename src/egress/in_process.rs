@@ -1,7 +1,11 @@
 //! Lets a simulation stand in for the network of its own thread: requests are answered in process, by its rules and on
 //! its clock.
 
-use std::{cell::RefCell, future::Future, pin::Pin};
+use std::{
+    cell::RefCell,
+    future::{Future, ready},
+    pin::Pin,
+};
 
 use bytes::Bytes;
 use hyper::header::HeaderMap;
@@ -38,12 +42,23 @@ pub(crate) fn unplug() {
 
 pub(super) fn answer(request: &Request) -> Option<Answering> {
     NETWORK.with_borrow(|network| {
-        network.as_ref().map(|network| {
-            network(Sent {
-                url: request.url.clone(),
-                headers: request.headers.clone(),
-                body: request.body.clone(),
+        let network = network.as_ref()?;
+        let mut headers = request.headers.clone();
+        let credential = match request.authorize(&mut headers) {
+            Ok(credential) => credential.map_or(0, |credential| credential.number),
+            Err(failure) => return Some(Box::pin(ready(Err(failure))) as Answering),
+        };
+        let answering = network(Sent {
+            url: request.url.clone(),
+            headers,
+            body: request.body.clone(),
+        });
+        Some(Box::pin(async move {
+            let answer = answering.await?;
+            Ok(Answer {
+                credential,
+                ..answer
             })
-        })
+        }))
     })
 }

@@ -4,11 +4,13 @@
 //! It promises: TLS with verified names; no redirect followed, no proxy taken from the environment; five seconds to
 //! connect, fifteen in all; no more of an answer read than asked for; one connection an authority where the server
 //! speaks HTTP/2, up to sixteen where it speaks HTTP/1.1; no rapid reopening. A request is sent a second time only if
-//! the server provably did not look at the first. It never decides what an answer means, and never logs a URL: the
-//! path of a push resource is a secret.
+//! the server provably did not look at the first. Where a request names the source of its credential, that is asked as
+//! the request leaves, and an HTTP/2 connection keeps to what came by it. It never decides what an answer means, and
+//! never logs a URL: the path of a push resource is a secret.
 
 mod authorities;
 mod authority;
+mod credential;
 mod dial;
 mod exchange;
 #[cfg(test)]
@@ -41,6 +43,7 @@ use self::{
     resolve::LookUps,
 };
 pub use self::{
+    credential::Credential,
     policy::Policy,
     resolve::{LookUp, Resolver},
 };
@@ -104,6 +107,7 @@ pub struct Request {
     body: Bytes,
     max_answer: usize,
     leaves_by: Option<Instant>,
+    source: Option<credential::Source>,
     fault: Option<String>,
 }
 
@@ -120,6 +124,8 @@ pub struct Answer {
     pub body: Bytes,
     /// The HTTP/2 connection that it came by, for [`Client::retire`]; 0 for HTTP/1.1.
     pub connection: u64,
+    /// The number of the [`Credential`] that the request left with; 0 where it named no source of one.
+    pub credential: u64,
 }
 
 /// Why no answer came.
@@ -128,6 +134,9 @@ pub enum Failure {
     /// The request cannot be written as HTTP; it says where.
     #[error("not sent: the request {0}")]
     Invalid(String),
+    /// There is no credential to send it with; nothing was sent.
+    #[error("{0}")]
+    Credential(String),
     /// The policy does not allow the URL; nothing was sent.
     #[error("not sent: the URL {0}")]
     Forbidden(String),
@@ -244,28 +253,39 @@ impl Client {
         }
     }
 
+    /// Sends once. What meets a connection that keeps to another credential has not left, and takes the next connection.
     async fn attempt(
         &self,
         authority: &Authority,
         request: &Request,
         deadline: Instant,
     ) -> Result<Answer, Broken> {
-        let lease = timeout_at(deadline, authority.lease(&self.0.dialer)).await;
-        let lease = lease.unwrap_or(Err(Failure::Crowded));
-        if request.is_late() {
-            return Err(Broken::Failed(Failure::Late));
-        }
-        let answer = match lease.map_err(Broken::Failed)? {
-            Lease::Shared(shared) => {
-                exchange::on_shared(&shared, request, self.0.first_alone, deadline).await
+        let mut has_moved = false;
+        let answer = loop {
+            let lease = timeout_at(deadline, authority.lease(&self.0.dialer)).await;
+            let lease = lease.unwrap_or(Err(Failure::Crowded));
+            if request.is_late() {
+                return Err(Broken::Failed(Failure::Late));
             }
-            Lease::Own(own) => {
-                Box::pin(exchange::on_own(own, request))
-                    .await
-                    .map(|(answer, own)| {
+            let answer = match lease.map_err(Broken::Failed)? {
+                Lease::Shared(shared) => {
+                    exchange::on_shared(&shared, request, self.0.first_alone, deadline).await
+                }
+                Lease::Own(own) => {
+                    let sending = Box::pin(exchange::on_own(own, request));
+                    sending.await.map(|(answer, own)| {
                         own.into_iter().for_each(|own| authority.give_back(own));
-                        answer
+                        Some(answer)
                     })
+                }
+            };
+            match answer.transpose() {
+                Some(answer) => break answer,
+                None if has_moved => {
+                    let why = "the credential was replaced twice";
+                    break Err(Broken::Unprocessed(String::from(why)));
+                }
+                None => has_moved = true,
             }
         };
         match &answer {
@@ -299,6 +319,7 @@ impl Request {
             body: Bytes::new(),
             max_answer: MAX_ANSWER_BYTES,
             leaves_by: None,
+            source: None,
             fault: None,
         }
     }

@@ -386,3 +386,111 @@ async fn what_is_over_before_it_can_leave_does_not_leave() {
     assert!(matches!(late, Err(Failure::Late)), "{late:?}");
     assert_eq!(server.seen().len(), 1, "nothing was sent");
 }
+
+/// A source of credentials that is turned by hand: which one it gives, and at what second.
+#[derive(Clone)]
+struct Turned(Arc<std::sync::Mutex<(u64, u64)>>);
+
+impl Turned {
+    fn new() -> Self {
+        Self(Arc::new(std::sync::Mutex::new((1, 0))))
+    }
+
+    fn turn(&self, number: u64, secs: u64) {
+        *self.0.lock().unwrap() = (number, secs);
+    }
+
+    fn authorize(&self, request: Request) -> Request {
+        let turned = Arc::clone(&self.0);
+        request.authorized_by(move || {
+            let (number, secs) = *turned.lock().unwrap();
+            Ok(Credential {
+                number,
+                value: format!("bearer {number}"),
+                now: Duration::from_secs(secs),
+                kept_for: Duration::from_secs(1200),
+            })
+        })
+    }
+}
+
+fn shown(server: &Server) -> Vec<String> {
+    let seen = server.seen();
+    let shown = seen.iter().map(|seen| seen.header("authorization"));
+    shown.map(|value| value.unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_http2_connection_keeps_to_its_credential_for_its_time() {
+    let server = Server::start(&["h2"], |_| reply(200, "")).await;
+    for first_alone in [false, true] {
+        let before = (server.connections(), server.seen().len());
+        let client = trusted(Protocol::Http2, first_alone, &server.ca);
+        let turned = Turned::new();
+        let request = turned.authorize(post(server.at("a")));
+        let mut connections = Vec::new();
+        for (number, secs) in [
+            (1, 0),
+            (1, 1100),
+            (2, 1199),
+            (2, 2398),
+            (3, 2399),
+            (4, 3598),
+        ] {
+            turned.turn(number, secs);
+            let answer = client.send(&request).await.unwrap();
+            assert_eq!(answer.credential, number);
+            connections.push(answer.connection);
+        }
+        assert_eq!(connections, [1, 1, 2, 2, 2, 3], "{first_alone}");
+        assert_eq!(server.connections(), before.0 + 3);
+        let shown = &shown(&server)[before.1..];
+        let expected = [1, 1, 2, 2, 3, 4].map(|number| format!("bearer {number}"));
+        assert_eq!(shown, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_asked_for_only_as_the_request_leaves() {
+    for alpn in ["h2", "http/1.1"] {
+        let server = Server::start(&[alpn], |_| reply(200, "")).await;
+        let client = trusted(Protocol::Either, false, &server.ca);
+        let turned = Turned::new();
+        let request = turned.authorize(post(server.at("a")));
+        let mut sending = Box::pin(client.send(&request));
+        // It waits for a connection.
+        assert!(futures_util::poll!(&mut sending).is_pending());
+        turned.turn(2, 1);
+        let answer = sending.await.unwrap();
+        assert_eq!(
+            (answer.credential, shown(&server)),
+            (2, vec!["bearer 2".into()])
+        );
+    }
+}
+
+/// A connection of HTTP/1.1 carries one request after another, whatever they are sent with.
+#[tokio::test]
+async fn an_http1_connection_keeps_to_no_credential() {
+    let server = Server::start(&["http/1.1"], |_| reply(200, "")).await;
+    let client = trusted(Protocol::Http1, false, &server.ca);
+    let turned = Turned::new();
+    let request = turned.authorize(post(server.at("a")));
+    for number in [1, 2, 1] {
+        turned.turn(number, 0);
+        assert_eq!(client.send(&request).await.unwrap().credential, number);
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn without_a_credential_nothing_leaves() {
+    for alpn in ["h2", "http/1.1"] {
+        let server = Server::start(&[alpn], |_| reply(200, "")).await;
+        let client = trusted(Protocol::Either, true, &server.ca);
+        let request = post(server.at("a")).authorized_by(|| Err(String::from("the key is bad")));
+        let failure = client.send(&request).await.unwrap_err();
+        assert_eq!(failure.to_string(), "the key is bad");
+        assert!(server.seen().is_empty());
+    }
+}

@@ -257,6 +257,7 @@ mod tests {
                 headers: Default::default(),
                 body: Default::default(),
                 connection: 0,
+                credential: 0,
             };
             if !control.is_empty() {
                 answer

@@ -117,7 +117,7 @@ pub(super) fn unanswered(failure: &Failure, scope: Scope) -> Outcome {
     let verdict = match failure {
         Failure::Invalid(_) => Verdict::Rejected,
         // The settings admitted the channel when it was registered: they are others since.
-        Failure::Forbidden(_) => Verdict::Misconfigured,
+        Failure::Forbidden(_) | Failure::Credential(_) => Verdict::Misconfigured,
         // One push that took too long says nothing about the others.
         Failure::Timeout | Failure::Late => retry(Scope::Unsaid),
         // That others are slow to be answered says nothing of the service that they did not say.
@@ -189,6 +189,7 @@ pub(super) mod tests {
             headers,
             body: Bytes::from(body.to_owned()),
             connection: 0,
+            credential: 0,
         }
     }
 
@@ -280,6 +281,11 @@ pub(super) mod tests {
             Failure::Forbidden("is bad".into()),
             Verdict::Misconfigured,
             "not sent: the URL is bad",
+        );
+        check(
+            Failure::Credential("the key is bad".into()),
+            Verdict::Misconfigured,
+            "the key is bad",
         );
         check(
             Failure::Invalid("x".into()),

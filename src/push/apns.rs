@@ -3,11 +3,13 @@
 //!
 //! The token is signed once and kept for 50 minutes: APNs refuses one older than an hour, and blocks a connection
 //! that brings new ones more often than every 20 minutes. So an error never makes us sign anew, except the one that
-//! says that the token has expired.
+//! says that the token has expired; and a push takes the token only as it leaves, by a connection that takes no other
+//! for as long.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
@@ -38,7 +40,7 @@ pub struct Apns {
     base: Url,
     client: Client,
     /// None, with a certificate.
-    signer: Option<Signer>,
+    signer: Option<Arc<Signer>>,
 }
 
 /// Whom a push is for.
@@ -115,6 +117,7 @@ impl Apns {
             none if none.is_zero() => request,
             ttl => request.within(ttl),
         };
+        let request = self.authorized(request, now);
         let first = self.attempt(&request, now).await;
         let again = async |_| self.attempt(&request, now).await;
         let mut outcome = answer::twice(first, again).await;
@@ -192,6 +195,15 @@ impl Apns {
             .header("apns-collapse-id", &message.collapse_id)
     }
 
+    /// Has the request ask for the token as it leaves.
+    fn authorized(&self, request: Request, now: Timestamp) -> Request {
+        let Some(signer) = self.signer.clone() else {
+            return request;
+        };
+        let began = Instant::now();
+        request.authorized_by(move || signer.token(now.plus(began.elapsed())))
+    }
+
     /// Says so if the certificate has ended. Apple breaks off the handshake then, which would look like any lost connection.
     fn ended(&self, now: Timestamp) -> Result<(), String> {
         match &self.settings.login {
@@ -206,26 +218,17 @@ impl Apns {
     async fn attempt(&self, request: &Request, now: Timestamp) -> Attempt {
         self.ended(now)
             .map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
-        let token = self.signer.as_ref().map(|signer| signer.token(now));
-        let token = token.transpose();
-        let token = token.map_err(|fault| unsent(Verdict::Misconfigured, &fault))?;
-        let request = request.clone();
-        let request = match &token {
-            Some(token) => request.header("authorization", token.bearer.expose()),
-            None => request,
-        };
-        let answer = self.client.send(&request).await;
+        let answer = self.client.send(request).await;
         let answer = answer.map_err(|failure| unanswered(&failure, Scope::Lane))?;
         let (step, said) = read(&answer, now);
         if ends_connection(answer.status, said.reason.as_deref()) {
             self.client.retire(request.url(), answer.connection);
         }
         // Called too old though it is young: the clock is wrong, and signing on and on would not mend it.
-        let renewed = match (&self.signer, &token) {
-            (Some(signer), Some(token)) if step == Step::Again(Again::NewCredential) => {
-                signer.discard(token, now)
-            }
-            _ => token.is_some() || step != Step::Again(Again::NewCredential),
+        let renewed = match &self.signer {
+            _ if step != Step::Again(Again::NewCredential) => true,
+            Some(signer) => signer.discard(answer.credential, now),
+            None => false,
         };
         if renewed {
             Ok((step, said))
@@ -236,7 +239,10 @@ impl Apns {
 }
 
 /// The client, and who signs its tokens where it has no certificate.
-fn connect(settings: &apps::Apns, resolver: Resolver) -> Result<(Client, Option<Signer>), String> {
+fn connect(
+    settings: &apps::Apns,
+    resolver: Resolver,
+) -> Result<(Client, Option<Arc<Signer>>), String> {
     let ca = settings.ca.as_ref().map(|pem| pem.as_slice());
     let rules = |first_alone| Settings {
         protocol: Protocol::Http2,
@@ -255,7 +261,7 @@ fn connect(settings: &apps::Apns, resolver: Resolver) -> Result<(Client, Option<
             team_id,
         } => {
             let signer = Signer::new(key, key_id, team_id)?;
-            Ok((Client::new(rules(true), ca)?, Some(signer)))
+            Ok((Client::new(rules(true), ca)?, Some(Arc::new(signer))))
         }
     }
 }

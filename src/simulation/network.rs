@@ -277,6 +277,7 @@ impl Network {
             headers,
             body,
             connection: 1,
+            credential: 0,
         };
         if garbled < weather.garbled {
             // A proxy's page, or that of a network that wants to be signed in to, whatever became of the push.

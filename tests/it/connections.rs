@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use beckon::{
     clock::Clock,
-    doubles::{FaultKind, FaultSpec, Service},
+    doubles::{At, FaultKind, FaultSpec, Service},
 };
 
 use crate::support::{TestHub, device::TestDevice, eventually};
 
 const PEOPLE: usize = 30;
 
-/// Posts to many people at once while `fault` strikes, and sees each tapped once.
-async fn each_is_tapped_once(service: Service, fault: FaultSpec) {
+/// Posts to many people at once while `faults` strike, and sees each tapped once.
+async fn each_is_tapped_once<const N: usize>(service: Service, faults: [FaultSpec; N]) {
     let hub = TestHub::with(Clock::system(), |config| {
         config.delivery.retry_base = Duration::from_millis(20);
     })
@@ -26,8 +26,10 @@ async fn each_is_tapped_once(service: Service, fault: FaultSpec) {
     // The connection is there, and the credential taken.
     hub.post("person-0", "First").await;
     people[0].1.next_push("the first tap").await;
-    let kind = fault.kind;
-    hub.doubles().script(fault);
+    let kind = faults.each_ref().map(|fault| fault.kind);
+    for fault in faults {
+        hub.doubles().script(fault);
+    }
     let posts = people[1..].iter().map(|(user, _)| hub.post(user, "Lunch?"));
     futures_util::future::join_all(posts).await;
     for (user, device) in &mut people[1..] {
@@ -60,7 +62,7 @@ const HTTP2: [Service; 3] = [Service::Apns, Service::Fcm, Service::WebPush];
 async fn refused_streams_are_sent_again_at_once() {
     for service in HTTP2 {
         let fault = FaultSpec::once(service, FaultKind::RefusedStream);
-        each_is_tapped_once(service, fault).await;
+        each_is_tapped_once(service, [fault]).await;
     }
 }
 
@@ -68,7 +70,20 @@ async fn refused_streams_are_sent_again_at_once() {
 async fn what_a_goaway_counts_out_goes_by_another_connection() {
     for service in HTTP2 {
         let fault = FaultSpec::once(service, FaultKind::GoAwayUnprocessed);
-        each_is_tapped_once(service, fault).await;
+        each_is_tapped_once(service, [fault]).await;
+    }
+}
+
+/// Pushes that were signed for before and after meet on the next connection, and APNs counts how many tokens come by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_as_connections_end_is_renewed_without_a_wait() {
+    let expired = FaultKind::named(Service::Apns, At::Push, "expiredProviderToken").unwrap();
+    for kinds in [
+        [expired, FaultKind::GoAwayUnprocessed],
+        [FaultKind::GoAwayUnprocessed, expired],
+    ] {
+        let faults = kinds.map(|kind| FaultSpec::once(Service::Apns, kind));
+        each_is_tapped_once(Service::Apns, faults).await;
     }
 }
 
@@ -79,7 +94,7 @@ async fn a_limit_of_streams_that_shrinks_is_kept() {
             streams: Some(2),
             ..FaultSpec::once(service, FaultKind::StreamLimit)
         };
-        each_is_tapped_once(service, fault).await;
+        each_is_tapped_once(service, [fault]).await;
     }
 }
 

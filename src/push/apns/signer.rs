@@ -1,14 +1,17 @@
 //! The provider token: signed once and kept (Apple, "Establishing a token-based connection to APNs").
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-use crate::model::{Secret, Timestamp};
+use crate::{
+    egress::Credential,
+    model::{Secret, Timestamp},
+};
 
 /// How long a token is used.
 const TOKEN_LIFE: Duration = Duration::from_secs(50 * 60);
@@ -31,13 +34,15 @@ pub(super) struct Signer {
 #[derive(Default)]
 struct Tokens {
     held: Option<Signed>,
+    /// How many were signed so far.
+    count: u64,
     /// When one that was not old was last replaced.
     replaced_early: Option<Timestamp>,
 }
 
-#[derive(Clone)]
-pub(super) struct Signed {
-    pub(super) bearer: Arc<Secret<String>>,
+struct Signed {
+    number: u64,
+    bearer: Secret<String>,
     at: Timestamp,
 }
 
@@ -63,33 +68,33 @@ impl Signer {
     }
 
     /// The token in use; signs one only when there is none or it is about to be too old.
-    pub(super) fn token(&self, now: Timestamp) -> Result<Signed, String> {
+    pub(super) fn token(&self, now: Timestamp) -> Result<Credential, String> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signed) = &tokens.held
             && signed.at <= now.plus(CLOCK_STEP)
             && now.since(signed.at) < TOKEN_LIFE
         {
-            return Ok(signed.clone());
+            return Ok(signed.credential(now));
         }
         let jwt = self.sign(now)?;
+        tokens.count += 1;
         let signed = Signed {
-            bearer: Arc::new(Secret::new(format!("bearer {jwt}"))),
+            number: tokens.count,
+            bearer: Secret::new(format!("bearer {jwt}")),
             at: now,
         };
-        tokens.held = Some(signed.clone());
-        Ok(signed)
+        Ok(tokens.held.insert(signed).credential(now))
     }
 
-    /// Gives a token up that Apple calls too old; says whether a new one may be had: one that is younger than 20
-    /// minutes is replaced once in that time.
-    pub(super) fn discard(&self, token: &Signed, now: Timestamp) -> bool {
+    /// Gives the token of this number up, which Apple calls too old; says whether a new one may be had: one that is
+    /// younger than 20 minutes is replaced once in that time.
+    pub(super) fn discard(&self, number: u64, now: Timestamp) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_held = |held: &Signed| Arc::ptr_eq(&held.bearer, &token.bearer);
-        if !tokens.held.as_ref().is_some_and(is_held) {
+        let Some(held) = tokens.held.as_ref().filter(|held| held.number == number) else {
             // Another push was told so, too.
             return true;
-        }
-        if now.since(token.at) < MIN_TOKEN_LIFE {
+        };
+        if now.since(held.at) < MIN_TOKEN_LIFE {
             let recent = |at: &Timestamp| now.since(*at) < MIN_TOKEN_LIFE;
             if tokens.replaced_early.as_ref().is_some_and(recent) {
                 return false;
@@ -112,5 +117,16 @@ impl Signer {
             iat: now.as_secs(),
         };
         jsonwebtoken::encode(&header, &claims, &self.key).map_err(|e| e.to_string())
+    }
+}
+
+impl Signed {
+    fn credential(&self, now: Timestamp) -> Credential {
+        Credential {
+            number: self.number,
+            value: self.bearer.expose().clone(),
+            now: Duration::from_millis(now.as_millis()),
+            kept_for: MIN_TOKEN_LIFE,
+        }
     }
 }

@@ -289,6 +289,10 @@ fn why(reason: Reason, it: &Delivery) -> String {
         Reason::Retry if it.attempts == 0 && it.answer.is_none() => {
             "held back, many others wait for the push service"
         }
+        Reason::Retry if it.attempts == 0 && it.of_others => {
+            "the hub waits with all pushes to this service"
+        }
+        Reason::Retry if it.attempts == 0 => "held back, an earlier tap was not taken",
         Reason::Retry if says(ServiceAnswer::is_unsent) => "it could not leave",
         Reason::Retry => "the push service could not take it",
         Reason::ServiceStopped if it.alone && it.leaves && !says(is_ours) => {

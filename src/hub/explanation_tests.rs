@@ -36,6 +36,7 @@ fn line(status: DeliveryStatus, reason: Option<Reason>) -> Delivery {
         attempts: 0,
         next_attempt: None,
         answer: None,
+        of_others: false,
         alone: false,
         leaves: true,
     }
@@ -69,6 +70,14 @@ fn answered(mut it: Delivery, status: u16, reason: &str) -> Delivery {
         id: None,
     });
     it
+}
+
+/// Where what was said was said of others, for which all wait.
+fn behind(it: Delivery) -> Delivery {
+    Delivery {
+        of_others: true,
+        ..it
+    }
 }
 
 fn of(mut it: Delivery, platform: Platform) -> Delivery {
@@ -111,6 +120,10 @@ fn fallbacks() -> Vec<Row> {
         (leaves, "tapped at T1, APNs answered 200; its fallback is about to leave, or under way; not fetched yet; the device has never fetched anything"),
         (waits(Reason::Retry, 2, (503, "ServiceUnavailable")),
             "tapped at T1, APNs answered 200; its fallback was tried 2 times: the push service could not take it (APNs answered 503 ServiceUnavailable); not fetched yet; the device has never fetched anything; next attempt at T9"),
+        (behind(waits(Reason::Retry, 0, (503, "Shutdown"))),
+            "tapped at T1, APNs answered 200; its fallback waits: the hub waits with all pushes to this service (APNs answered 503 Shutdown); not fetched yet; the device has never fetched anything; next attempt at T9"),
+        (waits(Reason::Retry, 0, (500, "InternalServerError")),
+            "tapped at T1, APNs answered 200; its fallback waits: held back, an earlier tap was not taken (APNs answered 500 InternalServerError); not fetched yet; the device has never fetched anything; next attempt at T9"),
         (waits(Reason::ServiceStopped, 0, (0, "the app has no settings for apns")),
             "tapped at T1, APNs answered 200; its fallback waits: pushes to this service stand still until the operator acts (the app has no settings for apns); not fetched yet; the device has never fetched anything; next attempt at T9"),
         (owed(Some(3), (None, 1), (400, "BadPriority")),
@@ -130,8 +143,14 @@ fn waiting() -> Vec<Row> {
         (pending(Reason::Unanswered), "waiting for a tap since T0: held back, an earlier tap has not been answered yet; next attempt at T9"),
         (pending(Reason::SilentBudget), "waiting for a tap since T0: held by the budget, the platform allows no more silent pushes for now; next attempt at T9"),
         (pending(Reason::Retry), "waiting for a tap since T0: held back, many others wait for the push service; next attempt at T9"),
-        (answered(pending(Reason::Retry), 503, "ServiceUnavailable"),
-            "waiting for a tap since T0: the push service could not take it (APNs answered 503 ServiceUnavailable); next attempt at T9"),
+        (answered(behind(pending(Reason::Retry)), 503, "ServiceUnavailable"),
+            "waiting for a tap since T0: the hub waits with all pushes to this service (APNs answered 503 ServiceUnavailable); next attempt at T9"),
+        (answered(behind(pending(Reason::Retry)), 0, "connection: refused"),
+            "waiting for a tap since T0: the hub waits with all pushes to this service (APNs did not answer: connection: refused); next attempt at T9"),
+        (answered(pending(Reason::Retry), 429, "TooManyRequests"),
+            "waiting for a tap since T0: held back, an earlier tap was not taken (APNs answered 429 TooManyRequests); next attempt at T9"),
+        (answered(tried(1, Reason::Retry), 503, "ServiceUnavailable"),
+            "waiting since T0 for a tap that was tried once: the push service could not take it (APNs answered 503 ServiceUnavailable); next attempt at T9"),
         (answered(of(tried(2, Reason::Retry), Platform::Android), 0, "timeout"),
             "waiting since T0 for a tap that was tried 2 times: nobody knows whether it arrived (FCM did not answer: timeout); next attempt at T9"),
         (answered(of(tried(1, Reason::Retry), Platform::WebPush), 0, ""),

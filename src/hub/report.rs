@@ -142,6 +142,7 @@ impl Case<'_> {
             answer: last
                 .map(|push| push.answer.clone())
                 .or_else(|| self.refusal(reason)),
+            of_others: self.waits_behind_others(),
             alone: !self.stands_still,
             leaves: true,
         }
@@ -159,6 +160,12 @@ impl Case<'_> {
         let until = over(self.it, self.now).unwrap_or(self.now);
         let is_own = (self.it.posted..=until).contains(&state.tried_at);
         if is_own { state.attempts } else { 0 }
+    }
+
+    /// Whether nothing was said to the endpoint itself since a tap was taken, not even to a test.
+    fn waits_behind_others(&self) -> bool {
+        let state = self.level.current_state();
+        state.attempts == 0 && state.demanded <= self.now
     }
 
     /// What the service said as it did not take a tap: of this endpoint's, or of another's for which all wait. What it

@@ -356,6 +356,9 @@ pub struct Delivery {
     pub next_attempt: Option<Timestamp>,
     /// What the push service said last.
     pub answer: Option<ServiceAnswer>,
+    /// Whether it said so of others, where it did not take a push: all to the service wait, and none to the endpoint was
+    /// tried since one was taken.
+    pub of_others: bool,
     /// Whether, as far as that is known, settings that its push service refuses are refused for it alone.
     pub alone: bool,
     /// Whether the hub runs, so that what is due leaves.

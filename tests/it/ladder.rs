@@ -7,7 +7,7 @@ mod repeats;
 use std::{cell::RefCell, time::Duration};
 
 use beckon::{
-    doubles::{FaultKind, FaultSpec, Service},
+    doubles::{At, FaultKind, FaultSpec, Service},
     hub::admin::Request,
 };
 use serde_json::{Value, json};
@@ -184,6 +184,51 @@ async fn what_waits_says_for_what_and_until_when() {
     let retried = "waiting since T for a tap that was tried once: the push service could not take it (APNs answered 500 InternalServerError); next attempt at T";
     let it = says(&hub, &id, &phone.endpoint, retried).await;
     assert!(it["nextAttemptDateTime"].is_string(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_with_all_others_is_not_told_as_refused() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Apns).await;
+    hub.device("bob", Service::Apns).await;
+    let updates = "tooManyProviderTokenUpdates";
+    let updates = FaultKind::named(Service::Apns, At::Push, updates).unwrap();
+    hub.doubles()
+        .script(FaultSpec::once(Service::Apns, updates));
+    hub.post("bob", "Lunch?").await;
+    eventually("the lane stands still", || async {
+        let at_rest = hub.running().hub.lanes_at_rest();
+        (!at_rest.is_empty()).then_some(())
+    })
+    .await;
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    let waits = "waiting for a tap since T: the hub waits with all pushes to this service (APNs answered 429 TooManyProviderTokenUpdates); next attempt at T";
+    let it = says(&hub, &id, &phone.endpoint, waits).await;
+    assert_eq!(
+        (&it["attempts"], &it["reason"]),
+        (&json!(0), &json!("retry"))
+    );
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_an_earlier_tap_says_so() {
+    let hub = TestHub::at_a_standstill().await;
+    let phone = hub.device("ada", Service::Fcm).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Fcm, FaultKind::ServerError));
+    let tried = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    eventually("it was tried", || async {
+        let it = line(&hub, &tried, &phone.endpoint).await;
+        (it["attempts"] == 1).then_some(())
+    })
+    .await;
+    hub.clock.advance(Duration::from_millis(1));
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "u"}}})).await;
+    let waits = "waiting for a tap since T: held back, an earlier tap was not taken (FCM answered 500 INTERNAL: Internal error encountered.); next attempt at T";
+    let it = says(&hub, &id, &phone.endpoint, waits).await;
+    assert_eq!(it["attempts"], 0);
     hub.finish().await;
 }
 

@@ -158,6 +158,12 @@ impl Authority {
         self.state().last_fault = Some(fault);
     }
 
+    /// What became of the last connection, where that was of no use.
+    pub(super) fn fault(&self) -> String {
+        let fault = self.state().last_fault.clone();
+        fault.unwrap_or_else(|| String::from("it was of no use"))
+    }
+
     fn shared(&self) -> Option<Arc<Shared>> {
         self.state()
             .shared
@@ -267,7 +273,7 @@ impl Authority {
 }
 
 impl Shared {
-    fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         !self.retired.load(Ordering::Relaxed) && !self.sender.is_closed()
     }
 

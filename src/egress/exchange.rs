@@ -32,8 +32,8 @@ pub(super) enum Broken {
 }
 
 /// Sends on a shared HTTP/2 connection. With `first_alone`, a request waits until an earlier one has been taken, at most
-/// until `deadline`; it does not leave where that was refused. No answer, where the connection keeps to another
-/// credential: nothing has left, and the connection is retired.
+/// until `deadline`; it does not leave where that was refused. No answer, where the connection is of no use to it, since
+/// it has ended meanwhile or keeps to another credential: nothing has left, and the connection is retired.
 pub(super) async fn on_shared(
     shared: &Shared,
     request: &Request,
@@ -52,6 +52,9 @@ pub(super) async fn on_shared(
     }
     if shared.refusals.load(Ordering::Acquire) != refusals {
         return Err(Broken::Failed(Failure::Held));
+    }
+    if !shared.is_usable() {
+        return Ok(None);
     }
     let Some(answer) = send_shared(shared, request).await? else {
         return Ok(None);

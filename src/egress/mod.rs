@@ -253,7 +253,7 @@ impl Client {
         }
     }
 
-    /// Sends once. What meets a connection that keeps to another credential has not left, and takes the next connection.
+    /// Sends once. What meets a connection that is of no use to it has not left, and takes the next.
     async fn attempt(
         &self,
         authority: &Authority,
@@ -282,8 +282,7 @@ impl Client {
             match answer.transpose() {
                 Some(answer) => break answer,
                 None if has_moved => {
-                    let why = "the credential was replaced twice";
-                    break Err(Broken::Unprocessed(String::from(why)));
+                    break Err(Broken::Unprocessed(authority.fault()));
                 }
                 None => has_moved = true,
             }

@@ -494,3 +494,77 @@ async fn without_a_credential_nothing_leaves() {
         assert!(server.seen().is_empty());
     }
 }
+
+/// A server whose connections answer so many requests each and say GOAWAY to all that come beyond; those after them serve.
+async fn ending(answered: &'static [u32]) -> (Url, Vec<u8>) {
+    let (tls, ca) = testing::identity(&["h2"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for nth in 0.. {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let stream = tls.accept(tcp).await.unwrap();
+            match answered.get(nth) {
+                Some(count) => drop(tokio::spawn(answer_some(stream, *count))),
+                None => drop(tokio::spawn(async move {
+                    serve_h2(stream, Refusal::Refuse, &AtomicUsize::new(1)).await;
+                })),
+            }
+        }
+    });
+    (Url::parse(&url).unwrap(), ca)
+}
+
+/// Speaks just enough HTTP/2 by hand: answers the first `count` streams, and counts all others out.
+async fn answer_some(
+    mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    count: u32,
+) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let last = (2 * count).saturating_sub(1);
+    stream.read_exact(&mut [0; 24]).await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(&settings).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        stream.read_exact(&mut payload).await.unwrap();
+        let id = u32::from_be_bytes(head[5..].try_into().unwrap());
+        match head[3] {
+            // HEADERS: answered by one with `:status: 200`, which is 0x88, and the end of the stream.
+            1 if id <= last => {
+                let mut answer = vec![0, 0, 1, 1, 5];
+                answer.extend(id.to_be_bytes());
+                answer.push(0x88);
+                stream.write_all(&answer).await.unwrap();
+            }
+            1 => break,
+            _ => {}
+        }
+    }
+    let mut goaway = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
+    goaway.extend(last.to_be_bytes());
+    goaway.extend([0; 4]);
+    stream.write_all(&goaway).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+/// The second connection ends under the one that goes ahead alone: those that wait for that one have not left by it.
+#[tokio::test]
+async fn what_waits_its_turn_on_a_connection_that_ends_takes_the_next() {
+    let (url, ca) = ending(&[1, 0]).await;
+    let client = trusted(Protocol::Http2, true, &ca);
+    let request = post(url);
+    assert_eq!(client.send(&request).await.unwrap().status, 200);
+    let answers = join_all((0..20).map(|_| client.send(&request))).await;
+    let (answered, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!(answered.len(), 19, "{failed:?}");
+    let connections = answered.iter().map(|it| it.as_ref().unwrap().connection);
+    assert!(connections.eq([3; 19]));
+    assert!(
+        matches!(failed[0], Err(Failure::Connection(_))),
+        "{failed:?}"
+    );
+}

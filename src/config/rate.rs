@@ -23,6 +23,12 @@ enum Unit {
 const MOST: u32 = 1_000_000;
 
 impl Rate {
+    /// So many a minute.
+    pub const fn per_minute(count: NonZeroU32) -> Self {
+        let unit = Unit::Minute;
+        Self { count, unit }
+    }
+
     /// Reads a number from 1 to 1 000 000, a `/`, and `s`, `m` or `h`.
     ///
     /// # Errors

@@ -185,7 +185,7 @@ pub(super) async fn set_many(client: AppClient, body: Body, context: Data<Contex
     let changed = hub
         .set_many(subject, selection, change, (up_to, client.endpoint))
         .await?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "changed": changed })))
+    Ok(HttpResponse::Ok().json(wire::Changed { changed }))
 }
 
 /// `POST /v1/me/notifications/receipts`.

@@ -32,7 +32,7 @@ fn is_graph_call(path: &str) -> bool {
 }
 
 /// What pages of an app's origins may call and read.
-fn is_read_by_pages(path: &str) -> bool {
+pub(super) fn is_read_by_pages(path: &str) -> bool {
     is_client_door(path) || is_graph_call(path)
 }
 

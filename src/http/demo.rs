@@ -16,7 +16,7 @@ use futures_util::stream;
 use rust_embed::RustEmbed;
 use serde_json::Value;
 
-use super::{Answer, Error, body::Body, query::Query, table::at};
+use super::{Answer, Error, body::Body, openapi::of::anyone::of_the_demo, query::Query, table::at};
 use crate::hub;
 
 /// A page that loads nothing from elsewhere and can be framed by nobody.
@@ -67,17 +67,19 @@ impl std::fmt::Debug for Backend {
 /// Adds the demo's routes.
 pub(super) fn configure(backend: Backend, routes: &mut web::ServiceConfig) {
     let read = [
-        at("/").get(page).head(page),
-        at("/demo/assets/{file}").get(asset).head(asset),
-        at("/demo/state").get(state),
-        at("/demo/stream").get(stream_entries),
-        at("/demo/arrivals").get(arrivals),
+        at("/").get(page, of_the_demo).head(page, of_the_demo),
+        at("/demo/assets/{file}")
+            .get(asset, of_the_demo)
+            .head(asset, of_the_demo),
+        at("/demo/state").get(state, of_the_demo),
+        at("/demo/stream").get(stream_entries, of_the_demo),
+        at("/demo/arrivals").get(arrivals, of_the_demo),
     ];
     routes.app_data(web::Data::new(backend));
     for line in read {
         routes.service(line.done().guard(loopback));
     }
-    let devices = at("/demo/devices/{id}").patch(patch).done();
+    let devices = at("/demo/devices/{id}").patch(patch, of_the_demo).done();
     routes.service(devices.guard(own_origin));
 }
 

@@ -1,5 +1,5 @@
 //! `/docs`: pages for operators and for those who write apps, written in Markdown and kept in the binary. Plain HTML, a
-//! stylesheet, no scripts.
+//! stylesheet, no scripts; but for the reference of the API, which is drawn by them.
 
 use std::fmt::Write as _;
 
@@ -35,9 +35,17 @@ const PAGES: [(&str, &str); 13] = [
     ("doubles", "Testing against doubles"),
 ];
 
+/// The page that is no Markdown; see [`super::openapi::reference`].
+const REFERENCE: (&str, &str) = ("api", "API reference");
+
 #[derive(RustEmbed)]
 #[folder = "src/web/docs"]
 struct Files;
+
+/// What the pages are called in their addresses.
+pub(super) fn names() -> [&'static str; PAGES.len()] {
+    PAGES.map(|(page, _)| page)
+}
 
 /// `GET /docs`.
 pub(super) async fn index() -> Answer {
@@ -70,16 +78,38 @@ fn page(name: &str) -> Answer {
         .body(html(name, &text)))
 }
 
-fn file(name: &str) -> Result<String, Error> {
+/// A file of the docs.
+pub(super) fn file(name: &str) -> Result<String, Error> {
     let found = Files::get(name).ok_or(Error::NoPath)?;
     String::from_utf8(found.data.into_owned()).map_err(|_| Error::NoPath)
 }
 
 /// The whole page: what all have in common around the rendered text.
 fn html(name: &str, markdown: &str) -> String {
-    let rendered = Rendered::of(markdown);
+    let Rendered { title, body } = Rendered::of(markdown);
+    let head = "<link rel=\"stylesheet\" href=\"/docs/docs.css\">\n";
+    around((name, &title), head, &body)
+}
+
+/// The page that shows the description of the API by its scripts.
+pub(super) fn reference() -> String {
+    // Without an icon of its own, browsers ask for one that is not there.
+    let head = "<link rel=\"icon\" href=\"data:,\">\n\
+         <link rel=\"stylesheet\" href=\"/docs/api/swagger-ui.css\">\n\
+         <link rel=\"stylesheet\" href=\"/docs/api/reference.css\">\n\
+         <script src=\"/docs/api/swagger-ui-bundle.js\" defer></script>\n\
+         <script src=\"/docs/api/reference.js\" defer></script>\n";
+    let body = "<h1 id=\"api-reference\">API reference</h1>\n\
+         <p>Made from the hub's own code, with the limits of this hub: <a href=\"/openapi.json\">openapi.json</a>.</p>\n\
+         <noscript><p>This page needs scripts; what it shows stands in that file.</p></noscript>\n\
+         <div id=\"reference\"></div>\n";
+    around(REFERENCE, head, body)
+}
+
+/// What all pages have in common, around a body; `head` is what this one loads.
+fn around((name, title): (&str, &str), head: &str, body: &str) -> String {
     let mut links = String::new();
-    for (page, title) in PAGES {
+    for (page, title) in PAGES.into_iter().chain([REFERENCE]) {
         let here = if page == name {
             " aria-current=\"page\""
         } else {
@@ -88,12 +118,11 @@ fn html(name: &str, markdown: &str) -> String {
         // Writing to a String cannot fail.
         let _ = write!(links, "<li><a href=\"/docs/{page}\"{here}>{title}</a></li>");
     }
-    let (title, body) = (rendered.title, rendered.body);
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title} – Beckon</title>\n<link rel=\"stylesheet\" href=\"/docs/docs.css\">\n</head>\n<body>\n\
+         <title>{title} – Beckon</title>\n{head}</head>\n<body>\n\
          <a class=\"skip\" href=\"#text\">Skip to the text</a>\n\
          <header><a class=\"home\" href=\"/docs\">Beckon</a><nav aria-label=\"Pages\"><ul>{links}</ul></nav></header>\n\
          <main id=\"text\">\n{body}</main>\n<footer>Beckon {version}</footer>\n</body>\n</html>\n"

@@ -8,6 +8,7 @@ use actix_web::{
     body::BoxBody,
     http::{StatusCode, header},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -143,6 +144,13 @@ impl Error {
         }
     }
 
+    /// How it is answered: status, code, after how many seconds to come again, and the body, for those who describe it.
+    pub(super) fn shown(&self, now: Timestamp) -> (StatusCode, &'static str, Option<u32>, Vec<u8>) {
+        let (status, code, retry_after) = self.row();
+        let id = "3f1c0a52-6d1e-4a57-9c0b-2b7d0f6c9a11";
+        (status, code, retry_after, self.complaint().write(id, now))
+    }
+
     fn complaint(&self) -> Complaint {
         let (_, code, _) = self.row();
         let details = match self {
@@ -239,31 +247,49 @@ impl ResponseError for Error {
     }
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// A refusal.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Envelope<'a> {
+    /// What was wrong.
     error: Written<'a>,
 }
 
-#[derive(Serialize)]
+/// What was wrong.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ErrorContent")]
 struct Written<'a> {
+    /// In one word, which stays.
+    #[schemars(schema_with = "super::openapi::code")]
     code: &'a str,
+    /// In a sentence, which says what to do.
     message: &'a str,
+    /// Each fault of the request, with its field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     details: Vec<Detail<'a>>,
+    /// By what it is found in the hub's log.
     inner_error: InnerError<'a>,
 }
 
-#[derive(Serialize)]
+/// A fault of the request.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorDetail")]
 struct Detail<'a> {
+    /// The path of the field, the parameter or the header.
     target: &'a str,
+    /// What is wrong with it.
     message: &'a str,
 }
 
-#[derive(Serialize)]
+/// By what a refusal is found in the hub's log.
+#[derive(Serialize, JsonSchema)]
 struct InnerError<'a> {
+    /// The same as the header's.
     #[serde(rename = "request-id")]
     request_id: &'a str,
+    /// When it was.
+    #[schemars(extend("format" = "date-time"))]
     date: String,
 }
 
@@ -276,8 +302,12 @@ impl Complaint {
         } else {
             "invalid_request"
         };
-        let refusal = serde_json::json!({ "error": error, "error_description": self.message });
-        refusal.to_string().into_bytes()
+        let refusal = super::wire::OAuthError {
+            error,
+            error_description: &self.message,
+        };
+        // Strings alone cannot fail to be written.
+        serde_json::to_vec(&refusal).unwrap_or_default()
     }
 
     /// The body of the answer.

@@ -9,9 +9,8 @@ use std::{
 };
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web::Data};
-use serde_json::json;
 
-use super::{Answer, Context, Error, auth::CallerApp, path};
+use super::{Answer, Context, Error, auth::CallerApp, path, wire};
 use crate::{
     hub::{self, LaneFault},
     metrics::{Figures, LaneLabels},
@@ -19,7 +18,7 @@ use crate::{
 };
 
 /// What `prometheus-client` writes.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whether requests are taken; cheap to clone. It begins closed.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +58,7 @@ impl Readiness {
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn health() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+    HttpResponse::Ok().json(wire::Status { status: "ok" })
 }
 
 /// `GET /readyz`: the hub takes requests and its store answers.
@@ -78,7 +77,7 @@ pub(super) async fn ready(context: Data<Context>) -> Answer {
         || hub.is_stopped()
         || hub.doubted_until().is_some();
     let status = if degraded { "degraded" } else { "ready" };
-    Ok(HttpResponse::Ok().json(json!({ "status": status })))
+    Ok(HttpResponse::Ok().json(wire::Status { status }))
 }
 
 /// `GET /metrics`.
@@ -134,8 +133,8 @@ pub(super) async fn web_push(request: HttpRequest, context: Data<Context>) -> An
     let host = path::app(&request)?;
     let app = context.hub.app(&host).filter(|app| app.web_push.is_some());
     let key = app.and_then(|app| (context.vapid)(&app.host).into_iter().next());
-    let key = key.ok_or(hub::Error::NotFound("app with [app.webpush]"))?;
+    let public_key = key.ok_or(hub::Error::NotFound("app with [app.webpush]"))?;
     // There is no caller here; the pages that may read this are those of the app that is asked about.
     request.extensions_mut().insert(CallerApp(host));
-    Ok(HttpResponse::Ok().json(json!({ "publicKey": key })))
+    Ok(HttpResponse::Ok().json(wire::PublicKey { public_key }))
 }

@@ -23,6 +23,7 @@ mod layers;
 mod links;
 mod meta;
 mod oauth;
+mod openapi;
 mod path;
 mod pieces;
 mod query;
@@ -63,10 +64,11 @@ use crate::{
     model::{AppHost, Channel, Fault},
 };
 pub use client::Proxies;
+use openapi::{Description, of, reference};
 pub use pieces::Pieces;
 pub use rates::Rates;
 use seats::Seats;
-use table::at;
+use table::{Line, at};
 pub use tls::Shown;
 
 /// What every handler may ask for; cheap to clone.
@@ -160,47 +162,63 @@ const BLOCKING_THREADS: usize = 8;
 /// left; large enough that a short answer goes out with its head in one write.
 const WRITE_BUFFER_BYTES: usize = 2048;
 
-/// Every path of the hub, one line each. Words win over `{…}` because they stand first.
+/// Every path of the hub, one line each: what answers a method there, and what describes that. Words win over `{…}`
+/// because they stand first.
 #[rustfmt::skip]
-fn routes(config: &mut ServiceConfig, metrics_here: bool) {
-    config
-        .service(at("/v1/users/{user}").delete(app_server::erase).done())
-        .service(at("/v1/users/{user}/notifications").get(app_server::history).post(app_server::create).done())
-        .service(at("/v1/users/{user}/notifications/{id}").get(app_server::one).delete(app_server::retract).done())
-        .service(at("/v1/users/{user}/notifications/{id}/deliveries").get(app_server::deliveries).done())
-        .service(at("/v1/users/{user}/export").get(app_server::export).done())
-        .service(at("/v1/users/{user}/endpoints").get(app_server::endpoints).done())
-        .service(at("/v1/users/{user}/endpoints/{endpoint}").put(app_server::register).delete(app_server::remove_endpoint).done())
-        .service(at("/v1/users/{user}/endpoints/{endpoint}/test").post(app_server::test_endpoint).done())
-        .service(at("/v1/users/{user}/tokens").post(app_server::mint).delete(app_server::revoke).done())
-        .service(at("/v1/notifications").post(broadcasts::post).done())
-        .service(at("/v1/notifications/{id}").get(broadcasts::one).delete(broadcasts::cancel).done())
-        .service(at("/beta/me/notifications").post(graph::create).done())
-        .service(at("/beta/me/notifications/").post(graph::create).done())
-        .service(at("/oauth2/v2.0/token").post(oauth::token).done())
-        .service(at("/v1/me/endpoints").get(app_client::endpoints).done())
-        .service(at("/v1/me/endpoints/{endpoint}").put(app_client::register).delete(app_client::sign_out).done())
-        .service(at("/v1/me/notifications").get(app_client::history).done())
-        .service(at("/v1/me/notifications/delta").get(app_client::delta).done())
-        .service(at("/v1/me/notifications/stream").get(stream::open).done())
-        .service(at("/v1/me/notifications/stream/ticket").post(stream::ticket).done())
-        .service(at("/v1/me/notifications/state").post(app_client::set_many).done())
-        .service(at("/v1/me/notifications/receipts").post(app_client::receipts).done())
-        .service(at("/v1/me/notifications/{id}").get(app_client::one).patch(app_client::set).delete(app_client::delete).done())
-        .service(at("/v1/me/token").post(app_client::renew).done())
-        .service(at("/v1/apps/{host}/webpush").get(meta::web_push).done())
-        .service(at("/docs").get(docs::index).head(docs::index).done())
-        .service(at("/docs/docs.css").get(docs::style).head(docs::style).done())
-        .service(at("/docs/{page}").get(docs::one).head(docs::one).done())
-        .service(at("/healthz").get(meta::health).head(meta::health).done())
-        .service(at("/readyz").get(meta::ready).head(meta::ready).done())
-        .service(at("/v2.0/.well-known/openid-configuration").get(discovery::configuration).done())
-        .service(at("/discovery/v2.0/keys").get(discovery::keys).done())
-        .service(at("/{tenant}/oauth2/v2.0/token").post(oauth::token).done())
-        .service(at("/{tenant}/v2.0/.well-known/openid-configuration").get(discovery::configuration).done())
-        .service(at("/{tenant}/discovery/v2.0/keys").get(discovery::keys).done());
+fn table(metrics_here: bool) -> Vec<Line> {
+    let mut lines = vec![
+        at("/v1/users/{user}").delete(app_server::erase, of::app_server::erase),
+        at("/v1/users/{user}/notifications").get(app_server::history, of::app_server::history).post(app_server::create, of::app_server::create),
+        at("/v1/users/{user}/notifications/{id}").get(app_server::one, of::app_server::one).delete(app_server::retract, of::app_server::retract),
+        at("/v1/users/{user}/notifications/{id}/deliveries").get(app_server::deliveries, of::app_server::deliveries),
+        at("/v1/users/{user}/export").get(app_server::export, of::app_server::export),
+        at("/v1/users/{user}/endpoints").get(app_server::endpoints, of::app_server::endpoints),
+        at("/v1/users/{user}/endpoints/{endpoint}").put(app_server::register, of::app_server::register).delete(app_server::remove_endpoint, of::app_server::remove_endpoint),
+        at("/v1/users/{user}/endpoints/{endpoint}/test").post(app_server::test_endpoint, of::app_server::test_endpoint),
+        at("/v1/users/{user}/tokens").post(app_server::mint, of::app_server::mint).delete(app_server::revoke, of::app_server::revoke),
+        at("/v1/notifications").post(broadcasts::post, of::app_server::post_to_many),
+        at("/v1/notifications/{id}").get(broadcasts::one, of::app_server::job).delete(broadcasts::cancel, of::app_server::cancel),
+        at("/beta/me/notifications").post(graph::create, of::app_server::graph),
+        at("/beta/me/notifications/").post(graph::create, of::app_server::graph),
+        at("/oauth2/v2.0/token").post(oauth::token, of::anyone::access_token),
+        at("/v1/me/endpoints").get(app_client::endpoints, of::app_client::endpoints),
+        at("/v1/me/endpoints/{endpoint}").put(app_client::register, of::app_client::register).delete(app_client::sign_out, of::app_client::sign_out),
+        at("/v1/me/notifications").get(app_client::history, of::app_client::history),
+        at("/v1/me/notifications/delta").get(app_client::delta, of::app_client::delta),
+        at("/v1/me/notifications/stream").get(stream::open, of::app_client::stream),
+        at("/v1/me/notifications/stream/ticket").post(stream::ticket, of::app_client::ticket),
+        at("/v1/me/notifications/state").post(app_client::set_many, of::app_client::set_many),
+        at("/v1/me/notifications/receipts").post(app_client::receipts, of::app_client::receipts),
+        at("/v1/me/notifications/{id}").get(app_client::one, of::app_client::one).patch(app_client::set, of::app_client::set).delete(app_client::delete, of::app_client::delete),
+        at("/v1/me/token").post(app_client::renew, of::app_client::renew),
+        at("/v1/apps/{host}/webpush").get(meta::web_push, of::anyone::web_push),
+        at("/openapi.json").get(openapi::description, of::anyone::description).head(openapi::description, of::anyone::description),
+        at("/docs").get(docs::index, of::anyone::docs).head(docs::index, of::anyone::docs),
+        at("/docs/docs.css").get(docs::style, of::anyone::docs_style).head(docs::style, of::anyone::docs_style),
+        at("/docs/api").get(reference::page, of::anyone::reference).head(reference::page, of::anyone::reference),
+        at("/docs/api/{file}").get(reference::file, of::anyone::reference_file).head(reference::file, of::anyone::reference_file),
+        at("/docs/{page}").get(docs::one, of::anyone::docs_page).head(docs::one, of::anyone::docs_page),
+        at("/healthz").get(meta::health, of::anyone::health).head(meta::health, of::anyone::health),
+        at("/readyz").get(meta::ready, of::anyone::ready).head(meta::ready, of::anyone::ready),
+        at("/v2.0/.well-known/openid-configuration").get(discovery::configuration, of::anyone::configuration),
+        at("/discovery/v2.0/keys").get(discovery::keys, of::anyone::keys),
+        at("/{tenant}/oauth2/v2.0/token").post(oauth::token, of::anyone::access_token),
+        at("/{tenant}/v2.0/.well-known/openid-configuration").get(discovery::configuration, of::anyone::configuration),
+        at("/{tenant}/discovery/v2.0/keys").get(discovery::keys, of::anyone::keys),
+    ];
     if metrics_here {
-        config.service(at("/metrics").get(meta::metrics).done());
+        lines.push(metrics());
+    }
+    lines
+}
+
+fn metrics() -> Line {
+    at("/metrics").get(meta::metrics, of::anyone::metrics)
+}
+
+fn routes(config: &mut ServiceConfig, lines: Vec<Line>) {
+    for line in lines {
+        config.service(line.done());
     }
     config.default_service(web::to(nothing));
 }
@@ -222,11 +240,13 @@ pub fn listen(
     let metrics_here = context.metrics_here;
     let demo = context.demo.clone();
     let tls = context.tls.clone();
+    let description = Data::new(Description::of(&table(metrics_here), &context));
     serve(context, (listener, tls), (limits, workers), move |config| {
+        config.app_data(description.clone());
         if let Some(backend) = &demo {
             demo::configure(backend.clone(), config);
         }
-        routes(config, metrics_here);
+        routes(config, table(metrics_here));
     })
 }
 
@@ -240,9 +260,7 @@ pub fn listen_for_metrics(
     limits: &Limits,
 ) -> std::io::Result<Server> {
     serve(context, (listener, None), (limits, 1), |config| {
-        config
-            .service(at("/metrics").get(meta::metrics).done())
-            .default_service(web::to(nothing));
+        routes(config, vec![metrics()]);
     })
 }
 

@@ -10,10 +10,9 @@ use actix_web::{
     web::{Data, Payload},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::json;
 use url::form_urlencoded;
 
-use super::{Context, Error, body};
+use super::{Context, Error, body, wire};
 use crate::{hub, model::Secret};
 
 /// Whether a path is one of these doors, whose errors are OAuth's whatever came about.
@@ -44,11 +43,11 @@ pub(super) async fn token(
     let access = context.hub.access_token(&id, secret.expose())?;
     Ok(HttpResponse::Ok()
         .insert_header((header::PRAGMA, "no-cache"))
-        .json(json!({
-            "token_type": "Bearer",
-            "expires_in": hub::ACCESS_SECS,
-            "access_token": access,
-        })))
+        .json(wire::AccessToken {
+            token_type: "Bearer",
+            expires_in: hub::ACCESS_SECS,
+            access_token: access,
+        }))
 }
 
 /// The parameters of the body.
@@ -203,7 +202,10 @@ impl ResponseError for Refusal {
         }
         response
             .insert_header((header::PRAGMA, "no-cache"))
-            .json(json!({ "error": self.code, "error_description": self.description }))
+            .json(wire::OAuthError {
+                error: self.code,
+                error_description: &self.description,
+            })
     }
 }
 

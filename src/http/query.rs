@@ -1,8 +1,12 @@
 //! What stands behind the `?`: read as strictly as a body.
 
 use actix_web::HttpRequest;
+use serde_json::{Value, json};
 
-use super::{Error, path};
+use super::{
+    Error, path,
+    wire::schema::{self, said},
+};
 use crate::{
     hub::{self, Filter},
     model::{ActionState, EndpointId, Fault, ReadState},
@@ -26,6 +30,54 @@ const KNOWN: [&str; 10] = [
     "endpointId",
     "content",
 ];
+
+/// What is told of a parameter.
+pub(super) fn parameter(name: &str) -> Value {
+    let (schema, words) = match name {
+        "$top" => (
+            json!({ "type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP }),
+            "How many entries the page has at most.",
+        ),
+        "$skiptoken" => (
+            json!({ "type": "string" }),
+            "Where the page begins: as `@odata.nextLink` has it.",
+        ),
+        "$deltatoken" => (
+            json!({ "type": "string" }),
+            "The cursor: as `@odata.nextLink`, `@odata.deltaLink` or a stream's `id` has it. One that is too old, or none of this user's feed, is `410`.",
+        ),
+        "$digest" => (
+            flag(false),
+            "Whether the last page says what a client holds then.",
+        ),
+        "readState" => (
+            schema::word(&ReadState::ALL.map(ReadState::as_str)),
+            "Only what is in this state.",
+        ),
+        "userActionState" => (
+            schema::word(&ActionState::ALL.map(ActionState::as_str)),
+            "Only what this was done with.",
+        ),
+        "groupName" => (json!({ "type": "string" }), "Only what is of this group."),
+        "endpointId" => (
+            schema::endpoint_id(),
+            "Only the tokens that are bound to this device.",
+        ),
+        "content" => (flag(true), "Whether what was posted is in it."),
+        _ => (
+            json!({ "type": "string" }),
+            "A ticket, in place of a credential.",
+        ),
+    };
+    said(
+        json!({ "name": name, "in": "query", "schema": schema }),
+        words,
+    )
+}
+
+fn flag(usual: bool) -> Value {
+    json!({ "type": "boolean", "default": usual })
+}
 
 /// The decoded parameters, in the order they were sent.
 #[derive(Debug, Default)]

@@ -52,6 +52,9 @@ pub enum TestResult {
 }
 
 impl TestResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Accepted, Self::Gone, Self::Failed];
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

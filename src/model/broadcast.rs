@@ -36,6 +36,9 @@ pub enum BroadcastStatus {
 }
 
 impl BroadcastStatus {
+    /// Those that are seen.
+    pub const SEEN: [Self; 3] = [Self::Running, Self::Completed, Self::Cancelled];
+
     /// The name as the contract writes it; one that is still being accepted is seen by nobody.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -100,6 +100,9 @@ impl ChannelKind {
     /// The kinds that a push service is behind.
     pub const SERVICES: [Self; 4] = [Self::Apns, Self::Fcm, Self::WebPush, Self::Wns];
 
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Apns, Self::Fcm, Self::WebPush, Self::Wns, Self::None];
+
     /// The `type` of a channel on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -199,6 +202,9 @@ pub enum ApnsEnvironment {
 }
 
 impl ApnsEnvironment {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Production, Self::Sandbox];
+
     /// Reads `production` or `sandbox`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {

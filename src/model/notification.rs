@@ -17,6 +17,9 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::High, Self::Low];
+
     /// The higher of two: what is Low comes after what says nothing.
     #[must_use]
     pub fn or_higher(self, other: Self) -> Self {
@@ -29,7 +32,7 @@ impl Priority {
 
     /// Reads `None`, `High` or `Low`, in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::High, Self::Low]
+        Self::ALL
             .into_iter()
             .find(|priority| priority.as_str().eq_ignore_ascii_case(text))
     }
@@ -107,9 +110,12 @@ pub enum ReadState {
 }
 
 impl ReadState {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Unread, Self::Read];
+
     /// Reads `unread` or `read`, in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Unread, Self::Read]
+        Self::ALL
             .into_iter()
             .find(|state| state.as_str().eq_ignore_ascii_case(text))
     }
@@ -138,16 +144,19 @@ pub enum ActionState {
 }
 
 impl ActionState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::NoInteraction,
+        Self::Activated,
+        Self::Dismissed,
+        Self::Snoozed,
+    ];
+
     /// Reads one of the four names, in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::NoInteraction,
-            Self::Activated,
-            Self::Dismissed,
-            Self::Snoozed,
-        ]
-        .into_iter()
-        .find(|state| state.as_str().eq_ignore_ascii_case(text))
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str().eq_ignore_ascii_case(text))
     }
 
     /// The name as the contract writes it.

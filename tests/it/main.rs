@@ -40,6 +40,7 @@ mod ladder;
 mod logins;
 mod logs;
 mod observability;
+mod openapi;
 mod posting;
 mod rates;
 mod settings;

@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Display};
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::schema;
 use crate::{
-    hub::{Item, Minted},
-    model::{
-        Endpoint as Registered, Fallback, Notification as Stored, NotificationId, Platform, Secret,
-        Timestamp, UserToken, VisualContent,
-    },
+    hub::Item,
+    model::{Fallback, Notification as Stored, NotificationId, Platform, Timestamp, VisualContent},
 };
 
 /// Written as its text.
@@ -23,8 +22,10 @@ impl<T: Display> Serialize for Text<T> {
 }
 
 /// `{"value":[…]}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub(in super::super) struct List<T> {
+    /// What there is.
     value: Vec<T>,
 }
 
@@ -37,10 +38,13 @@ impl<T> List<T> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// What a platform can show by itself.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Visual<'a> {
+    /// One line.
     title: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// What stands below it.
     body: Option<&'a str>,
 }
 
@@ -53,18 +57,24 @@ impl<'a> Visual<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// What was posted.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Payload<'a> {
+    /// What the platform can show.
     #[serde(skip_serializing_if = "Option::is_none")]
     visual_content: Option<Visual<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// What the app itself reads, of any form.
     raw_content: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+/// For which platforms it is meant.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Target {
+    /// Those named, each once.
+    #[schemars(schema_with = "schema::platforms")]
     platform_types: Vec<&'static str>,
 }
 
@@ -72,17 +82,25 @@ fn names(platforms: &[Platform]) -> Vec<&'static str> {
     platforms.iter().map(|platform| platform.as_str()).collect()
 }
 
-#[derive(Debug, Serialize)]
+/// What is shown where raw content is not fetched in time.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct FallbackPolicy<'a> {
+    /// On the endpoints.
     endpoint_fallback: EndpointFallback<'a>,
 }
 
-#[derive(Debug, Serialize)]
+/// Where, when and what.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct EndpointFallback<'a> {
+    /// Where.
+    #[schemars(schema_with = "schema::platforms")]
     platform_types: Vec<&'static str>,
+    /// When, counted from the posting.
+    #[schemars(schema_with = "schema::seconds")]
     fallback_delay_in_seconds: Seconds,
+    /// What.
     visual_content: Visual<'a>,
 }
 
@@ -111,28 +129,47 @@ impl<'a> FallbackPolicy<'a> {
 }
 
 /// A notification on `/v1`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct Notification<'a> {
+    /// The hub's id; it stays when the notification is replaced.
     id: Text<crate::model::NotificationId>,
+    /// The app's own id.
     #[serde(skip_serializing_if = "Option::is_none")]
     app_notification_id: Option<&'a str>,
+    /// What the app puts it together with.
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
+    /// How soon it is to interrupt.
+    #[schemars(schema_with = "schema::priority")]
     priority: &'static str,
+    /// How long it stays on the screen, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     display_time_to_live: Option<u32>,
+    /// What was posted.
     payload: Payload<'a>,
+    /// For which platforms; for all, where it is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     target_policy: Option<Target>,
+    /// What is shown where it is not fetched in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     fallback_policy: Option<FallbackPolicy<'a>>,
+    /// When it was posted first.
     created_date_time: Text<Timestamp>,
+    /// When it was changed last.
     last_modified_date_time: Text<Timestamp>,
+    /// When it is over.
     expiration_date_time: Text<Timestamp>,
+    /// Whether the person has read it.
+    #[schemars(schema_with = "schema::read_state")]
     read_state: &'static str,
+    /// What the person did with it.
+    #[schemars(schema_with = "schema::action_state")]
     user_action_state: &'static str,
+    /// `active` wherever one is shown.
+    #[schemars(schema_with = "schema::active")]
     status: &'static str,
+    /// Raised by each change.
     version: u64,
 }
 
@@ -167,17 +204,25 @@ impl<'a> From<&'a Stored> for Notification<'a> {
 
 /// A notification as the retired service answered a post: raw content and what the caller sent beside it are not
 /// echoed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct GraphNotification<'a> {
+    /// Where its metadata would be.
     #[serde(rename = "@odata.context")]
     context: String,
+    /// How long it stays on the screen, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     display_time_to_live: Option<u32>,
+    /// When it is over.
     expiration_date_time: Text<Timestamp>,
+    /// What the app puts it together with.
     group_name: Option<&'a str>,
+    /// The hub's id.
     id: Text<crate::model::NotificationId>,
+    /// How soon it is to interrupt.
+    #[schemars(schema_with = "schema::priority")]
     priority: &'static str,
+    /// What was posted, without raw content.
     payload: Payload<'a>,
 }
 
@@ -200,7 +245,7 @@ impl<'a> GraphNotification<'a> {
 }
 
 /// A page of history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct History<'a> {
     /// Newest first.
     pub(in super::super) value: Vec<Notification<'a>>,
@@ -213,7 +258,7 @@ pub(in super::super) struct History<'a> {
 }
 
 /// A page of changes; one of the two links is there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct Delta<'a> {
     /// Oldest first.
     pub(in super::super) value: Vec<DeltaItem<'a>>,
@@ -229,7 +274,7 @@ pub(in super::super) struct Delta<'a> {
 }
 
 /// One change.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(in super::super) enum DeltaItem<'a> {
     /// It is there.
@@ -239,10 +284,13 @@ pub(in super::super) enum DeltaItem<'a> {
 }
 
 /// What is gone, and why.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct Removed {
+    /// Which.
     id: Text<crate::model::NotificationId>,
+    /// Why.
     #[serde(rename = "@removed")]
+    #[schemars(schema_with = "schema::removed")]
     removed: BTreeMap<&'static str, &'static str>,
 }
 
@@ -258,103 +306,10 @@ impl<'a> From<&'a Item> for DeltaItem<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct ChannelType {
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-/// An endpoint; of its channel no more than the type.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in super::super) struct Endpoint<'a> {
-    id: &'a str,
-    platform: &'static str,
-    channel: ChannelType,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel_gone_date_time: Option<Text<Timestamp>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    locale: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    state_sync: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    shared: bool,
-    user_notification_subscription_id: Text<crate::model::SubscriptionId>,
-    tap_id: Text<crate::model::TapId>,
-    created_date_time: Text<Timestamp>,
-    last_seen_date_time: Text<Timestamp>,
-    expiration_date_time: Text<Timestamp>,
-}
-
-impl<'a> From<&'a Registered> for Endpoint<'a> {
-    fn from(it: &'a Registered) -> Self {
-        Self {
-            id: it.id.as_str(),
-            platform: it.platform.as_str(),
-            channel: ChannelType {
-                kind: it.channel.kind().as_str(),
-            },
-            channel_gone_date_time: it.gone.map(Text),
-            display_name: it.display_name.as_deref(),
-            locale: it.locale.as_deref(),
-            state_sync: it.state_sync,
-            shared: it.shared,
-            user_notification_subscription_id: Text(it.subscription),
-            tap_id: Text(it.tap_id),
-            created_date_time: Text(it.created),
-            last_seen_date_time: Text(it.last_seen),
-            expiration_date_time: Text(it.expires),
-        }
-    }
-}
-
-/// A minted user token, shown this once.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in super::super) struct Token<'a> {
-    token: &'a str,
-    expires_date_time: Text<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    endpoint_id: Option<&'a str>,
-}
-
-impl<'a> From<&'a Minted<UserToken>> for Token<'a> {
-    fn from(minted: &'a Minted<UserToken>) -> Self {
-        Self {
-            token: minted.secret.expose(),
-            expires_date_time: Text(minted.kept.expires),
-            endpoint_id: minted
-                .kept
-                .endpoint
-                .as_ref()
-                .map(|endpoint| endpoint.as_str()),
-        }
-    }
-}
-
-/// A ticket, shown this once.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in super::super) struct Ticket<'a> {
-    ticket: &'a str,
-    expires_date_time: Text<Timestamp>,
-}
-
-impl<'a> Ticket<'a> {
-    /// With its end.
-    pub(in super::super) fn of(ticket: &'a Secret<String>, expires: Timestamp) -> Self {
-        Self {
-            ticket: ticket.expose(),
-            expires_date_time: Text(expires),
-        }
-    }
-}
-
 /// What is left to say of a notification that is gone: the answer to an `Idempotency-Key` outlives it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct Gone {
+    /// The hub's id of what was posted.
     id: String,
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     answer::Text,
     draft::{self, DraftRules},
     fields::{Faults, Fields},
+    schema,
 };
 use crate::{
     hub,
@@ -35,6 +37,26 @@ pub(in super::super) fn broadcast(
     let draft = fields.object("notification");
     let draft = draft.map(|it| draft::read(&it, rules)).transpose()?;
     faults.finish(audience.zip(draft))
+}
+
+/// What [`broadcast()`] takes; `draft` is what a post is.
+pub(in super::super) fn broadcast_schema(max: usize, draft: Value) -> Value {
+    let users = json!({
+        "type": "array",
+        "minItems": 1,
+        "items": schema::user_id(),
+        "description": format!("At most {max} users (`server.limits.audience`); one who is named twice counts once."),
+    });
+    let all =
+        json!({ "type": "boolean", "const": true, "description": "Everyone whom the app has." });
+    let named = schema::object(
+        &["users"],
+        json!({ "users": users, "all": schema::absent() }),
+    );
+    let all = schema::object(&["all"], json!({ "all": all, "users": schema::absent() }));
+    let audience = schema::any_of(json!({ "type": "object" }), &[named, all]);
+    let members = json!({ "audience": audience, "notification": draft });
+    schema::object(&["audience", "notification"], members)
 }
 
 fn audience_of(fields: &Fields<'_>, max: usize) -> Option<Audience> {
@@ -92,9 +114,11 @@ fn users(fields: &Fields<'_>, max: usize) -> Option<Audience> {
 }
 
 /// The answer to a post to many.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct Accepted {
+    /// What to ask for its progress by.
     id: Text<BroadcastId>,
+    /// How many people it is for.
     accepted: u64,
 }
 
@@ -108,15 +132,23 @@ impl From<&hub::Accepted> for Accepted {
 }
 
 /// How far a post to many is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct Broadcast {
+    /// Which.
     id: Text<BroadcastId>,
+    /// How it stands.
+    #[schemars(schema_with = "schema::broadcast_status")]
     status: &'static str,
+    /// How many people it is for.
     accepted: u64,
+    /// For how many it is on disk.
     done: u64,
+    /// For how many it could not be.
     failed: u64,
+    /// When it was posted.
     created_date_time: Text<Timestamp>,
+    /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_date_time: Option<Text<Timestamp>>,
 }

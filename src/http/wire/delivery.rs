@@ -1,60 +1,91 @@
 //! A line of a delivery report.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::answer::Text;
+use super::{answer::Text, schema};
 use crate::{
     hub,
     model::{self, EndpointId, Reason, ServiceAnswer, Timestamp},
 };
 
 /// One line of a delivery report.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct Delivery {
+    /// The device.
     endpoint_id: String,
+    /// What it runs on.
+    #[schemars(schema_with = "schema::platform")]
     platform: &'static str,
+    /// Its push service.
+    #[schemars(schema_with = "schema::channel_kind")]
     channel: &'static str,
+    /// How it stands.
+    #[schemars(schema_with = "schema::delivery_status")]
     status: &'static str,
+    /// Why it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::reason")]
     reason: Option<&'static str>,
+    /// In one sentence, what happened and why.
     explanation: String,
+    /// Since when it has been due there.
     pending_date_time: Text<Timestamp>,
+    /// When the push service took a tap at or after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     tapped_date_time: Option<Text<Timestamp>>,
+    /// When the device pulled it.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetched_date_time: Option<Text<Timestamp>>,
+    /// When the device put it before the person's eyes.
     #[serde(skip_serializing_if = "Option::is_none")]
     shown_date_time: Option<Text<Timestamp>>,
+    /// When the person did something with it there.
     #[serde(skip_serializing_if = "Option::is_none")]
     acted_date_time: Option<Text<Timestamp>>,
+    /// When a visible push took its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     fell_back_date_time: Option<Text<Timestamp>>,
+    /// A visible push that is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     fallback: Option<OwedPush>,
+    /// A second tap that is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<OwedPush>,
+    /// How the device is told of a later change.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<ToldChange>,
+    /// When the device last fetched anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_fetched_date_time: Option<Text<Timestamp>>,
+    /// Since when its channel is dead.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_gone_date_time: Option<Text<Timestamp>>,
+    /// How often its push service was asked.
     attempts: u32,
+    /// When the hub tries next.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_date_time: Option<Text<Timestamp>>,
+    /// What the push service said.
     #[serde(skip_serializing_if = "Option::is_none")]
     push_service: Option<PushService>,
 }
 
 /// A push that is due beside a tap that was taken, and that itself was not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OwedPush {
+    /// How it stands.
+    #[schemars(schema_with = "schema::delivery_status")]
     status: &'static str,
+    /// Why it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::reason")]
     reason: Option<&'static str>,
+    /// How often its push service was asked.
     attempts: u32,
+    /// What the push service said.
     #[serde(skip_serializing_if = "Option::is_none")]
     push_service: Option<PushService>,
 }
@@ -71,17 +102,25 @@ impl From<model::OwedPush> for OwedPush {
 }
 
 /// How an endpoint is told of a change.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ToldChange {
+    /// When it was changed.
     date_time: Text<Timestamp>,
+    /// How it stands.
+    #[schemars(schema_with = "schema::delivery_status")]
     status: &'static str,
+    /// Why it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::reason")]
     reason: Option<&'static str>,
+    /// When the push service took a tap at or after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     tapped_date_time: Option<Text<Timestamp>>,
+    /// How often its push service was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
+    /// What the push service said.
     #[serde(skip_serializing_if = "Option::is_none")]
     push_service: Option<PushService>,
 }
@@ -101,12 +140,15 @@ impl From<model::ToldChange> for ToldChange {
 }
 
 /// What a push service said.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PushService {
+    /// Its HTTP status; none, where no answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    /// Its reason, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The push service's own id of the push.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }
@@ -139,12 +181,17 @@ impl From<model::Delivery> for Delivery {
 }
 
 /// What came of a test.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct Tested {
+    /// The device.
     endpoint_id: String,
+    /// What came of it, in one word.
+    #[schemars(schema_with = "schema::test_result")]
     result: &'static str,
+    /// In one sentence, what happened and why.
     explanation: String,
+    /// What the push service said.
     #[serde(skip_serializing_if = "Option::is_none")]
     push_service: Option<PushService>,
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::fields::{Faults, Fields, whole};
+use super::{
+    fields::{Faults, Fields, whole},
+    schema::{self, absent, object, optional, said, with},
+};
 use crate::{
     config::Limits,
     hub,
@@ -15,6 +18,9 @@ const PLATFORMS: &str = "platformTypes";
 const DELAY: &str = "fallbackDelayInSeconds";
 /// The longest delay of a fallback.
 const MAX_DELAY: Duration = Duration::from_secs(600);
+
+/// The numbers from 1 to 2147483647 as text, which may stand between blanks.
+const TTL_DIGITS: &str = "^ *\\+?0*([1-9][0-9]{0,8}|1[0-9]{9}|20[0-9]{8}|21[0-3][0-9]{7}|214[0-6][0-9]{6}|2147[0-3][0-9]{5}|21474[0-7][0-9]{4}|214748[0-2][0-9]{3}|2147483[0-5][0-9]{2}|21474836[0-3][0-9]|214748364[0-7]) *$";
 
 /// What a post is checked against.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +46,44 @@ pub(in super::super) fn draft(
     let faults = Faults::default();
     let draft = read(&Fields::of(body, &faults), rules)?;
     faults.finish(Some(draft))
+}
+
+/// What [`draft()`] takes, by the limits in force.
+pub(in super::super) fn draft_schema(limits: &Limits, min_delay: Duration) -> Value {
+    let ids = ("server.limits.app_id", limits.app_id);
+    let payload = json!({
+        "rawContent": optional(schema::filled_text(("server.limits.raw_content", limits.raw_content))),
+        "visualContent": optional(visual_schema(limits)),
+    });
+    let said_something = ["rawContent", "visualContent"];
+    let kinds = [schema::text(), json!({ "type": "object" })];
+    let either = said_something
+        .iter()
+        .zip(kinds)
+        .map(|(name, kind)| with(name, kind));
+    let either: Vec<Value> = either.collect();
+    let named = json!({ PLATFORMS: optional(platforms_schema()) });
+    let members = json!({
+        "targetHostName": said(optional(schema::text()), "The app's own host; another is `403`."),
+        "appNotificationId": said(
+            optional(schema::filled_text(ids)),
+            &format!("The app's own id, at most {} bytes (`{}`). The same again replaces what was posted by it.", ids.1, ids.0),
+        ),
+        "groupName": optional(schema::text_within(ids)),
+        "targetPolicy": optional(said(object(&[], named), "For which platforms; left out for all.")),
+        "payload": schema::any_of(object(&[], payload), &either),
+        "displayTimeToLive": optional(display_ttl_schema()),
+        "expirationDateTime": optional(schema::moment("in the future, at most 30 days ahead; 7 days where it is left out")),
+        "priority": optional(schema::word(&Priority::ALL.map(Priority::as_str))),
+        "fallbackPolicy": optional(fallback_schema(limits, min_delay)),
+    });
+    let without = object(&[], json!({ "fallbackPolicy": absent() }));
+    let raw_alone = object(&[], json!({ "visualContent": absent() }));
+    let high = schema::word(&[Priority::High.as_str()]);
+    let fallback =
+        json!({ "priority": high, "payload": raw_alone, "fallbackPolicy": { "type": "object" } });
+    let fallback = object(&["priority", "fallbackPolicy"], fallback);
+    schema::any_of(object(&["payload"], members), &[without, fallback])
 }
 
 /// Reads a post that may be a part of a body, whose faults it adds to.
@@ -103,6 +147,11 @@ fn platforms(fields: &Fields<'_>, empty: &str) -> Option<Vec<Platform>> {
     Some(found)
 }
 
+fn platforms_schema() -> Value {
+    let names = schema::word(&Platform::ALL.map(Platform::as_str));
+    json!({ "type": "array", "minItems": 1, "items": names })
+}
+
 fn payload(fields: &Fields<'_>, rules: &DraftRules<'_>) -> (Option<String>, Option<VisualContent>) {
     fields.require("payload");
     let Some(payload) = fields.object("payload") else {
@@ -127,6 +176,14 @@ fn visual(fields: &Fields<'_>, limits: &Limits) -> Option<VisualContent> {
     })
 }
 
+fn visual_schema(limits: &Limits) -> Value {
+    let members = json!({
+        "title": schema::filled_text(("server.limits.title", limits.title)),
+        "body": optional(schema::text_within(("server.limits.visual_body", limits.visual_body))),
+    });
+    object(&["title"], members)
+}
+
 /// The retired service took a number, and its samples sent a string.
 fn display_ttl(fields: &Fields<'_>) -> Option<Ttl> {
     let what = "a whole number of seconds from 1 to 2147483647";
@@ -137,6 +194,16 @@ fn display_ttl(fields: &Fields<'_>) -> Option<Ttl> {
             _ => None,
         };
         secs.and_then(Ttl::from_secs)
+    })
+}
+
+fn display_ttl_schema() -> Value {
+    json!({
+        "description": "How long it stays on the screen: a whole number of seconds, or the digits of one.",
+        "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": i32::MAX },
+            { "type": "string", "pattern": TTL_DIGITS },
+        ],
     })
 }
 
@@ -178,6 +245,32 @@ fn fallback(fields: &Fields<'_>, draft: &Draft, rules: &DraftRules<'_>) -> Optio
         delay: delay(&endpoint, rules.min_delay).unwrap_or(MAX_DELAY),
         visual: visual(&endpoint, rules.limits)?,
     })
+}
+
+fn fallback_schema(limits: &Limits, min_delay: Duration) -> Value {
+    let delay = match min_delay < Duration::from_secs(1) {
+        true => json!({ "type": "number", "minimum": min_delay.as_secs_f64() }),
+        false => json!({ "type": "integer", "minimum": min_delay.as_secs_f64().ceil() as u64 }),
+    };
+    let mut delay = said(
+        delay,
+        "Counted from the posting; the least is `delivery.min_fallback_delay`.",
+    );
+    delay["maximum"] = MAX_DELAY.as_secs().into();
+    let members = json!({
+        PLATFORMS: said(platforms_schema(), "Where; no platform that targetPolicy does not name."),
+        DELAY: delay,
+        "visualContent": visual_schema(limits),
+    });
+    let endpoint = object(&[PLATFORMS, DELAY, "visualContent"], members);
+    let policy = object(
+        &["endpointFallback"],
+        json!({ "endpointFallback": endpoint }),
+    );
+    said(
+        policy,
+        "What is shown where raw content is not fetched in time; with priority High alone.",
+    )
 }
 
 fn fallback_platforms(endpoint: &Fields<'_>, draft: &Draft) -> Vec<Platform> {

@@ -4,16 +4,22 @@
 mod answer;
 mod broadcast;
 mod delivery;
+mod device;
 mod draft;
 mod fields;
+mod open;
 mod registration;
 mod requests;
+pub(super) mod schema;
 
-pub(super) use answer::{
-    Delta, DeltaItem, Endpoint, Gone, GraphNotification, History, List, Notification, Ticket, Token,
-};
-pub(super) use broadcast::{Accepted, Broadcast, broadcast};
+pub(super) use answer::{Delta, DeltaItem, Gone, GraphNotification, History, List, Notification};
+pub(super) use broadcast::{Accepted, Broadcast, broadcast, broadcast_schema};
 pub(super) use delivery::{Delivery, Tested};
-pub(super) use draft::{DraftRules, draft};
-pub(super) use registration::{RegistrationRules, registration};
-pub(super) use requests::{many, patch, receipts, ticket, token};
+pub(super) use device::{Endpoint, Ticket, Token};
+pub(super) use draft::{DraftRules, draft, draft_schema};
+pub(super) use open::{AccessToken, Changed, Configuration, KeySet, OAuthError, PublicKey, Status};
+pub(super) use registration::{RegistrationRules, registration, registration_schema};
+pub(super) use requests::{
+    many, many_schema, patch, patch_schema, receipts, receipts_schema, ticket, ticket_schema,
+    token, token_schema,
+};

@@ -6,10 +6,13 @@ use base64::{
         DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD,
     },
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::fields::{Faults, Fields};
+use super::{
+    fields::{Faults, Fields},
+    schema::{self, object, optional, said},
+};
 use crate::{
     config::App,
     hub::{self, Registration},
@@ -84,6 +87,30 @@ pub(in super::super) fn registration(
     faults.finish(registration)
 }
 
+/// What [`registration()`] takes.
+pub(in super::super) fn registration_schema() -> Value {
+    let locale = json!({ "type": "string", "maxLength": LOCALE.1, "pattern": "^[A-Za-z0-9_-]+$" });
+    let members = json!({
+        "displayName": said(optional(schema::text_within(NAME)), &format!("What the person calls it; at most {} bytes.", NAME.1)),
+        "locale": said(optional(locale), "A language tag such as de-CH."),
+        "stateSync": said(optional(schema::flag()), "Whether a browser is told of changes by push."),
+        "shared": said(optional(schema::flag()), "Whether several people share the channel."),
+        "expirationDateTime": optional(schema::moment("in the future")),
+    });
+    let kinds = ChannelKind::ALL.map(|kind| {
+        let named = match kind.platform() {
+            Some(platform) => optional(schema::word(&[platform.as_str()])),
+            None => schema::word(&Platform::ALL.map(Platform::as_str)),
+        };
+        let members = json!({ "channel": channel_schema(kind), "platform": named });
+        match kind.platform() {
+            Some(_) => object(&["channel"], members),
+            None => object(&["channel", "platform"], members),
+        }
+    });
+    schema::any_of(object(&["channel"], members), &kinds)
+}
+
 /// What may be left out.
 struct Optional {
     display_name: Option<String>,
@@ -136,16 +163,9 @@ fn platform(fields: &Fields<'_>, kind: Option<ChannelKind>) -> Option<Platform> 
 }
 
 fn channel(fields: &Fields<'_>, rules: &RegistrationRules<'_>) -> Option<Channel> {
-    const KINDS: [ChannelKind; 5] = [
-        ChannelKind::Apns,
-        ChannelKind::Fcm,
-        ChannelKind::WebPush,
-        ChannelKind::Wns,
-        ChannelKind::None,
-    ];
     fields.require("type");
     let kind = fields.word("type", "one of apns, fcm, webPush, wns, none", |text| {
-        KINDS
+        ChannelKind::ALL
             .into_iter()
             .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
     })?;
@@ -171,6 +191,58 @@ fn channel(fields: &Fields<'_>, rules: &RegistrationRules<'_>) -> Option<Channel
             channel_uri: address(fields, "channelUri")?,
         }),
         ChannelKind::None => Some(Channel::None),
+    }
+}
+
+/// What a channel of a kind is, in words of JSON Schema. Which hosts a push service has, and which keys are an app's,
+/// no schema can say; `format` names what it is about.
+fn channel_schema(kind: ChannelKind) -> Value {
+    let address = |format: &str| json!({ "type": "string", "format": format, "minLength": 1, "maxLength": ADDRESS.1, "pattern": "^[Hh][Tt][Tt][Pp][Ss]://" });
+    let (required, mut members): (&[&str], Value) = match kind {
+        ChannelKind::Apns => (
+            &["type", "deviceToken"],
+            json!({
+                "deviceToken": { "type": "string", "pattern": "^([0-9A-Fa-f]{2}){1,200}$" },
+                "topic": optional(json!({ "type": "string", "maxLength": 255, "pattern": "^[A-Za-z0-9._-]+$" })),
+                "environment": optional(json!({ "type": "string", "pattern": format!("^({})$", ApnsEnvironment::ALL.map(ApnsEnvironment::as_str).join("|")) })),
+            }),
+        ),
+        ChannelKind::Fcm => (
+            &["type", "registrationToken"],
+            json!({ "registrationToken": { "type": "string", "maxLength": TOKEN.1, "pattern": "^[!-~]+$" } }),
+        ),
+        ChannelKind::WebPush => (
+            &["type", "endpoint", "keys"],
+            json!({
+                "endpoint": address("web-push-endpoint"),
+                "expirationTime": optional(json!({ "type": "number", "format": "future-milliseconds", "minimum": 0, "description": "In milliseconds since 1970, in the future." })),
+                "keys": object(&["p256dh", "auth"], json!({
+                    "p256dh": { "type": "string", "format": "p256-point", "pattern": POINT, "description": "An uncompressed point on P-256 in base64url." },
+                    "auth": { "type": "string", "pattern": "^[A-Za-z0-9_/+-]{21}[AQgw](==)?$", "description": "16 bytes in base64url." },
+                })),
+                "vapidPublicKey": optional(json!({ "type": "string", "format": "vapid-public-key", "pattern": POINT, "description": "The app's key that the subscription was made with, where it is an older one." })),
+            }),
+        ),
+        ChannelKind::Wns => (
+            &["type", "channelUri"],
+            json!({ "channelUri": address("wns-channel-uri") }),
+        ),
+        ChannelKind::None => (&["type"], json!({})),
+    };
+    members["type"] = schema::word(&[kind.as_str()]);
+    said(object(required, members), channel_words(kind))
+}
+
+/// 65 bytes in base64 of either alphabet of which the first is 4; see [`point`].
+const POINT: &str = "^B[A-P][A-Za-z0-9_/+-]{84}[AEIMQUYcgkosw048]=?$";
+
+fn channel_words(kind: ChannelKind) -> &'static str {
+    match kind {
+        ChannelKind::Apns => "Apple Push Notification service.",
+        ChannelKind::Fcm => "Firebase Cloud Messaging.",
+        ChannelKind::WebPush => "Web Push: what `PushSubscription.toJSON()` gives.",
+        ChannelKind::Wns => "Windows Push Notification Services.",
+        ChannelKind::None => "No push: the device follows the stream, or asks by itself.",
     }
 }
 

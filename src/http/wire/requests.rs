@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::fields::{Faults, Fields, whole};
+use super::{
+    fields::{Faults, Fields, whole},
+    schema::{self, absent, any_of, object, optional, said, with},
+};
 use crate::{
     hub::{self, Selection},
     model::{ActionState, EndpointId, NotificationId, ReadState, StateChange},
@@ -24,6 +27,13 @@ pub(in super::super) fn patch(
     faults.finish(Some((change, up_to)))
 }
 
+/// What [`patch()`] takes.
+pub(in super::super) fn patch_schema() -> Value {
+    let mut schema = change_schema();
+    schema["properties"]["upTo"] = optional(cursor_schema("made at"));
+    schema
+}
+
 /// A change of many: which, what, and the cursor that it was made at.
 pub(in super::super) fn many(
     body: &Map<String, Value>,
@@ -39,6 +49,25 @@ pub(in super::super) fn many(
     faults.finish(all.map(|(selection, change)| (selection, change, up_to)))
 }
 
+/// What [`many()`] takes.
+pub(in super::super) fn many_schema(max_ids: usize) -> Value {
+    let members = json!({ "set": change_schema(), "upTo": optional(cursor_schema("made at")) });
+    let kinds = [
+        ("ids", ids_schema(max_ids)),
+        ("groupName", schema::text()),
+        ("all", json!({ "type": "boolean", "const": true })),
+    ];
+    let names = kinds.each_ref().map(|(name, _)| *name);
+    let one_of = kinds.map(|(name, kind)| {
+        let mut alone = with(name, kind);
+        for other in names.iter().filter(|other| **other != name) {
+            alone["properties"][*other] = absent();
+        }
+        alone
+    });
+    any_of(object(&["set"], members), &one_of)
+}
+
 /// What a device put before the person's eyes, and the cursor up to which it holds everything.
 pub(in super::super) fn receipts(
     body: &Map<String, Value>,
@@ -52,6 +81,16 @@ pub(in super::super) fn receipts(
         fields.fault("shown", "is missing, and so is upTo; send at least one");
     }
     faults.finish(Some((shown.unwrap_or_default(), up_to)))
+}
+
+/// What [`receipts()`] takes.
+pub(in super::super) fn receipts_schema(max_ids: usize) -> Value {
+    let members = json!({
+        "shown": optional(ids_schema(max_ids)),
+        "upTo": optional(cursor_schema("up to which the device holds everything")),
+    });
+    let shown = with("shown", json!({ "type": "array" }));
+    any_of(object(&[], members), &[shown, with("upTo", schema::text())])
 }
 
 /// The endpoint that a token is to be bound to, and how long it is to live.
@@ -71,11 +110,39 @@ pub(in super::super) fn token(
     faults.finish(Some((endpoint, life)))
 }
 
+/// What [`token()`] takes.
+pub(in super::super) fn token_schema() -> Value {
+    let life = json!({ "type": "integer", "minimum": 1, "maximum": MAX_TOKEN_SECS });
+    let members = json!({
+        "endpointId": said(optional(schema::endpoint_id()), "The device that it is to be bound to."),
+        "expiresInSeconds": said(optional(life), "An hour where it is left out; 90 days for one that is bound to a device."),
+    });
+    object(&[], members)
+}
+
 /// The cursor that a stream is to begin at.
 pub(in super::super) fn ticket(body: &Map<String, Value>) -> Result<Option<String>, hub::Error> {
     let faults = Faults::default();
     let token = owned(Fields::of(body, &faults).text("deltaToken"));
     faults.finish(Some(token))
+}
+
+/// What [`ticket()`] takes.
+pub(in super::super) fn ticket_schema() -> Value {
+    object(
+        &[],
+        json!({ "deltaToken": optional(cursor_schema("that the stream begins at")) }),
+    )
+}
+
+/// A cursor, which only the hub can make.
+fn cursor_schema(words: &str) -> Value {
+    said(
+        schema::text(),
+        &format!(
+            "The cursor (`$deltatoken`, or a stream's `id`) {words}; one that is too old, or none of this user's feed, is `410`."
+        ),
+    )
 }
 
 fn owned(text: Option<&str>) -> Option<String> {
@@ -95,6 +162,14 @@ fn change(fields: &Fields<'_>) -> StateChange {
         read: fields.word("readState", "unread or read", ReadState::parse),
         action: fields.word("userActionState", actions, ActionState::parse),
     }
+}
+
+fn change_schema() -> Value {
+    let read = schema::word(&ReadState::ALL.map(ReadState::as_str));
+    let action = schema::word(&ActionState::ALL.map(ActionState::as_str));
+    let members = json!({ "readState": optional(read), "userActionState": optional(action) });
+    let either = ["readState", "userActionState"].map(|name| with(name, schema::text()));
+    any_of(object(&[], members), &either)
 }
 
 fn selection(fields: &Fields<'_>, max_ids: usize) -> Option<Selection> {
@@ -135,6 +210,15 @@ fn ids(fields: &Fields<'_>, name: &str, max: usize) -> Option<Vec<NotificationId
             .filter_map(NotificationId::parse)
             .collect(),
     )
+}
+
+fn ids_schema(max: usize) -> Value {
+    json!({
+        "type": "array",
+        "items": { "type": "string" },
+        "maxItems": max,
+        "description": format!("At most {max} ids (`server.limits.batch_ids`); those that are not there are passed over."),
+    })
 }
 
 #[cfg(test)]

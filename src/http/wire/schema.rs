@@ -108,6 +108,13 @@ pub(in super::super) fn said(mut schema: Value, words: &str) -> Value {
 pub(in super::super) fn optional(mut schema: Value) -> Value {
     if let Some(alternatives) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
         alternatives.push(json!({ "type": "null" }));
+    } else if schema.get("format").is_some() {
+        // What is told of a format is not of `null`.
+        let words = schema.get("description").cloned();
+        schema = json!({ "anyOf": [schema, { "type": "null" }] });
+        if let Some(words) = words {
+            schema["description"] = words;
+        }
     } else if let Some(kind) = schema.get("type").cloned() {
         schema["type"] = json!([kind, "null"]);
     }

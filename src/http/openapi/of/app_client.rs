@@ -87,12 +87,20 @@ pub(in crate::http) fn delta(with: &mut Describer<'_>) -> Operation {
 
 /// `GET /v1/me/notifications/stream`.
 pub(in crate::http) fn stream(with: &mut Describer<'_>) -> Operation {
-    // The shape of an event's data is known to readers by its name alone.
-    let _ = with.shape::<wire::DeltaItem<'_>>();
-    let content = json!({
-        "schema": { "type": "string", "description": "Server-Sent Events. `event: change`, its `data` a DeltaItem, its `id` a cursor; a comment every 15 s." },
-        "example": ": beckon\n\nevent: change\nid: c1\ndata: {\"id\":\"0193\",\"@removed\":{\"reason\":\"deleted\"}}\n\n",
+    let change = with.shape::<wire::DeltaItem<'_>>();
+    let data = json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": change });
+    let event = json!({
+        "type": "object",
+        "description": "An event by its fields, as OpenAPI 3.2 tells of items: `data` is a DeltaItem, `id` a cursor. Between the events stands a comment, at least every 15 s.",
+        "required": ["event", "id", "data"],
+        "properties": { "event": { "type": "string", "const": "change" }, "id": { "type": "string" }, "data": data },
     });
+    let example = json!({
+        "event": "change",
+        "id": "AAAAAAAAAF4",
+        "data": "{\"id\":\"0193a2f0-77aa-7d03-8a51-0c9be2f4d615\",\"@removed\":{\"reason\":\"deleted\"}}",
+    });
+    let content = json!({ "schema": event, "example": example });
     Operation::new(TAG, "openStream", "Changes as they come")
         .says("Begins at `Last-Event-ID`, else at `$deltatoken`, else where the ticket says, else now. Ends within a second of its token's end. Over `server.limits.streams_per_user` open ones, `429` `limitReached`.")
         .client()

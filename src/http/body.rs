@@ -147,7 +147,12 @@ async fn read_within(
         sent = gather(request, payload, limit, slack) => sent,
         () = hub.clock().sleep_until(deadline) => Err(Error::Slow),
     };
-    encoding.inflate(sent?, limit)
+    let sent = sent?;
+    // Where nothing came, nothing is packed.
+    if sent.is_empty() {
+        return Ok(sent);
+    }
+    encoding.inflate(sent, limit)
 }
 
 async fn gather(
@@ -182,6 +187,9 @@ enum Encoding {
     Gzip,
     Deflate,
 }
+
+/// Their names, in any case.
+pub(super) const ENCODINGS: [&str; 4] = ["gzip", "x-gzip", "deflate", "identity"];
 
 impl Encoding {
     fn of(headers: &HeaderMap) -> Result<Self, Error> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::{body, wire};
+
 /// Headers that components hold: the name on the wire, whether it is always there, its schema, and what it says.
 const HEADERS: [(&str, bool, &str, &str); 15] = [
     (
@@ -155,11 +157,20 @@ pub(super) fn of_refusal(status: u16) -> Value {
     }
 }
 
+/// What packs a body; empty is the same as left out.
+fn encoding() -> Value {
+    let mut schema = wire::schema::word(&body::ENCODINGS);
+    if let Some(alternatives) = schema["anyOf"].as_array_mut() {
+        alternatives.push(json!({ "type": "string", "maxLength": 0 }));
+    }
+    schema
+}
+
 /// A header of requests.
 pub(super) fn parameter(name: &str) -> Value {
     let (schema, words, example) = match name {
         "X-Endpoint-Id" => (
-            json!({ "type": "string", "pattern": super::super::wire::schema::ENDPOINT_ID }),
+            json!({ "type": "string", "pattern": wire::schema::ENDPOINT_ID }),
             "The device that calls, where the token is bound to none: its pulls count as its fetches, its own changes do not tap it. One that is not registered is `404`; another than the token's is `403`.",
             None,
         ),
@@ -171,6 +182,11 @@ pub(super) fn parameter(name: &str) -> Value {
         "X-UNS-ID" => (
             json!({ "type": "string" }),
             "The subscription id of one of the user's devices, which names the user. An app's server must send it; a user token names its own user.",
+            None,
+        ),
+        "Content-Encoding" => (
+            encoding(),
+            "How the body is packed, if it is. Its limit is of what comes out.",
             None,
         ),
         "Last-Event-ID" => (

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{
     HttpRequest,
-    http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HeaderValue},
+    http::header::{CACHE_CONTROL, HeaderValue},
     web::Data,
 };
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
@@ -51,12 +51,11 @@ impl Description {
     }
 }
 
-/// `GET /openapi.json`. It holds nothing that is anyone's, so any page may read it.
+/// `GET /openapi.json`.
 pub(super) async fn description(request: HttpRequest, description: Data<Description>) -> Answer {
     let mut answer = description.0.answer(&request, "application/json")?;
-    let headers = answer.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(KEPT));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let kept = HeaderValue::from_static(KEPT);
+    answer.headers_mut().insert(CACHE_CONTROL, kept);
     Ok(answer)
 }
 

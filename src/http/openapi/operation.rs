@@ -162,10 +162,14 @@ impl Operation {
         }
         self.body = Some(json!({
             "required": required,
-            "description": "A JSON object in UTF-8; unknown members are passed over, and `null` is the same as left out. `Content-Encoding` may be `gzip` or `deflate`.",
+            "description": "A JSON object in UTF-8; unknown members are passed over, and `null` is the same as left out.",
             "content": { "application/json": content },
         }));
-        self.refuses(&[Refusal::Invalid, Refusal::TooLarge, Refusal::MediaType])
+        self.header("Content-Encoding").refuses(&[
+            Refusal::Invalid,
+            Refusal::TooLarge,
+            Refusal::MediaType,
+        ])
     }
 
     /// With a body of another type.

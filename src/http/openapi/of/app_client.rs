@@ -102,7 +102,7 @@ pub(in crate::http) fn stream(with: &mut Describer<'_>) -> Operation {
     });
     let content = json!({ "schema": event, "example": example });
     Operation::new(TAG, "openStream", "Changes as they come")
-        .says("Begins at `Last-Event-ID`, else at `$deltatoken`, else where the ticket says, else now. Ends within a second of its token's end. Over `server.limits.streams_per_user` open ones, `429` `limitReached`.")
+        .says("A ticket stands in the place of `Authorization` and `X-Endpoint-Id`. Begins at `Last-Event-ID`, else at `$deltatoken`, else where the ticket says, else now. Ends within a second of its token's end. Over `server.limits.streams_per_user` open ones, `429` `limitReached`.")
         .client()
         .takes(Credential::Ticket)
         .query(&["$deltatoken"])

@@ -63,6 +63,8 @@ impl Watch {
             self.doubted_until = Some(passed + DOUBT);
             heard = Some(Heard::Leap { expected });
         } else if self.doubted_until.is_some_and(|until| passed >= until) {
+            // What it says now may be less than it said in doubt.
+            self.time(wall, passed);
             self.trust(passed);
             heard = Some(Heard::Trusted);
         }
@@ -97,7 +99,8 @@ impl Watch {
     pub(super) fn trust(&mut self, passed: Duration) {
         if self.doubted_until.take().is_some() {
             let wall = self.seen.map_or(Timestamp::default(), |seen| seen.0);
-            self.trusted = (wall.max(gone_on(self.trusted, passed)), passed);
+            let now = wall.max(gone_on(self.trusted, passed));
+            self.trusted = (now.max(self.given), passed);
         }
     }
 
@@ -211,6 +214,19 @@ mod tests {
         assert!(!watch.take_undone());
         watch.read(at(60 * MINUTE - 1_000), passed(11));
         assert!(watch.take_undone());
+    }
+
+    #[test]
+    fn a_step_back_as_the_doubt_ends_is_told_or_does_not_show() {
+        for (step, goes_back) in [(2 * MINUTE, true), (500, false)] {
+            let mut watch = Watch::default();
+            watch.read(at(0), passed(0));
+            watch.read(at(60 * MINUTE), passed(0));
+            let last = watch.read(at(74 * MINUTE), passed(14 * MINUTE)).0;
+            let (now, heard) = watch.read(at(74 * MINUTE - step), passed(15 * MINUTE));
+            assert_eq!(heard, Some(Heard::Trusted));
+            assert_eq!((now < last, watch.take_undone()), (goes_back, goes_back));
+        }
     }
 
     #[test]

@@ -19,7 +19,9 @@ SCHEMATHESIS = os.environ["SCHEMATHESIS"]
 FOLDER = pathlib.Path(sys.argv[1]).resolve()
 HOOKS = pathlib.Path(__file__).with_name("describe_hooks.py")
 APP = "todo.example.com"
-KINDS = ["all", "send", "users", "access", "bound", "unbound", "none"]
+# In `apart`, keys of two apps take turns: neither may have what the other made.
+KINDS = ["all", "send", "users", "access", "bound", "unbound", "none", "apart"]
+OTHER = "other.example.com"
 # The same cases in every run, unless one asks for others.
 SEED = os.environ.get("SEED", "8")
 EXAMPLES = os.environ.get("EXAMPLES", "12")
@@ -84,6 +86,7 @@ class Hub:
         config.write_text(
             '[server]\nlisten = "127.0.0.1:0"\n[server.limits]\nbroadcasts_per_app = 10000\ntokens_per_user = 100000\n'
             f'[store]\npath = "data"\n[[app]]\nhost = "{APP}"\ndelegated_post = true\n{doubles.sections}'
+            f'[[app]]\nhost = "{OTHER}"\n'
         )
         out = self.folder / "out"
         self.process = subprocess.Popen(
@@ -93,17 +96,16 @@ class Hub:
         self.url = line.removeprefix(SAYS_LISTENING)
         self.config = config
 
-    def key(self, scope):
+    def key(self, scope, app=APP):
         said = subprocess.check_output(
-            [BECKON, "key", "create", APP, "--scope", scope, "--config", self.config, "--json"], text=True
+            [BECKON, "key", "create", app, "--scope", scope, "--config", self.config, "--json"], text=True
         )
         return json.loads(said)["key"]
 
     def credential(self, kind, doubles):
         """The credential, and what the requests may name that is there."""
         key = self.key("all")
-        token = lambda body: ask(f"{self.url}/v1/users/ada/tokens", "POST", key, body)["token"]
-        bound = token({"endpointId": "desk"})
+        bound = ask(f"{self.url}/v1/users/ada/tokens", "POST", key, {"endpointId": "desk"})["token"]
         none = {"platform": "windows", "channel": {"type": "none"}}
         desk = ask(f"{self.url}/v1/me/endpoints/desk", "PUT", bound, none)
         tapped = {"channel": doubles.device("fcm")}
@@ -157,6 +159,17 @@ generation.max-examples = 3
 """
 
 
+def apart(hub, key):
+    """Two identities, for the check that neither is given what the other made."""
+    keys = {"ours": key, "theirs": hub.key("all", OTHER)}
+    auth = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {value}"}]} for name, value in keys.items()
+    ]
+    file = hub.folder / "peers.json"
+    file.write_text(json.dumps({"auth": auth}))
+    return f'[auth.wfc]\npath = "{file}"\npeers = {json.dumps(list(keys))}\n'
+
+
 def run(kind, doubles):
     began = time.monotonic()
     hub = Hub(kind, doubles)
@@ -164,11 +177,14 @@ def run(kind, doubles):
         credential, facts = hub.credential(kind, doubles)
         vapid = ask(f"{hub.url}/v1/apps/{APP}/webpush")["publicKey"]
         file = hub.folder / "schemathesis.toml"
-        file.write_text(SETTINGS)
+        peers = apart(hub, facts["key"]) if kind == "apart" else ""
+        file.write_text(SETTINGS + peers)
         facts |= {"kind": kind, "credential": credential, "url": hub.url, "vapid": vapid, **doubles.hosts}
         command = [SCHEMATHESIS, "--config-file", file, "run", f"{hub.url}/openapi.json", "--checks", "all"]
         command += ["--seed", SEED, "--max-examples", EXAMPLES, "--continue-on-failure", "--no-color"]
         command += ["--generation-database", "none", "--request-timeout", "35"]
+        if kind == "apart":
+            command += ["--include-tag", "App server"]
         seen = hub.folder / "seen.json"
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "FACTS": json.dumps(facts), "SEEN": str(seen)}
         done = subprocess.run(command, cwd=hub.folder, env=environment, capture_output=True, text=True)

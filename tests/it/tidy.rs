@@ -7,7 +7,8 @@ use std::{
 };
 
 /// What each room may name. `clock`, `metrics` and `log` are open to all but `model`.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
+    ("web", &[]),
     ("model", &[]),
     ("config", &["model"]),
     ("clock", &["model"]),

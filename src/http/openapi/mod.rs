@@ -6,6 +6,7 @@
 mod examples;
 mod export;
 mod headers;
+mod limits;
 pub(super) mod of;
 mod operation;
 mod packed;
@@ -110,7 +111,7 @@ fn document(lines: &[Line], context: &Context) -> Value {
             "title": "Beckon",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "A self-hosted notification hub that thinks in people, not devices.",
-            "description": WORDS,
+            "description": format!("{WORDS}{}", limits::table(hub.limits())),
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": server }],

@@ -10,10 +10,15 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{cors, query},
-    headers,
+    headers, limits,
     refusal::{self, Refusal},
 };
 use crate::{config::Limits, model::Scope};
+
+/// What bodies are.
+const COMMON_BODY: &str = "A JSON object in UTF-8; unknown members are passed over, and `null` is the same as left out. After inflating it has at most as many bytes as `server.limits.body`, and is nested at most as deep as `server.limits.nesting`.";
+/// The same of one that may name many.
+const LONG_BODY: &str = "A JSON object in UTF-8; unknown members are passed over, and `null` is the same as left out. After inflating it has at most as many bytes as `server.limits.audience_body`, and is nested at most as deep as `server.limits.nesting`.";
 
 /// What operations describe themselves with.
 pub(in super::super) struct Describer<'a> {
@@ -143,15 +148,25 @@ impl Operation {
 
     /// With a body of JSON; `examples` by name.
     pub(super) fn body(self, schema: &Value, examples: &[(&str, Value)]) -> Self {
-        self.json(schema, examples, true)
+        self.json(schema, examples, (true, COMMON_BODY))
+    }
+
+    /// With a body of JSON that may be as long as one that names many.
+    pub(super) fn long_body(self, schema: &Value, examples: &[(&str, Value)]) -> Self {
+        self.json(schema, examples, (true, LONG_BODY))
     }
 
     /// With a body that may be left out.
     pub(super) fn optional_body(self, schema: &Value, examples: &[(&str, Value)]) -> Self {
-        self.json(schema, examples, false)
+        self.json(schema, examples, (false, COMMON_BODY))
     }
 
-    fn json(mut self, schema: &Value, examples: &[(&str, Value)], required: bool) -> Self {
+    fn json(
+        mut self,
+        schema: &Value,
+        examples: &[(&str, Value)],
+        (required, words): (bool, &str),
+    ) -> Self {
         let named: Map<String, Value> = examples
             .iter()
             .map(|(name, value)| ((*name).to_owned(), json!({ "value": value })))
@@ -162,7 +177,7 @@ impl Operation {
         }
         self.body = Some(json!({
             "required": required,
-            "description": "A JSON object in UTF-8; unknown members are passed over, and `null` is the same as left out.",
+            "description": words,
             "content": { "application/json": content },
         }));
         self.header("Content-Encoding").refuses(&[
@@ -176,6 +191,7 @@ impl Operation {
     pub(super) fn form(mut self, schema: &Value) -> Self {
         self.body = Some(json!({
             "required": true,
+            "description": "At most as many bytes as `server.limits.body`.",
             "content": { "application/x-www-form-urlencoded": { "schema": schema } },
         }));
         self
@@ -300,9 +316,11 @@ impl Operation {
             "security": needs.collect::<Vec<_>>(),
         });
         if !self.words.is_empty() {
-            operation["description"] = self.words.into();
+            operation["description"] = limits::told(&self.words, with.limits).into();
         }
-        if let Some(body) = self.body {
+        if let Some(mut body) = self.body {
+            let words = body["description"].as_str().unwrap_or_default();
+            body["description"] = limits::told(words, with.limits).into();
             operation["requestBody"] = body;
         }
         operation

@@ -24,7 +24,7 @@ pub enum Door {
 
 /// Every route of `src/http/mod.rs`.
 #[rustfmt::skip]
-pub const ROUTES: [(&str, &str, Door); 49] = [
+pub const ROUTES: [(&str, &str, Door); 55] = [
     ("GET", "/v1/users/{user}/notifications", Door::Send),
     ("POST", "/v1/users/{user}/notifications", Door::Send),
     ("GET", "/v1/users/{user}/notifications/{id}", Door::Send),
@@ -58,6 +58,12 @@ pub const ROUTES: [(&str, &str, Door); 49] = [
     ("DELETE", "/v1/me/notifications/{id}", Door::Me),
     ("POST", "/v1/me/token", Door::Me),
     ("GET", "/v1/apps/{host}/webpush", Door::Open),
+    ("GET", "/openapi.json", Door::Open),
+    ("HEAD", "/openapi.json", Door::Open),
+    ("GET", "/docs/api", Door::Open),
+    ("HEAD", "/docs/api", Door::Open),
+    ("GET", "/docs/api/{file}", Door::Open),
+    ("HEAD", "/docs/api/{file}", Door::Open),
     ("GET", "/docs", Door::Open),
     ("HEAD", "/docs", Door::Open),
     ("GET", "/docs/docs.css", Door::Open),

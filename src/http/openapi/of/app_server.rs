@@ -182,15 +182,11 @@ pub(in crate::http) fn post_to_many(with: &mut Describer<'_>) -> Operation {
     let wanted = with.named("PostToMany", wanted);
     let shape = with.shape::<wire::Accepted>();
     let job = json!({ "id": "$response.body#/id" });
-    let words = format!(
-        "A job on disk: nobody is skipped or posted to twice. The body may have {} bytes (`server.limits.audience_body`). Over `server.limits.broadcasts_per_app` that run at once, `429` `limitReached`.",
-        with.limits.audience_body
-    );
     Operation::new(TAG, "postToMany", "Post to many users")
-        .says(&words)
+        .says("A job on disk: nobody is skipped or posted to twice. Over `server.limits.broadcasts_per_app` that run at once, `429` `limitReached`.")
         .takes(SEND)
         .header("Idempotency-Key")
-        .body(&wanted, &examples::posts_to_many())
+        .long_body(&wanted, &examples::posts_to_many())
         .answers(202, "Accepted.", &shape, examples::accepted())
         .with(202, "Location")
         .leads(202, "getJob", job.clone())

@@ -56,11 +56,15 @@ impl Hub {
         found: Vec<Finding>,
         go_on: impl Fn() -> bool + Send + 'static,
     ) -> Result<Option<Vec<Finding>>, Error> {
-        let (sums, rows): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_sum);
+        let (sums, mut rows): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_sum);
         let mut certain = Vec::new();
         let users: BTreeSet<String> = sums.iter().map(|it| it.user.clone()).collect();
         for user in users {
-            certain.extend(self.count_again(user, &sums).await?);
+            match self.count_again(user.clone()).await? {
+                Some(found) => certain.extend(found),
+                // Who has no row may have been erased behind the walk: what is so the second time is so.
+                None => rows.extend(sums.iter().filter(|it| it.user == user).cloned()),
+            }
         }
         if rows.is_empty() {
             return Ok(Some(certain));
@@ -72,22 +76,20 @@ impl Hub {
         }))
     }
 
-    async fn count_again(&self, user: String, found: &[Finding]) -> Result<Vec<Finding>, Error> {
-        let asked = user.clone();
+    /// What someone's rows come to, while nothing is done for them; none, where they have no row of their own.
+    async fn count_again(&self, user: String) -> Result<Option<Vec<Finding>>, Error> {
         let subject = self
             .store
-            .ask(move |reader| Ok::<_, Error>(reader.named(&asked)?))
+            .ask(move |reader| Ok::<_, Error>(reader.named(&user)?))
             .await?;
         let Some(subject) = subject else {
-            // Without a row nobody is written to.
-            let theirs = found.iter().filter(|it| it.user == user);
-            return Ok(theirs.cloned().collect());
+            return Ok(None);
         };
         let _left_alone = self.locks.lock(&subject).await;
         // What was handed over before is written by then.
         self.store.look_for_room().await?;
         self.store
-            .ask(move |reader| Ok::<_, Error>(reader.verify_sums(&subject)?))
+            .ask(move |reader| Ok::<_, Error>(Some(reader.verify_sums(&subject)?)))
             .await
     }
 

@@ -323,3 +323,27 @@ async fn the_word_of_a_client_that_waited_is_none_any_more() {
     assert!(!hub.still_good(&caller));
     assert_eq!(hub.store().reader().known_user(&ada()).unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_that_an_erasure_overtakes_finds_nothing() {
+    let store = Store::in_memory().unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    for nth in 0..600 {
+        let post = draft(None, &format!("{nth}"), None);
+        hub.create(ada(), post, None).await.unwrap();
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let (erasing, once) = (hub.clone(), Arc::new(std::sync::Once::new()));
+    let go_on = move || {
+        once.call_once(|| {
+            let (runtime, erasing) = (runtime.clone(), erasing.clone());
+            let erased = std::thread::spawn(move || runtime.block_on(erasing.erase_user(ada())));
+            erased.join().unwrap().unwrap();
+        });
+        true
+    };
+    let found = hub.look_over(go_on).await.unwrap();
+    assert_eq!(found, Some(Vec::new()));
+    assert_eq!(hub.store().reader().known_user(&ada()).unwrap(), None);
+}

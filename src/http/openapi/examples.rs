@@ -27,7 +27,10 @@ pub(super) fn drafts() -> [(&'static str, Value); 2] {
             "visualContent": { "title": "Order 7 is ready" },
         } },
     });
-    [("to be shown", shown), ("raw, with a fallback", raw)]
+    [
+        ("a title and a body", shown),
+        ("raw content with a fallback", raw),
+    ]
 }
 
 pub(super) fn posts_to_many() -> [(&'static str, Value); 2] {

@@ -15,7 +15,7 @@ pub(super) fn parameters(path: &str) -> Vec<Value> {
 
 fn parameter(path: &str, name: &str) -> Value {
     let (schema, words, example) = match name {
-        "user" => (schema::user_id(), "The user, percent-encoded.", Some("ada")),
+        "user" => (schema::user_id(), schema::USER_WORDS, Some("ada")),
         "endpoint" => (
             schema::endpoint_id(),
             "The device, by the id that its client made.",

@@ -20,6 +20,11 @@ use crate::{
 /// What an endpoint's id is made of; `.` and `..` are none.
 pub(in super::super) const ENDPOINT_ID: &str = "^(?!\\.{1,2}$)[A-Za-z0-9._~-]{1,128}$";
 
+/// What a user's id is made of; `.` and `..` are none.
+const USER_ID: &str = "^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+/// The same in words.
+pub(in super::super) const USER_WORDS: &str = "The app's own id of the user: 1 to 256 bytes of UTF-8 without control characters, not `.` or `..`.";
+
 macro_rules! closed_sets {
     ($($name:ident $all:expr),*) => {$(
         #[doc = concat!("A ", stringify!($name), ", as the hub writes it.")]
@@ -190,9 +195,8 @@ pub(in super::super) fn user_id() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 256,
-        "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
-        "not": { "enum": [".", ".."] },
-        "description": "The app's own id of the user: 1 to 256 bytes of UTF-8 without control characters, not `.` or `..`.",
+        "pattern": USER_ID,
+        "description": USER_WORDS,
     })
 }
 

@@ -114,6 +114,9 @@ class Hub:
             ask(f"{self.url}/v1/users/ada/notifications", "POST", key, {"payload": {"rawContent": f"post {nth}"}})
             for nth in range(40)
         ]
+        gone = [f"gone {nth}" for nth in range(20)]
+        for user in gone:
+            ask(f"{self.url}/v1/users/{user.replace(' ', '%20')}/notifications", "POST", key, {"payload": {"rawContent": "r"}})
         job = {"audience": {"all": True}, "notification": {"payload": {"rawContent": "to all"}}}
         jobs = [ask(f"{self.url}/v1/notifications", "POST", key, job) for _ in range(3)]
         form = {"grant_type": "client_credentials", "client_id": APP, "client_secret": key}
@@ -129,6 +132,8 @@ class Hub:
             "X-Endpoint-Id": ["desk"],
             "X-UNS-ID": [desk["userNotificationSubscriptionId"]],
             "user": ["ada"],
+            # People who are there to be erased.
+            "eraseUser.user": gone,
             "endpoint": ["desk"],
             # One that its push service knows, and one without a channel.
             "testEndpoint.endpoint": ["tapped", "desk"],

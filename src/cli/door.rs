@@ -153,7 +153,14 @@ impl Door {
                 must_exist(folder)?;
             }
             match open_store(config).await {
-                Ok(store) => return Ok(Self::Stopped(hub(store, config))),
+                Ok(store) => {
+                    let hub = hub(store, config);
+                    // What is done for someone who is half erased would go, too.
+                    if let Err(error) = hub.finish_erasures().await {
+                        tracing::warn!(%error, "an erasure that was begun cannot be finished yet");
+                    }
+                    return Ok(Self::Stopped(hub));
+                }
                 Err(store::Error::InUse(_)) if Instant::now() < deadline => sleep(PAUSE).await,
                 Err(store::Error::InUse(_)) => bail!(
                     "the data folder {} is in use by another process, but no hub answers at its admin socket; if it is a hub that starts or stops, try again in a moment, else end that process",

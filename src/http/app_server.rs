@@ -253,10 +253,14 @@ pub(super) async fn erase(
     context: Data<Context>,
 ) -> Answer {
     let subject = caller.subject(path::user(&request)?);
-    let what = (subject.clone(), AppAct::Erase);
-    let erasure = context.hub.erase_user(subject);
-    let key = &caller.caller.key_id;
-    context.hub.audited_of_app(key, what, erasure).await?;
+    let (hub, key) = (context.hub.clone(), caller.caller.key_id);
+    // Goes on, and is noted as done, where the caller does not wait for it.
+    let erased = tokio::spawn(async move {
+        let what = (subject.clone(), AppAct::Erase);
+        hub.audited_of_app(&key, what, hub.erase_user(subject))
+            .await
+    });
+    erased.await.map_err(|_| Error::Unavailable)??;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -66,8 +66,8 @@ pub enum Proof {
     Foreign {
         /// The settings that it is trusted by.
         by: Arc<Identity>,
-        /// When it was issued, where it says so.
-        issued: Option<Timestamp>,
+        /// When it was issued.
+        issued: Timestamp,
     },
 }
 
@@ -229,7 +229,7 @@ impl Hub {
         &self,
         subject: Subject,
         expires: Timestamp,
-        proof: (Arc<Identity>, Option<Timestamp>),
+        proof: (Arc<Identity>, Timestamp),
     ) -> Result<Caller, Error> {
         let (by, issued) = proof;
         let erasure = self.store.reader().erasure(&subject)?;

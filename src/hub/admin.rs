@@ -104,6 +104,14 @@ impl Hub {
     /// [`AdminError`] with what is wrong, in words for the operator.
     pub async fn admin(&self, request: Request) -> Result<Value, AdminError> {
         match request.deed() {
+            // Goes on, and is noted as done, where nobody waits for it.
+            Some(deed) if matches!(request, Request::UserErase { .. }) => {
+                let hub = self.clone();
+                let erasing =
+                    async move { hub.admin_audited(deed, hub.admin_answer(request)).await };
+                let erased = tokio::spawn(erasing).await;
+                erased.map_err(|_| Error::from(store::Error::Closed))?
+            }
             Some(deed) => self.admin_audited(deed, self.admin_answer(request)).await,
             None => self.admin_answer(request).await,
         }

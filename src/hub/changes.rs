@@ -6,7 +6,7 @@ use std::{collections::HashSet, time::Duration};
 use crate::{
     model::{
         BroadcastId, Change, ChangeKind, Draft, EndpointId, FeedPosition, Marker, Notification,
-        NotificationId, ReadState, Removal, StateChange, Subject, Timestamp, User,
+        NotificationId, Owner, ReadState, Removal, StateChange, Subject, Timestamp, User,
     },
     store::{Expiring, Row, Unit},
 };
@@ -255,6 +255,16 @@ impl Changes {
     /// Has dispatch look at the user when `due` has come.
     pub(super) fn look(&mut self, due: Timestamp) {
         self.unit.push(Row::Marker(marker(&self.user.subject, due)));
+    }
+
+    /// Who owns a channel by what was planned so far; none, where that says nothing of it.
+    pub(super) fn owners(&self, identity: &[u8]) -> Option<&[Owner]> {
+        let rows = self.unit.rows.iter().rev();
+        let mut of_it = rows.filter_map(|row| match row {
+            Row::Owners(of, owners) if of == identity => Some(owners.as_slice()),
+            _ => None,
+        });
+        of_it.next()
     }
 
     /// How many rows there are so far.

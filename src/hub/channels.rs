@@ -141,7 +141,7 @@ pub(super) fn claim(
         return Ok(());
     };
     let subject = changes.user().subject.clone();
-    let mut owners = others(reader, &subject, &identity, &endpoint.id)?;
+    let mut owners = others(reader, changes, &identity, &endpoint.id)?;
     owners.retain(|owner| endpoint.shared && owner.shared && owner.subject != subject);
     if owners.len() >= SHARERS {
         return Err(Error::Limit {
@@ -169,19 +169,23 @@ pub(super) fn let_go(
     let Some(identity) = endpoint.channel.identity() else {
         return Ok(());
     };
-    let owners = others(reader, &changes.user().subject, &identity, &endpoint.id)?;
+    let owners = others(reader, changes, &identity, &endpoint.id)?;
     changes.also(Row::Owners(identity, owners));
     Ok(())
 }
 
 fn others(
     reader: &Reader,
-    subject: &Subject,
+    changes: &Changes,
     identity: &[u8],
     id: &EndpointId,
 ) -> Result<Vec<Owner>, Error> {
-    let app: &AppHost = &subject.app;
-    let mut owners = reader.owners(app, identity)?;
+    let subject = &changes.user().subject;
+    // Several endpoints of one person may have had the same channel.
+    let mut owners = match changes.owners(identity) {
+        Some(owners) => owners.to_vec(),
+        None => reader.owners(&subject.app, identity)?,
+    };
     owners.retain(|owner| owner.endpoint != *id || owner.subject != *subject);
     Ok(owners)
 }

@@ -27,9 +27,9 @@ const REWRITTEN: usize = 200;
 /// How far the clock of an identity provider may be from ours.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// Whether what was issued then is from before an erasure; what does not say when counts as older.
-pub(super) fn is_from_before(erasure: Option<&Erasure>, issued: Option<Timestamp>) -> bool {
-    erasure.is_some_and(|it| issued.is_none_or(|issued| issued <= it.at.plus(SKEW)))
+/// Whether what was issued then is from before an erasure.
+pub(super) fn is_from_before(erasure: Option<&Erasure>, issued: Timestamp) -> bool {
+    erasure.is_some_and(|it| issued <= it.at.plus(SKEW))
 }
 
 impl Hub {
@@ -218,7 +218,11 @@ impl Hub {
 fn struck_off(reader: &Reader, app: &AppHost, user: &UserId) -> Result<Vec<AppRow>, Error> {
     let hash = pseudonym(user);
     let mut rows = Vec::new();
-    for id in reader.unfinished_of(app)? {
+    // A job that was cancelled may have left its list behind, where the hub ended before it was gone.
+    for id in reader.listing()? {
+        if reader.broadcast(id)?.is_none_or(|job| job.app != *app) {
+            continue;
+        }
         for row in reader.listed_rows(id, usize::MAX)? {
             rows.extend(struck_off_row(reader, (id, row), (user, hash))?);
         }

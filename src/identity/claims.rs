@@ -41,8 +41,8 @@ impl Claims {
         }
     }
 
-    /// Whether its time is now; says when it was issued, where it tells, and when it ends.
-    pub(super) fn check(&self, now: Timestamp) -> Result<(Option<Timestamp>, Timestamp), Refusal> {
+    /// Whether its time is now; says when it was issued, and when it ends.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
         let expires = self
             .time("exp")?
             .ok_or(Refusal::Bad("this token has no exp"))?
@@ -53,8 +53,11 @@ impl Claims {
         if self.time("nbf")?.is_some_and(|from| from > now.plus(SKEW)) {
             return Err(Refusal::Bad("the time of this token has not come"));
         }
-        let issued = self.time("iat")?;
-        if issued.is_some_and(|at| at.plus(MAX_AGE) <= now) {
+        // Without it nobody could tell whether its person was erased since.
+        let issued = self
+            .time("iat")?
+            .ok_or(Refusal::Bad("this token has no iat"))?;
+        if issued.plus(MAX_AGE) <= now {
             return Err(Refusal::Bad("this token was issued more than a year ago"));
         }
         Ok((issued, expires))

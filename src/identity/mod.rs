@@ -31,8 +31,8 @@ pub struct Speaker {
     pub subject: Subject,
     /// Until when, the skew of clocks included.
     pub expires: Timestamp,
-    /// When the token was issued, where it says so.
-    pub issued: Option<Timestamp>,
+    /// When the token was issued.
+    pub issued: Timestamp,
     /// The settings that it is trusted by.
     pub by: Arc<Identity>,
 }

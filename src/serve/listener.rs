@@ -13,6 +13,7 @@ use crate::{
     config::{Certificate, Server},
     http,
     hub::Hub,
+    model::Timestamp,
     task::Task,
 };
 
@@ -75,16 +76,20 @@ pub(super) fn watch(hub: &Hub, shown: Option<http::Shown>) -> Option<Task> {
 /// Tells in the log that the listener's certificate is about to end, once a day, until `stop`.
 async fn tell_of_its_end(hub: Hub, shown: http::Shown, stop: CancellationToken) {
     loop {
-        let (expires, now) = (shown.expires(), hub.now());
-        if expires <= now {
-            tracing::error!(%expires, "the listener's certificate is over; put a new one into the files of [server.tls] and send SIGHUP");
-        } else if expires.since(now) < Certificate::NEAR_ITS_END {
-            tracing::warn!(%expires, "the listener's certificate is about to end; put a new one into the files of [server.tls] and send SIGHUP");
-        }
+        tell_once_of_its_end(&shown, hub.now());
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(DAY) => {}
         }
+    }
+}
+
+fn tell_once_of_its_end(shown: &http::Shown, now: Timestamp) {
+    let expires = shown.expires();
+    if expires <= now {
+        tracing::error!(%expires, "the listener's certificate is over; put a new one into the files of [server.tls] and send SIGHUP");
+    } else if expires.since(now) < Certificate::NEAR_ITS_END {
+        tracing::warn!(%expires, "the listener's certificate is about to end; put a new one into the files of [server.tls] and send SIGHUP");
     }
 }
 
@@ -104,7 +109,9 @@ impl Running {
     pub fn show(&self, certificate: Option<&Certificate>) -> anyhow::Result<()> {
         match (&self.tls, certificate) {
             (Some(tls), Some(certificate)) => {
-                tls.replace(certificate).map_err(|reason| anyhow!(reason))
+                tls.replace(certificate).map_err(|reason| anyhow!(reason))?;
+                tell_once_of_its_end(tls, self.hub.now());
+                Ok(())
             }
             (None, None) => Ok(()),
             _ => bail!("TLS on the listener begins, or ends, when the hub is started anew"),

@@ -44,13 +44,27 @@ impl Reader {
         Ok(count)
     }
 
-    /// The broadcasts of an app that are not finished.
+    /// The broadcasts of all apps that have a list, or some of it.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn unfinished_of(&self, app: &AppHost) -> Result<Vec<BroadcastId>, Error> {
-        let prefix = keys::unfinished_of(&keys::app_hash(app));
-        self.collect(&prefix, |key, _| Ok(keys::unfinished_parts(key)?.1))
+    pub fn listing(&self) -> Result<Vec<BroadcastId>, Error> {
+        let (mut found, mut from) = (Vec::new(), keys::all_listed());
+        let to = keys::after(&keys::all_listed());
+        loop {
+            let mut next = None;
+            let bounds = (Bound::Included(from), Bound::Excluded(to.clone()));
+            self.engine
+                .scan(bounds.0, bounds.1, Order::Ascending, &mut |key, _| {
+                    next = Some(keys::broadcast_at(key, 1)?);
+                    Ok(ControlFlow::Break(()))
+                })?;
+            let Some(id) = next else {
+                return Ok(found);
+            };
+            found.push(id);
+            from = keys::after(&keys::listed_of(id));
+        }
     }
 
     /// The oldest unfinished broadcast of the app whose turn comes after `last`; none, where no app has one.

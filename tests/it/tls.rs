@@ -227,6 +227,13 @@ async fn a_certificate_that_is_about_to_end_is_told() {
         .unwrap();
     let expected = in_a_week / 1000;
     assert!(expires.abs_diff(expected) <= 1, "{expires}");
+    hub.reload();
+    eventually("it is told of one that is shown anew, too", || async {
+        let told = hub.log();
+        let told = told.matches("the listener's certificate is about to end");
+        (told.count() == 2).then_some(())
+    })
+    .await;
     hub.stop().await;
 }
 

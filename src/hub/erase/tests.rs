@@ -11,10 +11,10 @@ use crate::{
     clock::Clock,
     config::{Apps, Delivery, Limits},
     model::{
-        Actor, AppHost, Audience, Channel, Deed, Draft, EndpointId, FeedPosition, Push, ReadState,
-        ServiceAnswer, StateChange, UserId, Whom,
+        Actor, AppHost, Audience, BroadcastStatus, Channel, Deed, Draft, EndpointId, FeedPosition,
+        Push, ReadState, ServiceAnswer, StateChange, UserId, Whom,
     },
-    store::{ActsOf, pseudonym},
+    store::{ActsOf, AppRow, pseudonym},
 };
 
 const NAME: &str = "ada-lovelace-1815";
@@ -119,6 +119,13 @@ async fn live(hub: &Hub) {
     let left = EndpointId::parse("left").unwrap();
     hub.remove_endpoint(ada(), left).await.unwrap();
     be_among_many(hub).await;
+    // The same app on the same phone, installed anew: the channel is that one's from then on.
+    let anew = Registration {
+        id: EndpointId::parse("anew").unwrap(),
+        shared: true,
+        ..iphone()
+    };
+    hub.register(ada(), anew).await.unwrap();
     let noted = deed("token mint", Some("phone"));
     let act = hub.begin_act(Actor::Operator, noted).await.unwrap();
     hub.end_act(act, crate::model::ActOutcome::Done).await;
@@ -169,6 +176,15 @@ async fn be_among_many(hub: &Hub) {
     }
     let step = &mut Turns::default();
     hub.step_broadcasts(step).await.unwrap();
+    // One that was cancelled, with the hub killed before its list was gone.
+    let last = draft(None, "to nobody", None);
+    let named = Audience::Named(vec![ada().user]);
+    let job = hub.broadcast(ada().app, named, last, None).await.unwrap();
+    let mut job = hub.store().reader().broadcast(job.id).unwrap().unwrap();
+    job.status = BroadcastStatus::Cancelled;
+    job.completed = Some(hub.now());
+    let row = AppRow::Broadcast(Box::new(job));
+    hub.store().commit_app(row).await.unwrap();
     let posted = draft(None, "to many more", None);
     let both = Audience::Named(vec![user("bob").user, ada().user]);
     hub.broadcast(ada().app, both, posted, None).await.unwrap();

@@ -27,6 +27,11 @@ pub(in crate::store) fn unfinished_parts(key: &[u8]) -> Result<([u8; 8], Broadca
     Ok((app, broadcast_at(key, 9)?))
 }
 
+/// The lists of all broadcasts.
+pub(in crate::store) fn all_listed() -> Vec<u8> {
+    vec![b'w']
+}
+
 pub(in crate::store) fn listed_of(id: BroadcastId) -> Vec<u8> {
     join(b'w', &[&id.to_bytes()])
 }

@@ -9,7 +9,7 @@ use super::description::{Description, ask, filled, members};
 use crate::{isolation::ROUTES, support::TestHub};
 
 /// The calls of the contract's section 2.
-const CONTRACT: [(&str, &str); 39] = [
+const CONTRACT: [(&str, &str); 40] = [
     ("POST", "/v1/users/{user}/notifications"),
     ("GET", "/v1/users/{user}/notifications"),
     ("GET", "/v1/users/{user}/notifications/{id}"),
@@ -21,6 +21,7 @@ const CONTRACT: [(&str, &str); 39] = [
     ("POST", "/v1/users/{user}/endpoints/{endpoint}/test"),
     ("POST", "/v1/users/{user}/tokens"),
     ("DELETE", "/v1/users/{user}/tokens"),
+    ("DELETE", "/v1/users/{user}"),
     ("GET", "/v1/users/{user}/export"),
     ("POST", "/beta/me/notifications"),
     ("POST", "/beta/me/notifications/"),

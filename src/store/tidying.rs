@@ -13,6 +13,10 @@ use super::{Error, commit::State, engine::Engine};
 pub(super) const TURN_PAGES: u32 = 32;
 /// The same on a full disk: what is moved is written elsewhere first, and a page of long content has 128 KiB.
 const TURN_PAGES_WHERE_FULL: u32 = 4;
+/// For how many bytes written there one turn is taken at once.
+const BYTES_A_TURN_WHERE_FULL: u64 = 16 << 10;
+/// For how many rows that are taken away there one turn is taken at once.
+const REMOVED_ROWS_A_TURN: u64 = 2;
 /// For how many bytes written one page is moved at once. Twice as many let the file grow for ever.
 const BYTES_A_PAGE: u64 = 3 << 10;
 /// The same at leisure.
@@ -142,8 +146,26 @@ impl State {
 
     /// Tidies a little for what a group has written.
     pub(super) fn tidy_for(&mut self, bytes: u64, removed_rows: u64) -> Result<(), Error> {
-        for _ in 0..self.tidying.note(bytes, removed_rows) {
+        let turns = self.tidying.note(bytes, removed_rows);
+        if self.space.is_short() {
+            return self.tidy_where_short(bytes, removed_rows);
+        }
+        for _ in 0..turns {
             self.reader.engine.tidy(TURN_PAGES)?;
+        }
+        Ok(())
+    }
+
+    /// What is taken away makes the file longer, too, until what it leaves is tidied up: on a full disk that is done at
+    /// once, before more is taken away.
+    fn tidy_where_short(&mut self, bytes: u64, removed_rows: u64) -> Result<(), Error> {
+        let mut turns = 1 + removed_rows / REMOVED_ROWS_A_TURN + bytes / BYTES_A_TURN_WHERE_FULL;
+        while turns > 0 && self.space.may_tidy() {
+            if !self.reader.engine.tidy_through(TURN_PAGES_WHERE_FULL)? {
+                return Ok(());
+            }
+            self.space.look();
+            turns -= 1;
         }
         Ok(())
     }

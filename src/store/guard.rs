@@ -255,7 +255,7 @@ impl Space {
     pub(super) fn room(&self, gathered_bytes: u64) -> (bool, bool) {
         let taken = gathered_bytes.saturating_mul(DISK_BYTES_A_BYTE);
         let free = self.free.saturating_sub(taken);
-        let within = self.let_go > gathered_bytes && self.free >= self.floor(8, 3);
+        let within = self.let_go > gathered_bytes && free >= self.floor(8, 3);
         (
             free >= self.min_free_bytes || within,
             free >= self.floor(16, 2),

@@ -2,6 +2,7 @@
 server, with each kind of credential, and must find nothing. BECKON is the binary, SCHEMATHESIS the command; all traffic
 stays on loopback. Usage: describe.py FOLDER."""
 
+import base64
 import concurrent.futures
 import json
 import os
@@ -14,18 +15,49 @@ import time
 import urllib.parse
 import urllib.request
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
 BECKON = os.environ["BECKON"]
 SCHEMATHESIS = os.environ["SCHEMATHESIS"]
 FOLDER = pathlib.Path(sys.argv[1]).resolve()
 HOOKS = pathlib.Path(__file__).with_name("describe_hooks.py")
 APP = "todo.example.com"
 # In `apart`, keys of two apps take turns: neither may have what the other made.
-KINDS = ["all", "send", "users", "access", "bound", "unbound", "none", "apart"]
+KINDS = ["all", "send", "users", "access", "bound", "unbound", "foreign", "none", "apart"]
 OTHER = "other.example.com"
 # The same cases in every run, unless one asks for others.
 SEED = os.environ.get("SEED", "8")
 EXAMPLES = os.environ.get("EXAMPLES", "12")
 SAYS_LISTENING = "listening on "
+
+
+class Provider:
+    """An identity provider of the app's: a key of its own, and tokens for the app's people."""
+
+    issuer, audience = "https://id.example.com", "todo"
+
+    def __init__(self):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+
+    def keys(self):
+        """Its public key, as a JWK Set (RFC 7517)."""
+        point = self.key.public_key().public_numbers()
+        jwk = {"kty": "EC", "crv": "P-256", "kid": "1", "x": text64(point.x.to_bytes(32, "big")), "y": text64(point.y.to_bytes(32, "big"))}
+        return json.dumps({"keys": [jwk]})
+
+    def token(self, user):
+        now = int(time.time())
+        claims = {"iss": self.issuer, "aud": self.audience, "sub": user, "iat": now, "exp": now + 3600}
+        parts = [text64(json.dumps(part).encode()) for part in ({"alg": "ES256", "kid": "1"}, claims)]
+        signed = self.key.sign(".".join(parts).encode(), ec.ECDSA(hashes.SHA256()))
+        r, s = decode_dss_signature(signed)
+        return ".".join([*parts, text64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))])
+
+
+def text64(raw):
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def ask(url, method="GET", bearer=None, body=None, form=None):
@@ -82,10 +114,13 @@ class Hub:
         self.folder = FOLDER / kind
         self.folder.mkdir()
         config = self.folder / "config.toml"
+        self.provider = Provider()
+        (self.folder / "keys.json").write_text(self.provider.keys())
         # Rates and numbers that a run of some thousand requests would come up against would hide what is behind them.
         config.write_text(
             '[server]\nlisten = "127.0.0.1:0"\n[server.limits]\nbroadcasts_per_app = 10000\ntokens_per_user = 100000\n'
             f'[store]\npath = "data"\n[[app]]\nhost = "{APP}"\ndelegated_post = true\n{doubles.sections}'
+            f'[app.identity]\nissuer = "{Provider.issuer}"\naudience = "{Provider.audience}"\njwks_file = "keys.json"\n'
             f'[[app]]\nhost = "{OTHER}"\n'
         )
         out = self.folder / "out"
@@ -124,6 +159,7 @@ class Hub:
             "all": lambda: key,
             "send": lambda: self.key("send"),
             "users": lambda: self.key("users"),
+            "foreign": lambda: self.provider.token("ada"),
             "access": lambda: ask(f"{self.url}/oauth2/v2.0/token", "POST", form=form)["access_token"],
         }.get(kind, lambda: None)()
         delta = ask(f"{self.url}/v1/me/notifications/delta", bearer=bound)

@@ -67,6 +67,15 @@ impl Hub {
             .await?;
         for subject in begun {
             let lock = self.locks.lock(&subject).await;
+            // One that only waited to be done is done by now, and whoever has the id since is someone new.
+            let asked = subject.clone();
+            let erasure = self
+                .store
+                .ask(move |reader| Ok::<_, Error>(reader.erasure(&asked)?))
+                .await?;
+            if erasure.is_none_or(|it| it.under_way.is_none()) {
+                continue;
+            }
             self.erase_holding(&subject, lock).await?;
             tracing::info!("an erasure that had been begun is done");
         }

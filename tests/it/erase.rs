@@ -143,6 +143,39 @@ async fn the_audit_log_tells_of_it_and_names_them_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_whose_caller_goes_away_is_done_and_noted_as_done() {
+    let hub = TestHub::start().await;
+    for nth in 0..50 {
+        hub.post("ada", &format!("{nth}")).await;
+    }
+    let erasing = hub.app();
+    let _gone = tokio::time::timeout(Duration::from_millis(1), erasing.delete(USER)).await;
+    // Where it was gone before its request was, this one does it.
+    let again = hub.app().delete(USER).await.status.as_u16();
+    assert!(matches!(again, 204 | 404), "{again}");
+    let log = || async {
+        let request = Request::Audit {
+            app: None,
+            since: None,
+            before: None,
+        };
+        let acts = hub.running().hub.admin(request).await.unwrap();
+        let acts = acts["value"].as_array().unwrap().clone();
+        let outcomes = acts.iter().map(|act| act["outcome"].as_str().unwrap());
+        outcomes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    crate::support::eventually("it is noted as done", || async {
+        let log = log().await;
+        let has = |outcome: &str| log.iter().any(|it| it == outcome);
+        (has("done") && !has("begun")).then_some(())
+    })
+    .await;
+    let export = hub.app().get(&format!("{USER}/export")).await;
+    assert_eq!(export.refused(404), "itemNotFound");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_waits_in_the_list_of_a_post_to_many_is_passed_over() {
     let hub = TestHub::start().await;
     for user in ["ada", "eve"] {

@@ -10,7 +10,7 @@ use beckon::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, TestHub, eventually, hub::Tell};
+use crate::support::{Answer, Client, TestDevice, TestHub, eventually, hub::Tell};
 
 fn public(config: &mut Config) {
     for app in &mut config.apps {
@@ -91,6 +91,15 @@ async fn any_full_name_at_the_usual_port_may_be_named_where_the_operator_lets_it
     hub.finish().await;
 }
 
+/// Whoever is honest is tapped beside a hostile one, one time after another.
+async fn is_tapped_meanwhile(hub: &TestHub, eves: &mut TestDevice) {
+    for _ in 0..5 {
+        hub.post("eve", "Lunch?").await;
+        eves.next_push("the tap of one beside it").await;
+        eves.pull().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_leads_into_the_network_is_not_called() {
     let tell = Tell {
@@ -109,11 +118,7 @@ async fn a_name_that_leads_into_the_network_is_not_called() {
         .expect(201);
     let mut honest = hub.device("eve", Service::Fcm).await;
     let posted = hub.post("ada", "Lunch?").await;
-    for _ in 0..5 {
-        hub.post("eve", "Lunch?").await;
-        honest.next_push("the tap of one beside it").await;
-        honest.pull().await;
-    }
+    is_tapped_meanwhile(&hub, &mut honest).await;
     let path = format!(
         "/v1/users/ada/notifications/{}/deliveries",
         posted["id"].as_str().unwrap()
@@ -144,11 +149,7 @@ async fn a_redirect_leads_nowhere_and_keeps_nobody_waiting() {
         ..FaultSpec::always(Service::WebPush, FaultKind::Redirect)
     });
     let posted = hub.post("ada", "Lunch?").await;
-    for _ in 0..5 {
-        hub.post("eve", "Lunch?").await;
-        honest.next_push("the tap of one beside it").await;
-        honest.pull().await;
-    }
+    is_tapped_meanwhile(&hub, &mut honest).await;
     let path = format!(
         "/v1/users/ada/notifications/{}/deliveries",
         posted["id"].as_str().unwrap()

@@ -34,15 +34,22 @@ pub(super) fn is_from_before(erasure: Option<&Erasure>, issued: Timestamp) -> bo
 
 impl Hub {
     /// Erases a person: endpoints, tokens, notifications, what is known of deliveries, pending taps, and their name in
-    /// lists and in the audit log. Goes on where the caller does not wait for it, and after a kill.
+    /// lists and in the audit log. Goes on after a kill. Who may go away meanwhile has a task of its own wait for it, with
+    /// what is noted of it.
     ///
     /// # Errors
     /// `NotFound` where nothing is known of them; `Store`: what was begun is taken up again by itself.
     pub async fn erase_user(&self, subject: Subject) -> Result<(), Error> {
         self.must_be_known(&subject).await?;
-        let hub = self.clone();
-        let erased = tokio::spawn(async move { hub.erase(subject).await });
-        erased.await.map_err(|_| store::Error::Closed)?
+        self.strike_off_lists(&subject).await?;
+        let lock = self.locks.lock(&subject).await;
+        // Another may have erased them meanwhile.
+        self.must_be_known(&subject).await?;
+        let erased = self.erase_holding(&subject, lock).await;
+        if erased.is_err() {
+            self.erases.store(true, Ordering::SeqCst);
+        }
+        erased
     }
 
     /// Goes on with the erasures that were begun and are not done, where there may be some.
@@ -89,18 +96,6 @@ impl Hub {
             .ask(move |reader| Ok::<_, Error>(reader.known_user(&of)?))
             .await?;
         known.map(drop).ok_or(Error::NotFound("user"))
-    }
-
-    async fn erase(&self, subject: Subject) -> Result<(), Error> {
-        self.strike_off_lists(&subject).await?;
-        let lock = self.locks.lock(&subject).await;
-        // Another may have erased them meanwhile.
-        self.must_be_known(&subject).await?;
-        let erased = self.erase_holding(&subject, lock).await;
-        if erased.is_err() {
-            self.erases.store(true, Ordering::SeqCst);
-        }
-        erased
     }
 
     /// All steps, under the user's lock.

@@ -1,11 +1,13 @@
-"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk, or 96 for `scattered`.
+"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk, or 96 for `scattered` and
+`emptied`.
 
-    full-disk.py guarded|scattered|unguarded BINARY PLACE
+    full-disk.py guarded|scattered|emptied|unguarded BINARY PLACE
 
 guarded:   with store.min_free_bytes = 4 MiB the answer is 503 before the disk is full; reads go on; writing resumes by
            itself when there is room, made by deleting or by others, and so does a broadcast, which skips nobody and
            repeats nobody.
 scattered: with 16 MiB, what is deleted here and there makes room for as much, again and again; no deletion is refused.
+emptied:   the same, but nearly all is deleted: the store moves to a new file by itself, and as much can come as before.
 unguarded: with 0 the disk fills under the store. No request may hang: each is answered or cut within 20 s, and the
            process either goes on answering 503 or ends with an error. With room again everything acknowledged is there.
 """
@@ -24,6 +26,8 @@ BALLAST = 8 << 20
 RAW = "r" * (30 << 10)
 PATIENCE = 20
 CYCLES = 4
+EMPTYINGS = 2
+SIZES = [50, 200, 1000, 3000, 8000, 16000, 30000]
 POSTS = "/v1/users/ada/notifications"
 MANY = "/v1/notifications"
 PEOPLE = [f"person-{nth}" for nth in range(1500)]
@@ -74,8 +78,8 @@ class Hub:
         finally:
             connection.close()
 
-    def post(self):
-        return self.ask("POST", POSTS, {"payload": {"rawContent": RAW}})
+    def post(self, raw=RAW):
+        return self.ask("POST", POSTS, {"payload": {"rawContent": raw}})
 
     def post_to_all(self):
         body = {"audience": {"users": PEOPLE}, "notification": {"payload": {"rawContent": "r"}}}
@@ -86,8 +90,8 @@ class Hub:
         self.expect(status == 200, f"the job was answered {status}")
         return job
 
-    def held(self):
-        """The ids of what there is, and whether each has its content."""
+    def held(self, lengths=None):
+        """The ids of what there is, and whether each has its content, which may be of other lengths."""
         path, held = POSTS + "?$top=1000", set()
         while path:
             answer = self.ask("GET", path)
@@ -95,7 +99,8 @@ class Hub:
             status, _, page = answer
             self.expect(status == 200, f"a read was answered {status}")
             for it in page["value"]:
-                self.expect(it["payload"]["rawContent"] == RAW, f"{it['id']} lost its content")
+                raw = RAW if lengths is None else "r" * lengths[it["id"]]
+                self.expect(it["payload"]["rawContent"] == raw, f"{it['id']} lost its content")
                 held.add(it["id"])
             link = page.get("@odata.nextLink")
             path = link and "/" + link.split("/", 3)[3]
@@ -232,6 +237,39 @@ def scattered(binary, place):
     print(f"full-disk: scattered: 503 after {first} posts; {CYCLES} times three in ten deleted at random, and as many posted; nothing lost")
 
 
+def emptied(binary, place):
+    hub, kept, chance = Hub(binary, place, 16 << 20), {}, random.Random(1)
+    hub.start()
+
+    def fill():
+        came = 0
+        while True:
+            length = chance.choice(SIZES)
+            status, _, body = hub.post("r" * length)
+            if status == 503:
+                return came
+            hub.expect(status == 201, f"a post was answered {status}")
+            kept[body["id"]] = length
+            came += 1
+
+    first = fill()
+    for nth in range(EMPTYINGS):
+        for id in chance.sample(sorted(kept), len(kept) * 19 // 20):
+            status, _, _ = hub.ask("DELETE", f"{POSTS}/{id}")
+            hub.expect(status == 204, f"deleting was answered {status}")
+            del kept[id]
+        until(hub, "the store moves to a new file", lambda: hub.said().count("has moved to a new file") > nth)
+        again = fill()
+        hub.expect(again > first * 3 // 4, f"where {first} fitted, {again} do")
+    hub.expect(hub.held(kept) == kept.keys(), "what it reads is not what it acknowledged")
+    hub.kill()
+    hub.is_sound()
+    hub.start()
+    hub.expect(hub.held(kept) == kept.keys(), "something acknowledged is lost")
+    hub.kill()
+    print(f"full-disk: emptied: 503 after {first} posts of many lengths; {EMPTYINGS} times 19 in 20 deleted, then {again} more; nothing lost")
+
+
 def unguarded(binary, place):
     heavy = ballast(place)
     hub = Hub(binary, place, 0)
@@ -283,4 +321,4 @@ def unguarded(binary, place):
 
 
 if __name__ == "__main__":
-    {"guarded": guarded, "scattered": scattered, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    {"guarded": guarded, "scattered": scattered, "emptied": emptied, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])

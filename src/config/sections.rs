@@ -182,7 +182,7 @@ pub(super) fn store(reader: &mut Reader<'_>, raw: raw::Store) -> Store {
         &mut store.min_free_bytes,
         "store.min_free_bytes",
         raw.min_free_bytes,
-        bytes(0..=1024 * GIB),
+        bytes(0..=1024 * 1024 * GIB),
     );
     reader.set(
         &mut store.cache_bytes,

@@ -20,6 +20,7 @@ use super::{
     guard::{Head, HeadFile, Space},
     keys,
     line::Line,
+    renewal::Renewal,
     rows,
     shared::{self, Counts},
     stamps::Stamps,
@@ -68,6 +69,7 @@ pub(super) struct State {
     pub(super) head_file: Option<HeadFile>,
     pub(super) head: Head,
     pub(super) tidying: Tidying,
+    pub(super) renewal: Renewal,
     /// Where a backup that is under way wants to read what is committed.
     pub(super) log: Weak<ChangeLog>,
 }
@@ -233,6 +235,8 @@ impl State {
         }
         self.space.note(group.bytes, group.let_go_bytes);
         self.tidy_for(group.bytes, removed_rows)?;
+        self.renewal.note(removed_rows, group.let_go_bytes);
+        self.renew()?;
         match group.stop {
             None => Ok(Next::GoOn),
             Some(request) => {
@@ -253,12 +257,16 @@ impl State {
         self.progress.full.store(!room, Ordering::Relaxed);
     }
 
-    fn write(&self, ops: Vec<Op>) -> Result<(), Error> {
-        let Some(log) = self.log.upgrade() else {
+    pub(super) fn write(&mut self, ops: Vec<Op>) -> Result<(), Error> {
+        let log = self.log.upgrade();
+        if log.is_none() && !self.renewal.is_under_way() {
             return self.reader.engine.commit(ops);
-        };
+        }
         self.reader.engine.commit(ops.clone())?;
-        log.note(ops);
+        self.renewal.follow(&ops)?;
+        if let Some(log) = log {
+            log.note(ops);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     ops::{Bound, ControlFlow},
     path::Path,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 pub(super) use disk::wait_until_closed;
@@ -22,6 +22,13 @@ pub(super) enum Op {
 }
 
 impl Op {
+    /// The row that it is about.
+    pub(super) fn key(&self) -> &[u8] {
+        match self {
+            Self::Put(key, _) | Self::Remove(key) => key,
+        }
+    }
+
     /// How much it writes.
     pub(super) fn bytes(&self) -> u64 {
         match self {
@@ -44,8 +51,8 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlo
 /// Where the rows are.
 #[derive(Debug)]
 pub(super) enum Engine {
-    /// On disk.
-    Sled(Box<Sled>),
+    /// On disk, in a file that another one may take the place of.
+    Sled(RwLock<Arc<Sled>>),
     /// In memory, for tests and simulation: what is applied is there at once, and gone with the process.
     Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>),
 }
@@ -57,12 +64,12 @@ impl Engine {
 
     /// Opens (and makes) the map in `folder`, which `lock` holds.
     pub(super) fn open(folder: &Path, cache_bytes: u64, lock: FolderLock) -> Result<Self, Error> {
-        Sled::open(folder, cache_bytes, lock).map(|sled| Self::Sled(Box::new(sled)))
+        Sled::open(folder, cache_bytes, lock).map(|sled| Self::Sled(RwLock::new(Arc::new(sled))))
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self {
-            Self::Sled(sled) => sled.get(key),
+            Self::Sled(sled) => present(sled).get(key),
             Self::Memory(map) => Ok(map
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -83,7 +90,7 @@ impl Engine {
             return Ok(());
         }
         match self {
-            Self::Sled(sled) => sled.scan((from, to), order, visit),
+            Self::Sled(sled) => present(sled).scan((from, to), order, visit),
             Self::Memory(map) => scan_memory(map, (from, to), order, visit),
         }
     }
@@ -116,7 +123,7 @@ impl Engine {
     /// Applies a whole group at once and waits until the disk holds it. Any error is final for the process.
     pub(super) fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
         match self {
-            Self::Sled(sled) => sled.commit(ops),
+            Self::Sled(sled) => present(sled).commit(ops),
             Self::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
                 for op in ops {
@@ -133,7 +140,7 @@ impl Engine {
     /// Has the engine move up to so many pages out of the way of what is new. Any error is final for the process.
     pub(super) fn tidy(&self, pages: u32) -> Result<(), Error> {
         match self {
-            Self::Sled(sled) => sled.tidy(pages),
+            Self::Sled(sled) => present(sled).tidy(pages),
             Self::Memory(_) => Ok(()),
         }
     }
@@ -141,15 +148,38 @@ impl Engine {
     /// The same, through to the disk: what has become free may be used. Says whether there was anything to move.
     pub(super) fn tidy_through(&self, pages: u32) -> Result<bool, Error> {
         match self {
-            Self::Sled(sled) => sled.tidy_through(pages),
+            Self::Sled(sled) => present(sled).tidy_through(pages),
             Self::Memory(_) => Ok(false),
+        }
+    }
+
+    /// Has a file that lies elsewhere hold this one's folder, too, whose files it is to become.
+    ///
+    /// # Errors
+    /// `Closed` where either is in memory, or somebody else has the other one; `Io`.
+    pub(super) fn ready(&self, heir: &mut Self) -> Result<(), Error> {
+        let (Self::Sled(old), Self::Sled(heir)) = (self, heir) else {
+            return Err(Error::Closed);
+        };
+        let heir = heir.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Arc::get_mut(heir)
+            .ok_or(Error::Closed)?
+            .hold_as(&present(old))
+    }
+
+    /// Goes on in a file that was [readied](Self::ready), and whose rows are the same. Who reads meanwhile reads on in the
+    /// old one, which is let go of with the last of them.
+    pub(super) fn give_way(&self, heir: Self) {
+        if let (Self::Sled(old), Self::Sled(heir)) = (self, heir) {
+            let heir = heir.into_inner().unwrap_or_else(PoisonError::into_inner);
+            *old.write().unwrap_or_else(PoisonError::into_inner) = heir;
         }
     }
 
     /// Whether something could not be read since the store was opened.
     pub(super) fn is_damaged(&self) -> bool {
         match self {
-            Self::Sled(sled) => sled.is_damaged(),
+            Self::Sled(sled) => present(sled).is_damaged(),
             Self::Memory(_) => false,
         }
     }
@@ -157,7 +187,7 @@ impl Engine {
     /// How many bytes the store takes on disk.
     pub(super) fn size_bytes(&self) -> u64 {
         match self {
-            Self::Sled(sled) => sled.size_bytes(),
+            Self::Sled(sled) => present(sled).size_bytes(),
             Self::Memory(map) => map
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -170,10 +200,15 @@ impl Engine {
     /// How many values lie in files of their own, which nothing syncs. Always 0 while every value is small.
     pub(super) fn stray_files(&self) -> usize {
         match self {
-            Self::Sled(sled) => sled.stray_files(),
+            Self::Sled(sled) => present(sled).stray_files(),
             Self::Memory(_) => 0,
         }
     }
+}
+
+/// The file that is open now. Whoever reads in it may go on to, once another one has taken its place.
+fn present(sled: &RwLock<Arc<Sled>>) -> Arc<Sled> {
+    Arc::clone(&sled.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// How many rows are read at a time from memory.

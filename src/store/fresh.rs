@@ -18,6 +18,15 @@ use crate::model::Timestamp;
 /// Where it is made; nothing else is called so.
 pub(super) const FOLDER: &str = "making";
 
+/// Where the store goes whose place it takes, until that is gone; nothing else is called so.
+const REPLACED: &str = "replaced";
+
+/// Removes what a process left behind that was killed with a store in the making. A swap that it had begun is finished.
+pub(super) fn remove_left(folder: &Path) -> Result<(), Error> {
+    remove(&folder.join(FOLDER))?;
+    remove(&folder.join(REPLACED))
+}
+
 /// It is gone when this is dropped before [`Fresh::take_over`].
 pub(super) struct Fresh {
     data: PathBuf,
@@ -49,6 +58,20 @@ impl Fresh {
         if !self.space.room(bytes).0 {
             return Err(Error::NoRoomForCopy(self.data.clone()));
         }
+        self.write(ops, bytes)
+    }
+
+    /// The same on a disk that is nearly full, of which it may take all but what the store itself needs.
+    pub(super) fn load_beside(&mut self, ops: Vec<Op>) -> Result<(), Error> {
+        let bytes = ops.iter().map(Op::bytes).sum();
+        self.space.look();
+        if self.space.room_for_copy() < 2 * bytes {
+            return Err(Error::NoRoomForCopy(self.data.clone()));
+        }
+        self.write(ops, bytes)
+    }
+
+    fn write(&mut self, ops: Vec<Op>, bytes: u64) -> Result<(), Error> {
         let engine = &self.reader.as_ref().ok_or(Error::Closed)?.engine;
         engine.commit(ops)?;
         for _ in 0..self.tidying.turns_of_copying(bytes) {
@@ -90,6 +113,25 @@ impl Fresh {
         let kept = self.data.join(&swap.kept);
         // It can be removed only where it is empty.
         Ok(fs::remove_dir(&kept).is_err().then_some(kept))
+    }
+
+    /// Takes the place of the store in the data folder, which is open and has the same rows; it goes with the last who
+    /// reads in it.
+    ///
+    /// # Errors
+    /// What comes of them shows only at the next start: nobody may go on writing.
+    pub(super) fn take_over_open(mut self, head: Head, open: &Engine) -> Result<(), Error> {
+        HeadFile::new(&self.data.join(FOLDER)).write(head)?;
+        let engine = self.reader.take().map(|reader| reader.engine);
+        let mut engine = engine.and_then(Arc::into_inner).ok_or(Error::Closed)?;
+        open.ready(&mut engine)?;
+        let swap = Swap {
+            fresh: FOLDER.to_owned(),
+            kept: REPLACED.to_owned(),
+        };
+        swap::run(&self.data, &swap)?;
+        open.give_way(engine);
+        remove(&self.data.join(REPLACED))
     }
 }
 

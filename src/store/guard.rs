@@ -211,7 +211,7 @@ impl Space {
                 %folder,
                 free_bytes,
                 min_free_bytes,
-                "the disk is nearly full: less is free than store.min_free_bytes, so what is new is refused with 503. Reading goes on, and so does what settles or takes away, as long as a sixteenth of that is free. New content may come in the place of what was taken away, as long as an eighth is. Make room on the folder's disk and all goes on by itself, or lower store.min_free_bytes and start the hub again"
+                "the disk is nearly full: less is free than store.min_free_bytes, so what is new is refused with 503. Reading goes on, and so does what settles or takes away, as long as a sixteenth of that is free. New content may come in the place of what was taken away, as long as half of it is. Make room on the folder's disk and all goes on by itself, or lower store.min_free_bytes and start the hub again"
             ),
             Some(Turn::Roomy) => tracing::warn!(
                 %folder,
@@ -228,7 +228,7 @@ impl Space {
     fn turn(&mut self) -> Option<Turn> {
         let mark = self.min_free_bytes;
         let more = mark / 16;
-        let within = self.let_go >= more.max(1) && self.free >= self.floor(8, 3);
+        let within = self.let_go >= more.max(1) && self.free >= self.floor(2, 3);
         let turn = match self.is_told_full {
             false if !self.room(0).0 => Turn::Full,
             true if self.free >= mark.saturating_add(more) || within => Turn::Roomy,
@@ -255,11 +255,26 @@ impl Space {
     pub(super) fn room(&self, gathered_bytes: u64) -> (bool, bool) {
         let taken = gathered_bytes.saturating_mul(DISK_BYTES_A_BYTE);
         let free = self.free.saturating_sub(taken);
-        let within = self.let_go > gathered_bytes && free >= self.floor(8, 3);
+        let within = self.let_go > gathered_bytes && free >= self.floor(2, 3);
         (
             free >= self.min_free_bytes || within,
             free >= self.floor(16, 2),
         )
+    }
+
+    /// Whether the disk is below the mark, or not far from it.
+    pub(super) fn is_close(&self) -> bool {
+        self.free < self.min_free_bytes.saturating_mul(2)
+    }
+
+    /// How much a copy of the store may take beside it, so that taking away and settling can go on.
+    pub(super) fn room_for_copy(&self) -> u64 {
+        self.free.saturating_sub(self.floor(16, 3))
+    }
+
+    /// Forgets what was taken away: there is no room within the file any more.
+    pub(super) fn renew(&mut self) {
+        self.let_go = 0;
     }
 
     /// Whether the disk is below the mark.

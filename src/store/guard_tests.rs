@@ -164,8 +164,8 @@ fn on_a_full_disk_as_much_may_come_as_was_taken_away() {
     assert_eq!(space.turn(), Some(Turn::Roomy));
     assert!(space.is_short() && space.may_tidy());
     for (left, room, may_tidy) in [
-        (MARK / 8, (true, true), true),
-        (MARK / 8 - 1, (false, true), true),
+        (MARK / 2, (true, true), true),
+        (MARK / 2 - 1, (false, true), true),
         (MARK / 16, (false, true), true),
         (MARK / 16 - 1, (false, false), true),
         (MARK / 32 - 1, (false, false), false),

@@ -30,6 +30,7 @@ mod notifications;
 mod outbox;
 mod parts;
 mod records;
+mod renewal;
 mod restore;
 mod revived;
 mod rows;
@@ -145,6 +146,7 @@ impl Store {
 
     fn open_holding(options: &Options, lock: FolderLock) -> Result<Self, Error> {
         swap::finish(&options.folder)?;
+        fresh::remove_left(&options.folder)?;
         // The engine would begin an empty one beside the old one's head.
         if !options.accept_loss {
             guard::must_be_whole(&options.folder)?;

@@ -11,6 +11,7 @@ use super::{
     engine::Engine,
     guard::{HeadFile, Space},
     identity::{self, Identity},
+    renewal::Renewal,
     stamps::Stamps,
     tidying::Tidying,
 };
@@ -30,6 +31,7 @@ pub(super) fn begin(
     mut on_disk: Option<(HeadFile, &Options)>,
     space: Space,
 ) -> Result<(State, Parts), Error> {
+    let options = on_disk.as_ref().map(|(_, options)| (*options).clone());
     let (head, secret) = identity::begin(&engine, on_disk.as_mut())?;
     let reader = Reader::over(engine);
     let parts = Parts {
@@ -55,6 +57,7 @@ pub(super) fn begin(
         head_file: on_disk.map(|(file, _)| file),
         head,
         tidying: Tidying::of(parts.reader.engine.size_bytes()),
+        renewal: Renewal::of(options),
         log: Weak::new(),
     };
     Ok((state, parts))

@@ -122,12 +122,20 @@ pub(super) fn tidy_up(engine: &Engine) -> Result<(), Error> {
 impl State {
     /// How long to wait for somebody before the store is tidied.
     pub(super) fn pause(&self) -> Option<Duration> {
-        self.tidying.pause()
+        let moves = self.renewal.has_more(&self.space).then_some(LEISURE);
+        self.tidying.pause().or(moves)
     }
 
     /// Tidies while nobody waits.
     pub(super) fn tidy(&mut self) -> Result<(), Error> {
         self.look();
+        if self.tidying.pause().is_some() {
+            self.take_turn()?;
+        }
+        self.renew()
+    }
+
+    fn take_turn(&mut self) -> Result<(), Error> {
         let (engine, is_short) = (&self.reader.engine, self.space.is_short());
         // What is moved is written elsewhere first.
         let pages = if is_short {

@@ -203,7 +203,7 @@ async fn looks_that_the_disk_has_no_room_for_are_told_once() {
         hub.app().post(&path, body.clone()).await.expect(201);
     }
     hub.stop().await;
-    hub.edit_config(|text| text.replace("min_free_bytes = 0", "min_free_bytes = \"1000GiB\""));
+    hub.edit_config(|text| text.replace("min_free_bytes = 0", "min_free_bytes = \"1000000GiB\""));
     hub.begin().await;
     let lines = |what: &str| hub.log().matches(what).count();
     eventually("each look was done again", || async {

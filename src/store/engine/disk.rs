@@ -30,7 +30,7 @@ pub(in crate::store) struct Sled {
     /// Whether something could not be read.
     damaged: AtomicBool,
     /// Let go of after the tree.
-    _lock: FolderLock,
+    lock: FolderLock,
 }
 
 impl Sled {
@@ -54,8 +54,15 @@ impl Sled {
             file,
             folder: folder.to_owned(),
             damaged: AtomicBool::new(false),
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Holds the folder that another one holds, where its files are to lie from now on.
+    pub(super) fn hold_as(&mut self, other: &Self) -> Result<(), Error> {
+        self.lock = other.lock.again()?;
+        self.folder.clone_from(&other.folder);
+        Ok(())
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -87,8 +94,8 @@ impl Sled {
     }
 
     pub(super) fn size_bytes(&self) -> u64 {
-        let size = |tree: &sled::Db| tree.size_on_disk().ok();
-        self.tree.as_ref().and_then(size).unwrap_or(0)
+        // The engine looks for its file where it was opened.
+        self.file.metadata().map_or(0, |file| file.len())
     }
 
     pub(super) fn stray_files(&self) -> usize {

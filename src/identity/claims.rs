@@ -57,6 +57,9 @@ impl Claims {
         let issued = self
             .time("iat")?
             .ok_or(Refusal::Bad("this token has no iat"))?;
+        if issued > now.plus(SKEW) {
+            return Err(Refusal::Bad("this token was issued in a time to come"));
+        }
         if issued.plus(MAX_AGE) <= now {
             return Err(Refusal::Bad("this token was issued more than a year ago"));
         }

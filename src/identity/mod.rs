@@ -140,10 +140,14 @@ impl Identities {
         // Held meanwhile, or of several who come first each would have one of their own.
         let providers = &self.0.providers;
         let mut providers = providers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = providers.get(host).filter(|it| it.source == settings.keys) {
+        let before = providers.get(host);
+        if let Some(held) = before.filter(|it| it.source == settings.keys) {
             return Ok(Arc::clone(held));
         }
         let made = Arc::new(self.make(host, settings)?);
+        if let Some(before) = before {
+            made.inherit(before);
+        }
         providers.insert(host.clone(), Arc::clone(&made));
         Ok(made)
     }

@@ -52,6 +52,8 @@ struct Held {
     fresh: Timestamp,
     /// When it was over that they were asked for last.
     asked: Timestamp,
+    /// Whether they could not be had then.
+    failed: bool,
     /// Ends when they are there that are being asked for.
     asking: Option<watch::Receiver<()>>,
 }
@@ -62,6 +64,11 @@ pub(super) type Wanted<'a> = (Option<&'a str>, SigningAlgorithm);
 impl Held {
     fn has(&self, wanted: Wanted<'_>) -> bool {
         self.keys.iter().any(|key| key.fits(wanted))
+    }
+
+    /// Whether one of them fits that may be gone on with: their time is not over, or the provider is down.
+    fn is_good(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
+        self.has(wanted) && (now < self.fresh || self.failed)
     }
 
     /// Whether they are to be asked for: their time is over, or none of them fits. Not again in a moment, whoever asks.
@@ -118,6 +125,20 @@ impl Provider {
         })
     }
 
+    /// Goes on with the keys of another one, where both have them from the same address.
+    pub(super) fn inherit(&self, other: &Self) {
+        if let (KeySource::Url { url, .. }, KeySource::Url { url: same, .. }) =
+            (&self.source, &other.source)
+            && url == same
+        {
+            let theirs = other.held().clone();
+            *self.held() = Held {
+                asking: None,
+                ..theirs
+            };
+        }
+    }
+
     /// The keys that may have signed a token which names such a key.
     ///
     /// # Errors
@@ -129,8 +150,8 @@ impl Provider {
         const UNKNOWN: Refusal =
             Refusal::Bad("this token is signed with a key that its issuer does not have");
         let asking = self.ask_where_due(wanted);
-        // Who has what it needs goes on with that.
-        if !self.held().has(wanted)
+        // Who has what it needs goes on with that; not so once its time is over, since it may have been taken away.
+        if !self.held().is_good(wanted, self.clock.now())
             && let Some(mut asking) = asking
         {
             let _over_either_way = asking.changed().await;
@@ -191,6 +212,7 @@ impl Provider {
         let mut held = self.held();
         held.asked = now;
         held.asking = None;
+        held.failed = read.is_err();
         let (keys, life) = read?;
         held.keys = Arc::new(keys);
         held.there = true;

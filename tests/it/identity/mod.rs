@@ -110,6 +110,7 @@ fn refused(hub: &TestHub, key: &SigningKey, stranger: &SigningKey) -> Vec<(Strin
         (signed(without(good.clone(), "exp")), "has no exp"),
         (signed(without(good.clone(), "iat")), "has no iat"),
         (changed("iat", "lately".into()), "is no time"),
+        (changed("iat", (now + 61).into()), "was issued in a time to come"),
         (changed("exp", "soon".into()), "is no time"),
         (changed("nbf", (now + 61).into()), "has not come"),
         (changed("aud", "another".into()), "for another audience"),
@@ -207,6 +208,8 @@ async fn tokens_from_before_an_erasure_are_dead_for_as_long_as_they_would_have_l
     let soon = token(with(lasting.clone(), "iat", at(60).into()));
     assert_eq!(status(&soon).await.0, 401);
     let after = token(with(lasting, "iat", at(61).into()));
+    assert_eq!(status(&after).await.0, 401, "of a time to come");
+    hub.advance(Duration::from_secs(1));
     assert_eq!(after.get(ME).await.expect(200)["value"], json!([]));
     // Others' are what they were.
     let eve = token(with(claims(&hub), "sub", "eve".into()));
@@ -272,7 +275,15 @@ async fn keys_are_fetched_for_one_that_is_unknown_once_a_minute_and_kept_when_th
     assert_eq!(status(&by(&new, "new")).await.0, 200);
     assert_eq!(status(&by(&old, "old")).await.0, 200);
     assert_eq!(provider.asked(), 2);
-    // Its time of five minutes is over, and it is down.
+    // Its time of five minutes is over.
+    provider.set_keys(json!({"keys": [new.jwk("new")]}));
+    hub.advance(Duration::from_secs(300));
+    assert_eq!(status(&by(&old, "old")).await.0, 401, "it is gone");
+    provider.set_keys(json!({"keys": [old.jwk("old"), new.jwk("new")]}));
+    hub.advance(Duration::from_secs(300));
+    assert_eq!(status(&by(&old, "old")).await.0, 200);
+    assert_eq!(provider.asked(), 4);
+    // The same, and it is down.
     provider.set_down(true);
     hub.advance(Duration::from_secs(600));
     for _ in 0..2 {
@@ -280,7 +291,7 @@ async fn keys_are_fetched_for_one_that_is_unknown_once_a_minute_and_kept_when_th
         assert_eq!(status(&by(&old, "old")).await.0, 200);
         // Nobody waits for them who has what it needs.
         eventually("they are asked for once", || async {
-            (provider.asked() == 3).then_some(())
+            (provider.asked() == 5).then_some(())
         })
         .await;
     }
@@ -296,7 +307,29 @@ async fn keys_are_fetched_for_one_that_is_unknown_once_a_minute_and_kept_when_th
     })
     .await;
     assert_eq!(status(&by(&new, "new")).await.0, 200);
-    assert_eq!(provider.asked(), 4);
+    assert_eq!(provider.asked(), 6);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_stay_where_only_what_vouches_for_their_address_changes() {
+    let hub = TestHub::at_a_standstill().await;
+    let key = SigningKey::ec();
+    let provider = remote(&hub, json!({"keys": [key.jwk("k")]})).await;
+    let token = key.token("ES256", json!({"kid": "k"}), &claims(&hub));
+    let ada = hub.client().bearer(&token);
+    ada.get(ME).await.expect(200);
+    provider.set_down(true);
+    let ca = [&provider.ca[..], b"\n"].concat();
+    let url = provider.url.parse().unwrap();
+    let ca = Some(Arc::new(ca));
+    trust(&hub, identity(KeySource::Url { url, ca })).await;
+    ada.get(ME).await.expect(200);
+    // Of another address they are not.
+    let url = provider.url.replace("/jwks", "/others").parse().unwrap();
+    let ca = Some(Arc::new(provider.ca.clone()));
+    trust(&hub, identity(KeySource::Url { url, ca })).await;
+    ada.get(ME).await.expect(503);
     hub.finish().await;
 }
 

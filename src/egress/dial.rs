@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Failure, Reach, resolve::LookUps};
+use super::{Failure, Reach, own, resolve::LookUps};
 
 /// How long a connection may take to be there, the look-up and TLS included.
 const MAX_CONNECT: Duration = Duration::from_secs(5);
@@ -71,7 +71,8 @@ impl Dialer {
         let Reach::Checked(policy) = &self.reach else {
             return Ok(found);
         };
-        if found.iter().all(|ip| policy.reaches(host, port, *ip)) {
+        let may = |ip: &IpAddr| policy.reaches(host, port, (*ip, own::is_ours));
+        if found.iter().all(may) {
             Ok(found)
         } else {
             Err(Failure::Address)

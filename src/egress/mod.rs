@@ -15,6 +15,7 @@ mod dial;
 mod exchange;
 #[cfg(test)]
 pub(crate) mod in_process;
+mod own;
 pub mod policy;
 mod resolve;
 #[cfg(test)]

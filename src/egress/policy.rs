@@ -70,11 +70,16 @@ impl Policy {
         }
     }
 
-    /// Whether `host` may be reached at `address`: any public one, or any at all where the operator listed exactly
-    /// this host and port.
-    pub fn reaches(&self, host: &str, port: u16, address: IpAddr) -> bool {
+    /// Whether `host` may be reached at `address`: any public one that is not this machine's, or any at all where the
+    /// operator listed exactly this host and port.
+    pub fn reaches(
+        &self,
+        host: &str,
+        port: u16,
+        (address, is_ours): (IpAddr, impl Fn(IpAddr) -> bool),
+    ) -> bool {
         let listed = |rule: &HostRule| rule.is_exact() && rule.allows(host, port);
-        is_public(address) || self.operator.iter().any(listed)
+        (is_public(address) && !is_ours(address)) || self.operator.iter().any(listed)
     }
 
     fn allows(&self, host: &str, port: u16) -> bool {
@@ -242,13 +247,19 @@ mod tests {
     }
 
     #[test]
-    fn a_private_address_needs_an_exact_rule() {
+    fn a_private_address_or_one_of_this_machine_needs_an_exact_rule() {
         let operator = ["ntfy.lan:8443", "*.lan.example"].map(|r| HostRule::parse(r).unwrap());
         let policy = Policy::new(&[], &operator);
-        let private = "192.168.1.9".parse().unwrap();
-        assert!(policy.reaches("ntfy.lan", 8443, private));
-        assert!(!policy.reaches("ntfy.lan", 443, private));
-        assert!(!policy.reaches("a.lan.example", 443, private));
-        assert!(policy.reaches("a.lan.example", 443, "9.9.9.9".parse().unwrap()));
+        let ours: IpAddr = "9.9.9.10".parse().unwrap();
+        let reaches = |host: &str, port: u16, address: &str| {
+            let address = address.parse().unwrap();
+            policy.reaches(host, port, (address, |it| it == ours))
+        };
+        for address in ["192.168.1.9", "9.9.9.10"] {
+            assert!(reaches("ntfy.lan", 8443, address), "{address}");
+            assert!(!reaches("ntfy.lan", 443, address), "{address}");
+            assert!(!reaches("a.lan.example", 443, address), "{address}");
+        }
+        assert!(reaches("a.lan.example", 443, "9.9.9.9"));
     }
 }

@@ -294,7 +294,7 @@ fn serve(
         .tcp_nodelay(true)
         .on_connect(move |connection, data| {
             give_up_on_blocked_readers(connection);
-            seats.take(data);
+            seats.take(connection, data);
         })
         .shutdown_timeout(SHUTDOWN_SECS)
         .disable_signals();

@@ -1,11 +1,16 @@
 //! How many connections may be open at once (`server.limits.connections`).
 //!
 //! The HTTP library would leave those beyond the limit unanswered, and a caller without a word to go by. So it takes a
-//! few more than the limit; who comes over one of these is told so, and the connection is closed.
+//! few more than the limit; who comes over one of these is told so, and the connection is closed. Before that, those give
+//! way that have not said anything yet: a crowd of silent ones keeps nobody out who has something to say.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    any::Any,
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use actix_web::{HttpRequest, dev::Extensions};
@@ -13,7 +18,7 @@ use actix_web::{HttpRequest, dev::Extensions};
 use super::Error;
 use crate::hub;
 
-/// How many stand beyond the limit, to be told: a tenth of it, at least these.
+/// How many stand beyond the limit, to be told: a tenth of it, at least these. As many silent ones are known by name.
 const LEAST_STANDING: usize = 16;
 
 /// The seats of a listener.
@@ -21,74 +26,188 @@ const LEAST_STANDING: usize = 16;
 pub(super) struct Seats {
     taken: AtomicUsize,
     most: usize,
+    next: AtomicU64,
+    /// Those of whom nothing was heard yet, the oldest first.
+    silent: Mutex<VecDeque<Silent>>,
 }
 
-/// A connection within the limit; the seat is free again when it is dropped.
+/// A connection of which nothing was heard yet.
 #[derive(Debug)]
-struct Seat(Arc<Seats>);
+struct Silent {
+    number: u64,
+    handle: Handle,
+    /// Whether its seat was taken from it.
+    gone: Arc<AtomicBool>,
+}
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+/// What a connection can be closed by, of its own: so it is closed, and no other one that has its descriptor by then.
+#[derive(Debug)]
+#[cfg(target_os = "linux")]
+struct Handle(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Handle {
+    /// None where there are no files left: then others give way.
+    fn of(connection: &dyn Any) -> Option<Self> {
+        use std::os::fd::AsFd as _;
+        let handle = super::plain(connection)?.as_fd().try_clone_to_owned();
+        handle.ok().map(Self)
+    }
+
+    fn close(&self) {
+        if let Err(error) = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both) {
+            tracing::debug!(%error, "a silent connection had gone before it was closed");
+        }
     }
 }
 
-/// A connection beyond the limit.
 #[derive(Debug)]
-struct Standing {
-    most: usize,
+#[cfg(not(target_os = "linux"))]
+struct Handle;
+
+#[cfg(not(target_os = "linux"))]
+impl Handle {
+    fn of(_: &dyn Any) -> Option<Self> {
+        None
+    }
+
+    fn close(&self) {}
+}
+
+/// A connection; where it has a seat, that is free again when this is dropped.
+#[derive(Debug)]
+struct Seat {
+    seats: Arc<Seats>,
+    number: u64,
+    is_seated: bool,
+    has_spoken: AtomicBool,
+    gone: Arc<AtomicBool>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.forget(self.number);
+        if !self.gone.load(Ordering::SeqCst) {
+            self.seats.taken.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Seats {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        let taken = AtomicUsize::new(0);
-        Arc::new(Self { taken, most })
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            most,
+            next: AtomicU64::new(0),
+            silent: Mutex::default(),
+        })
+    }
+
+    fn standing(&self) -> usize {
+        (self.most / 10).max(LEAST_STANDING)
     }
 
     /// How many connections each of so many workers takes, those beyond the limit among them.
     pub(super) fn per_worker(&self, workers: usize) -> usize {
-        let standing = (self.most / 10).max(LEAST_STANDING);
-        self.most.saturating_add(standing).div_ceil(workers)
+        self.most.saturating_add(self.standing()).div_ceil(workers)
     }
 
-    /// Notes with a new connection whether it has a seat.
-    pub(super) fn take(self: &Arc<Self>, connection: &mut Extensions) {
-        // Taken first and given back if there was none, so that two never share the last.
-        let before = self.taken.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(Arc::clone(self));
-        if before < self.most {
-            connection.insert(seat);
-        } else {
-            connection.insert(Standing { most: self.most });
+    /// Notes with a new connection whether it has a seat. Where there is none, the oldest silent one gives its own up.
+    pub(super) fn take(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
+        // Taken first, so that two never share the last.
+        let before = self.taken.fetch_add(1, Ordering::SeqCst);
+        let is_seated = before < self.most || self.has_one_give_way();
+        let gone = Arc::new(AtomicBool::new(false));
+        let number = self.know_silent(connection, &gone);
+        data.insert(Seat {
+            seats: Arc::clone(self),
+            number,
+            is_seated,
+            has_spoken: AtomicBool::new(false),
+            gone,
+        });
+    }
+
+    /// Gives the number by which it is known from now on.
+    fn know_silent(&self, connection: &dyn Any, gone: &Arc<AtomicBool>) -> u64 {
+        let mut silent = self.silent();
+        // Beneath the lock, so that they stand in order.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        if silent.len() < self.standing() {
+            silent.extend(Handle::of(connection).map(|handle| Silent {
+                number,
+                handle,
+                gone: Arc::clone(gone),
+            }));
         }
+        number
+    }
+
+    /// Closes the oldest silent one; says whether there was one.
+    fn has_one_give_way(&self) -> bool {
+        let oldest = {
+            let mut silent = self.silent();
+            let oldest = silent.pop_front();
+            // Beneath the lock, so that its seat is given back once.
+            if let Some(oldest) = &oldest {
+                oldest.gone.store(true, Ordering::SeqCst);
+                self.taken.fetch_sub(1, Ordering::SeqCst);
+            }
+            oldest
+        };
+        oldest.is_some_and(|it| {
+            it.handle.close();
+            true
+        })
+    }
+
+    fn forget(&self, number: u64) {
+        let mut silent = self.silent();
+        if let Ok(place) = silent.binary_search_by_key(&number, |it| it.number) {
+            silent.remove(place);
+        }
+    }
+
+    fn silent(&self) -> MutexGuard<'_, VecDeque<Silent>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Why nothing is answered on the connection of this request, if so.
 pub(super) fn refusal(request: &HttpRequest) -> Option<Error> {
-    let standing = request.conn_data::<Standing>()?;
-    Some(Error::Hub(hub::Error::Limit {
-        name: "server.limits.connections",
-        max: standing.most,
-        advice: "close connections that are not needed, or ask the operator for more",
-    }))
+    let seat = request.conn_data::<Seat>()?;
+    if !seat.has_spoken.swap(true, Ordering::Relaxed) {
+        seat.seats.forget(seat.number);
+    }
+    (!seat.is_seated).then(|| {
+        Error::Hub(hub::Error::Limit {
+            name: "server.limits.connections",
+            max: seat.seats.most,
+            advice: "close connections that are not needed, or ask the operator for more",
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn is_seated(data: &Extensions) -> bool {
+        data.get::<Seat>().unwrap().is_seated
+    }
+
     #[test]
     fn a_seat_is_free_again_when_its_connection_ends() {
         let seats = Seats::new(1);
         let (mut first, mut second, mut third) =
             (Extensions::new(), Extensions::new(), Extensions::new());
-        seats.take(&mut first);
-        seats.take(&mut second);
-        assert!(first.contains::<Seat>() && second.contains::<Standing>());
+        seats.take(&(), &mut first);
+        seats.take(&(), &mut second);
+        assert!(is_seated(&first) && !is_seated(&second));
         drop(first);
-        seats.take(&mut third);
-        assert!(third.contains::<Seat>());
+        drop(second);
+        seats.take(&(), &mut third);
+        assert!(is_seated(&third));
     }
 
     #[test]

@@ -24,6 +24,13 @@ const KEY_PREFIX: &str = "bk_";
 const ACCESS_PREFIX: &str = "ba_";
 pub(super) const TOKEN_PREFIX: &str = "bu_";
 
+/// Whether a text looks as what proves who one is: a key or a token of ours, or a JWT.
+pub(super) fn looks_secret(text: &str) -> bool {
+    const JWT: &str = "eyJ";
+    let begin = [KEY_PREFIX, ACCESS_PREFIX, TOKEN_PREFIX, JWT];
+    begin.iter().any(|begin| text.starts_with(begin))
+}
+
 /// Who calls, as proved by a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {

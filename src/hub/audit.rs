@@ -1,13 +1,11 @@
 //! The audit log: every administrative act is noted before it is done, and what came of it after.
 
-use super::{Error, Hub};
+use super::{Error, Hub, access, kept_acts::KeptActs};
 use crate::{
     model::{Act, ActOutcome, Actor, AppHost, Deed, EndpointId, Subject, UserId, Whom},
     store::{AppRow, Batch, Reader, pseudonym},
 };
 
-/// How many acts are kept; the oldest makes room for another.
-const KEPT: u64 = 100_000;
 /// How long the id in an entry may be.
 const ID_CHARS: usize = 128;
 
@@ -104,7 +102,8 @@ impl Hub {
 
     /// Notes what is about to be done.
     pub(super) async fn begin_act(&self, by: Actor, deed: Deed) -> Result<Act, Error> {
-        let _one_at_a_time = self.audit.lock().await;
+        // One at a time.
+        let mut kept = self.audit.lock().await;
         let (app, user) = (deed.app.clone(), deed.user);
         let (last, user) = self
             .store()
@@ -112,7 +111,8 @@ impl Hub {
             .await?;
         let of = match user {
             Some(Whom::Erased(_)) => None,
-            _ => deed.of,
+            // A key or a token in the place of an id, by mistake.
+            _ => deed.of.filter(|id| !access::looks_secret(id)),
         };
         let act = Act {
             number: last + 1,
@@ -125,11 +125,28 @@ impl Hub {
             outcome: ActOutcome::Begun,
         };
         let mut batch = Batch::from(AppRow::Act(Box::new(act.clone())));
-        if let Some(oldest) = act.number.checked_sub(KEPT) {
-            batch.rows.push(AppRow::DropAct(oldest));
-        }
+        let kept = match &mut *kept {
+            Some(kept) => kept,
+            unread => unread.insert(self.kept_acts().await?),
+        };
+        let of_key = match act.by {
+            Actor::Key(_) => act.app.clone(),
+            Actor::Operator => None,
+        };
+        let oldest = kept.note(act.number, of_key);
+        batch.rows.extend(oldest.map(AppRow::DropAct));
         self.store.commit_batch(batch, Vec::new()).await?;
         Ok(act)
+    }
+
+    async fn kept_acts(&self) -> Result<KeptActs, Error> {
+        let numbers = self.store().ask(Reader::kept_acts).await?;
+        let mut kept = KeptActs::default();
+        for (number, of_key) in numbers {
+            // One too many goes with the next one.
+            kept.note(number, of_key);
+        }
+        Ok(kept)
     }
 
     /// Notes what came of it. It is done, or not, whether that can be noted or not.
@@ -199,14 +216,43 @@ mod tests {
             acts.iter().map(|act| act.number).collect()
         };
         assert_eq!(numbers(), [2, 1]);
-        let last = Act {
-            number: KEPT,
-            ..second
-        };
-        hub.end_act(last, ActOutcome::Done).await;
-        hub.begin_act(Actor::Operator, deed()).await.unwrap();
-        assert_eq!(numbers(), [KEPT + 1, KEPT, 2]);
-        hub.begin_act(Actor::Operator, deed()).await.unwrap();
-        assert_eq!(numbers(), [KEPT + 2, KEPT + 1, KEPT]);
+        *hub.audit.lock().await = Some(KeptActs::at_most(3, 1));
+        let key = || Actor::Key(String::from("k"));
+        for (by, left) in [
+            (Actor::Operator, &[3, 2, 1][..]),
+            (key(), &[4, 3, 2, 1]),
+            (key(), &[5, 3, 2, 1]),
+            (Actor::Operator, &[6, 5, 3, 2, 1]),
+            (Actor::Operator, &[7, 6, 5, 2, 1]),
+        ] {
+            let deed = Deed {
+                app: Some(AppHost::parse("todo.example").unwrap()),
+                ..deed()
+            };
+            hub.begin_act(by, deed).await.unwrap();
+            assert_eq!(numbers(), left);
+        }
+        assert_eq!(second.number, 2);
+    }
+
+    #[tokio::test]
+    async fn a_secret_in_the_place_of_an_id_is_not_written_down() {
+        let hub = hub(10);
+        for (of, kept) in [
+            ("bk_abc_def", None),
+            ("bu_abc", None),
+            ("ba_abc", None),
+            ("eyJhbGciOiJFUzI1NiJ9.eyJ9.x", None),
+            ("phone", Some("phone")),
+        ] {
+            let deed = Deed {
+                name: "key revoke",
+                app: None,
+                user: None,
+                of: Some(of.to_owned()),
+            };
+            let act = hub.begin_act(Actor::Operator, deed).await.unwrap();
+            assert_eq!(act.of.as_deref(), kept, "{of}");
+        }
     }
 }

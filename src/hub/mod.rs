@@ -21,6 +21,7 @@ mod expiry;
 mod explanation;
 mod feed;
 mod guards;
+mod kept_acts;
 mod lanes;
 mod levels;
 mod locks;
@@ -73,6 +74,7 @@ pub use test_tap::{TestRequest, TestResult, Tested};
 use changes::Changes;
 use channels::ChannelKey;
 use configured::Configured;
+use kept_acts::KeptActs;
 use locks::Locks;
 use seal::Seal;
 
@@ -107,7 +109,8 @@ pub struct Inner {
     /// Held while apps are swapped, or it is noted by which settings they were looked at.
     settings: tokio::sync::Mutex<()>,
     /// Held while an act is written.
-    audit: tokio::sync::Mutex<()>,
+    /// Which acts the audit log keeps, once that was asked for.
+    audit: tokio::sync::Mutex<Option<KeptActs>>,
     /// Held while it is noted that someone is being erased, or forgotten that someone was.
     erasing: tokio::sync::Mutex<()>,
     /// Whether an erasure that was begun is to be taken up again.

@@ -3,7 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::{Error, Reader, engine::Order, keys, records::Record};
-use crate::model::{Act, AppHost, Timestamp};
+use crate::model::{Act, Actor, AppHost, Timestamp};
 
 impl Reader {
     /// The number of the newest act; 0 where there is none.
@@ -13,6 +13,21 @@ impl Reader {
     pub fn last_act(&self) -> Result<u64, Error> {
         let newest = self.acts(&ActsOf::default(), 1)?;
         Ok(newest.first().map_or(0, |act| act.number))
+    }
+
+    /// The numbers of all acts, the oldest first, each with the app whose key did it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn kept_acts(&self) -> Result<Vec<(u64, Option<AppHost>)>, Error> {
+        self.collect(&keys::acts(), |_, value| {
+            let act = Act::decode(value)?;
+            let of_key = match act.by {
+                Actor::Key(_) => act.app,
+                Actor::Operator => None,
+            };
+            Ok((act.number, of_key))
+        })
     }
 
     /// The act with this number.

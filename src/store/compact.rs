@@ -1,5 +1,5 @@
-//! Copies the rows of a store that rests to a new file, which takes its place: the engine's file never shrinks by
-//! itself.
+//! Copies the rows of a store that rests to a new file, which takes its place: it is as small as it can be, and never had
+//! the bytes of what is gone.
 
 use std::ops::Bound;
 
@@ -27,8 +27,7 @@ pub struct Compacted {
     pub bytes_after: u64,
 }
 
-/// Copies a store's rows to a new file, reads them back, and puts it in the old one's place, which then goes, if it is
-/// smaller. The store stays the same: cursors go on. Nothing is changed unless all of it was copied.
+/// Copies a store's rows to a new file, reads them back, and puts it in the old one's place, which then goes. The store stays the same: cursors go on. Nothing is changed unless all of it was copied.
 ///
 /// # Errors
 /// As [`Store::open`]; `NoRoomForCopy` where the disk has no room for both at once.
@@ -50,16 +49,15 @@ pub fn compact(
     drop(store);
     let (fresh, rows) = copied?;
     let bytes_after = fresh.reader()?.engine.size_bytes();
-    if bytes_after < bytes_before
-        && let Some(folder) = fresh.take_over(head, ("compact", now))?
-    {
+    // Also where it is no smaller: the old one may still have the bytes of what was erased.
+    if let Some(folder) = fresh.take_over(head, ("compact", now))? {
         fresh::remove(&folder)?;
     }
     drop(lock);
     Ok(Compacted {
         rows,
         bytes_before,
-        bytes_after: bytes_after.min(bytes_before),
+        bytes_after,
     })
 }
 

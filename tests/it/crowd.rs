@@ -76,6 +76,7 @@ async fn more_callers_than_there_are_files_leave_the_store_its_own() {
     hub.begin_short_of_files(160).await;
     let addr = hub.addr();
     let mut kept = Kept::connect(addr).await;
+    is_answered(&hub, &mut kept, 9).await;
     let mut crowd = Vec::new();
     for _ in 0..400 {
         let Ok(Ok(idle)) = timeout(Duration::from_millis(50), TcpStream::connect(addr)).await
@@ -143,6 +144,27 @@ fn is_open(tcp: &TcpStream) -> bool {
             Err(error) => return error.kind() == ErrorKind::WouldBlock,
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_says_nothing_keeps_nobody_out() {
+    let mut hub = ChildHub::with("[server.limits]\nconnections = 50").await;
+    let addr = hub.addr();
+    let mut kept = Kept::connect(addr).await;
+    is_answered(&hub, &mut kept, 0).await;
+    let mut crowd = Vec::new();
+    for nth in 1..=20 {
+        for _ in 0..20 {
+            crowd.push(TcpStream::connect(addr).await.unwrap());
+        }
+        let mut newcomer = Kept::connect(addr).await;
+        is_answered(&hub, &mut newcomer, 1000 + nth).await;
+        is_answered(&hub, &mut kept, nth).await;
+    }
+    crowd.retain(is_open);
+    assert!(crowd.len() <= 66, "{} are left open", crowd.len());
+    hub.stop().await;
+    hub.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]

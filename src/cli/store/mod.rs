@@ -132,12 +132,6 @@ async fn compact(context: &CommandContext) -> anyhow::Result<()> {
         "sizeBytes": it.bytes_after,
     });
     output.show(&answer, |_| {
-        if it.bytes_after == it.bytes_before {
-            return format!(
-                "{} rows; a copy would be no smaller than {} bytes, so the store is left as it was",
-                it.rows, it.bytes_before
-            );
-        }
         format!(
             "{} rows; {} bytes before, {} now",
             it.rows, it.bytes_before, it.bytes_after

@@ -1,6 +1,9 @@
 //! Content that is kept packed, and sent so to whoever takes it.
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    sync::OnceLock,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -14,13 +17,20 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use super::Error;
 
 /// A gzip file.
-#[derive(Debug, Clone)]
-pub(super) struct Packed(Bytes);
+#[derive(Debug)]
+pub(super) struct Packed {
+    packed: Bytes,
+    /// Once somebody asked who does not take it packed: unpacked for each, many who do not read would fill the memory.
+    plain: OnceLock<Bytes>,
+}
 
 impl Packed {
     /// One that is packed already.
     pub(super) const fn of(packed: &'static [u8]) -> Self {
-        Self(Bytes::from_static(packed))
+        Self {
+            packed: Bytes::from_static(packed),
+            plain: OnceLock::new(),
+        }
     }
 
     /// Packs.
@@ -28,7 +38,10 @@ impl Packed {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         // Memory takes all that is written.
         let _ = encoder.write_all(plain);
-        Self(encoder.finish().unwrap_or_default().into())
+        Self {
+            packed: encoder.finish().unwrap_or_default().into(),
+            plain: OnceLock::new(),
+        }
     }
 
     /// The answer, in a type.
@@ -42,13 +55,20 @@ impl Packed {
             .insert_header((VARY, "Accept-Encoding"));
         if takes_gzip(request) {
             answer.insert_header((CONTENT_ENCODING, ContentEncoding::Gzip));
-            return Ok(answer.body(self.0.clone()));
+            return Ok(answer.body(self.packed.clone()));
+        }
+        Ok(answer.body(self.plain()?))
+    }
+
+    fn plain(&self) -> Result<Bytes, Error> {
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain.clone());
         }
         let mut plain = Vec::new();
-        GzDecoder::new(&self.0[..])
+        GzDecoder::new(&self.packed[..])
             .read_to_end(&mut plain)
             .map_err(|_| Error::Unavailable)?;
-        Ok(answer.body(plain))
+        Ok(self.plain.get_or_init(|| plain.into()).clone())
     }
 }
 

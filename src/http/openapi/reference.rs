@@ -24,12 +24,12 @@ pub(super) const NAMES: [&str; 4] = [
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Swagger UI, as its release has it; see `build.rs`.
-const BUNDLE: Packed = Packed::of(include_bytes!(concat!(
+static BUNDLE: Packed = Packed::of(include_bytes!(concat!(
     env!("OUT_DIR"),
     "/swagger-ui-bundle.js.gz"
 )));
 /// Its stylesheet.
-const STYLE: Packed = Packed::of(include_bytes!(concat!(
+static STYLE: Packed = Packed::of(include_bytes!(concat!(
     env!("OUT_DIR"),
     "/swagger-ui.css.gz"
 )));

@@ -55,6 +55,30 @@ async fn compacting_keeps_every_row_and_every_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_in_no_byte_of_the_new_file() {
+    let mut hub = ChildHub::start().await;
+    let _phone = phone(&hub).await;
+    for nth in 0..20 {
+        post(&hub, &format!("diagnosis {nth}")).await;
+        let theirs = serde_json::json!({"payload": {"rawContent": "kept"}});
+        let posted = hub.app().post("/v1/users/eve/notifications", theirs).await;
+        posted.expect(201);
+    }
+    hub.app().delete("/v1/users/ada").await.expect(204);
+    hub.stop().await;
+    let count = |hub: &ChildHub, what: &str| {
+        let bytes = fs::read(hub.data().join("db")).unwrap();
+        let what = what.as_bytes();
+        bytes.windows(what.len()).filter(|it| *it == what).count()
+    };
+    assert!(count(&hub, "diagnosis") > 0, "until it is written over");
+    hub.json(&["store", "compact"]);
+    assert_eq!(count(&hub, "diagnosis"), 0);
+    assert!(count(&hub, "kept") >= 20);
+    hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_not_compacted() {
     let mut hub = ChildHub::start().await;
     hub.stop().await;

@@ -3,7 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::{Error, Reader, engine::Order, keys, records::Record};
-use crate::model::{Act, Actor, AppHost, Timestamp};
+use crate::model::{Act, Actor, AppHost, Timestamp, Whom};
 
 impl Reader {
     /// The number of the newest act; 0 where there is none.
@@ -52,7 +52,8 @@ impl Reader {
         self.engine
             .scan(from, before, Order::Descending, &mut |_, value| {
                 let act = Act::decode(value)?;
-                let is_asked = of.app.is_none() || of.app == act.app;
+                let is_asked = (of.app.is_none() || of.app == act.app)
+                    && (of.user.is_none() || of.user == act.user);
                 // The clock may have gone back between two.
                 if is_asked && of.since.is_none_or(|since| act.at >= since) {
                     acts.push(act);
@@ -71,6 +72,8 @@ impl Reader {
 pub struct ActsOf {
     /// Those about this app.
     pub app: Option<AppHost>,
+    /// Those that name this user.
+    pub user: Option<Whom>,
     /// Those then and later.
     pub since: Option<Timestamp>,
     /// Those whose number is less.

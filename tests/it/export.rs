@@ -1,12 +1,14 @@
 //! All that is held about a user, as their app's server and the operator can have it.
 
+use std::time::Duration;
+
 use beckon::{
     doubles::Service,
     hub::admin::{Piece, Place, Request},
 };
 use serde_json::{Value, json};
 
-use crate::support::{ChildHub, TestDevice, TestHub, device::beckon_of, hub::APP};
+use crate::support::{ChildHub, TestDevice, TestHub, device::beckon_of, eventually, hub::APP};
 
 const POST: &str = "/v1/users/ada/notifications";
 const EXPORT: &str = "/v1/users/ada/export";
@@ -103,7 +105,15 @@ async fn an_export_has_every_id_and_no_secret() {
             assert!(!text.contains(secret.as_str()), "a secret is shown");
         }
         assert_eq!(text.contains("hush"), content);
-        assert_eq!(by_the_operator(&hub, content).await, exported);
+        let mut by_the_operator = by_the_operator(&hub, content).await;
+        // That is one more.
+        let acts = by_the_operator["acts"].as_array_mut().unwrap();
+        assert_eq!(
+            (&acts[0]["by"], &acts[0]["act"]),
+            (&json!("operator"), &json!("user export"))
+        );
+        acts.remove(0);
+        assert_eq!(by_the_operator, exported);
         let list = |name: &str| exported[name].as_array().unwrap().clone();
         assert_eq!(list("notifications").len(), 61);
         assert_eq!((list("endpoints").len(), list("tokens").len()), (4, 5));
@@ -123,6 +133,35 @@ async fn an_export_has_every_id_and_no_secret() {
     assert_eq!(odd.expect(400)["error"]["details"][0]["target"], "content");
     let unknown = hub.app().get("/v1/users/nobody/export").await;
     assert_eq!(unknown.refused(404), "itemNotFound");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_told_of_for_as_long_as_the_feed_remembers_it() {
+    let hub = TestHub::at_a_standstill().await;
+    let expires = hub.clock.now().plus(Duration::from_secs(60)).to_string();
+    let mut ids = Vec::new();
+    for nth in 0..3 {
+        let body = json!({"payload": {"rawContent": "hush"}, "expirationDateTime": expires});
+        let posted = hub.app().post(POST, body).await.expect(201);
+        ids.push(posted["id"].clone());
+        if nth == 0 {
+            let path = format!("{POST}/{}", posted["id"].as_str().unwrap());
+            hub.app().delete(&path).await.expect(204);
+        }
+    }
+    hub.advance(Duration::from_secs(120));
+    eventually("the sweep has come by", || async {
+        let exported = hub.app().get(EXPORT).await.expect(200);
+        let removed = exported["removed"].as_array().unwrap().clone();
+        let expired = |it: &Value| it["reason"] == "expired" && it["removedDateTime"].is_string();
+        let found = removed
+            .iter()
+            .filter(|it| expired(it))
+            .map(|it| it["id"].clone());
+        (found.collect::<Vec<Value>>() == ids[1..]).then_some(())
+    })
+    .await;
     hub.finish().await;
 }
 

@@ -190,6 +190,7 @@ pub(super) fn export() -> Value {
         "endpoints": [endpoint()],
         "tokens": [{ "expiresDateTime": LATER, "endpointId": "phone" }],
         "notifications": [kept],
+        "removed": [{ "id": ID, "removedDateTime": NOON, "reason": "expired" }],
         "pushes": [{
             "endpointId": "phone",
             "dateTime": NOON,
@@ -198,6 +199,15 @@ pub(super) fn export() -> Value {
             "attempts": 1,
             "sizeBytes": 118,
             "pushService": { "status": 200 },
+        }],
+        "acts": [{
+            "number": 7,
+            "dateTime": NOON,
+            "by": "key 7Yq2",
+            "act": "user export",
+            "app": "todo.example.com",
+            "user": "ada",
+            "outcome": "done",
         }],
     })
 }

@@ -47,6 +47,30 @@ pub(super) fn schema(with: &mut Describer<'_>) -> Value {
             "pushService": { "type": "object" },
         },
     });
+    let removed = json!({
+        "type": "object",
+        "required": ["id", "removedDateTime", "reason"],
+        "properties": {
+            "id": text,
+            "removedDateTime": time,
+            "reason": { "type": "string", "enum": ["deleted", "expired"] },
+        },
+    });
+    let act = json!({
+        "type": "object",
+        "required": ["number", "dateTime", "by", "act", "app", "user", "outcome"],
+        "properties": {
+            "number": count,
+            "dateTime": time,
+            "by": text,
+            "act": text,
+            "app": text,
+            "user": text,
+            "of": text,
+            "outcome": { "type": "string", "enum": ["begun", "done", "refused"] },
+            "reason": text,
+        },
+    });
     let user = json!({
         "type": "object",
         "required": ["id", "notificationCount", "unreadCount"],
@@ -54,7 +78,7 @@ pub(super) fn schema(with: &mut Describer<'_>) -> Value {
     });
     json!({
         "type": "object",
-        "required": ["app", "user", "exportedDateTime", "endpoints", "tokens", "notifications", "pushes"],
+        "required": ["app", "user", "exportedDateTime", "endpoints", "tokens", "notifications", "removed", "pushes", "acts"],
         "properties": {
             "app": text,
             "user": user,
@@ -62,7 +86,9 @@ pub(super) fn schema(with: &mut Describer<'_>) -> Value {
             "endpoints": { "type": "array", "items": endpoint },
             "tokens": { "type": "array", "items": token },
             "notifications": { "type": "array", "items": notification },
+            "removed": { "type": "array", "items": removed },
             "pushes": { "type": "array", "items": push },
+            "acts": { "type": "array", "items": act },
         },
     })
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many acts one answer lists at most.
-const MAX_ACTS: usize = 1000;
+pub(super) const MAX_ACTS: usize = 1000;
 
 impl Request {
     /// What it does; nothing, where it only looks, or goes on with what was begun.
@@ -128,6 +128,7 @@ impl Hub {
         }
         let of = ActsOf {
             app: app.map(host).transpose()?,
+            user: None,
             since,
             before,
         };
@@ -145,7 +146,7 @@ impl Hub {
     }
 }
 
-fn shown(act: &Act) -> Value {
+pub(super) fn shown(act: &Act) -> Value {
     let (outcome, reason) = match &act.outcome {
         ActOutcome::Begun => ("begun", None),
         ActOutcome::Done => ("done", None),

@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Error, Hub},
-    AdminError, show,
+    AdminError, audit, show,
 };
 use crate::model::{
-    Delivery, Endpoint, FeedPosition, Notification, Push, Subject, User, UserToken,
+    Delivery, Endpoint, FeedPosition, Notification, Push, Subject, User, UserToken, Whom,
 };
+use crate::store::ActsOf;
 
 /// How many notifications a piece has at most, each with what became of it on every device.
 const NOTIFICATIONS: usize = 50;
-/// How many tokens are told of at most.
-const TOKENS: usize = 10_000;
+/// How many changes are looked through for one.
+const CHANGES: usize = 1000;
 
 /// Where a piece begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,10 +34,24 @@ pub enum Place {
         /// Whether none was shown yet.
         first: bool,
     },
+    /// At what was removed after a position of the feed.
+    Removed {
+        /// The position.
+        after: u64,
+        /// Whether none was shown yet.
+        first: bool,
+    },
     /// At the pushes to the next of the endpoints.
     Pushes {
         /// The one before, by whose id the next is found, whatever is registered meanwhile.
         after: Option<String>,
+        /// Whether none was shown yet.
+        first: bool,
+    },
+    /// At the administrative acts that name the user, before the one of this number.
+    Acts {
+        /// The number; none at the newest.
+        before: Option<u64>,
         /// Whether none was shown yet.
         first: bool,
     },
@@ -68,7 +83,12 @@ impl Hub {
                 let from = (FeedPosition(from), first);
                 self.export_notifications(subject, content, from).await
             }
+            Place::Removed { after, first } => {
+                let after = (FeedPosition(after), first);
+                self.export_removed(subject, after).await
+            }
             Place::Pushes { after, first } => self.export_pushes(subject, (after, first)).await,
+            Place::Acts { before, first } => self.export_acts(subject, (before, first)).await,
         }
     }
 
@@ -78,7 +98,7 @@ impl Hub {
             let user: User = reader.known_user(&asked)?.ok_or(Error::NotFound("user"))?;
             let endpoints = reader.endpoints(&asked)?;
             let endpoints: Vec<Endpoint> = endpoints.into_iter().map(|it| it.at(now)).collect();
-            let tokens: Vec<UserToken> = reader.all_tokens_of(&asked, TOKENS)?;
+            let tokens: Vec<UserToken> = reader.all_tokens_of(&asked, usize::MAX)?;
             Ok::<_, Error>((user, endpoints, tokens))
         };
         let (user, endpoints, tokens) = self.store().ask(read).await?;
@@ -143,6 +163,35 @@ impl Hub {
                 first: still_first,
             },
             None => {
+                text.push_str("],\"removed\":[");
+                Place::Removed {
+                    after: 0,
+                    first: true,
+                }
+            }
+        };
+        let next = Some(next);
+        Ok(Piece { text, next })
+    }
+
+    async fn export_removed(
+        &self,
+        subject: Subject,
+        (after, first): (FeedPosition, bool),
+    ) -> Result<Piece, Error> {
+        let read = move |reader: &crate::store::Reader| {
+            Ok::<_, Error>(reader.changes(&subject, after, CHANGES)?)
+        };
+        let changes = self.store().ask(read).await?;
+        let items: Vec<Value> = changes.iter().filter_map(show::removed).collect();
+        let mut text = listed(&items, first);
+        let last = changes.last().filter(|_| changes.len() == CHANGES);
+        let next = match last {
+            Some(last) => Place::Removed {
+                after: last.position.0,
+                first: first && items.is_empty(),
+            },
+            None => {
                 text.push_str("],\"pushes\":[");
                 Place::Pushes {
                     after: None,
@@ -180,10 +229,40 @@ impl Hub {
                 }),
             },
             None => Piece {
-                text: String::from("]}\n"),
-                next: None,
+                text: String::from("],\"acts\":["),
+                next: Some(Place::Acts {
+                    before: None,
+                    first: true,
+                }),
             },
         })
+    }
+
+    async fn export_acts(
+        &self,
+        subject: Subject,
+        (before, first): (Option<u64>, bool),
+    ) -> Result<Piece, Error> {
+        let of = ActsOf {
+            app: Some(subject.app),
+            user: Some(Whom::Named(subject.user)),
+            since: None,
+            before,
+        };
+        let read =
+            move |reader: &crate::store::Reader| Ok::<_, Error>(reader.acts(&of, audit::MAX_ACTS)?);
+        let acts = self.store().ask(read).await?;
+        let items: Vec<Value> = acts.iter().map(audit::shown).collect();
+        let mut text = listed(&items, first);
+        let last = acts.last().filter(|_| acts.len() == audit::MAX_ACTS);
+        let next = last.map(|last| Place::Acts {
+            before: Some(last.number),
+            first: first && items.is_empty(),
+        });
+        if next.is_none() {
+            text.push_str("]}\n");
+        }
+        Ok(Piece { text, next })
     }
 
     pub(super) async fn admin_export(

@@ -8,9 +8,9 @@ use super::super::{LaneName, LaneState, Minted, Tested, explanation};
 use crate::{
     config::apps::App,
     model::{
-        AppKey, Broadcast, ChannelKind, Delivery, Endpoint, EndpointId, Notification, OwedPush,
-        Platform, Push, Reason, ServiceAnswer, Timestamp, ToldChange, User, UserToken,
-        VisualContent,
+        AppKey, Broadcast, Change, ChangeKind, ChannelKind, Delivery, Endpoint, EndpointId,
+        Notification, OwedPush, Platform, Push, Reason, ServiceAnswer, Timestamp, ToldChange, User,
+        UserToken, VisualContent,
     },
     store::{Depth, Finding, Held, Stats},
 };
@@ -312,4 +312,16 @@ fn time(at: Timestamp) -> Value {
 
 fn maybe(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, time)
+}
+
+/// A notification that is gone, as the feed remembers it; nothing, where a change is another one.
+pub(super) fn removed(change: &Change) -> Option<Value> {
+    let ChangeKind::Removed(why) = change.kind else {
+        return None;
+    };
+    Some(json!({
+        "id": change.notification.to_string(),
+        "removedDateTime": change.at.to_string(),
+        "reason": why.as_str(),
+    }))
 }

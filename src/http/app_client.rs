@@ -27,6 +27,7 @@ pub(super) async fn register(
 ) -> Answer {
     let id = path::new_endpoint(&request, ID)?;
     client.may_name(&id)?;
+    client.must_be(&id)?;
     register_as(&context, client.caller.into(), id, &body).await
 }
 

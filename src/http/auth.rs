@@ -129,6 +129,17 @@ impl<D> AppClient<D> {
     pub(super) fn may_name(&self, endpoint: &EndpointId) -> Result<(), Error> {
         only_bound(&self.caller, endpoint)
     }
+
+    /// Refuses a device that says it is another one.
+    pub(super) fn must_be(&self, endpoint: &EndpointId) -> Result<(), Error> {
+        match &self.endpoint {
+            Some(named) if named != endpoint => Err(hub::Error::Forbidden(
+                "X-Endpoint-Id names another endpoint than the path; a device registers itself",
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<R: Right + 'static> FromRequest for AppServer<R> {

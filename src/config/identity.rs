@@ -141,7 +141,7 @@ fn at(leaf: Option<&Spanned<toml::Value>>) -> Option<usize> {
 
 fn filled(value: &toml::Value) -> Result<String, String> {
     match text(value)? {
-        empty if empty.is_empty() => Err(String::from("is empty")),
+        empty if empty.trim().is_empty() => Err(String::from("is empty")),
         text => Ok(text),
     }
 }

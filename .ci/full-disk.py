@@ -1,13 +1,14 @@
-"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk, or 96 for `scattered` and
-`emptied`.
+"""What a hub does on a disk that fills. Called by full-disk.sh, which has mounted 24 MiB at PLACE/disk, 32 for `expired`, or 96 for
+`scattered` and `emptied`.
 
-    full-disk.py guarded|scattered|emptied|unguarded BINARY PLACE
+    full-disk.py guarded|scattered|emptied|expired|unguarded BINARY PLACE
 
 guarded:   with store.min_free_bytes = 4 MiB the answer is 503 before the disk is full; reads go on; writing resumes by
            itself when there is room, made by deleting or by others, and so does a broadcast, which skips nobody and
            repeats nobody.
 scattered: with 16 MiB, what is deleted here and there makes room for as much, again and again; no deletion is refused.
 emptied:   the same, but nearly all is deleted: the store moves to a new file by itself, and as much can come as before.
+expired:   with 8 MiB, all expires: as much can come as before, again and again, and nothing ends the hub.
 unguarded: with 0 the disk fills under the store. No request may hang: each is answered or cut within 20 s, and the
            process either goes on answering 503 or ends with an error. With room again everything acknowledged is there.
 """
@@ -27,6 +28,7 @@ RAW = "r" * (30 << 10)
 PATIENCE = 20
 CYCLES = 4
 EMPTYINGS = 2
+LIFE = 10
 SIZES = [50, 200, 1000, 3000, 8000, 16000, 30000]
 POSTS = "/v1/users/ada/notifications"
 MANY = "/v1/notifications"
@@ -78,8 +80,8 @@ class Hub:
         finally:
             connection.close()
 
-    def post(self, raw=RAW):
-        return self.ask("POST", POSTS, {"payload": {"rawContent": raw}})
+    def post(self, raw=RAW, **more):
+        return self.ask("POST", POSTS, {"payload": {"rawContent": raw}, **more})
 
     def post_to_all(self):
         body = {"audience": {"users": PEOPLE}, "notification": {"payload": {"rawContent": "r"}}}
@@ -270,6 +272,27 @@ def emptied(binary, place):
     print(f"full-disk: emptied: 503 after {first} posts of many lengths; {EMPTYINGS} times 19 in 20 deleted, then {again} more; nothing lost")
 
 
+def expired(binary, place):
+    hub, fitted = Hub(binary, place, 8 << 20), []
+    hub.start()
+    for _ in range(3):
+        until(hub, "what has expired makes room", lambda: hub.post(expirationDateTime=soon(1))[0] == 201)
+        came, end = 0, soon(LIFE)
+        while hub.post(expirationDateTime=end)[0] == 201:
+            came += 1
+        fitted.append(came)
+        hub.expect(came > 100, f"only {came} fitted")
+        time.sleep(LIFE)
+    hub.expect(min(fitted) > fitted[0] * 3 // 4, f"there fitted {fitted}")
+    hub.kill()
+    hub.is_sound()
+    print(f"full-disk: expired: 503 after {fitted} posts of {LIFE} s, each time once those before had expired")
+
+
+def soon(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
 def unguarded(binary, place):
     heavy = ballast(place)
     hub = Hub(binary, place, 0)
@@ -321,4 +344,4 @@ def unguarded(binary, place):
 
 
 if __name__ == "__main__":
-    {"guarded": guarded, "scattered": scattered, "emptied": emptied, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    {"guarded": guarded, "scattered": scattered, "emptied": emptied, "expired": expired, "unguarded": unguarded}[sys.argv[1]](sys.argv[2], sys.argv[3])

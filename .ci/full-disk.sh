@@ -13,7 +13,7 @@ tidy() {
 trap tidy EXIT
 mkdir "$place/disk"
 
-for round in guarded:24 scattered:96 emptied:96 unguarded:24; do
+for round in guarded:24 scattered:96 emptied:96 expired:32 unguarded:24; do
   mount -t tmpfs -o "size=${round#*:}m,mode=0700" tmpfs "$place/disk" \
     || { echo "full-disk: no tmpfs can be mounted here (are you root?)" >&2; exit 1; }
   python3 .ci/full-disk.py "${round%:*}" "$binary" "$place"

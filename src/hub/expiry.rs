@@ -19,11 +19,28 @@ use crate::{
     store::{AppExpired, Expired, Expiring, LEFT_BY_AN_ENDPOINT, Reader, Row, Unit},
 };
 
-/// How many things one step looks at, and how many rows one unit may grow to.
-const STEP: usize = 200;
-const UNIT_ROWS: usize = 250;
-/// How many pushes one unit drops.
-const PUSHES_A_UNIT: usize = 200;
+/// How much is done at a time.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// How many things one step looks at.
+    step: usize,
+    /// How many rows one unit may grow to.
+    unit_rows: usize,
+    /// How many pushes one unit drops.
+    pushes: usize,
+}
+
+const USUAL: Pace = Pace {
+    step: 200,
+    unit_rows: 250,
+    pushes: 200,
+};
+/// On a disk that is nearly full: what is taken away needs room first.
+const WHERE_SHORT: Pace = Pace {
+    step: 64,
+    unit_rows: 1,
+    pushes: 16,
+};
 /// How many users are worked on beside each other, so that their units share a sync.
 const AT_ONCE: usize = 64;
 
@@ -50,9 +67,13 @@ impl Hub {
             });
         }
         let now = self.now();
+        let pace = match self.store.is_short() {
+            true => WHERE_SHORT,
+            false => USUAL,
+        };
         let over = self
             .store
-            .ask(move |reader| Ok::<_, Error>(reader.expired(now, STEP)?))
+            .ask(move |reader| Ok::<_, Error>(reader.expired(now, pace.step)?))
             .await?;
         let found = over.of_users.len() + over.of_apps.len();
         let mut by_user: BTreeMap<Subject, Vec<Expired>> = BTreeMap::new();
@@ -62,10 +83,12 @@ impl Hub {
         let ended = AtomicUsize::new(0);
         futures_util::stream::iter(by_user)
             .for_each_concurrent(AT_ONCE, |(subject, expired)| async {
-                match self.sweep_user(subject, expired, now).await {
+                match self.sweep_user(subject, expired, (now, pace)).await {
                     Ok(some) => {
                         ended.fetch_add(some, Ordering::Relaxed);
                     }
+                    // The log says that the disk is full; once there is room, it goes on.
+                    Err(Error::Store(error)) if error.is_full() => {}
                     // One user's trouble must not keep the others' notifications alive.
                     Err(error) => {
                         tracing::error!(%error, "what is over for a user cannot be ended")
@@ -99,12 +122,12 @@ impl Hub {
         &self,
         subject: Subject,
         expired: Vec<Expired>,
-        now: Timestamp,
+        (now, pace): (Timestamp, Pace),
     ) -> Result<usize, Error> {
         let max = self.limits().notifications_per_user;
         let of_endpoints = |it: &Expired| matches!(it.what, Expiring::Endpoint(_));
         let frees_channels = expired.iter().any(of_endpoints);
-        let plan = move |reader: &Reader, changes| plan(reader, changes, expired, (now, max));
+        let plan = move |reader: &Reader, changes| plan(reader, changes, expired, (now, max, pace));
         let of = subject.clone();
         let (ended, mut pushes) = match frees_channels {
             true => self.change_channels(subject, None, plan).await?,
@@ -113,7 +136,7 @@ impl Hub {
         while pushes == Pushes::Left {
             pushes = self
                 .change(of.clone(), move |reader, mut changes| {
-                    let pushes = drop_old_pushes(reader, &mut changes, now)?;
+                    let pushes = drop_old_pushes(reader, &mut changes, (now, pace))?;
                     Ok((changes.into_quiet_unit(), pushes))
                 })
                 .await?;
@@ -133,13 +156,13 @@ fn plan(
     reader: &Reader,
     mut changes: Changes,
     expired: Vec<Expired>,
-    (now, max): (Timestamp, usize),
+    (now, max, pace): (Timestamp, usize, Pace),
 ) -> Result<(Unit, (usize, Pushes)), Error> {
     let subject = changes.user().subject.clone();
     let mut ended = 0;
     let mut history_moved = false;
     for it in expired {
-        if changes.len() >= UNIT_ROWS {
+        if changes.len() >= pace.unit_rows {
             break;
         }
         // What was moved since it was found has another expiry row by now; this one goes.
@@ -191,7 +214,7 @@ fn plan(
     }
     let mut pushes = Pushes::Done;
     if history_moved {
-        pushes = drop_old_pushes(reader, &mut changes, now)?;
+        pushes = drop_old_pushes(reader, &mut changes, (now, pace))?;
     }
     Ok((changes.into_quiet_unit(), (ended, pushes)))
 }
@@ -224,7 +247,7 @@ pub(super) fn end_notification(
 fn drop_old_pushes(
     reader: &Reader,
     changes: &mut Changes,
-    now: Timestamp,
+    (now, pace): (Timestamp, Pace),
 ) -> Result<Pushes, Error> {
     let subject = changes.user().subject.clone();
     let mut oldest = changes.user().head.next();
@@ -235,10 +258,10 @@ fn drop_old_pushes(
         oldest = it.number;
         ControlFlow::Break(())
     })?;
-    let old = reader.pushes_before(&subject, oldest, PUSHES_A_UNIT)?;
-    let pushes = match old.len() {
-        PUSHES_A_UNIT.. => Pushes::Left,
-        _ => Pushes::Done,
+    let old = reader.pushes_before(&subject, oldest, pace.pushes)?;
+    let pushes = match old.len() >= pace.pushes {
+        true => Pushes::Left,
+        false => Pushes::Done,
     };
     for (endpoint, push) in old {
         changes.also(Row::DropPush(endpoint, push.covers, push.at));

@@ -2,7 +2,7 @@
 //! answers all. Nothing else writes.
 
 use std::{
-    collections::HashSet,
+    collections::VecDeque,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,20 +14,18 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    AppRow, Bells, Error, Reader, Row, Unit,
+    Bells, Error, Reader, Row,
     backup::ChangeLog,
     engine::Op,
+    group::Group,
     guard::{Head, HeadFile, Space},
     keys,
     line::Line,
     renewal::Renewal,
-    rows,
-    shared::{self, Counts},
     stamps::Stamps,
     tidying::Tidying,
     work::{Request, Work},
 };
-use crate::model::Subject;
 
 /// How many units may wait; beyond, callers wait for room.
 const QUEUE_UNITS: usize = 4096;
@@ -39,6 +37,7 @@ pub(super) struct Progress {
     pub(super) units: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) full: AtomicBool,
+    pub(super) short: AtomicBool,
     pub(super) failed: AtomicBool,
     pub(super) failure: Notify,
 }
@@ -177,35 +176,28 @@ enum Next {
     Stop,
 }
 
-/// What a group has gathered so far.
-#[derive(Default)]
-struct Group {
-    ops: Vec<Op>,
-    bytes: u64,
-    /// How much content it takes away.
-    let_go_bytes: u64,
-    planned_on: HashSet<Subject>,
-    counts: Counts,
-    accepted: Vec<Request>,
-    stop: Option<Request>,
-}
-
-impl Group {
-    fn units(&self) -> u64 {
-        let units = self.accepted.iter().map(|request| match &request.work {
-            Work::Batch(batch) => batch.units.len().max(1),
-            Work::Unit(_) | Work::Note(_) | Work::Look | Work::Stop => 1,
-        });
-        units.sum::<usize>() as u64
-    }
-}
-
 impl State {
-    /// Writes one group. An error here is the engine's, and final.
+    /// Writes those who are next; where the disk is nearly full, in several groups. An error here is the engine's, and
+    /// final.
     fn commit(&mut self, requests: Vec<Request>) -> Result<Next, Error> {
+        let mut waiting = VecDeque::from(requests);
+        loop {
+            let next = self.commit_some(&mut waiting)?;
+            if waiting.is_empty() || matches!(next, Next::Stop) {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Writes one group.
+    fn commit_some(&mut self, waiting: &mut VecDeque<Request>) -> Result<Next, Error> {
         self.look();
         let mut group = Group::default();
-        for request in requests {
+        while let Some(request) = waiting.pop_front() {
+            if !self.has_place_for(&request.work, &group) {
+                waiting.push_front(request);
+                break;
+            }
             self.take_in(request, &mut group);
         }
         let counts = std::mem::take(&mut group.counts);
@@ -255,6 +247,8 @@ impl State {
         self.space.tell();
         let (room, _) = self.space.room(0);
         self.progress.full.store(!room, Ordering::Relaxed);
+        let short = self.space.is_short();
+        self.progress.short.store(short, Ordering::Relaxed);
     }
 
     pub(super) fn write(&mut self, ops: Vec<Op>) -> Result<(), Error> {
@@ -268,70 +262,6 @@ impl State {
             log.note(ops);
         }
         Ok(())
-    }
-
-    fn take_in(&mut self, request: Request, group: &mut Group) {
-        let room = self.space.room(group.bytes);
-        let planned = match &request.work {
-            Work::Stop => {
-                group.stop = Some(request);
-                return;
-            }
-            Work::Look => Ok(Vec::new()),
-            Work::Note(log) => {
-                self.log.clone_from(log);
-                Ok(Vec::new())
-            }
-            Work::Unit(unit) if room.0 || (room.1 && !unit.brings_new()) => {
-                self.plan(std::slice::from_ref(unit), &[], group)
-            }
-            Work::Batch(batch) if room.0 || (room.1 && !batch.brings_new()) => {
-                self.plan(&batch.units, &batch.rows, group)
-            }
-            Work::Batch(_) | Work::Unit(_) => Err(Error::Full),
-        };
-        match planned {
-            Ok(ops) => {
-                group.bytes += ops.iter().map(Op::bytes).sum::<u64>();
-                group.let_go_bytes += request.work.let_go_bytes();
-                group.ops.extend(ops);
-                group.accepted.push(request);
-            }
-            Err(error) => {
-                let _asker_may_be_gone = request.answer.send(Err(error));
-            }
-        }
-    }
-
-    /// What a request writes; where it answers an error, the group is as it was.
-    fn plan(&self, units: &[Unit], rows: &[AppRow], group: &mut Group) -> Result<Vec<Op>, Error> {
-        let mut ops = Vec::new();
-        for unit in units {
-            self.check(unit, &group.planned_on)?;
-            ops.extend(rows::ops_of(unit, self.reader.ids()?)?);
-        }
-        for row in rows {
-            rows::app_ops(row, &mut ops)?;
-        }
-        let sharing = shared::sharing(units, rows)?;
-        group.counts.take_in(&self.reader.engine, &sharing)?;
-        let planned = units.iter().filter(|unit| unit.expects.is_some());
-        let planned = planned.map(|unit| unit.subject.clone());
-        group.planned_on.extend(planned);
-        Ok(ops)
-    }
-
-    /// Whether the feed still stands where the plan saw it.
-    fn check(&self, unit: &Unit, planned_on: &HashSet<Subject>) -> Result<(), Error> {
-        let Some(expected) = unit.expects else {
-            return Ok(());
-        };
-        let head = self.reader.user(&unit.subject)?.head;
-        if head == expected && !planned_on.contains(&unit.subject) {
-            Ok(())
-        } else {
-            Err(Error::Conflict)
-        }
     }
 
     fn answer(&self, request: Request) {

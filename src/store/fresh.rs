@@ -24,7 +24,8 @@ const REPLACED: &str = "replaced";
 /// Removes what a process left behind that was killed with a store in the making. A swap that it had begun is finished.
 pub(super) fn remove_left(folder: &Path) -> Result<(), Error> {
     remove(&folder.join(FOLDER))?;
-    remove(&folder.join(REPLACED))
+    remove(&folder.join(REPLACED))?;
+    swap::remove_left(folder)
 }
 
 /// It is gone when this is dropped before [`Fresh::take_over`].

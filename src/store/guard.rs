@@ -277,6 +277,11 @@ impl Space {
         self.let_go = 0;
     }
 
+    /// Whether so much can be written, and something is left.
+    pub(super) fn holds(&self, bytes: u64) -> bool {
+        self.free.saturating_sub(bytes) >= PIECE_BYTES.min(self.min_free_bytes / 2)
+    }
+
     /// Whether the disk is below the mark.
     pub(super) fn is_short(&self) -> bool {
         self.free < self.min_free_bytes

@@ -21,6 +21,7 @@ mod expiry;
 mod feed;
 mod figures;
 mod fresh;
+mod group;
 mod guard;
 mod identity;
 mod ids;
@@ -232,6 +233,11 @@ impl Store {
             rows: self.progress.rows.load(Ordering::Relaxed),
             full: self.progress.full.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether the disk is nearly full: what takes away does so in small units then.
+    pub fn is_short(&self) -> bool {
+        self.progress.short.load(Ordering::Relaxed)
     }
 
     /// Whether something could not be read since the store was opened.

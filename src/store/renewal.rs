@@ -54,31 +54,43 @@ impl Walk {
         self.after.clone().map_or(Bound::Unbounded, Bound::Excluded)
     }
 
+    /// What a copy of what it has passed takes on disk.
+    fn copy_bytes(&self) -> u64 {
+        self.bytes / 4 * COPY_BYTES_FOR_FOUR + COPY_BYTES_AT_LEAST
+    }
+
     fn has_passed(&self, key: &[u8]) -> bool {
         self.after.as_deref().is_some_and(|after| key <= after)
     }
 }
 
-/// What is to be taken away before the rows are counted again: so many, or so much content.
+/// What is to come before the rows are counted again: so many are taken away, or so much content, or there is room for so
+/// large a copy.
 #[derive(Debug, Clone, Copy)]
 struct Left {
     rows: u64,
     content_bytes: u64,
+    copy_bytes: u64,
 }
 
 impl Left {
-    /// After a copy that was not whole.
-    const SOME: Self = Self {
-        rows: LEAST_GONE,
-        content_bytes: u64::MAX,
-    };
+    /// After a copy that was not whole, since there was too little room for it: there has to be a quarter more.
+    fn of_a_copy(copy_bytes: u64) -> Self {
+        Self {
+            rows: LEAST_GONE,
+            content_bytes: u64::MAX,
+            copy_bytes: copy_bytes / 4 * 5,
+        }
+    }
 
-    /// After so many rows of which a copy would have taken so much too much. Half of that in content is awaited: other
-    /// rows go with it.
-    fn of(rows: u64, too_many_bytes: u64) -> Self {
+    /// After so many rows of which a copy would have taken more than there was for it. Half of that in content is awaited:
+    /// other rows go with it.
+    fn of(rows: u64, copy_bytes: u64, most: u64) -> Self {
+        let too_many = copy_bytes.saturating_sub(most);
         Self {
             rows: (rows / ROWS_OF_ONE_GONE).max(LEAST_GONE),
-            content_bytes: (too_many_bytes / COPY_BYTES_FOR_FOUR * 2).max(LEAST_GONE),
+            content_bytes: (too_many / COPY_BYTES_FOR_FOUR * 2).max(LEAST_GONE),
+            copy_bytes,
         }
     }
 
@@ -86,11 +98,12 @@ impl Left {
         Self {
             rows: self.rows.saturating_sub(rows),
             content_bytes: self.content_bytes.saturating_sub(content_bytes),
+            ..self
         }
     }
 
-    fn is_gone(self) -> bool {
-        self.rows == 0 || self.content_bytes == 0
+    fn has_come(self, most_copy_bytes: u64) -> bool {
+        self.rows == 0 || self.content_bytes == 0 || self.copy_bytes <= most_copy_bytes
     }
 }
 
@@ -134,6 +147,8 @@ pub(super) struct Renewal {
     /// Where the store lies; none, where it is in memory.
     options: Option<Options>,
     phase: Phase,
+    /// What a copy takes, as it was counted last.
+    copy_bytes: u64,
 }
 
 impl Renewal {
@@ -141,6 +156,7 @@ impl Renewal {
         Self {
             options,
             phase: Phase::Counting(Walk::default()),
+            copy_bytes: 0,
         }
     }
 
@@ -188,7 +204,7 @@ impl Renewal {
             Failure::Engine(error) => return Err(error),
             Failure::Copy(error @ Error::NoRoomForCopy(_)) => {
                 tracing::info!(%error, "the store stays in its file until more was taken away");
-                Phase::Resting(Left::SOME)
+                Phase::Resting(Left::of_a_copy(self.copy_bytes))
             }
             Failure::Copy(error) => {
                 tracing::error!(%error, "the store stays in its file until the hub is started again");
@@ -205,24 +221,32 @@ impl Renewal {
         };
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         let stepped = match phase {
-            Phase::Resting(left) if left.is_gone() => {
+            Phase::Resting(left) if left.has_come(most_copy_bytes(engine, space)) => {
                 Ok(Step::GoOn(Phase::Counting(Walk::default())))
             }
             rests @ (Phase::Resting(_) | Phase::Done) => Ok(Step::GoOn(rests)),
-            Phase::Counting(walk) => count(walk, engine, space, options),
+            Phase::Counting(walk) => {
+                self.copy_bytes = walk.copy_bytes();
+                count(walk, engine, space, options)
+            }
             Phase::Copying(walk, fresh) => copy(walk, fresh, engine),
             Phase::Comparing(walk, fresh) => compare(walk, fresh, engine),
         };
         match stepped {
             Ok(Step::GoOn(phase)) => self.phase = phase,
             Ok(Step::Whole(fresh)) => {
-                self.phase = Phase::Resting(Left::SOME);
+                self.phase = Phase::Resting(Left::of_a_copy(self.copy_bytes));
                 return Ok(Some(fresh));
             }
             Err(failure) => self.failed(failure)?,
         }
         Ok(None)
     }
+}
+
+/// How much a copy may take: what there is room for, and half of what the file has, or it would not be worth it.
+fn most_copy_bytes(engine: &Engine, space: &Space) -> u64 {
+    space.room_for_copy().min(engine.size_bytes() / 2)
 }
 
 fn count(
@@ -236,10 +260,9 @@ fn count(
         return Ok(Step::GoOn(Phase::Counting(walk)));
     }
     let size_bytes = engine.size_bytes();
-    let copy_bytes = walk.bytes / 4 * COPY_BYTES_FOR_FOUR + COPY_BYTES_AT_LEAST;
-    let most = space.room_for_copy().min(size_bytes / 2);
-    if copy_bytes > most {
-        let left = Left::of(walk.rows, copy_bytes - most);
+    let most = most_copy_bytes(engine, space);
+    if walk.copy_bytes() > most {
+        let left = Left::of(walk.rows, walk.copy_bytes(), most);
         return Ok(Step::GoOn(Phase::Resting(left)));
     }
     tracing::warn!(

@@ -14,6 +14,8 @@ use std::{
 use super::{Error, guard};
 
 const JOURNAL: &str = "swap";
+/// The same, until it is whole.
+const HALF_WRITTEN: &str = "swap.new";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -64,6 +66,17 @@ pub(super) fn finish(folder: &Path) -> Result<(), Error> {
     guard::sync_folder(folder)
 }
 
+/// Removes what is left of noting a swap that was then not begun.
+pub(super) fn remove_left(folder: &Path) -> Result<(), Error> {
+    match fs::remove_file(folder.join(HALF_WRITTEN)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(format!(
+            "cannot remove {}",
+            folder.join(HALF_WRITTEN).display()
+        ))(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a swap was begun and not finished.
 pub(super) fn is_begun(folder: &Path) -> bool {
     folder.join(JOURNAL).exists()
@@ -103,7 +116,7 @@ fn note(folder: &Path, stage: Stage, swap: &Swap) -> Result<(), Error> {
         Stage::In => "in",
     };
     let text = format!("{stage}\n{}\n{}\n", swap.fresh, swap.kept);
-    let fresh = folder.join("swap.new");
+    let fresh = folder.join(HALF_WRITTEN);
     guard::write_synced(&fresh, text.as_bytes())
         .and_then(|()| fs::rename(&fresh, folder.join(JOURNAL)))
         .map_err(Error::io("cannot note how far the store was moved"))?;

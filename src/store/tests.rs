@@ -255,6 +255,27 @@ async fn a_damaged_file_is_an_error_and_never_a_panic() {
     }
 }
 
+/// What the engine leaves of a start that was killed, or met a full disk.
+#[tokio::test]
+async fn a_start_that_was_cut_short_is_none_that_damages() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let store = Store::open(&options).unwrap();
+    let ada = subject("ada");
+    let (unit, _) = post(&ada, 1, "x".repeat(600));
+    store.commit(unit).await.unwrap();
+    store.close();
+    drop(store);
+    for half in [&b""[..], &[0; 40]] {
+        let left = folder.path().join("snap.0000000000FFFFFF.generating");
+        fs::write(&left, half).unwrap();
+        let store = Store::open(&options).unwrap();
+        assert_eq!(store.reader().user(&ada).unwrap().head, FeedPosition(1));
+        assert!(!left.exists());
+        store.close();
+    }
+}
+
 pub(super) fn copy_folder(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -47,30 +47,6 @@ pub(super) fn schema(with: &mut Describer<'_>) -> Value {
             "pushService": { "type": "object" },
         },
     });
-    let removed = json!({
-        "type": "object",
-        "required": ["id", "removedDateTime", "reason"],
-        "properties": {
-            "id": text,
-            "removedDateTime": time,
-            "reason": { "type": "string", "enum": ["deleted", "expired"] },
-        },
-    });
-    let act = json!({
-        "type": "object",
-        "required": ["number", "dateTime", "by", "act", "app", "user", "outcome"],
-        "properties": {
-            "number": count,
-            "dateTime": time,
-            "by": text,
-            "act": text,
-            "app": text,
-            "user": text,
-            "of": text,
-            "outcome": { "type": "string", "enum": ["begun", "done", "refused"] },
-            "reason": text,
-        },
-    });
     let user = json!({
         "type": "object",
         "required": ["id", "notificationCount", "unreadCount"],
@@ -86,9 +62,39 @@ pub(super) fn schema(with: &mut Describer<'_>) -> Value {
             "endpoints": { "type": "array", "items": endpoint },
             "tokens": { "type": "array", "items": token },
             "notifications": { "type": "array", "items": notification },
-            "removed": { "type": "array", "items": removed },
+            "removed": { "type": "array", "items": removed(&text, &time) },
             "pushes": { "type": "array", "items": push },
-            "acts": { "type": "array", "items": act },
+            "acts": { "type": "array", "items": act(&text, &time, &count) },
+        },
+    })
+}
+
+fn removed(text: &Value, time: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["id", "removedDateTime", "reason"],
+        "properties": {
+            "id": text,
+            "removedDateTime": time,
+            "reason": { "type": "string", "enum": ["deleted", "expired"] },
+        },
+    })
+}
+
+fn act(text: &Value, time: &Value, count: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["number", "dateTime", "by", "act", "app", "user", "outcome"],
+        "properties": {
+            "number": count,
+            "dateTime": time,
+            "by": text,
+            "act": text,
+            "app": text,
+            "user": text,
+            "of": text,
+            "outcome": { "type": "string", "enum": ["begun", "done", "refused"] },
+            "reason": text,
         },
     })
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{CommandContext, door::Door, output};
 use crate::{
-    hub::admin::{Became, Device, How, Request},
+    hub::admin::{Became, Device, Foresight, Looked, Request, Whose},
     model::AppHost,
 };
 
@@ -46,39 +46,69 @@ struct Tally {
     registered: u64,
     overwritten: u64,
     left: u64,
-    refused: Vec<Value>,
+    notes: Vec<Note>,
+}
+
+/// What is told of a line.
+#[derive(Debug)]
+struct Note {
+    line: usize,
+    /// Whose device it is about; nobody's where no device was read from the line.
+    user: Option<String>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// It was left, since this endpoint has its channel.
+    Held(Whose),
+    /// It was refused, and why.
+    Refused(String),
 }
 
 impl Tally {
-    fn refuse(&mut self, line: usize, user: Option<&str>, message: &str) {
-        self.refused.push(match user {
-            Some(user) => json!({ "line": line, "user": user, "message": message }),
-            None => json!({ "line": line, "message": message }),
-        });
+    fn note(&mut self, line: usize, user: Option<&str>, what: What) {
+        let user = user.map(str::to_owned);
+        self.notes.push(Note { line, user, what });
     }
 
-    fn take_in(&mut self, batch: &[(usize, Device)], answer: &Value) {
-        let told = answer["value"].as_array().map_or(&[][..], Vec::as_slice);
-        for ((line, device), told) in batch.iter().zip(told) {
-            match serde_json::from_value(told["became"].clone()) {
-                Ok(Became::Registered) => self.registered += 1,
-                Ok(Became::Overwritten) => self.overwritten += 1,
-                Ok(Became::Left) => self.left += 1,
-                Err(_) => {
-                    let message = told["message"].as_str().unwrap_or("is refused");
-                    self.refuse(*line, Some(&device.user), message);
+    fn take_in(&mut self, line: usize, user: &str, became: Became) {
+        match became {
+            Became::Registered => self.registered += 1,
+            Became::Overwritten => self.overwritten += 1,
+            Became::Left { held_by } => {
+                self.left += 1;
+                if let Some(holder) = held_by {
+                    self.note(line, Some(user), What::Held(holder));
                 }
             }
+            Became::Refused { message } => self.note(line, Some(user), What::Refused(message)),
         }
     }
 
+    fn refused(&self) -> usize {
+        let refused = |note: &&Note| matches!(note.what, What::Refused(_));
+        self.notes.iter().filter(refused).count()
+    }
+
     fn value(&self, args: &ImportArgs) -> Value {
+        let (mut held, mut refused) = (Vec::new(), Vec::new());
+        for Note { line, user, what } in &self.notes {
+            match what {
+                What::Held(by) => held.push(json!({ "line": line, "user": user, "by": by })),
+                What::Refused(message) => refused.push(match user {
+                    Some(user) => json!({ "line": line, "user": user, "message": message }),
+                    None => json!({ "line": line, "message": message }),
+                }),
+            }
+        }
         json!({
             "dryRun": args.dry_run,
             "registered": self.registered,
             "overwritten": self.overwritten,
             "left": self.left,
-            "refused": self.refused,
+            "held": held,
+            "refused": refused,
         })
     }
 }
@@ -96,6 +126,8 @@ pub(super) async fn run(args: ImportArgs, context: &CommandContext) -> anyhow::R
     let done = import(file, &args, (&door, context), &mut tally).await;
     door.close().await;
     context.output.progress_ends();
+    // What no hub was asked about was noted first.
+    tally.notes.sort_by_key(|note| note.line);
     // What was done is told in any case.
     context.output.show(&tally.value(&args), told)?;
     done.context(
@@ -106,9 +138,9 @@ pub(super) async fn run(args: ImportArgs, context: &CommandContext) -> anyhow::R
             "the hub is stopped: the devices are stored, and tapped once `beckon serve` runs",
         );
     }
-    Ok(match tally.refused.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(match tally.refused() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     })
 }
 
@@ -124,6 +156,9 @@ fn unread(file: &Path) -> String {
     format!("cannot read the devices from {}", file.display())
 }
 
+/// Devices, each with its line.
+type Batch = Vec<(usize, Device)>;
+
 /// Goes through the file, a batch at a time.
 async fn import(
     mut file: BufReader<Box<dyn Read>>,
@@ -131,18 +166,23 @@ async fn import(
     (door, context): (&Door, &CommandContext),
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let (mut number, mut batch, mut bytes) = (0, Vec::new(), 0);
+    let (mut number, mut batch, mut bytes) = (0, Batch::new(), 0);
+    let mut ask = Ask {
+        door,
+        args,
+        foresight: Foresight::default(),
+    };
     loop {
         let read = read_line(&mut file).with_context(|| unread(&args.file))?;
         let Some(line) = read else { break };
         number += 1;
         match shapes::devices(&line) {
-            Err(why) => tally.refuse(number, None, &why),
+            Err(why) => tally.note(number, None, What::Refused(why)),
             Ok(devices) => {
                 for device in devices {
                     let size = serde_json::to_vec(&device)?.len();
                     if bytes + size > BATCH_BYTES || batch.len() >= BATCH {
-                        ask(door, args, std::mem::take(&mut batch), tally).await?;
+                        ask.about(std::mem::take(&mut batch), tally).await?;
                         bytes = 0;
                         context.output.progress(&format!("{number} lines"));
                     }
@@ -152,7 +192,7 @@ async fn import(
             }
         }
     }
-    ask(door, args, batch, tally).await
+    ask.about(batch, tally).await
 }
 
 /// The next line; of one that is too long, more than a line may have.
@@ -168,40 +208,54 @@ fn read_line(file: &mut BufReader<Box<dyn Read>>) -> io::Result<Option<Vec<u8>>>
     Ok(Some(line))
 }
 
-async fn ask(
-    door: &Door,
-    args: &ImportArgs,
-    batch: Vec<(usize, Device)>,
-    tally: &mut Tally,
-) -> anyhow::Result<()> {
-    let request = Request::EndpointImport {
-        app: args.host.to_string(),
-        devices: batch.iter().map(|(_, device)| device.clone()).collect(),
-        how: How {
-            dry_run: args.dry_run,
-            overwrite: args.overwrite,
-        },
-    };
-    tally.take_in(&batch, &door.ask_to_register(request).await?);
-    Ok(())
+/// Asks the hub, and knows what became of the devices before.
+#[derive(Debug)]
+struct Ask<'a> {
+    door: &'a Door,
+    args: &'a ImportArgs,
+    foresight: Foresight,
+}
+
+impl Ask<'_> {
+    async fn about(&mut self, batch: Batch, tally: &mut Tally) -> anyhow::Result<()> {
+        let app = self.args.host.to_string();
+        let devices = batch.iter().map(|(_, device)| device.clone()).collect();
+        let overwrite = self.args.overwrite;
+        let request = match self.args.dry_run {
+            true => Request::EndpointLook { app, devices },
+            false => Request::EndpointImport {
+                app,
+                devices,
+                overwrite,
+            },
+        };
+        let mut answer = self.door.ask_to_register(request).await?;
+        let answer = answer["value"].take();
+        let became: Vec<Became> = match self.args.dry_run {
+            false => serde_json::from_value(answer)?,
+            true => {
+                let looked: Vec<Looked> = serde_json::from_value(answer)?;
+                let looked = batch.iter().zip(looked);
+                looked
+                    .map(|((_, device), looked)| self.foresight.next(device, looked, overwrite))
+                    .collect()
+            }
+        };
+        for ((line, device), became) in batch.iter().zip(became) {
+            tally.take_in(*line, &device.user, became);
+        }
+        Ok(())
+    }
 }
 
 /// What became of a file, in words.
 fn told(answer: &Value) -> String {
     let count = |name: &str| answer[name].as_u64().unwrap_or_default();
-    let refused = answer["refused"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut lines: Vec<String> = refused
-        .iter()
-        .map(|it| {
-            let text = |pointer| output::text(it, pointer);
-            let whose = match it["user"].as_str() {
-                Some(user) => format!(" ({})", output::plain(user)),
-                None => String::new(),
-            };
-            let faults = text("/message").replace('\n', "; ");
-            format!("line {}{whose}: {faults}", text("/line"))
-        })
-        .collect();
+    let list = |name: &str| answer[name].as_array().map_or(&[][..], Vec::as_slice);
+    let (held, refused) = (list("held"), list("refused"));
+    let mut notes: Vec<&Value> = held.iter().chain(refused).collect();
+    notes.sort_by_key(|note| note["line"].as_u64());
+    let mut lines: Vec<String> = notes.into_iter().map(noted).collect();
     let would = match answer["dryRun"].as_bool() {
         Some(true) => "would be ",
         _ => "",
@@ -216,4 +270,22 @@ fn told(answer: &Value) -> String {
         refused.len()
     ));
     lines.join("\n")
+}
+
+/// What is told of one line, in words.
+fn noted(note: &Value) -> String {
+    let text = |pointer| output::text(note, pointer);
+    let whose = match note["user"].as_str() {
+        Some(user) => format!(" ({})", output::plain(user)),
+        None => String::new(),
+    };
+    let what = match note.get("by") {
+        Some(_) => format!(
+            "is known, since its channel is that of {}'s endpoint {}; --overwrite takes it from there",
+            text("/by/user"),
+            text("/by/endpoint")
+        ),
+        None => text("/message").replace('\n', "; "),
+    };
+    format!("line {}{whose}: {what}", text("/line"))
 }

@@ -10,6 +10,7 @@ mod devices;
 mod draft;
 mod export;
 mod figures;
+mod foresight;
 mod import;
 mod many;
 mod request;
@@ -30,7 +31,8 @@ use crate::{
 
 pub use draft::Post;
 pub use export::{Piece, Place};
-pub use import::{Became, Device, How, ReadRegistration};
+pub use foresight::{Became, Foresight, Looked, Standing, Whose};
+pub use import::{Device, ReadRegistration};
 pub use request::Request;
 
 /// The socket's file in the data folder.
@@ -184,9 +186,12 @@ impl Hub {
                 self.admin_revive(&app, since.as_deref(), after.as_deref())
                     .await
             }
-            Request::EndpointImport { app, devices, how } => {
-                self.admin_import(&app, devices, how).await
-            }
+            Request::EndpointImport {
+                app,
+                devices,
+                overwrite,
+            } => self.admin_import(&app, devices, overwrite).await,
+            Request::EndpointLook { app, devices } => self.admin_look(&app, devices).await,
             Request::Explain { notification } => self.admin_explain(&notification).await,
             Request::StoreVerify => self.admin_verify().await,
             Request::StoreStats => self.admin_stats().await,

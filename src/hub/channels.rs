@@ -2,6 +2,7 @@
 //! users'.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Error, Hub, changes::Changes};
@@ -12,10 +13,12 @@ use crate::{
 };
 
 /// How many people may share one channel.
-const SHARERS: usize = 5;
+pub(super) const SHARERS: usize = 5;
 
 /// A channel of an app: SHA-256 of what makes it this one.
 pub(super) type ChannelKey = (AppHost, [u8; 32]);
+/// The same within one app, in base64url: tells channels apart where none may be named.
+pub(super) type ChannelHash = String;
 
 impl Hub {
     /// Plans and commits a change of a user by which their endpoints may get or lose channels: `asked`, and any that they
@@ -74,6 +77,11 @@ fn sha256(identity: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, identity).as_ref());
     hash
+}
+
+/// What tells a channel of this identity from others.
+pub(super) fn hash(identity: &[u8]) -> ChannelHash {
+    URL_SAFE_NO_PAD.encode(sha256(identity))
 }
 
 /// The channel, bound to a key where it is a subscription that names none: the one that it was registered with first, by
@@ -144,11 +152,7 @@ pub(super) fn claim(
     let mut owners = others(reader, changes, &identity, &endpoint.id)?;
     owners.retain(|owner| endpoint.shared && owner.shared && owner.subject != subject);
     if owners.len() >= SHARERS {
-        return Err(Error::Limit {
-            name: "a shared channel",
-            max: SHARERS,
-            advice: "sign one of the people on this installation out first",
-        });
+        return Err(too_many_share());
     }
     owners.push(Owner {
         subject,
@@ -158,6 +162,14 @@ pub(super) fn claim(
     });
     changes.also(Row::Owners(identity, owners));
     Ok(())
+}
+
+pub(super) fn too_many_share() -> Error {
+    Error::Limit {
+        name: "a shared channel",
+        max: SHARERS,
+        advice: "sign one of the people on this installation out first",
+    }
 }
 
 /// Gives up the channel of an endpoint, where it still is its own.

@@ -1,6 +1,6 @@
 //! Endpoints: register, refresh, list, remove. A channel belongs to one endpoint of an app, or is shared.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, ops::ControlFlow, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -75,7 +75,21 @@ impl Hub {
         asker: impl Into<Asker>,
         registration: Registration,
     ) -> Result<Registered, Error> {
-        let asker: Asker = asker.into();
+        let asker = asker.into();
+        let judged = self.register_if(asker, registration, |_, _| Ok(ControlFlow::Continue(())));
+        let ControlFlow::<Infallible, _>::Continue(((), registered)) = judged.await?;
+        Ok(registered)
+    }
+
+    /// The same, where the judge has it go on; asked under the locks of the user and the channel.
+    pub(super) async fn register_if<Stops: Send + 'static, Goes: Send + 'static>(
+        &self,
+        asker: Asker,
+        registration: Registration,
+        judge: impl FnOnce(&Reader, &Registration) -> Result<ControlFlow<Stops, Goes>, Error>
+        + Send
+        + 'static,
+    ) -> Result<ControlFlow<Stops, (Goes, Registered)>, Error> {
         let subject = asker.subject().clone();
         let rules = Rules {
             app: self.app(&subject.app),
@@ -86,16 +100,25 @@ impl Hub {
             grace: self.delivery().stream_grace,
         };
         let channel = registration.channel.clone();
-        let plan = move |reader: &Reader, changes| {
+        let plan = move |reader: &Reader, changes: Changes| {
             asker.must_still_be_good(reader)?;
-            plan(reader, changes, registration, rules)
+            let goes = match judge(reader, &registration)? {
+                ControlFlow::Continue(goes) => goes,
+                ControlFlow::Break(stops) => {
+                    return Ok((changes.into_nothing(), ControlFlow::Break(stops)));
+                }
+            };
+            let (unit, registered) = plan(reader, changes, registration, rules)?;
+            Ok((unit, ControlFlow::Continue((goes, registered))))
         };
         let whose = subject.clone();
-        let registered = self.change_channels(subject, Some(&channel), plan).await?;
-        if registered.created {
+        let done = self.change_channels(subject, Some(&channel), plan).await?;
+        if let ControlFlow::Continue((_, registered)) = &done
+            && registered.created
+        {
             self.pulls.forget(&whose, &registered.endpoint.id);
         }
-        Ok(registered)
+        Ok(done)
     }
 
     /// The user's live endpoints, first registered first.

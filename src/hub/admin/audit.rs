@@ -57,9 +57,7 @@ impl Request {
             EndpointRevive {
                 app, after: None, ..
             } => ("endpoint revive", Some(app), None, None),
-            EndpointImport { app, how, .. } if !how.dry_run => {
-                ("endpoint import", Some(app), None, None)
-            }
+            EndpointImport { app, .. } => ("endpoint import", Some(app), None, None),
             StoreExpire { .. } => ("store expire", None, None, None),
             _ => return None,
         };

@@ -1,17 +1,20 @@
 //! Devices that come by the file: each is what a client would register, checked alike.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
     super::{Error, Hub, Registration},
-    AdminError, endpoint_id, show, user_id,
+    AdminError, endpoint_id,
+    foresight::{Became, Looked, Standing},
+    show, user_id,
 };
 use crate::{
     config::apps::App,
     model::{AppHost, EndpointId, Subject, Timestamp},
+    store::Reader,
 };
 
 /// One device of a file.
@@ -24,28 +27,6 @@ pub struct Device {
     pub endpoint: String,
     /// The body of its registration, as a client would send it.
     pub registration: Map<String, Value>,
-}
-
-/// How devices are taken in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct How {
-    /// Only says what would come of it.
-    pub dry_run: bool,
-    /// Registers those anew that are known: they may have registered themselves since.
-    pub overwrite: bool,
-}
-
-/// What became of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Became {
-    /// It is new.
-    Registered,
-    /// It was known, and is as the file says now.
-    Overwritten,
-    /// It was known, and is as it was.
-    Left,
 }
 
 type Read = dyn Fn(EndpointId, &Map<String, Value>, &App, Timestamp) -> Result<Registration, Error>
@@ -80,28 +61,81 @@ impl Hub {
         self.registrations.get_or_init(|| reader);
     }
 
-    /// Registers devices, or says what would come of it; one line for each. One after the other: of two with one channel the
-    /// last has it.
+    /// Registers devices; one line for each. One after the other: of two with one channel the first has it, or the last where
+    /// known ones are registered anew.
     pub(super) async fn admin_import(
         &self,
         app: &str,
         devices: Vec<Device>,
-        how: How,
+        overwrite: bool,
     ) -> Result<Value, AdminError> {
         let host = self.known(app)?;
         let mut told = Vec::new();
         for device in devices {
-            told.push(match self.import(&host, device, how).await {
-                Ok(became) => json!({ "became": became }),
-                // The disk's affair, not the device's.
-                Err(refused) if refused.code == "serviceUnavailable" => return Err(refused),
-                Err(refused) => json!({ "message": refused.message }),
+            let became = self.import(&host, device, overwrite).await;
+            told.push(match of_the_device(became)? {
+                Ok(became) => became,
+                Err(refused) => Became::refused(refused),
             });
         }
-        Ok(show::list(told.into_iter()))
+        Ok(show::list(told.into_iter().map(|it| json!(it))))
     }
 
-    async fn import(&self, host: &AppHost, device: Device, how: How) -> Result<Became, AdminError> {
+    /// How devices stand, for a [`Foresight`](super::Foresight); one line for each.
+    pub(super) async fn admin_look(
+        &self,
+        app: &str,
+        devices: Vec<Device>,
+    ) -> Result<Value, AdminError> {
+        let host = self.known(app)?;
+        let mut told = Vec::new();
+        for device in devices {
+            let looked = self.look_at_device(&host, &device).await;
+            told.push(match of_the_device(looked)? {
+                Ok(standing) => Looked::Stands(standing),
+                Err(refused) => Looked::Refused(refused.message),
+            });
+        }
+        Ok(show::list(told.into_iter().map(|it| json!(it))))
+    }
+
+    async fn import(
+        &self,
+        host: &AppHost,
+        device: Device,
+        overwrite: bool,
+    ) -> Result<Became, AdminError> {
+        let (subject, registration) = self.read_device(host, &device)?;
+        let (whose, at) = (subject.clone(), self.measure());
+        let judge = move |reader: &Reader, asked: &Registration| {
+            let standing = Standing::of(reader, &whose, asked, at)?;
+            Ok(match standing.becomes(whose.user.as_str(), overwrite) {
+                became if became.is_taken_in() => ControlFlow::Continue(became),
+                became => ControlFlow::Break(became),
+            })
+        };
+        let judged = self.register_if(subject.into(), registration, judge);
+        match judged.await? {
+            ControlFlow::Break(became) | ControlFlow::Continue((became, _)) => Ok(became),
+        }
+    }
+
+    async fn look_at_device(
+        &self,
+        host: &AppHost,
+        device: &Device,
+    ) -> Result<Standing, AdminError> {
+        let (subject, asked) = self.read_device(host, device)?;
+        let at = self.measure();
+        let standing = move |reader: &Reader| Standing::of(reader, &subject, &asked, at);
+        Ok(self.store().ask(standing).await?)
+    }
+
+    fn read_device(
+        &self,
+        host: &AppHost,
+        device: &Device,
+    ) -> Result<(Subject, Registration), AdminError> {
         let subject = Subject {
             app: host.clone(),
             user: user_id(&device.user)?,
@@ -109,24 +143,20 @@ impl Hub {
         let id = endpoint_id(&device.endpoint)?;
         let app = self.app(host).ok_or(Error::NotFound("app"))?;
         let reader = self.registrations.get().ok_or(Error::NotFound("reader"))?;
-        let registration = (reader.0)(id.clone(), &device.registration, &app, self.now())?;
-        let known = self.endpoints(subject.clone()).await?;
-        let became = match known.iter().any(|endpoint| endpoint.id == id) {
-            true if how.overwrite => Became::Overwritten,
-            true => Became::Left,
-            false => Became::Registered,
-        };
-        let max = self.limits().endpoints_per_user;
-        if became == Became::Registered && known.len() >= max {
-            let message = format!(
-                "the user has {} endpoints; server.limits.endpoints_per_user allows {max}, and none gives way to a file",
-                known.len()
-            );
-            return Err(AdminError::new("limitReached", message));
-        }
-        if !how.dry_run && became != Became::Left {
-            self.register(subject, registration).await?;
-        }
-        Ok(became)
+        let registration = (reader.0)(id, &device.registration, &app, self.now())?;
+        Ok((subject, registration))
+    }
+
+    /// By what a standing is measured.
+    fn measure(&self) -> (Timestamp, usize) {
+        (self.now(), self.limits().endpoints_per_user)
+    }
+}
+
+/// What refuses a device; all ends where it is the disk's affair, not the device's.
+fn of_the_device<T>(looked: Result<T, AdminError>) -> Result<Result<T, AdminError>, AdminError> {
+    match looked {
+        Err(refused) if refused.code == "serviceUnavailable" => Err(refused),
+        looked => Ok(looked),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, How, Place, Post};
+use super::{Device, Place, Post};
 
 /// One request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,14 +149,21 @@ pub enum Request {
         /// The last user of the step before.
         after: Option<String>,
     },
-    /// Registers devices; answers `{"value":[{"became"}|{"message"}]}`, one for each, in their order.
+    /// Registers devices; answers `{"value":[…]}` with a [`Became`](super::Became) for each, in their order.
     EndpointImport {
         /// The app.
         app: String,
         /// The devices.
         devices: Vec<Device>,
-        /// How.
-        how: How,
+        /// Registers those anew that are known: they may have registered themselves since.
+        overwrite: bool,
+    },
+    /// Says how devices stand; answers `{"value":[…]}` with a [`Looked`](super::Looked) for each, in their order.
+    EndpointLook {
+        /// The app.
+        app: String,
+        /// The devices.
+        devices: Vec<Device>,
     },
     /// What became of a notification on each device, and why.
     Explain {

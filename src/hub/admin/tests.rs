@@ -10,9 +10,13 @@ use crate::{
     store::Store,
 };
 
-const HOST: &str = "todo.example.com";
+pub(super) const HOST: &str = "todo.example.com";
 
 fn hub() -> Hub {
+    hub_within(Limits::default())
+}
+
+pub(super) fn hub_within(limits: Limits) -> Hub {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
     std::fs::write(&file, init::starter(&AppHost::parse(HOST).unwrap())).unwrap();
@@ -20,7 +24,7 @@ fn hub() -> Hub {
     Hub::new(
         Store::in_memory().unwrap(),
         Apps::new(config.apps),
-        (Delivery::default(), Limits::default()),
+        (Delivery::default(), limits),
         Clock::manual(Timestamp::from_millis(1_700_000_000_000)),
     )
 }

@@ -20,7 +20,7 @@ fn at_its_double(hub: &ChildHub, service: Service) -> (Device, Value) {
     (device, channel)
 }
 
-/// Three devices of three shapes, and from line 5 on six lines that are wrong.
+/// Three devices of three shapes, and from line 5 on seven lines that are wrong.
 fn lines(hub: &ChildHub, apns: &Value) -> Vec<String> {
     let (_, fcm) = at_its_double(hub, Service::Fcm);
     let (_, wns) = at_its_double(hub, Service::Wns);
@@ -38,6 +38,7 @@ fn lines(hub: &ChildHub, apns: &Value) -> Vec<String> {
     lines.insert(3, String::new());
     lines.push(String::from("{"));
     lines.push(format!("{{\"user\":\"{}\"}}", "x".repeat(40_000)));
+    lines.push(json!({"user": "ada", "platform": 2, "tokens": []}).to_string());
     lines
 }
 
@@ -72,12 +73,11 @@ fn import(hub: &ChildHub, file: &str) -> (Value, Value) {
     let done = told(hub, file, &[]);
     for it in [&would, &done] {
         let refused = it["refused"].as_array().unwrap();
-        let mut at: Vec<_> = refused
+        let at: Vec<_> = refused
             .iter()
             .map(|it| it["line"].as_u64().unwrap())
             .collect();
-        at.sort_unstable();
-        assert_eq!(at, [5, 6, 7, 8, 9, 10], "{it}");
+        assert_eq!(at, [5, 6, 7, 8, 9, 10, 11], "{it}");
         assert!(!it.to_string().contains("secret"), "{it}");
         assert_eq!(it["registered"], done["registered"], "{would}");
     }
@@ -100,7 +100,8 @@ async fn a_file_of_devices_is_registered_and_each_line_that_is_not_is_named() {
         "line 7 (ada): channel.channelUri ",
         "line 8: has neither channel",
         "line 9: is no JSON object",
-        "0 devices registered, 3 known ones left as they are, 6 refused",
+        "line 11: tokens is empty",
+        "0 devices registered, 3 known ones left as they are, 7 refused",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -156,9 +157,17 @@ async fn no_device_gives_way_to_a_file_and_a_known_one_is_left_unless_it_says_so
     let line = |endpoint: &str, name: &str| {
         json!({"user": "ada", "endpoint": endpoint, "displayName": name, "platform": "iOS", "channel": {"type": "none"}}).to_string()
     };
-    let file = file_of(&hub, &[line("a", "1"), line("b", "1"), line("c", "1")]);
+    let file = ["a", "a", "b", "a", "c"].map(|endpoint| line(endpoint, "1"));
+    let file = file_of(&hub, &file);
+    let mut would = told(&hub, &file, &["--dry-run"]);
     let done = told(&hub, &file, &[]);
-    assert_eq!(done["registered"], 2, "{done}");
+    assert_eq!(
+        (&done["registered"], &done["left"]),
+        (&json!(2), &json!(2)),
+        "{done}"
+    );
+    would["dryRun"] = json!(false);
+    assert_eq!(would, done);
     let full = done["refused"][0]["message"].as_str().unwrap();
     assert!(
         full.contains("server.limits.endpoints_per_user allows 2"),
@@ -180,4 +189,41 @@ async fn no_device_gives_way_to_a_file_and_a_known_one_is_left_unless_it_says_so
         (anew["overwritten"].clone(), named(&hub)),
         (json!(1), json!("2"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_a_live_endpoint_has_is_left_to_it_whosever_it_is() {
+    let hub = ChildHub::start().await;
+    let (_, fcm) = at_its_double(&hub, Service::Fcm);
+    let phone = json!({"user": "bob", "endpoint": "phone", "channel": fcm});
+    let own = file_of(&hub, &[phone.to_string()]);
+    hub.json(&["endpoint", "import", "todo.example", &own]);
+    let line = |user: &str| {
+        json!({"user": user, "platform": 2, "token": fcm["registrationToken"]}).to_string()
+    };
+    let file = file_of(&hub, &[line("ada"), line("bob")]);
+    let import = ["endpoint", "import", "todo.example", &file];
+    let bobs = [(String::from("phone"), String::from("fcm"))];
+    for more in [&["--dry-run"][..], &[]] {
+        let said = hub.command(&[&import, more].concat());
+        let said = String::from_utf8(said.stdout).unwrap();
+        let known = "is known, since its channel is that of bob's endpoint phone; --overwrite takes it from there";
+        let would = if more.is_empty() { "" } else { "would be " };
+        let expected = format!(
+            "line 1 (ada): {known}\nline 2 (bob): {known}\n0 devices {would}registered, 2 known ones left as they are, 0 refused\n"
+        );
+        assert_eq!(said, expected);
+        assert_eq!(
+            (listed(&hub, "bob"), listed(&hub, "ada").len()),
+            (bobs.to_vec(), 0)
+        );
+    }
+    let told = hub.json(&import);
+    let by = json!({"user": "bob", "endpoint": "phone"});
+    let held = json!([{"line": 1, "user": "ada", "by": by}, {"line": 2, "user": "bob", "by": by}]);
+    assert_eq!((&told["left"], &told["held"]), (&json!(2), &held), "{told}");
+    let file = file_of(&hub, &[line("ada")]);
+    let taken = hub.json(&["endpoint", "import", "todo.example", &file, "--overwrite"]);
+    assert_eq!(taken["registered"], 1, "{taken}");
+    assert_eq!(listed(&hub, "bob")[0].1, "none");
 }

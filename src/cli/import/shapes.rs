@@ -93,11 +93,15 @@ fn azure(object: &Object) -> Result<Device, String> {
 /// name (gorush, "Request body").
 fn gorush(object: &Object) -> Result<Vec<Device>, String> {
     let user = text(object, "user")?;
-    let tokens: Vec<&Value> = match (object.get("token"), object.get("tokens")) {
-        (Some(token), _) => vec![token],
-        (None, Some(Value::Array(tokens))) => tokens.iter().collect(),
-        _ => return Err(String::from("tokens is no list")),
+    let several = match object.get("tokens") {
+        None => &[][..],
+        Some(Value::Array(tokens)) => tokens,
+        Some(_) => return Err(String::from("tokens is no list")),
     };
+    let tokens: Vec<&Value> = object.get("token").into_iter().chain(several).collect();
+    if tokens.is_empty() {
+        return Err(String::from("tokens is empty"));
+    }
     let platform = object.get("platform").unwrap_or(&Value::Null);
     let is_ios = match (platform.as_u64(), platform.as_str()) {
         (Some(1), _) => true,
@@ -248,6 +252,10 @@ mod tests {
         check(
             r#"{"user":"ada","tokens":"t","platform":1}"#,
             "tokens is no list",
+        );
+        check(
+            r#"{"user":"ada","tokens":[],"platform":1}"#,
+            "tokens is empty",
         );
         check(
             r#"{"user":"ada","channel":{"type":"none"}}"#,

@@ -7,7 +7,7 @@ use std::{
 
 use url::Url;
 
-pub use super::host_rule::HostRule;
+pub use super::host_rule::{HostRule, is_host_name};
 use super::{AppLimits, Certificate, Identity};
 use crate::model::{ApnsEnvironment, AppHost, Channel, ChannelKind, Secret, VisualContent};
 

@@ -2,6 +2,12 @@
 
 use url::Url;
 
+/// Whether a name is one that can be looked up in full: labels of 1 to 63 bytes with dots between, 253 bytes at most
+/// (RFC 1035, section 2.3.4). A dot at its end, which says that it is in full, is not written.
+pub fn is_host_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
+}
+
 /// A host that channels may name: `example.net`, `*.example.net`, `127.0.0.1:9443`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRule {
@@ -25,7 +31,8 @@ impl HostRule {
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
-            && !host.contains('*');
+            && !host.contains('*')
+            && is_host_name(&host);
         let port = match rest.rsplit_once(':') {
             Some((_, digits)) if !digits.contains(']') => Some(digits.parse().ok()?),
             _ => None,
@@ -93,6 +100,9 @@ mod tests {
             "a:x",
             "https://a",
             "a b",
+            "a.",
+            ".a",
+            "a..b",
         ] {
             assert_eq!(HostRule::parse(bad), None, "{bad}");
         }

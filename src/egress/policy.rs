@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::config::apps::{HostRule, Hosts};
+use crate::config::apps::{HostRule, Hosts, is_host_name};
 
 /// The longest URL taken from outside, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -61,6 +61,11 @@ impl Policy {
         if url.fragment().is_some() {
             return Err(String::from("must not hold a fragment (#…)"));
         }
+        if !matches!(url.host_str(), Some(host) if is_host_name(host)) {
+            return Err(String::from(
+                "names a host that is none: a name has parts of 1 to 63 characters with dots between, and none at its end",
+            ));
+        }
         match (url.host_str(), url.port_or_known_default()) {
             (Some(host), Some(port)) if self.allows(host, port) => Ok(()),
             _ if self.others == Hosts::Public => is_a_name_at_the_usual_port(url),
@@ -90,8 +95,7 @@ impl Policy {
 
 /// What it leads to is looked at with every connection; an address has no name that could be looked up anew.
 fn is_a_name_at_the_usual_port(url: &Url) -> Result<(), String> {
-    let is_name =
-        matches!(url.host(), Some(Host::Domain(name)) if name.trim_end_matches('.').contains('.'));
+    let is_name = matches!(url.host(), Some(Host::Domain(name)) if name.contains('.'));
     match (is_name, url.port_or_known_default()) {
         (true, Some(443)) => Ok(()),
         (true, _) => Err(String::from("names a port; only 443 is allowed")),
@@ -244,6 +248,31 @@ mod tests {
         }
         let long = format!("https://fcm.googleapis.com/{}", "x".repeat(2048));
         assert!(check(&long).unwrap_err().contains("2048"));
+    }
+
+    #[test]
+    fn a_host_is_a_name_whoever_lists_it() {
+        let operator = [HostRule::parse("*.lan.example").unwrap()];
+        let policy = Policy::new(&["*.push.apple.com"], &operator).and(Hosts::Public);
+        let check = |host: &str| policy.check(&Url::parse(&format!("https://{host}/x")).unwrap());
+        let longest = "a".repeat(63);
+        assert_eq!(check(&format!("{longest}.example.net")), Ok(()));
+        for bad in [
+            "push.example.",
+            "push.example..",
+            ".push.example",
+            "a..push.apple.com",
+            "a..lan.example",
+            &format!("{longest}a.example.net"),
+            &"a."
+                .repeat(127)
+                .chars()
+                .chain("aa".chars())
+                .collect::<String>(),
+        ] {
+            let found = check(bad).unwrap_err();
+            assert!(found.contains("1 to 63 characters"), "{bad}: {found}");
+        }
     }
 
     #[test]

@@ -314,13 +314,22 @@ fn point(text: &str) -> Option<[u8; 65]> {
     (bytes[0] == 4).then_some(bytes)
 }
 
+/// Whether a URL names a user, be it an empty one, of which the parser leaves no trace.
+fn has_user_info(text: &str) -> bool {
+    // The parser does not see these (WHATWG URL, "basic URL parser").
+    let text = text.replace(['\t', '\n', '\r'], "");
+    let behind = text.split_once(':').map_or(&*text, |(_, behind)| behind);
+    let authority = behind.trim_start_matches(['/', '\\']);
+    let authority = authority.split(['/', '\\', '?', '#']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
+}
+
 fn address(fields: &Fields<'_>, name: &str) -> Option<Secret<String>> {
     fields.require(name);
     fields.filled_text(name, ADDRESS)?;
     fields.word(name, "an https URL without user and fragment", |text| {
         let url = Url::parse(text).ok()?;
-        let plain =
-            url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        let plain = !has_user_info(text) && url.password().is_none() && url.fragment().is_none();
         // As the standard writes it: one address in two spellings is one channel.
         (url.scheme() == "https" && url.has_host() && plain).then(|| Secret::new(url.into()))
     })

@@ -99,6 +99,7 @@ impl Client {
 /// By `Forwarded` (RFC 7239, section 4).
 fn standard(headers: &HeaderMap) -> Vec<Hop> {
     let lines = lines(headers, &FORWARDED);
+    let lines: Vec<_> = lines.iter().map(|it| without_hidden_ports(it)).collect();
     let elements = lines.iter().flat_map(|line| rfc7239::parse(line));
     let elements = elements.map(|element| {
         let element = element.unwrap_or_default();
@@ -112,6 +113,14 @@ fn standard(headers: &HeaderMap) -> Vec<Hop> {
         }
     });
     elements.collect()
+}
+
+/// The line without ports that are hidden (RFC 7239, section 6.3), for which the parser would give up an address.
+fn without_hidden_ports(line: &str) -> String {
+    let hides = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let mut pieces = line.split(":_");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |line, piece| line + piece.trim_start_matches(hides))
 }
 
 /// By `X-Forwarded-For` and `X-Forwarded-Proto`, which no standard describes: of two lists of one length the members
@@ -234,6 +243,20 @@ mod tests {
             forwarded("for=198.51.100.1, for=192.0.2.7;proto=https, for=10.0.0.1"),
             ("192.0.2.7".into(), true)
         );
+        let hidden = [
+            ("for=\"6.0.0.1:_p\"", "6.0.0.1"),
+            ("for=\"[2001:db8:9::1]:_x.y-z_\"", "2001:db8:9::1"),
+            (
+                "for=1.1.1.1, for=\"6.0.0.1:_p\";by=\"10.0.0.1:_q\"",
+                "6.0.0.1",
+            ),
+        ];
+        for (value, address) in hidden {
+            assert_eq!(
+                forwarded(&format!("{value};proto=https")),
+                (address.into(), true)
+            );
+        }
         assert_eq!(forwarded("for=_hidden, for=10.0.0.1").0, "10.0.0.1");
         assert_eq!(forwarded("nonsense").0, "127.0.0.1");
     }

@@ -47,7 +47,7 @@ pub(super) fn settings(
 /// Where others reach the listener, credentials cross the network as they are unless something speaks TLS for it.
 fn must_be_private(server: &Server, listener: &TcpListener) -> anyhow::Result<()> {
     let addr = listener.local_addr()?;
-    if addr.ip().is_loopback() || server.tls.is_some() {
+    if addr.ip().to_canonical().is_loopback() || server.tls.is_some() {
         return Ok(());
     }
     if !server.plain_http {

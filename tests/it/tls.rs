@@ -241,7 +241,11 @@ async fn a_certificate_that_is_about_to_end_is_told() {
 async fn plain_http_where_others_can_reach_it_has_to_be_asked_for() {
     let mut hub = ChildHub::start().await;
     hub.stop().await;
-    hub.edit_config(|text| text.replace("127.0.0.1:0", "0.0.0.0:0"));
+    // A loopback address that is written as one of IPv6 is reached by nobody else.
+    hub.edit_config(|text| text.replace("127.0.0.1:0", "[::ffff:127.0.0.1]:0"));
+    hub.begin().await;
+    hub.stop().await;
+    hub.edit_config(|text| text.replace("[::ffff:127.0.0.1]:0", "0.0.0.0:0"));
     let said = hub.refused(&["serve"]);
     assert!(said.contains("server.plain_http = true"), "{said}");
     hub.edit_config(|text| text.replace("[server]", "[server]\nplain_http = true"));

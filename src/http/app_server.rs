@@ -338,8 +338,9 @@ pub(super) async fn revoke(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Answer {
-    let endpoint = Query::of(&request)?.endpoint();
-    let (user, endpoint) = both(path::user(&request), endpoint)?;
+    let query = Query::of(&request)?;
+    query.only(&["endpointId"])?;
+    let (user, endpoint) = both(path::user(&request), query.endpoint())?;
     let subject = caller.subject(user);
     let what = (subject.clone(), AppAct::RevokeTokens(endpoint.clone()));
     let revocation = context.hub.revoke_tokens(subject, endpoint);

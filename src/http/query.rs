@@ -119,6 +119,23 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Refuses what is none of these, for a call where a slip would do far more than was meant.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Error> {
+        let unknown = self
+            .0
+            .iter()
+            .filter(|(name, _)| !known.contains(&name.as_str()));
+        let message = || format!("is not known here; write {}", known.join(", "));
+        let faults: Vec<_> = unknown
+            .map(|(name, _)| Fault::new(name.clone(), message()))
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(hub::Error::Invalid(faults).into())
+        }
+    }
+
     /// `endpointId`.
     pub(super) fn endpoint(&self) -> Result<Option<EndpointId>, Error> {
         let id = self.get("endpointId").map(EndpointId::parse).transpose();

@@ -281,6 +281,14 @@ async fn a_users_tokens_end_at_once_all_or_those_of_one_device() {
         .delete(&format!("{TOKENS}?endpointId=a%20b"))
         .await;
     assert_eq!(bad.faults(), ["endpointId"]);
+    for slip in ["endpoint", "endpointid", "endpointId&x"] {
+        let bad = hub.app().delete(&format!("{TOKENS}?{slip}=tablet")).await;
+        let unknown = slip.split('&').next_back().unwrap();
+        assert_eq!(bad.faults(), [unknown]);
+        let told = bad.json().to_string();
+        assert!(told.contains("write endpointId"), "{told}");
+    }
+    tablet.get("/v1/me/endpoints").await.expect(200);
     // The devices stay; each may sign in again.
     let endpoints = ada.get("/v1/me/endpoints").await.expect(200);
     assert_eq!(endpoints["value"].as_array().unwrap().len(), 2);

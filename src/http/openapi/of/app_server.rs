@@ -168,7 +168,7 @@ pub(in crate::http) fn mint(with: &mut Describer<'_>) -> Operation {
 /// `DELETE /v1/users/{user}/tokens`.
 pub(in crate::http) fn revoke(_: &mut Describer<'_>) -> Operation {
     Operation::new(TAG, "revokeTokens", "Revoke a user's tokens")
-        .says("At once, open streams included.")
+        .says("At once, open streams included. A parameter that is not known is `400` here: a slip would revoke them all.")
         .takes(USERS)
         .query(&["endpointId"])
         .empty(204, "None is good any more.")

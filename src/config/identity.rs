@@ -9,9 +9,10 @@ use url::Url;
 use super::{
     apps::CaPem,
     files::{self, file},
+    jwk::SigningKey,
     raw,
     reader::{Reader, needs},
-    value::{Shown, list, service_url, text},
+    value::{Shown, key_set_url, list, text},
 };
 use crate::model::Secret;
 
@@ -107,7 +108,7 @@ pub(super) fn identity(reader: &mut Reader<'_>, raw: Spanned<raw::Identity>) -> 
     let folder = reader.folder();
     let kept = file(folder, keys);
     let kept = reader.optional("app.identity.jwks_file", raw.jwks_file, kept);
-    let url = reader.optional("app.identity.jwks_url", raw.jwks_url, service_url);
+    let url = reader.optional("app.identity.jwks_url", raw.jwks_url, key_set_url);
     let ca_at = at(raw.ca_file.as_ref());
     let ca = file(folder, files::roots);
     let ca = reader.optional("app.identity.ca_file", raw.ca_file, ca);
@@ -159,12 +160,17 @@ fn algorithm(value: &toml::Value) -> Result<SigningAlgorithm, String> {
     })
 }
 
-/// The keys of a JWK Set. Which of them are of use is seen by who uses them.
+/// The keys of a JWK Set. One at least is of use; the others may be for something else.
 fn keys(content: Secret<Vec<u8>>) -> Result<Vec<Json>, String> {
     let set: BTreeMap<String, Json> = serde_json::from_slice(content.expose())
         .map_err(|error| format!("is no JSON object: {error}"))?;
     match set.get("keys") {
-        Some(Json::Array(keys)) if !keys.is_empty() => Ok(keys.clone()),
+        Some(Json::Array(keys)) if keys.iter().any(|it| SigningKey::read(it).is_some()) => {
+            Ok(keys.clone())
+        }
+        Some(Json::Array(keys)) if !keys.is_empty() => Err(String::from(
+            "has no public key for RS256, PS256 (2048 bits at least), ES256 or EdDSA; write the set that your provider shows as jwks_uri",
+        )),
         _ => Err(String::from(
             r#"is no JWK Set; it has no {"keys": […]} with a key in it"#,
         )),
@@ -175,6 +181,7 @@ fn keys(content: Secret<Vec<u8>>) -> Result<Vec<Json>, String> {
 mod tests {
     use std::fs;
 
+    use serde_json::json;
     use tempfile::TempDir;
 
     use crate::config;
@@ -183,7 +190,15 @@ mod tests {
     fn fault(sections: &[&str]) -> Option<String> {
         let folder = TempDir::new().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        write("jwks.json", r#"{"keys":[{"kty":"EC"}]}"#);
+        let point = "A".repeat(43);
+        let key = json!({"kty": "EC", "crv": "P-256", "x": point, "y": point});
+        write(
+            "jwks.json",
+            &json!({"keys": [{"kty": "EC"}, key]}).to_string(),
+        );
+        let weak = json!({"kty": "RSA", "n": "A".repeat(171), "e": "AQAB"});
+        let secret = json!({"kty": "oct", "k": "c2VjcmV0"});
+        write("weak.json", &json!({"keys": [weak, secret]}).to_string());
         write("none.json", r#"{"keys":[]}"#);
         let apps = sections.iter().enumerate();
         let apps =
@@ -221,9 +236,15 @@ mod tests {
         );
         check(
             &with("jwks_url = \"http://id.example.com/jwks\""),
-            "app.identity.jwks_url:",
+            "config.toml:6: app.identity.jwks_url: does not begin with https:// and a host; write for instance \"https://id.example.com/jwks\"",
         );
         check(&with("jwks_file = \"none.json\""), "is no JWK Set");
+        let weak = fault(&[&with("jwks_file = \"weak.json\"")]).unwrap();
+        let (at, why) = (
+            "config.toml:6: app.identity.jwks_file: ",
+            "has no public key for RS256, PS256 (2048 bits",
+        );
+        assert!(weak.contains(at) && weak.contains(why), "{weak}");
         check(
             &with("jwks_file = \"gone.json\""),
             "gone.json cannot be read",

@@ -12,6 +12,7 @@ mod files;
 mod host_rule;
 mod identity;
 pub mod init;
+mod jwk;
 mod load;
 mod rate;
 mod raw;
@@ -33,6 +34,7 @@ use url::Url;
 
 pub use apps::{App, Apps};
 pub use certificate::Certificate;
+pub use jwk::SigningKey;
 pub use error::{Error, Problem};
 pub use identity::{Identity, KeySource, SigningAlgorithm};
 pub use load::load;

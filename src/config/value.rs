@@ -221,20 +221,27 @@ pub(super) fn network(value: &Value) -> Result<IpNet, String> {
     })
 }
 
+const HUB: &str = "https://hub.example.com";
+
 /// What the hub's own links begin with.
 pub(super) fn public_url(value: &Value) -> Result<Url, String> {
-    plain_url(value, &["https", "http"])
+    plain_url(value, (&["https", "http"], HUB))
 }
 
 /// Where a push service, or what stands in for it, is reached: credentials go there, so never without TLS.
 pub(super) fn service_url(value: &Value) -> Result<Url, String> {
-    plain_url(value, &["https"])
+    plain_url(value, (&["https"], HUB))
+}
+
+/// Where an identity provider shows its keys.
+pub(super) fn key_set_url(value: &Value) -> Result<Url, String> {
+    plain_url(value, (&["https"], "https://id.example.com/jwks"))
 }
 
 /// A URL with a host and a path at most. What is wrong with it is said without showing it: it may hold a password.
-fn plain_url(value: &Value, schemes: &[&str]) -> Result<Url, String> {
+fn plain_url(value: &Value, (schemes, good): (&[&str], &str)) -> Result<Url, String> {
     let begin = schemes.join(":// or ");
-    let bad = |what: &str| format!("{what}; write for instance \"https://hub.example.com\"");
+    let bad = |what: &str| format!("{what}; write for instance \"{good}\"");
     let url = Url::parse(&text(value)?).map_err(|_| bad("is not a URL"))?;
     if !schemes.contains(&url.scheme()) || !url.has_host() {
         return Err(bad(&format!("does not begin with {begin}:// and a host")));

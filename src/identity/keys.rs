@@ -2,64 +2,28 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation, decode,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
-};
+use jsonwebtoken::{Algorithm, Validation, decode};
 use serde_json::Value;
 
-use crate::config::SigningAlgorithm;
+use crate::config::{SigningAlgorithm, SigningKey};
 
-/// The shortest RSA key that is taken (RFC 7518, section 3.3), in bytes.
-const RSA_BYTES: usize = 256;
 /// How many keys of one provider are kept: none rotates through more at a time.
 const MOST: usize = 100;
 
 /// A key that tokens are signed with.
-pub(super) struct Key {
-    kid: Option<String>,
-    /// What it is for.
-    algorithms: Vec<SigningAlgorithm>,
-    key: DecodingKey,
-}
+pub(super) struct Key(SigningKey);
 
 /// Those of a set that are of use here.
 pub(super) fn usable(set: &[Value]) -> Vec<Arc<Key>> {
-    let keys = set.iter().filter_map(Key::read);
-    keys.take(MOST).map(Arc::new).collect()
+    let keys = set.iter().filter_map(SigningKey::read);
+    keys.take(MOST).map(|key| Arc::new(Key(key))).collect()
 }
 
 impl Key {
-    fn read(value: &Value) -> Option<Self> {
-        let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
-        let common = &jwk.common;
-        let signs = common
-            .public_key_use
-            .as_ref()
-            .is_none_or(|it| *it == PublicKeyUse::Signature);
-        let verifies = common
-            .key_operations
-            .as_ref()
-            .is_none_or(|all| all.contains(&KeyOperations::Verify));
-        if !signs || !verifies {
-            return None;
-        }
-        let mut algorithms = kind(&jwk.algorithm)?;
-        if let Some(only) = common.key_algorithm {
-            algorithms.retain(|it| named(*it) == only);
-        }
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        (!algorithms.is_empty()).then(|| Self {
-            kid: common.key_id.clone(),
-            algorithms,
-            key,
-        })
-    }
-
     /// Whether it may have signed a token that names this key, or none.
     pub(super) fn fits(&self, (kid, algorithm): (Option<&str>, SigningAlgorithm)) -> bool {
-        let is_named = kid.is_none_or(|kid| self.kid.as_deref() == Some(kid));
-        is_named && self.algorithms.contains(&algorithm)
+        let is_named = kid.is_none_or(|kid| self.0.kid.as_deref() == Some(kid));
+        is_named && self.0.algorithms.contains(&algorithm)
     }
 
     /// Whether it signed the token. Nothing that the token says is looked at.
@@ -72,33 +36,7 @@ impl Key {
         });
         rules.required_spec_claims = HashSet::new();
         (rules.validate_exp, rules.validate_aud) = (false, false);
-        decode::<Value>(token, &self.key, &rules).is_ok()
-    }
-}
-
-/// The algorithms that a key can be for.
-fn kind(parameters: &AlgorithmParameters) -> Option<Vec<SigningAlgorithm>> {
-    match parameters {
-        AlgorithmParameters::RSA(rsa) => {
-            let bytes = rsa.n.trim_end_matches('=').len() * 3 / 4;
-            (bytes >= RSA_BYTES).then(|| vec![SigningAlgorithm::Rs256, SigningAlgorithm::Ps256])
-        }
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-            Some(vec![SigningAlgorithm::Es256])
-        }
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-            Some(vec![SigningAlgorithm::EdDsa])
-        }
-        _ => None,
-    }
-}
-
-fn named(algorithm: SigningAlgorithm) -> KeyAlgorithm {
-    match algorithm {
-        SigningAlgorithm::Rs256 => KeyAlgorithm::RS256,
-        SigningAlgorithm::Ps256 => KeyAlgorithm::PS256,
-        SigningAlgorithm::Es256 => KeyAlgorithm::ES256,
-        SigningAlgorithm::EdDsa => KeyAlgorithm::EdDSA,
+        decode::<Value>(token, &self.0.key, &rules).is_ok()
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{CommandContext, door::Door, output};
 use crate::{
     clock::Clock,
-    config::{Apps, Certificate, Config, Delivery, Limits, apps::App},
+    config::{Apps, Certificate, Config, Delivery, Facts, Limits, apps::App},
     dispatch::{self, VapidKeys},
     hub::{DROPS, Hub, admin::Request},
     identity::Identities,
@@ -69,22 +69,35 @@ pub(super) async fn run(context: &CommandContext) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// When the listener's certificate ends.
-fn certificate(config: &Config, now: Timestamp) -> Option<Finding> {
-    let expires = config.server.tls.as_ref()?.expires;
+/// When the listener's certificate ends, and what its clients may have against it.
+fn certificate(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let Some(facts) = config.server.tls.as_ref().map(|it| it.facts) else {
+        return Vec::new();
+    };
     let anew = "put a new one into the files of [server.tls] and send the hub SIGHUP";
-    Some(Finding {
-        subject: Subject::Config,
-        found: match expires {
-            over if over <= now => Err(format!(
-                "the listener's certificate is over since {over}; {anew}"
-            )),
-            soon if soon.since(now) < Certificate::NEAR_ITS_END => {
-                Err(format!("the listener's certificate ends on {soon}; {anew}"))
-            }
-            good => Ok(format!("the listener's certificate ends on {good}")),
-        },
-    })
+    let lasts = match facts {
+        Facts { expires, .. } if expires <= now => Err(format!(
+            "the listener's certificate is over since {expires}; {anew}"
+        )),
+        Facts { begins, .. } if begins > now => Err(format!(
+            "the listener's certificate is not valid before {begins}; see that the machine's time is right, or {anew}"
+        )),
+        Facts { expires, .. } if expires.since(now) < Certificate::NEAR_ITS_END => Err(format!(
+            "the listener's certificate ends on {expires}; {anew}"
+        )),
+        Facts { expires, .. } => Ok(format!("the listener's certificate ends on {expires}")),
+    };
+    let astray = facts.astray.map(|place| Err(format!(
+        "the chain of the listener's certificate is not in order: number {place} in server.tls.cert_file did not sign the one before it, so that \
+         clients may refuse it; put the hub's own first, then each that signed the one before, and send the hub SIGHUP"
+    )));
+    let findings = [Some(lasts), astray].into_iter().flatten();
+    findings
+        .map(|found| Finding {
+            subject: Subject::Config,
+            found,
+        })
+        .collect()
 }
 
 fn summary(config: &Config) -> String {

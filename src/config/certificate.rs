@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
+use super::x509;
 use crate::model::{Secret, Timestamp};
 
 /// A certificate of TLS.
@@ -14,8 +15,8 @@ pub struct Certificate {
     pub chain: Vec<u8>,
     /// Its private key: PEM.
     pub key: Secret<Vec<u8>>,
-    /// When it ends.
-    pub expires: Timestamp,
+    /// What is told of it.
+    pub facts: Facts,
 }
 
 impl Certificate {
@@ -36,9 +37,20 @@ impl Certificate {
     }
 }
 
-/// When the first certificate of a file ends, which is the hub's own.
-pub(super) fn listeners(pem: &Secret<Vec<u8>>) -> Result<Timestamp, String> {
-    first(pem)?.ok_or_else(|| {
+/// What is told of the certificates of a file, of which the first is the hub's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// When the first begins.
+    pub begins: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The place, from 1 on, of the first one that did not sign the one before it.
+    pub astray: Option<usize>,
+}
+
+/// The listener's certificates.
+pub(super) fn listeners(pem: &Secret<Vec<u8>>) -> Result<Facts, String> {
+    facts(pem)?.ok_or_else(|| {
         String::from(
             "is not a certificate in PEM that begins with -----BEGIN CERTIFICATE-----; write the file with the whole \
              chain, which certbot calls fullchain.pem",
@@ -46,21 +58,27 @@ pub(super) fn listeners(pem: &Secret<Vec<u8>>) -> Result<Timestamp, String> {
     })
 }
 
-/// When the first certificate of a file ends, if there is one.
-fn first(pem: &Secret<Vec<u8>>) -> Result<Option<Timestamp>, String> {
+/// What is told of the certificates of a file, if it has any.
+fn facts(pem: &Secret<Vec<u8>>) -> Result<Option<Facts>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.expose()).collect();
     let certificates = certificates.unwrap_or_default();
     let Some(first) = certificates.first() else {
         return Ok(None);
     };
-    let expires = not_after(first);
-    let expires = expires.ok_or("holds a certificate whose end cannot be read; export it anew")?;
-    Ok(Some(expires))
+    let (begins, expires) = x509::validity(first)
+        .ok_or("holds a certificate whose end cannot be read; export it anew")?;
+    let mut links = certificates.iter().zip(certificates.iter().skip(1));
+    let astray = links.position(|(one, next)| !x509::is_signed_by(one, next));
+    Ok(Some(Facts {
+        begins,
+        expires,
+        astray: astray.map(|place| place + 2),
+    }))
 }
 
-/// The certificates of a file, and when the first of them, which is the hub's own, ends.
-pub(super) fn chain(pem: &Secret<Vec<u8>>) -> Result<Timestamp, String> {
-    first(pem)?.ok_or_else(|| {
+/// A client's certificates.
+pub(super) fn chain(pem: &Secret<Vec<u8>>) -> Result<Facts, String> {
+    facts(pem)?.ok_or_else(|| {
         String::from(
             "is not a certificate in PEM that begins with -----BEGIN CERTIFICATE-----; convert Apple's .p12 with: \
              openssl pkcs12 -in cert.p12 -out cert.pem -nodes",
@@ -81,72 +99,6 @@ pub(super) fn has_key(pem: &Secret<Vec<u8>>) -> bool {
     PrivateKeyDer::from_pem_slice(pem.expose()).is_ok()
 }
 
-/// The `notAfter` of a certificate (RFC 5280, section 4.1): the second time of the sequence behind version, serial
-/// number, algorithm and issuer.
-fn not_after(der: &[u8]) -> Option<Timestamp> {
-    let (_, certificate, _) = element(der)?;
-    let (_, mut rest, _) = element(certificate)?;
-    if rest.first() == Some(&0xA0) {
-        rest = element(rest)?.2;
-    }
-    for _ in 0..3 {
-        rest = element(rest)?.2;
-    }
-    let (_, validity, _) = element(rest)?;
-    let (_, _, not_after) = element(validity)?;
-    let (tag, text, _) = element(not_after)?;
-    time(tag, str::from_utf8(text).ok()?)
-}
-
-/// A UTCTime (tag 0x17, two digits of the year, 1950 to 2049) or a GeneralizedTime (0x18), both to the second in `Z`
-/// (RFC 5280, section 4.1.2.5).
-fn time(tag: u8, text: &str) -> Option<Timestamp> {
-    let whole = match (tag, text.get(..2)?) {
-        (0x17, year) if year < "50" => format!("20{text}"),
-        (0x17, _) => format!("19{text}"),
-        (0x18, _) => text.to_owned(),
-        _ => return None,
-    };
-    if whole.len() != 15 || !whole.is_ascii() || !whole.ends_with('Z') {
-        return None;
-    }
-    let part = |from: usize, to: usize| &whole[from..to];
-    let (date, hours) = (
-        (part(0, 4), part(4, 6), part(6, 8)),
-        (part(8, 10), part(10, 12)),
-    );
-    let text = format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        date.0,
-        date.1,
-        date.2,
-        hours.0,
-        hours.1,
-        part(12, 14)
-    );
-    text.parse().ok()
-}
-
-/// The first element of some DER: its tag, its content, and what follows (X.690, section 8.1).
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, mut rest) = rest.split_first()?;
-    let mut length = usize::from(first);
-    if first >= 0x80 {
-        let digits = usize::from(first & 0x7F);
-        if digits == 0 || digits > 4 {
-            return None;
-        }
-        let (number, behind) = rest.split_at_checked(digits)?;
-        length = number
-            .iter()
-            .fold(0, |length, byte| length << 8 | usize::from(*byte));
-        rest = behind;
-    }
-    let (content, behind) = rest.split_at_checked(length)?;
-    Some((tag, content, behind))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +111,10 @@ mod tests {
             wanted.not_after = rcgen::date_time_ymd(year, 3, 9);
             let issued = wanted.self_signed(&key).unwrap();
             let pem = Secret::new(issued.pem().into_bytes());
-            assert_eq!(chain(&pem).unwrap().to_string(), expected);
+            let facts = chain(&pem).unwrap();
+            assert_eq!(facts.expires.to_string(), expected);
+            assert_eq!(facts.begins.to_string(), "1975-01-01T00:00:00.000Z");
+            assert_eq!(facts.astray, None);
             assert!(!has_key(&pem));
             let both = format!("{}{}", key.serialize_pem(), issued.pem());
             assert!(has_key(&Secret::new(both.into_bytes())));
@@ -170,24 +125,44 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_is_refused() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let issued = rcgen::CertificateParams::default()
-            .self_signed(&key)
-            .unwrap();
-        for end in 0..issued.der().len() {
-            assert_eq!(not_after(&issued.der()[..end]), None, "{end}");
-        }
-        for text in [
-            "",
-            "2",
-            "270309000000",
-            "20270309000000",
-            "2027ü30900000Z",
-            "20271309000000Z",
-        ] {
-            assert_eq!(time(0x18, text), None, "{text}");
-        }
         assert!(chain(&Secret::new(b"no".to_vec())).is_err());
         assert!(private_key(Secret::new(b"no".to_vec())).is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_did_not_sign_the_one_before_is_astray() {
+        let key = || rcgen::KeyPair::generate().unwrap();
+        let authority = |name: &str| {
+            let mut wanted = rcgen::CertificateParams::default();
+            wanted
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, name);
+            wanted.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            wanted
+        };
+        let (root_key, middle_key) = (key(), key());
+        let root = authority("root").self_signed(&root_key).unwrap();
+        let by_root = rcgen::Issuer::new(authority("root"), &root_key);
+        let middle = authority("middle")
+            .signed_by(&middle_key, &by_root)
+            .unwrap();
+        let by_middle = rcgen::Issuer::new(authority("middle"), &middle_key);
+        let leaf = rcgen::CertificateParams::default()
+            .signed_by(&key(), &by_middle)
+            .unwrap();
+        // One by the same name with another key.
+        let false_middle = authority("middle").signed_by(&key(), &by_root).unwrap();
+        let check = |chain: &[&rcgen::Certificate], astray: Option<usize>| {
+            let pem: String = chain.iter().map(|it| it.pem()).collect();
+            let facts = listeners(&Secret::new(pem.into_bytes())).unwrap();
+            assert_eq!(facts.astray, astray);
+        };
+        check(&[&leaf], None);
+        check(&[&leaf, &middle], None);
+        check(&[&leaf, &middle, &root], None);
+        check(&[&leaf, &root, &middle], Some(2));
+        check(&[&leaf, &middle, &leaf], Some(3));
+        check(&[&leaf, &false_middle], Some(2));
+        check(&[&middle, &leaf, &root], Some(2));
     }
 }

@@ -21,6 +21,7 @@ mod sections;
 mod services;
 mod tenants;
 pub mod value;
+mod x509;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -33,10 +34,10 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use apps::{App, Apps};
-pub use certificate::Certificate;
-pub use jwk::SigningKey;
+pub use certificate::{Certificate, Facts};
 pub use error::{Error, Problem};
 pub use identity::{Identity, KeySource, SigningAlgorithm};
+pub use jwk::SigningKey;
 pub use load::load;
 pub use rate::{AppLimits, Rate};
 pub use services::is_contact;

@@ -73,7 +73,7 @@ fn tls(reader: &mut Reader<'_>, raw: Spanned<raw::Tls>) -> Option<Certificate> {
         r#"the path of the certificate with its chain, for instance "fullchain.pem""#,
     );
     let looked = file(folder, |pem| {
-        certificate::listeners(&pem).map(|expires| (pem, expires))
+        certificate::listeners(&pem).map(|facts| (pem, facts))
     });
     let chain = reader.required(certificate, raw.cert_file, looked);
     let key = needed(
@@ -82,11 +82,11 @@ fn tls(reader: &mut Reader<'_>, raw: Spanned<raw::Tls>) -> Option<Certificate> {
     );
     let key_at = offset(&raw.key_file);
     let read = reader.required(key, raw.key_file, file(folder, certificate::private_key));
-    let ((chain, expires), read) = (chain?, read?);
+    let ((chain, facts), read) = (chain?, read?);
     let certificate = Certificate {
         chain: chain.expose().clone(),
         key: read,
-        expires,
+        facts,
     };
     if let Err(reason) = certificate.fits() {
         reader.fault(key_at.unwrap_or(section_at), key.key, reason);

@@ -108,9 +108,9 @@ fn by_certificate(
     let at = certificate.span().start;
     let name = "app.apns.certificate_file";
     let looked = file(folder, |pem| {
-        certificate::chain(&pem).map(|expires| (pem, expires))
+        certificate::chain(&pem).map(|facts| (pem, facts))
     });
-    let (pem, expires) = reader.optional(name, Some(certificate), looked)?;
+    let (pem, facts) = reader.optional(name, Some(certificate), looked)?;
     let key = match raw.key_file.take() {
         Some(leaf) => {
             let look = file(folder, certificate::private_key);
@@ -127,7 +127,7 @@ fn by_certificate(
     Some(ApnsLogin::Certificate(Certificate {
         chain: pem.expose().clone(),
         key,
-        expires,
+        facts,
     }))
 }
 

@@ -36,7 +36,7 @@ fn a_certificate_in_the_place_of_a_key_that_signs() {
         let ApnsLogin::Certificate(read) = &app.apns.as_ref().unwrap().login else {
             panic!("{good}")
         };
-        assert_eq!(read.expires.to_string(), "2031-01-02T00:00:00.000Z");
+        assert_eq!(read.facts.expires.to_string(), "2031-01-02T00:00:00.000Z");
     }
     let check = |settings: &str, expected: &str| {
         let reason = apns(settings).expect_err(settings);

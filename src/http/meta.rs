@@ -101,7 +101,7 @@ pub(super) async fn metrics(context: Data<Context>) -> Answer {
     };
     count_lanes(&context);
     if let Some(shown) = &context.tls {
-        let expires = shown.expires().as_millis() / 1000;
+        let expires = shown.facts().expires.as_millis() / 1000;
         context.metrics.certificate(expires);
     }
     let text = context

@@ -11,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use crate::{config::Certificate, model::Timestamp};
+use crate::config::{Certificate, Facts};
 
 /// The listener's certificate as it is now: one cheap handle for all that show it.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Shown(Arc<RwLock<Pair>>);
 #[derive(Debug, Clone)]
 struct Pair {
     key: Arc<CertifiedKey>,
-    expires: Timestamp,
+    facts: Facts,
 }
 
 impl Shown {
@@ -42,9 +42,9 @@ impl Shown {
         Ok(())
     }
 
-    /// When the one that is shown ends.
-    pub fn expires(&self) -> Timestamp {
-        self.present().expires
+    /// What is told of the one that is shown.
+    pub fn facts(&self) -> Facts {
+        self.present().facts
     }
 
     fn present(&self) -> Pair {
@@ -82,6 +82,6 @@ fn pair(certificate: &Certificate) -> Result<Pair, String> {
         .map_err(|error| format!("certificate and key do not go together: {error}"))?;
     Ok(Pair {
         key: Arc::new(key),
-        expires: certificate.expires,
+        facts: certificate.facts,
     })
 }

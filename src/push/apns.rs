@@ -158,8 +158,8 @@ impl Apns {
                 ApnsLogin::Token { .. } => Ok(format!("{host} took the key and the topic")),
                 ApnsLogin::Certificate(certificate) => Ok(format!(
                     "{host} took the certificate and the topic; the certificate ends at {}, in {} days",
-                    certificate.expires,
-                    certificate.expires.since(now).as_secs() / DAY_SECS
+                    certificate.facts.expires,
+                    certificate.facts.expires.since(now).as_secs() / DAY_SECS
                 )),
             },
             _ => {
@@ -207,10 +207,12 @@ impl Apns {
     /// Says so if the certificate has ended. Apple breaks off the handshake then, which would look like any lost connection.
     fn ended(&self, now: Timestamp) -> Result<(), String> {
         match &self.settings.login {
-            ApnsLogin::Certificate(certificate) if certificate.expires <= now => Err(format!(
-                "the certificate in certificate_file ended at {}; make a new one at developer.apple.com",
-                certificate.expires
-            )),
+            ApnsLogin::Certificate(certificate) if certificate.facts.expires <= now => {
+                Err(format!(
+                    "the certificate in certificate_file ended at {}; make a new one at developer.apple.com",
+                    certificate.facts.expires
+                ))
+            }
             _ => Ok(()),
         }
     }

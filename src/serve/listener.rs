@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BACKLOG, Running};
 use crate::{
-    config::{Certificate, Server},
+    config::{Certificate, Facts, Server},
     http,
     hub::Hub,
     model::Timestamp,
@@ -67,16 +67,16 @@ fn shown(server: &Server) -> anyhow::Result<Option<http::Shown>> {
         .map_err(|reason| anyhow!("[server.tls]: {reason}"))
 }
 
-/// Tells the operator in time that the certificate ends.
+/// Tells the operator what is wrong with the certificate, and in time that it ends.
 pub(super) fn watch(hub: &Hub, shown: Option<http::Shown>) -> Option<Task> {
     let hub = hub.clone();
-    shown.map(|shown| Task::start("certificate", |stop| tell_of_its_end(hub, shown, stop)))
+    shown.map(|shown| Task::start("certificate", |stop| tell_each_day(hub, shown, stop)))
 }
 
-/// Tells in the log that the listener's certificate is about to end, once a day, until `stop`.
-async fn tell_of_its_end(hub: Hub, shown: http::Shown, stop: CancellationToken) {
+/// Tells of the listener's certificate in the log, once a day, until `stop`.
+async fn tell_each_day(hub: Hub, shown: http::Shown, stop: CancellationToken) {
     loop {
-        tell_once_of_its_end(&shown, hub.now());
+        tell_once(&shown, hub.now());
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(DAY) => {}
@@ -84,12 +84,25 @@ async fn tell_of_its_end(hub: Hub, shown: http::Shown, stop: CancellationToken) 
     }
 }
 
-fn tell_once_of_its_end(shown: &http::Shown, now: Timestamp) {
-    let expires = shown.expires();
+fn tell_once(shown: &http::Shown, now: Timestamp) {
+    let Facts {
+        begins,
+        expires,
+        astray,
+    } = shown.facts();
     if expires <= now {
         tracing::error!(%expires, "the listener's certificate is over; put a new one into the files of [server.tls] and send SIGHUP");
+    } else if begins > now {
+        tracing::warn!(%begins, "the listener's certificate is not valid yet; see that the machine's time is right, or put another one into the files of [server.tls] and send SIGHUP");
     } else if expires.since(now) < Certificate::NEAR_ITS_END {
         tracing::warn!(%expires, "the listener's certificate is about to end; put a new one into the files of [server.tls] and send SIGHUP");
+    }
+    if let Some(place) = astray {
+        tracing::warn!(
+            place,
+            "the chain of the listener's certificate is not in order: the one at this place did not sign the one before it, so that clients may refuse it; \
+             put the hub's own first into server.tls.cert_file, then each that signed the one before, and send SIGHUP"
+        );
     }
 }
 
@@ -110,7 +123,7 @@ impl Running {
         match (&self.tls, certificate) {
             (Some(tls), Some(certificate)) => {
                 tls.replace(certificate).map_err(|reason| anyhow!(reason))?;
-                tell_once_of_its_end(tls, self.hub.now());
+                tell_once(tls, self.hub.now());
                 Ok(())
             }
             (None, None) => Ok(()),

@@ -238,6 +238,41 @@ async fn a_certificate_that_is_about_to_end_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_clients_may_refuse_is_told() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::new(vec![String::from("127.0.0.1")]).unwrap();
+    wanted.not_before = rcgen::date_time_ymd(2098, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(2099, 1, 1);
+    let early = wanted.self_signed(&key).unwrap().pem();
+    let (good, _) = issue(2099);
+    let (another, _) = issue(2099);
+    let mut hub = speaking_tls(&format!("{early}{}", key.serialize_pem())).await;
+    hub.says("the listener's certificate is not valid yet")
+        .await;
+    let checked = |hub: &ChildHub| {
+        let checked = hub.command(&["check"]);
+        assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+        String::from_utf8(checked.stdout).unwrap()
+    };
+    let said = checked(&hub);
+    let early = "✗ config: the listener's certificate is not valid before 2098-01-01";
+    assert!(said.contains(early), "{said}");
+    assert!(!hub.log().contains("is not in order"), "{}", hub.log());
+    show(&hub, &format!("{good}{another}"));
+    hub.reload();
+    hub.says("the chain of the listener's certificate is not in order")
+        .await;
+    let said = checked(&hub);
+    let astray = "✗ config: the chain of the listener's certificate is not in order: number 2 in server.tls.cert_file";
+    assert!(said.contains(astray), "{said}");
+    assert!(
+        said.contains("✓ config: the listener's certificate ends on 2099"),
+        "{said}"
+    );
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plain_http_where_others_can_reach_it_has_to_be_asked_for() {
     let mut hub = ChildHub::start().await;
     hub.stop().await;

@@ -386,9 +386,17 @@ fn certificate(expires: Timestamp) -> (Vec<u8>, ApnsLogin) {
     let login = ApnsLogin::Certificate(crate::config::Certificate {
         chain: pem.clone(),
         key: Secret::new(key),
-        expires,
+        facts: until(expires),
     });
     (pem, login)
+}
+
+fn until(expires: Timestamp) -> crate::config::Facts {
+    crate::config::Facts {
+        begins: at(0),
+        expires,
+        astray: None,
+    }
 }
 
 #[tokio::test]
@@ -428,7 +436,7 @@ async fn a_certificate_needs_its_own_key() {
         login: ApnsLogin::Certificate(crate::config::Certificate {
             chain,
             key: Secret::new(key),
-            expires: at(1),
+            facts: until(at(1)),
         }),
         ..settings(&server)
     };

@@ -9,25 +9,12 @@ use super::{
 
 /// The shape.
 pub(super) fn schema(with: &mut Describer<'_>) -> Value {
-    let notification = with.shape::<Notification<'_>>();
-    let (endpoint, delivery) = (with.shape::<Endpoint<'_>>(), with.shape::<Delivery>());
+    let endpoint = with.shape::<Endpoint<'_>>();
+    let notification = notification(with);
+    let notification = with.named("ExportedNotification", notification);
     let time = json!({ "type": "string", "format": "date-time" });
     let text = json!({ "type": "string" });
     let count = json!({ "type": "integer", "minimum": 0 });
-    // Those kept are whole; of one that was deleted, and without content, less is left.
-    let notification = json!({
-        "type": "object",
-        "description": "A Notification with its deliveries; without content where it was deleted or none was asked for.",
-        "required": ["id", "createdDateTime", "expirationDateTime", "status", "deliveries"],
-        "properties": {
-            "id": text,
-            "createdDateTime": time,
-            "expirationDateTime": time,
-            "status": { "type": "string", "enum": ["active", "deleted"] },
-            "deliveries": { "type": "array", "items": delivery },
-        },
-        "anyOf": [notification, { "properties": { "status": { "const": "deleted" } } }, { "not": { "required": ["payload"] } }],
-    });
     let token = json!({
         "type": "object",
         "required": ["expiresDateTime"],
@@ -97,4 +84,21 @@ fn act(text: &Value, time: &Value, count: &Value) -> Value {
             "reason": text,
         },
     })
+}
+
+/// A notification with its deliveries: that of answers, but that it may be deleted, or be without its content.
+fn notification(with: &mut Describer<'_>) -> Value {
+    let delivery = with.shape::<Delivery>();
+    let _ = with.shape::<Notification<'_>>();
+    let whole = with.generator.definitions().get("Notification");
+    let mut shape = whole.cloned().unwrap_or_default();
+    shape["description"] =
+        "A Notification with its deliveries; without content where it was deleted or none was asked for.".into();
+    shape["properties"]["status"] = json!({ "type": "string", "enum": ["active", "deleted"] });
+    shape["properties"]["deliveries"] = json!({ "type": "array", "items": delivery });
+    if let Some(required) = shape["required"].as_array_mut() {
+        required.retain(|name| name != "payload");
+        required.push("deliveries".into());
+    }
+    shape
 }

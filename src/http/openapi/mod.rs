@@ -24,7 +24,7 @@ use actix_web::{
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Context, Error, error::Envelope, table::Line};
+use super::{Answer, Context, Error, error::Envelope, table::Line, wire::schema::Shapes};
 use packed::Packed;
 use refusal::Refusal;
 
@@ -82,7 +82,7 @@ fn document(lines: &[Line], context: &Context) -> Value {
         limits: hub.limits(),
         min_delay: hub.delivery().min_fallback_delay,
         generator: settings.for_serialize().into_generator(),
-        requests: Map::new(),
+        shapes: Shapes::default(),
         responses: Map::new(),
     };
     let _ = with.shape::<Envelope<'_>>();
@@ -102,7 +102,7 @@ fn document(lines: &[Line], context: &Context) -> Value {
     let refused = refusal::answers(&[Refusal::Method].into(), with.limits);
     with.responses.extend(refused.into_values());
     let mut schemas = with.generator.take_definitions(true);
-    schemas.append(&mut with.requests);
+    schemas.append(&mut with.shapes.0);
     let public_url = context.public_url.as_ref();
     let server = public_url.map_or("/", |url| url.as_str().trim_end_matches('/'));
     json!({

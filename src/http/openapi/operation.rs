@@ -9,7 +9,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{cors, query},
+    super::{cors, query, wire::schema::Shapes},
     headers, limits,
     refusal::{self, Refusal},
 };
@@ -28,8 +28,8 @@ pub(in super::super) struct Describer<'a> {
     pub(super) min_delay: Duration,
     /// Knows the shapes of answers.
     pub(super) generator: SchemaGenerator,
-    /// The shapes of requests, by name.
-    pub(super) requests: Map<String, Value>,
+    /// The shapes of requests.
+    pub(super) shapes: Shapes,
     /// The answers that operations share, by name.
     pub(super) responses: Map<String, Value>,
 }
@@ -42,8 +42,7 @@ impl Describer<'_> {
 
     /// Keeps the shape of a request under a name.
     pub(super) fn named(&mut self, name: &str, shape: Value) -> Value {
-        self.requests.insert(name.to_owned(), shape);
-        json!({ "$ref": format!("#/components/schemas/{name}") })
+        self.shapes.named(name, shape)
     }
 }
 

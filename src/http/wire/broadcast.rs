@@ -10,7 +10,7 @@ use super::{
     answer::Text,
     draft::{self, DraftRules},
     fields::{Faults, Fields},
-    schema,
+    schema::{self, Shapes, absent, object},
 };
 use crate::{
     hub,
@@ -40,7 +40,7 @@ pub(in super::super) fn broadcast(
 }
 
 /// What [`broadcast()`] takes; `draft` is what a post is.
-pub(in super::super) fn broadcast_schema(max: usize, draft: Value) -> Value {
+pub(in super::super) fn broadcast_schema(max: usize, draft: Value, shapes: &mut Shapes) -> Value {
     let users = json!({
         "type": "array",
         "minItems": 1,
@@ -49,14 +49,15 @@ pub(in super::super) fn broadcast_schema(max: usize, draft: Value) -> Value {
     });
     let all =
         json!({ "type": "boolean", "const": true, "description": "Everyone whom the app has." });
-    let named = schema::object(
-        &["users"],
-        json!({ "users": users, "all": schema::absent() }),
-    );
-    let all = schema::object(&["all"], json!({ "all": all, "users": schema::absent() }));
-    let audience = schema::any_of(json!({ "type": "object" }), &[named, all]);
+    let named = object(&["users"], json!({ "users": users, "all": absent() }));
+    let all = object(&["all"], json!({ "all": all, "users": absent() }));
+    let audience = schema::any_of(&[
+        shapes.named("AudienceOfNamed", named),
+        shapes.named("AudienceOfAll", all),
+    ]);
+    let audience = shapes.named("Audience", audience);
     let members = json!({ "audience": audience, "notification": draft });
-    schema::object(&["audience", "notification"], members)
+    object(&["audience", "notification"], members)
 }
 
 fn audience_of(fields: &Fields<'_>, max: usize) -> Option<Audience> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     fields::{Faults, Fields, whole},
-    schema::{self, absent, object, optional, said, with},
+    schema::{self, Shapes, absent, object, optional, said, with},
 };
 use crate::{
     config::Limits,
@@ -49,20 +49,26 @@ pub(in super::super) fn draft(
 }
 
 /// What [`draft()`] takes, by the limits in force.
-pub(in super::super) fn draft_schema(limits: &Limits, min_delay: Duration) -> Value {
+pub(in super::super) fn draft_schema(
+    limits: &Limits,
+    min_delay: Duration,
+    shapes: &mut Shapes,
+) -> Value {
     let ids = ("server.limits.app_id", limits.app_id);
+    let visual = shapes.named("DraftVisual", visual_schema(limits));
     let payload = json!({
         "rawContent": optional(schema::filled_text(("server.limits.raw_content", limits.raw_content))),
-        "visualContent": optional(visual_schema(limits)),
+        "visualContent": optional(visual.clone()),
     });
-    let said_something = ["rawContent", "visualContent"];
-    let kinds = [schema::text(), json!({ "type": "object" })];
-    let either = said_something
-        .iter()
-        .zip(kinds)
-        .map(|(name, kind)| with(name, kind));
-    let either: Vec<Value> = either.collect();
-    let named = json!({ PLATFORMS: optional(platforms_schema()) });
+    let payload = schema::either(
+        object(&[], payload),
+        "rawContent",
+        ("visualContent", "object"),
+    );
+    let payload = said(payload, "Raw content, visual content, or both.");
+    let named = object(&[], json!({ PLATFORMS: optional(platforms_schema()) }));
+    let target = said(named, "For which platforms; left out for all.");
+    let fallback = fallback_schema(visual, min_delay, shapes);
     let members = json!({
         "targetHostName": said(optional(schema::text()), "The app's own host; another is `403`."),
         "appNotificationId": said(
@@ -70,20 +76,23 @@ pub(in super::super) fn draft_schema(limits: &Limits, min_delay: Duration) -> Va
             &format!("The app's own id, at most {} bytes (`{}`). The same again replaces what was posted by it.", ids.1, ids.0),
         ),
         "groupName": optional(schema::text_within(ids)),
-        "targetPolicy": optional(said(object(&[], named), "For which platforms; left out for all.")),
-        "payload": schema::any_of(object(&[], payload), &either),
+        "targetPolicy": optional(shapes.named("DraftTarget", target)),
+        "payload": shapes.named("DraftPayload", payload),
         "displayTimeToLive": optional(display_ttl_schema()),
         "expirationDateTime": optional(schema::moment("in the future, at most 30 days ahead; 7 days where it is left out")),
         "priority": optional(schema::word(&Priority::ALL.map(Priority::as_str))),
-        "fallbackPolicy": optional(fallback_schema(limits, min_delay)),
+        "fallbackPolicy": optional(shapes.named("DraftFallbackPolicy", fallback)),
     });
-    let without = object(&[], json!({ "fallbackPolicy": absent() }));
-    let raw_alone = object(&[], json!({ "visualContent": absent() }));
+    let raw_alone = json!({ "properties": { "visualContent": absent() } });
     let high = schema::word(&[Priority::High.as_str()]);
-    let fallback =
-        json!({ "priority": high, "payload": raw_alone, "fallbackPolicy": { "type": "object" } });
-    let fallback = object(&["priority", "fallbackPolicy"], fallback);
-    schema::any_of(object(&["payload"], members), &[without, fallback])
+    schema::where_so(
+        object(&["payload"], members),
+        with("fallbackPolicy", json!({ "type": "object" })),
+        object(
+            &["priority"],
+            json!({ "priority": high, "payload": raw_alone }),
+        ),
+    )
 }
 
 /// Reads a post that may be a part of a body, whose faults it adds to.
@@ -247,7 +256,7 @@ fn fallback(fields: &Fields<'_>, draft: &Draft, rules: &DraftRules<'_>) -> Optio
     })
 }
 
-fn fallback_schema(limits: &Limits, min_delay: Duration) -> Value {
+fn fallback_schema(visual: Value, min_delay: Duration, shapes: &mut Shapes) -> Value {
     let delay = match min_delay < Duration::from_secs(1) {
         true => json!({ "type": "number", "minimum": min_delay.as_secs_f64() }),
         false => json!({ "type": "integer", "minimum": min_delay.as_secs_f64().ceil() as u64 }),
@@ -260,16 +269,17 @@ fn fallback_schema(limits: &Limits, min_delay: Duration) -> Value {
     let members = json!({
         PLATFORMS: said(platforms_schema(), "Where; no platform that targetPolicy does not name."),
         DELAY: delay,
-        "visualContent": visual_schema(limits),
+        "visualContent": visual,
     });
     let endpoint = object(&[PLATFORMS, DELAY, "visualContent"], members);
+    let endpoint = shapes.named("DraftEndpointFallback", endpoint);
     let policy = object(
         &["endpointFallback"],
         json!({ "endpointFallback": endpoint }),
     );
     said(
         policy,
-        "What is shown where raw content is not fetched in time; with priority High alone.",
+        "What is shown where raw content is not fetched in time; with priority High alone, and without visual content in the payload.",
     )
 }
 

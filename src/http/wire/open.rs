@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::schema;
+
 /// How the hub is.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct Status {
@@ -73,5 +75,6 @@ pub(in super::super) struct Configuration {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in super::super) struct KeySet {
     /// None: the hub's tokens are its own affair.
+    #[schemars(schema_with = "schema::no_keys")]
     pub(in super::super) keys: [(); 0],
 }

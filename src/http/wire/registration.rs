@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     fields::{Faults, Fields},
-    schema::{self, object, optional, said},
+    schema::{self, Shapes, object, optional, said},
 };
 use crate::{
     config::App,
@@ -88,7 +88,7 @@ pub(in super::super) fn registration(
 }
 
 /// What [`registration()`] takes.
-pub(in super::super) fn registration_schema() -> Value {
+pub(in super::super) fn registration_schema(shapes: &mut Shapes) -> Value {
     let locale = json!({ "type": "string", "maxLength": LOCALE.1, "pattern": "^[A-Za-z0-9_-]+$" });
     let members = json!({
         "displayName": said(optional(schema::text_within(NAME)), &format!("What the person calls it; at most {} bytes.", NAME.1)),
@@ -98,17 +98,31 @@ pub(in super::super) fn registration_schema() -> Value {
         "expirationDateTime": optional(schema::moment("in the future")),
     });
     let kinds = ChannelKind::ALL.map(|kind| {
-        let named = match kind.platform() {
-            Some(platform) => optional(schema::word(&[platform.as_str()])),
-            None => schema::word(&Platform::ALL.map(Platform::as_str)),
+        let (required, named): (&[&str], Value) = match kind.platform() {
+            Some(platform) => (&["channel"], optional(schema::word(&[platform.as_str()]))),
+            None => (
+                &["channel", "platform"],
+                schema::word(&Platform::ALL.map(Platform::as_str)),
+            ),
         };
-        let members = json!({ "channel": channel_schema(kind), "platform": named });
-        match kind.platform() {
-            Some(_) => object(&["channel"], members),
-            None => object(&["channel", "platform"], members),
-        }
+        let name = channel_name(kind);
+        let mut members = members.clone();
+        members["channel"] = shapes.named(&format!("{name}Channel"), channel_schema(kind));
+        members["platform"] = named;
+        shapes.named(&format!("{name}Registration"), object(required, members))
     });
-    schema::any_of(object(&["channel"], members), &kinds)
+    schema::any_of(&kinds)
+}
+
+/// What a kind of channel is called in the names of shapes.
+fn channel_name(kind: ChannelKind) -> &'static str {
+    match kind {
+        ChannelKind::Apns => "Apns",
+        ChannelKind::Fcm => "Fcm",
+        ChannelKind::WebPush => "WebPush",
+        ChannelKind::Wns => "Wns",
+        ChannelKind::None => "NoPush",
+    }
 }
 
 /// What may be left out.

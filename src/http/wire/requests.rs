@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     fields::{Faults, Fields, whole},
-    schema::{self, absent, any_of, object, optional, said, with},
+    schema::{self, Shapes, absent, any_of, either, object, optional, said},
 };
 use crate::{
     hub::{self, Selection},
@@ -50,22 +50,28 @@ pub(in super::super) fn many(
 }
 
 /// What [`many()`] takes.
-pub(in super::super) fn many_schema(max_ids: usize) -> Value {
-    let members = json!({ "set": change_schema(), "upTo": optional(cursor_schema("made at")) });
+pub(in super::super) fn many_schema(max_ids: usize, shapes: &mut Shapes) -> Value {
+    let states = shapes.named("ChangedStates", change_schema());
     let kinds = [
-        ("ids", ids_schema(max_ids)),
-        ("groupName", schema::text()),
-        ("all", json!({ "type": "boolean", "const": true })),
+        ("ChangeByIds", "ids", ids_schema(max_ids)),
+        ("ChangeByGroup", "groupName", schema::text()),
+        (
+            "ChangeOfAll",
+            "all",
+            json!({ "type": "boolean", "const": true }),
+        ),
     ];
-    let names = kinds.each_ref().map(|(name, _)| *name);
-    let one_of = kinds.map(|(name, kind)| {
-        let mut alone = with(name, kind);
-        for other in names.iter().filter(|other| **other != name) {
-            alone["properties"][*other] = absent();
+    let names = kinds.each_ref().map(|(_, name, _)| *name);
+    let one_of = kinds.map(|(title, name, kind)| {
+        let mut members =
+            json!({ "set": states.clone(), "upTo": optional(cursor_schema("made at")) });
+        for other in names {
+            members[other] = absent();
         }
-        alone
+        members[name] = kind;
+        shapes.named(title, object(&["set", name], members))
     });
-    any_of(object(&["set"], members), &one_of)
+    any_of(&one_of)
 }
 
 /// What a device put before the person's eyes, and the cursor up to which it holds everything.
@@ -89,8 +95,8 @@ pub(in super::super) fn receipts_schema(max_ids: usize) -> Value {
         "shown": optional(ids_schema(max_ids)),
         "upTo": optional(cursor_schema("up to which the device holds everything")),
     });
-    let shown = with("shown", json!({ "type": "array" }));
-    any_of(object(&[], members), &[shown, with("upTo", schema::text())])
+    let receipts = either(object(&[], members), "shown", ("upTo", "string"));
+    said(receipts, "At least one of the two.")
 }
 
 /// The endpoint that a token is to be bound to, and how long it is to live.
@@ -168,8 +174,9 @@ fn change_schema() -> Value {
     let read = schema::word(&ReadState::ALL.map(ReadState::as_str));
     let action = schema::word(&ActionState::ALL.map(ActionState::as_str));
     let members = json!({ "readState": optional(read), "userActionState": optional(action) });
-    let either = ["readState", "userActionState"].map(|name| with(name, schema::text()));
-    any_of(object(&[], members), &either)
+    let action = ("userActionState", "string");
+    let states = either(object(&[], members), "readState", action);
+    said(states, "At least one of the two states.")
 }
 
 fn selection(fields: &Fields<'_>, max_ids: usize) -> Option<Selection> {

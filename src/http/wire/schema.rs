@@ -2,6 +2,10 @@
 //!
 //! A schema counts a text's characters, the hub the bytes of its UTF-8: where both differ the schema's `maxLength` is
 //! the most that could ever pass, and the words beside it say bytes.
+//!
+//! Generators of clients make a type of each object that has a name, and pass over `if` and `then`. So an object that is
+//! one of several, or that may be `null`, has a name; what is one of several stands alone, with no members beside it;
+//! what depends on other members is told by `if`, and in words; and lists have `items`.
 
 use std::borrow::Cow;
 
@@ -67,6 +71,11 @@ pub(super) fn removed(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A list of keys that has none.
+pub(super) fn no_keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "object" }, "maxItems": 0 })
+}
+
 /// A whole number of seconds, or a part of one.
 pub(super) fn seconds(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "number", "minimum": 0 })
@@ -98,6 +107,18 @@ written_as_text!(
     TapId, json_schema!({ "type": "string" });
 );
 
+/// The shapes that have names.
+#[derive(Debug, Default)]
+pub(in super::super) struct Shapes(pub(in super::super) Map<String, Value>);
+
+impl Shapes {
+    /// Keeps a shape under a name, and refers to it.
+    pub(in super::super) fn named(&mut self, name: &str, shape: Value) -> Value {
+        self.0.insert(name.to_owned(), shape);
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+}
+
 /// An object with these members. Others are ignored.
 pub(in super::super) fn object(required: &[&str], members: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": members })
@@ -113,8 +134,8 @@ pub(in super::super) fn said(mut schema: Value, words: &str) -> Value {
 pub(in super::super) fn optional(mut schema: Value) -> Value {
     if let Some(alternatives) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
         alternatives.push(json!({ "type": "null" }));
-    } else if schema.get("format").is_some() {
-        // What is told of a format is not of `null`.
+    } else if schema.get("format").is_some() || schema.get("$ref").is_some() {
+        // What is told of a format is not of `null`, nor is what has a name.
         let words = schema.get("description").cloned();
         schema = json!({ "anyOf": [schema, { "type": "null" }] });
         if let Some(words) = words {
@@ -201,9 +222,21 @@ pub(in super::super) fn user_id() -> Value {
 }
 
 /// One of these, of which each says for its own part what is there and what is not.
-pub(super) fn any_of(mut schema: Value, alternatives: &[Value]) -> Value {
-    schema["anyOf"] = alternatives.into();
-    schema
+pub(super) fn any_of(alternatives: &[Value]) -> Value {
+    json!({ "anyOf": alternatives })
+}
+
+/// An object of which one of two members must be there: where the first is not, the second, which is of this kind.
+pub(super) fn either(object: Value, first: &str, (second, kind): (&str, &str)) -> Value {
+    let without = json!({ "properties": { first: absent() } });
+    where_so(object, without, with(second, json!({ "type": kind })))
+}
+
+/// An object that, where the first holds, is as the second says as well.
+pub(super) fn where_so(mut object: Value, holds: Value, then: Value) -> Value {
+    object["if"] = holds;
+    object["then"] = then;
+    object
 }
 
 /// A member that must be there, and be of this schema.
@@ -231,5 +264,7 @@ mod tests {
         assert_eq!(optional(text())["type"], json!(["string", "null"]));
         let schema = optional(word(&["a"]));
         assert_eq!(schema["anyOf"][2], absent());
+        let named = Shapes::default().named("A", object(&[], json!({})));
+        assert_eq!(optional(named.clone())["anyOf"], json!([named, absent()]));
     }
 }

@@ -228,3 +228,23 @@ async fn answers_to_anyone() {
     }
     hub.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_of_what_is_kept_and_of_what_was_deleted() {
+    let hub = TestHub::start().await;
+    let description = Description::of(&hub).await;
+    hub.post("ada", "one").await;
+    let gone = hub.post("ada", "another").await;
+    let gone = gone["id"].as_str().unwrap();
+    let one = format!("/v1/users/ada/notifications/{gone}");
+    hub.app().delete(&one).await.expect(204);
+    for query in ["", "?content=false"] {
+        let export = format!("/v1/users/ada/export{query}");
+        let export = hub.app().get(&export).await;
+        description.must_tell_of("GET", "/v1/users/{user}/export", &export);
+        let kept = &export.json()["notifications"];
+        assert_eq!(kept[0]["status"], "active", "{kept}");
+        assert_eq!(kept[1]["status"], "deleted", "{kept}");
+    }
+    hub.finish().await;
+}

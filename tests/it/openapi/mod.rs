@@ -4,3 +4,4 @@ mod answers;
 mod description;
 mod page;
 mod routes;
+mod shapes;

@@ -220,12 +220,11 @@ async fn the_limits_told_are_those_in_force() {
     .await;
     let description = Description::of(&hub).await;
     let schemas = &description.0["components"]["schemas"];
-    let payload = &schemas["Draft"]["properties"]["payload"]["properties"];
-    let title = &payload["visualContent"]["properties"]["title"];
+    let title = &schemas["DraftVisual"]["properties"]["title"];
     assert_eq!(title["maxLength"], 77);
     let ids = &schemas["Receipts"]["properties"]["shown"];
     assert_eq!(ids["maxItems"], 5);
-    let users = &schemas["PostToMany"]["properties"]["audience"]["anyOf"][0]["properties"]["users"];
+    let users = &schemas["AudienceOfNamed"]["properties"]["users"];
     let words = users["description"].as_str().unwrap();
     assert!(words.contains("At most 12 users"), "{words}");
     let many = &description.0["paths"]["/v1/notifications"]["post"]["requestBody"]["description"];

@@ -21,7 +21,8 @@ pub(in crate::http) fn endpoints(with: &mut Describer<'_>) -> Operation {
 
 /// `PUT /v1/me/endpoints/{endpoint}`.
 pub(in crate::http) fn register(with: &mut Describer<'_>) -> Operation {
-    let registration = with.named("Registration", wire::registration_schema());
+    let registration = wire::registration_schema(&mut with.shapes);
+    let registration = with.named("Registration", registration);
     let shape = with.shape::<wire::Endpoint<'_>>();
     Operation::new(TAG, "registerEndpoint", "Register or refresh this device")
         .says("A channel belongs to one device: registering it elsewhere takes it from there, unless both say `shared`. A channel that the app has no push service for is `400`. Over `server.limits.endpoints_per_user` the device that was longest unseen goes.")
@@ -131,7 +132,7 @@ pub(in crate::http) fn ticket(with: &mut Describer<'_>) -> Operation {
 
 /// `POST /v1/me/notifications/state`.
 pub(in crate::http) fn set_many(with: &mut Describer<'_>) -> Operation {
-    let wanted = wire::many_schema(with.limits.batch_ids);
+    let wanted = wire::many_schema(with.limits.batch_ids, &mut with.shapes);
     let wanted = with.named("ChangeOfMany", wanted);
     let shape = with.shape::<wire::Changed>();
     Operation::new(TAG, "changeMany", "Change many")

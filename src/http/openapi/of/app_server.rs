@@ -15,7 +15,7 @@ const SEND: Credential = Credential::App(Scope::Send);
 const USERS: Credential = Credential::App(Scope::Users);
 
 fn draft(with: &mut Describer<'_>) -> Value {
-    let shape = wire::draft_schema(with.limits, with.min_delay);
+    let shape = wire::draft_schema(with.limits, with.min_delay, &mut with.shapes);
     with.named("Draft", shape)
 }
 
@@ -121,7 +121,8 @@ pub(in crate::http) fn endpoints(with: &mut Describer<'_>) -> Operation {
 
 /// `PUT /v1/users/{user}/endpoints/{endpoint}`.
 pub(in crate::http) fn register(with: &mut Describer<'_>) -> Operation {
-    let registration = with.named("Registration", wire::registration_schema());
+    let registration = wire::registration_schema(&mut with.shapes);
+    let registration = with.named("Registration", registration);
     let shape = with.shape::<wire::Endpoint<'_>>();
     let here = json!({ "user": "$request.path.user", "endpoint": "$request.path.endpoint" });
     Operation::new(TAG, "registerUserEndpoint", "Register a device for a user")
@@ -178,7 +179,7 @@ pub(in crate::http) fn revoke(_: &mut Describer<'_>) -> Operation {
 /// `POST /v1/notifications`.
 pub(in crate::http) fn post_to_many(with: &mut Describer<'_>) -> Operation {
     let draft = draft(with);
-    let wanted = wire::broadcast_schema(with.limits.audience, draft);
+    let wanted = wire::broadcast_schema(with.limits.audience, draft, &mut with.shapes);
     let wanted = with.named("PostToMany", wanted);
     let shape = with.shape::<wire::Accepted>();
     let job = json!({ "id": "$response.body#/id" });

@@ -37,12 +37,12 @@ impl Certificate {
     }
 }
 
-/// What is told of the certificates of a file, of which the first is the hub's own.
+/// What is told of the certificates of a file, of which the first is the hub's own: they are good together, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
-    /// When the first begins.
+    /// When the last of them begins.
     pub begins: Timestamp,
-    /// When it ends.
+    /// When the first of them ends.
     pub expires: Timestamp,
     /// The place, from 1 on, of the first one that did not sign the one before it.
     pub astray: Option<usize>,
@@ -62,11 +62,15 @@ pub(super) fn listeners(pem: &Secret<Vec<u8>>) -> Result<Facts, String> {
 fn facts(pem: &Secret<Vec<u8>>) -> Result<Option<Facts>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.expose()).collect();
     let certificates = certificates.unwrap_or_default();
-    let Some(first) = certificates.first() else {
+    if certificates.is_empty() {
         return Ok(None);
-    };
-    let (begins, expires) = x509::validity(first)
-        .ok_or("holds a certificate whose end cannot be read; export it anew")?;
+    }
+    let (mut begins, mut expires) = (Timestamp::default(), Timestamp::MAX);
+    for one in &certificates {
+        let (begin, end) = x509::validity(one)
+            .ok_or("holds a certificate whose end cannot be read; export it anew")?;
+        (begins, expires) = (begins.max(begin), expires.min(end));
+    }
     let mut links = certificates.iter().zip(certificates.iter().skip(1));
     let astray = links.position(|(one, next)| !x509::is_signed_by(one, next));
     Ok(Some(Facts {

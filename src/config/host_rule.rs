@@ -2,10 +2,20 @@
 
 use url::Url;
 
-/// Whether a name is one that can be looked up in full: labels of 1 to 63 bytes with dots between, 253 bytes at most
-/// (RFC 1035, section 2.3.4). A dot at its end, which says that it is in full, is not written.
+/// Whether a name is one that can be looked up in full: labels of 1 to 63 characters with dots between, 253 at most
+/// (RFC 1035, section 2.3.4), of letters, digits and hyphens, which stand within alone (RFC 1123, section 2.1); underscores
+/// are met in the field. A dot at its end, which says that it is in full, is not written.
 pub fn is_host_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
+    let fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|it| it.is_ascii_alphanumeric() || it == b'-' || it == b'_')
+    };
+    // An address of IPv6, as a URL writes it, has been read as one.
+    name.starts_with('[') || (name.len() <= 253 && name.split('.').all(fits))
 }
 
 /// A host that channels may name: `example.net`, `*.example.net`, `127.0.0.1:9443`.

@@ -63,7 +63,7 @@ impl Policy {
         }
         if !matches!(url.host_str(), Some(host) if is_host_name(host)) {
             return Err(String::from(
-                "names a host that is none: a name has parts of 1 to 63 characters with dots between, and none at its end",
+                "names a host that is none: a name has parts of 1 to 63 letters, digits and hyphens with dots between, and none at its end",
             ));
         }
         match (url.host_str(), url.port_or_known_default()) {
@@ -260,6 +260,9 @@ mod tests {
         for bad in [
             "push.example.",
             "push.example..",
+            "*.push.example",
+            "-push.example",
+            "push-.example",
             ".push.example",
             "a..push.apple.com",
             "a..lan.example",
@@ -271,7 +274,7 @@ mod tests {
                 .collect::<String>(),
         ] {
             let found = check(bad).unwrap_err();
-            assert!(found.contains("1 to 63 characters"), "{bad}: {found}");
+            assert!(found.contains("1 to 63 letters"), "{bad}: {found}");
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! The HTTP library would leave those beyond the limit unanswered, and a caller without a word to go by. So it takes a
 //! few more than the limit; who comes over one of these is told so, and the connection is closed. Before that, those give
-//! way that have not said anything yet: a crowd of silent ones keeps nobody out who has something to say.
+//! way of which no head of a request has come yet: a crowd of silent ones keeps nobody out who has something to say.
 
 use std::{
     any::Any,
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -18,7 +18,7 @@ use actix_web::{HttpRequest, dev::Extensions};
 use super::Error;
 use crate::hub;
 
-/// How many stand beyond the limit, to be told: a tenth of it, at least these. As many silent ones are known by name.
+/// How many stand beyond the limit, to be told: a tenth of it, at least these.
 const LEAST_STANDING: usize = 16;
 
 /// The seats of a listener.
@@ -26,9 +26,17 @@ const LEAST_STANDING: usize = 16;
 pub(super) struct Seats {
     taken: AtomicUsize,
     most: usize,
-    next: AtomicU64,
-    /// Those of whom nothing was heard yet, the oldest first.
-    silent: Mutex<VecDeque<Silent>>,
+    /// How many silent ones can be had give way: of each there is a second handle.
+    known: usize,
+    silent: Mutex<Silents>,
+}
+
+/// Those of whom nothing was heard yet, the oldest first.
+#[derive(Debug, Default)]
+struct Silents {
+    next: u64,
+    seated: VecDeque<Silent>,
+    standing: VecDeque<Silent>,
 }
 
 /// A connection of which nothing was heard yet.
@@ -86,7 +94,7 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.forget(self.number);
+        self.seats.forget(self.number, self.is_seated);
         if !self.gone.load(Ordering::SeqCst) {
             self.seats.taken.fetch_sub(1, Ordering::SeqCst);
         }
@@ -95,10 +103,12 @@ impl Drop for Seat {
 
 impl Seats {
     pub(super) fn new(most: usize) -> Arc<Self> {
+        let standing = (most / 10).max(LEAST_STANDING);
+        let spare = spare_files().saturating_sub(most.saturating_add(standing));
         Arc::new(Self {
             taken: AtomicUsize::new(0),
             most,
-            next: AtomicU64::new(0),
+            known: most.min(spare).max(standing),
             silent: Mutex::default(),
         })
     }
@@ -118,7 +128,7 @@ impl Seats {
         let before = self.taken.fetch_add(1, Ordering::SeqCst);
         let is_seated = before < self.most || self.has_one_give_way();
         let gone = Arc::new(AtomicBool::new(false));
-        let number = self.know_silent(connection, &gone);
+        let number = self.know_silent(connection, is_seated, &gone);
         data.insert(Seat {
             seats: Arc::clone(self),
             number,
@@ -128,26 +138,36 @@ impl Seats {
         });
     }
 
-    /// Gives the number by which it is known from now on.
-    fn know_silent(&self, connection: &dyn Any, gone: &Arc<AtomicBool>) -> u64 {
-        let mut silent = self.silent();
-        // Beneath the lock, so that they stand in order.
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        if silent.len() < self.standing() {
-            silent.extend(Handle::of(connection).map(|handle| Silent {
-                number,
-                handle,
-                gone: Arc::clone(gone),
-            }));
+    /// Gives the number by which it is known from now on. Of those that stand only so many may, or nobody could be told.
+    fn know_silent(&self, connection: &dyn Any, is_seated: bool, gone: &Arc<AtomicBool>) -> u64 {
+        let mut silents = self.silents();
+        let number = silents.next;
+        silents.next += 1;
+        let (most, silent) = match is_seated {
+            true => (self.known, &mut silents.seated),
+            false => (self.standing() / 2, &mut silents.standing),
+        };
+        if is_seated && silent.len() >= most {
+            return number;
+        }
+        silent.extend(Handle::of(connection).map(|handle| Silent {
+            number,
+            handle,
+            gone: Arc::clone(gone),
+        }));
+        if silent.len() > most
+            && let Some(oldest) = silent.pop_front()
+        {
+            oldest.handle.close();
         }
         number
     }
 
-    /// Closes the oldest silent one; says whether there was one.
+    /// Closes the oldest silent one that has a seat; says whether there was one.
     fn has_one_give_way(&self) -> bool {
         let oldest = {
-            let mut silent = self.silent();
-            let oldest = silent.pop_front();
+            let mut silents = self.silents();
+            let oldest = silents.seated.pop_front();
             // Beneath the lock, so that its seat is given back once.
             if let Some(oldest) = &oldest {
                 oldest.gone.store(true, Ordering::SeqCst);
@@ -161,23 +181,40 @@ impl Seats {
         })
     }
 
-    fn forget(&self, number: u64) {
-        let mut silent = self.silent();
+    fn forget(&self, number: u64, is_seated: bool) {
+        let mut silents = self.silents();
+        let silent = match is_seated {
+            true => &mut silents.seated,
+            false => &mut silents.standing,
+        };
         if let Ok(place) = silent.binary_search_by_key(&number, |it| it.number) {
             silent.remove(place);
         }
     }
 
-    fn silent(&self) -> MutexGuard<'_, VecDeque<Silent>> {
+    fn silents(&self) -> MutexGuard<'_, Silents> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many files there are for connections: a quarter of all is for the rest.
+#[cfg(target_os = "linux")]
+fn spare_files() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 4 * 3).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn spare_files() -> usize {
+    0
 }
 
 /// Why nothing is answered on the connection of this request, if so.
 pub(super) fn refusal(request: &HttpRequest) -> Option<Error> {
     let seat = request.conn_data::<Seat>()?;
     if !seat.has_spoken.swap(true, Ordering::Relaxed) {
-        seat.seats.forget(seat.number);
+        seat.seats.forget(seat.number, seat.is_seated);
     }
     (!seat.is_seated).then(|| {
         Error::Hub(hub::Error::Limit {

@@ -24,11 +24,14 @@ const KEY_PREFIX: &str = "bk_";
 const ACCESS_PREFIX: &str = "ba_";
 pub(super) const TOKEN_PREFIX: &str = "bu_";
 
-/// Whether a text looks as what proves who one is: a key or a token of ours, or a JWT.
+/// Whether a text has what proves who one is in it: a key or a token of ours, or a JWT.
 pub(super) fn looks_secret(text: &str) -> bool {
-    const JWT: &str = "eyJ";
+    /// No secret is shorter.
+    const LEAST: usize = 24;
+    const JWT: &str = "eyj";
+    let lower = text.to_ascii_lowercase();
     let begin = [KEY_PREFIX, ACCESS_PREFIX, TOKEN_PREFIX, JWT];
-    begin.iter().any(|begin| text.starts_with(begin))
+    lower.len() >= LEAST && begin.iter().any(|begin| lower.contains(begin))
 }
 
 /// Who calls, as proved by a credential.

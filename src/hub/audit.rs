@@ -104,14 +104,15 @@ impl Hub {
     pub(super) async fn begin_act(&self, by: Actor, deed: Deed) -> Result<Act, Error> {
         // One at a time.
         let mut kept = self.audit.lock().await;
-        let (app, user) = (deed.app.clone(), deed.user);
+        // A key or a token in the place of a name or an id, by mistake.
+        let user = deed.user.filter(|id| !access::looks_secret(id.as_str()));
+        let app = deed.app.clone();
         let (last, user) = self
             .store()
             .ask(move |reader| Ok::<_, Error>((reader.last_act()?, whom(reader, app, user)?)))
             .await?;
         let of = match user {
             Some(Whom::Erased(_)) => None,
-            // A key or a token in the place of an id, by mistake.
             _ => deed.of.filter(|id| !access::looks_secret(id)),
         };
         let act = Act {
@@ -239,20 +240,23 @@ mod tests {
     async fn a_secret_in_the_place_of_an_id_is_not_written_down() {
         let hub = hub(10);
         for (of, kept) in [
-            ("bk_abc_def", None),
-            ("bu_abc", None),
-            ("ba_abc", None),
+            ("bk_ZirXIcFFTy54_UtFah0123456789", None),
+            ("xBK_ZirXIcFFTy54_UtFah0123456789", None),
+            ("bu_ZirXIcFFTy54UtFah0123456789", None),
+            ("ba_ZirXIcFFTy54UtFah0123456789", None),
             ("eyJhbGciOiJFUzI1NiJ9.eyJ9.x", None),
             ("phone", Some("phone")),
         ] {
             let deed = Deed {
                 name: "key revoke",
                 app: None,
-                user: None,
+                user: Some(UserId::parse(of).unwrap()),
                 of: Some(of.to_owned()),
             };
             let act = hub.begin_act(Actor::Operator, deed).await.unwrap();
             assert_eq!(act.of.as_deref(), kept, "{of}");
+            let named = act.user.map(|_| of);
+            assert_eq!(named, kept, "{of}");
         }
     }
 }

@@ -66,16 +66,19 @@ impl Held {
         self.keys.iter().any(|key| key.fits(wanted))
     }
 
-    /// Whether one of them fits that may be gone on with: their time is not over, or the provider is down.
+    /// Whether one of them fits that may be gone on with: their time is not over, or the provider was down a moment ago.
     fn is_good(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
-        self.has(wanted) && (now < self.fresh || self.failed)
+        self.has(wanted) && (now < self.fresh || (self.failed && self.was_just_asked(now)))
+    }
+
+    fn was_just_asked(&self, now: Timestamp) -> bool {
+        let pause = if self.there { PAUSE } else { FIRST_PAUSE };
+        self.asked > Timestamp::default() && now < self.asked.plus(pause)
     }
 
     /// Whether they are to be asked for: their time is over, or none of them fits. Not again in a moment, whoever asks.
     fn is_due(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
-        let pause = if self.there { PAUSE } else { FIRST_PAUSE };
-        let just_asked = self.asked > Timestamp::default() && now < self.asked.plus(pause);
-        !just_asked && (now >= self.fresh || !self.has(wanted))
+        !self.was_just_asked(now) && (now >= self.fresh || !self.has(wanted))
     }
 }
 

@@ -153,18 +153,48 @@ async fn a_crowd_that_says_nothing_keeps_nobody_out() {
     let mut kept = Kept::connect(addr).await;
     is_answered(&hub, &mut kept, 0).await;
     let mut crowd = Vec::new();
-    for nth in 1..=20 {
+    // Those who have come and asked stay, too: each of them has the seat of a silent one.
+    let mut newcomers = Vec::new();
+    for nth in 1..=40 {
         for _ in 0..20 {
             crowd.push(TcpStream::connect(addr).await.unwrap());
         }
         let mut newcomer = Kept::connect(addr).await;
         is_answered(&hub, &mut newcomer, 1000 + nth).await;
+        newcomers.push(newcomer);
         is_answered(&hub, &mut kept, nth).await;
     }
+    for (nth, newcomer) in newcomers.iter_mut().enumerate() {
+        is_answered(&hub, newcomer, 2000 + nth).await;
+    }
     crowd.retain(is_open);
-    assert!(crowd.len() <= 66, "{} are left open", crowd.len());
+    assert!(crowd.len() <= 66 - 41, "{} are left open", crowd.len());
     hub.stop().await;
     hub.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_gives_no_seat_up_and_is_told() {
+    let hub = ChildHub::with("[server.limits]\nconnections = 3").await;
+    let addr = hub.addr();
+    let mut seated = Vec::new();
+    for nth in 0..3 {
+        let mut kept = Kept::connect(addr).await;
+        is_answered(&hub, &mut kept, nth).await;
+        seated.push(kept);
+    }
+    // More of them than may stand.
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(addr).await.unwrap());
+        let asked = b"GET /v1/me/notifications HTTP/1.1\r\nhost: hub\r\n\r\n";
+        let refused = timeout(NOT_DELAYED, exchange(addr, asked, Then::Wait)).await;
+        let refused = refused.expect("it is told in time");
+        assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    }
+    for (nth, kept) in seated.iter_mut().enumerate() {
+        is_answered(&hub, kept, nth).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

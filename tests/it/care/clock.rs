@@ -100,6 +100,8 @@ async fn the_operator_may_end_the_wait() {
     leap(&hub, DAY * 8);
     assert_eq!(status(&hub).await, "degraded");
     let ended = expire(&hub, true).await;
+    let told = hub.running().hub.store().reader().last_time().unwrap();
+    assert_eq!(told, Some(hub.clock.now()), "a kill does not take it back");
     assert!(ended["heldUntilDateTime"].is_null(), "{ended}");
     assert_eq!(status(&hub).await, "ready");
     eventually("it is deleted", || async {

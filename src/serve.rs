@@ -174,7 +174,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
 pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result<Running> {
     let config = options.config;
     let tls = listener::settings(&config.server, &listener)?;
-    let metrics_listener = config.server.metrics_listen.map(bind).transpose()?;
+    let metrics_listener = listener::for_metrics(&config.server)?;
     let store = open_store(&config, options.accept_loss).await?;
     let (hub, vapid) = open_hub(store, &config, options.clock).await?;
     let (metrics, ready) = (Metrics::default(), Readiness::default());

@@ -60,6 +60,24 @@ fn must_be_private(server: &Server, listener: &TcpListener) -> anyhow::Result<()
     Ok(())
 }
 
+/// The listener for metrics, where there is one. It speaks no TLS, and metrics say how much goes on.
+///
+/// # Errors
+/// Where it cannot listen, or others would reach it unasked.
+pub(super) fn for_metrics(server: &Server) -> anyhow::Result<Option<TcpListener>> {
+    let Some(listener) = server.metrics_listen.map(super::bind).transpose()? else {
+        return Ok(None);
+    };
+    let addr = listener.local_addr()?;
+    if addr.ip().to_canonical().is_loopback() || server.plain_http {
+        return Ok(Some(listener));
+    }
+    bail!(
+        "{addr} can be reached from other machines, and metrics would cross the network as they are; \
+         write a loopback address into server.metrics_listen, or server.plain_http = true where that is meant"
+    )
+}
+
 fn shown(server: &Server) -> anyhow::Result<Option<http::Shown>> {
     let shown = server.tls.as_ref().map(|it| http::Shown::new(it));
     shown

@@ -273,6 +273,18 @@ async fn a_certificate_that_clients_may_refuse_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metrics_where_others_can_read_them_have_to_be_asked_for() {
+    let mut hub = ChildHub::start().await;
+    hub.stop().await;
+    hub.edit_config(|text| text.replace("[server]", "[server]\nmetrics_listen = \"0.0.0.0:0\""));
+    let said = hub.refused(&["serve"]);
+    assert!(said.contains("metrics would cross the network"), "{said}");
+    hub.edit_config(|text| text.replace("[server]", "[server]\nplain_http = true"));
+    hub.begin().await;
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plain_http_where_others_can_reach_it_has_to_be_asked_for() {
     let mut hub = ChildHub::start().await;
     hub.stop().await;

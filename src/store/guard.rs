@@ -258,7 +258,7 @@ impl Space {
         let within = self.let_go > gathered_bytes && free >= self.floor(2, 3);
         (
             free >= self.min_free_bytes || within,
-            free >= self.floor(16, 2),
+            free >= self.floor(16, 4),
         )
     }
 

@@ -103,7 +103,7 @@ impl Drop for Seat {
 
 impl Seats {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        let standing = (most / 10).max(LEAST_STANDING);
+        let standing = standing(most);
         let spare = spare_files().saturating_sub(most.saturating_add(standing));
         Arc::new(Self {
             taken: AtomicUsize::new(0),
@@ -113,13 +113,11 @@ impl Seats {
         })
     }
 
-    fn standing(&self) -> usize {
-        (self.most / 10).max(LEAST_STANDING)
-    }
-
     /// How many connections each of so many workers takes, those beyond the limit among them.
     pub(super) fn per_worker(&self, workers: usize) -> usize {
-        self.most.saturating_add(self.standing()).div_ceil(workers)
+        self.most
+            .saturating_add(standing(self.most))
+            .div_ceil(workers)
     }
 
     /// Notes with a new connection whether it has a seat. Where there is none, the oldest silent one gives its own up.
@@ -145,7 +143,7 @@ impl Seats {
         silents.next += 1;
         let (most, silent) = match is_seated {
             true => (self.known, &mut silents.seated),
-            false => (self.standing() / 2, &mut silents.standing),
+            false => (standing(self.most) / 2, &mut silents.standing),
         };
         if is_seated && silent.len() >= most {
             return number;
@@ -195,6 +193,11 @@ impl Seats {
     fn silents(&self) -> MutexGuard<'_, Silents> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many may stand where so many may sit.
+fn standing(most: usize) -> usize {
+    (most / 10).max(LEAST_STANDING)
 }
 
 /// How many files there are for connections: a quarter of all is for the rest.

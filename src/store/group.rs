@@ -21,7 +21,7 @@ pub(super) struct Group {
     disk_bytes: u64,
     /// How much content it takes away.
     pub(super) let_go_bytes: u64,
-    pub(super) planned_on: HashSet<Subject>,
+    planned_on: HashSet<Subject>,
     pub(super) counts: Counts,
     pub(super) accepted: Vec<Request>,
     pub(super) stop: Option<Request>,

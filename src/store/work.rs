@@ -18,6 +18,10 @@ pub(super) enum Work {
     Stop,
 }
 
+/// What a row that is written or taken away may take on disk until the engine has tidied up: of a page of many rows, those
+/// that stay are written anew. 3 to 10 KiB, measured.
+const DISK_BYTES_A_ROW: u64 = 8 << 10;
+
 impl Work {
     /// How much content it takes away.
     pub(super) fn let_go_bytes(&self) -> u64 {
@@ -27,13 +31,7 @@ impl Work {
             Self::Look | Self::Note(_) | Self::Stop => 0,
         }
     }
-}
 
-/// What a row that is written or taken away may take on disk until the engine has tidied up: of a page of many rows, those
-/// that stay are written anew. 3 to 10 KiB, measured.
-const DISK_BYTES_A_ROW: u64 = 8 << 10;
-
-impl Work {
     /// What it may take on disk until the engine has tidied up.
     pub(super) fn disk_bytes(&self) -> u64 {
         let rows = match self {

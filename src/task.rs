@@ -59,7 +59,7 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
         // What comes due while it sweeps is none of what it could not end.
         let began = hub.now();
         let rest = began.plus(SWEEP_EVERY);
-        let next = match hub.sweep().await {
+        let next = match sweep_once(&hub).await {
             Ok(swept) => next_sweep(swept, began, rest),
             Err(error) => {
                 tracing::error!(%error, "what is over cannot be ended; trying again in a moment");
@@ -83,6 +83,24 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
             () = hub.clock().sleep_until(next) => {}
         }
     }
+}
+
+async fn sweep_once(hub: &Hub) -> Result<Swept, hub::Error> {
+    let swept = hub.sweep().await?;
+    if swept.ended > 0 {
+        return Ok(swept);
+    }
+    let forgotten = hub.forget_for_room().await?;
+    if forgotten > 0 {
+        tracing::warn!(
+            forgotten,
+            "the disk is nearly full: the oldest removals are forgotten before their time, to make room. Clients whose cursor is older start over"
+        );
+    }
+    Ok(Swept {
+        ended: forgotten,
+        next: (forgotten > 0).then(|| hub.now()).or(swept.next),
+    })
 }
 
 /// Walks the store once, when the hub has started, in stretches with a rest between; says what disagrees.

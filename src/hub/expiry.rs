@@ -1,8 +1,7 @@
 //! What has come to its end: one step of the sweep. Small steps, so that no request waits for it.
 
 use std::{
-    collections::BTreeMap,
-    ops::ControlFlow,
+    collections::{BTreeMap, HashSet},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -37,10 +36,22 @@ const USUAL: Pace = Pace {
 };
 /// On a disk that is nearly full: what is taken away needs room first.
 const WHERE_SHORT: Pace = Pace {
+    step: 200,
+    unit_rows: 64,
+    pushes: 64,
+};
+/// Where there is too little room even for that.
+const ONE_BY_ONE: Pace = Pace {
     step: 64,
     unit_rows: 1,
     pushes: 16,
 };
+/// What the memory of a removal takes on disk at the least.
+const BYTES_A_REMOVAL: u64 = 300;
+/// How many rows it is.
+const ROWS_A_REMOVAL: usize = 2;
+/// How many are forgotten at a time where the disk is full.
+const FORGOTTEN_AT_ONCE: usize = 1000;
 /// How many users are worked on beside each other, so that their units share a sync.
 const AT_ONCE: usize = 64;
 
@@ -76,14 +87,13 @@ impl Hub {
             .ask(move |reader| Ok::<_, Error>(reader.expired(now, pace.step)?))
             .await?;
         let found = over.of_users.len() + over.of_apps.len();
-        let mut by_user: BTreeMap<Subject, Vec<Expired>> = BTreeMap::new();
-        for it in over.of_users {
-            by_user.entry(it.subject.clone()).or_default().push(it);
-        }
         let ended = AtomicUsize::new(0);
-        futures_util::stream::iter(by_user)
+        futures_util::stream::iter(by_user(over.of_users))
             .for_each_concurrent(AT_ONCE, |(subject, expired)| async {
-                match self.sweep_user(subject, expired, (now, pace)).await {
+                match self
+                    .sweep_user_as_it_fits(subject, expired, (now, pace))
+                    .await
+                {
                     Ok(some) => {
                         ended.fetch_add(some, Ordering::Relaxed);
                     }
@@ -110,11 +120,59 @@ impl Hub {
         Ok(Swept { ended, next })
     }
 
+    /// Forgets some removals before their time, oldest first, where the disk is so full that what is new is refused, and
+    /// forgetting makes room enough. Says how many: cursors from before them are answered 410 from now on, and whoever comes
+    /// with one starts over, which costs less than that nobody can post.
+    ///
+    /// # Errors
+    /// `Store`; what was forgotten before stays forgotten.
+    pub async fn forget_for_room(&self) -> Result<usize, Error> {
+        let lacking_bytes = self.store.lacking_bytes();
+        if lacking_bytes == 0 || self.clock.doubted_for().is_some() {
+            return Ok(0);
+        }
+        let enough = lacking_bytes / BYTES_A_REMOVAL;
+        let removals = self
+            .store
+            .ask(move |reader| Ok::<_, Error>(reader.remembered(FORGOTTEN_AT_ONCE, enough)?));
+        let mut forgotten = 0;
+        for (subject, removals) in by_user(removals.await?) {
+            for some in removals.chunks(WHERE_SHORT.unit_rows / ROWS_A_REMOVAL) {
+                let pace = (self.now(), WHERE_SHORT);
+                let swept = self.sweep_user_as_it_fits(subject.clone(), some.to_vec(), pace);
+                match swept.await {
+                    // There is room for no more.
+                    Err(Error::Store(error)) if error.is_full() => return Ok(forgotten),
+                    other => forgotten += other?,
+                }
+            }
+            if self.store.lacking_bytes() == 0 {
+                break;
+            }
+        }
+        Ok(forgotten)
+    }
+
     async fn sweep_app(&self, expired: AppExpired) -> Result<(), Error> {
         match expired {
             AppExpired::Broadcast(id) => self.end_broadcast(id).await,
             AppExpired::Once(at, app, key) => self.forget_app_once(at, app, key).await,
             AppExpired::Erasure(at, user) => self.forget_erasure(at, user).await,
+        }
+    }
+
+    async fn sweep_user_as_it_fits(
+        &self,
+        subject: Subject,
+        expired: Vec<Expired>,
+        (now, pace): (Timestamp, Pace),
+    ) -> Result<usize, Error> {
+        let swept = self.sweep_user(subject.clone(), expired.clone(), (now, pace));
+        match swept.await {
+            Err(Error::Store(error)) if error.is_full() => {
+                self.sweep_user(subject, expired, (now, ONE_BY_ONE)).await
+            }
+            other => other,
         }
     }
 
@@ -136,13 +194,21 @@ impl Hub {
         while pushes == Pushes::Left {
             pushes = self
                 .change(of.clone(), move |reader, mut changes| {
-                    let pushes = drop_old_pushes(reader, &mut changes, (now, pace))?;
+                    let pushes = drop_old_pushes(reader, &mut changes, &HashSet::new(), pace)?;
                     Ok((changes.into_quiet_unit(), pushes))
                 })
                 .await?;
         }
         Ok(ended)
     }
+}
+
+fn by_user(expired: Vec<Expired>) -> BTreeMap<Subject, Vec<Expired>> {
+    let mut by_user: BTreeMap<Subject, Vec<Expired>> = BTreeMap::new();
+    for it in expired {
+        by_user.entry(it.subject.clone()).or_default().push(it);
+    }
+    by_user
 }
 
 /// Whether a unit dropped all old pushes.
@@ -160,6 +226,7 @@ fn plan(
 ) -> Result<(Unit, (usize, Pushes)), Error> {
     let subject = changes.user().subject.clone();
     let mut ended = 0;
+    let mut gone = HashSet::new();
     let mut history_moved = false;
     for it in expired {
         if changes.len() >= pace.unit_rows {
@@ -170,6 +237,7 @@ fn plan(
             Expiring::Notification(number) => {
                 history_moved = true;
                 end_notification(reader, &mut changes, *number, (it.at, max))?;
+                gone.insert(*number);
             }
             Expiring::Removal(position) => {
                 history_moved = true;
@@ -214,7 +282,7 @@ fn plan(
     }
     let mut pushes = Pushes::Done;
     if history_moved {
-        pushes = drop_old_pushes(reader, &mut changes, (now, pace))?;
+        pushes = drop_old_pushes(reader, &mut changes, &gone, pace)?;
     }
     Ok((changes.into_quiet_unit(), (ended, pushes)))
 }
@@ -243,21 +311,17 @@ pub(super) fn end_notification(
     Ok(())
 }
 
-/// A push is kept while a notification is that it may have announced. Not all of them go in one unit.
+/// A push is kept while a notification is that it may have announced. Not all of them go in one unit, with which the
+/// notifications in `gone` may go.
 fn drop_old_pushes(
     reader: &Reader,
     changes: &mut Changes,
-    (now, pace): (Timestamp, Pace),
+    gone: &HashSet<FeedPosition>,
+    pace: Pace,
 ) -> Result<Pushes, Error> {
     let subject = changes.user().subject.clone();
-    let mut oldest = changes.user().head.next();
-    reader.oldest_first(&subject, &mut |it| {
-        if it.expires <= now {
-            return ControlFlow::Continue(());
-        }
-        oldest = it.number;
-        ControlFlow::Break(())
-    })?;
+    let oldest = reader.oldest_but(&subject, gone)?;
+    let oldest = oldest.unwrap_or(changes.user().head.next());
     let old = reader.pushes_before(&subject, oldest, pace.pushes)?;
     let pushes = match old.len() >= pace.pushes {
         true => Pushes::Left,

@@ -1,6 +1,12 @@
 //! Rules that time and limits make delicate, on a store in memory and a clock that the test moves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{due::testing, *};
 use crate::{
@@ -147,6 +153,33 @@ async fn removals_are_forgotten_once_by_number_and_once_by_time() {
     hub.clock().advance(31 * 24 * 60 * MINUTE);
     while hub.sweep().await.unwrap().ended > 0 {}
     agrees(&hub);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_removals_are_forgotten_before_their_time_where_that_makes_room() {
+    const MARK: u64 = 2 << 20;
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let store = Store::in_memory_beside(Arc::clone(&free), MARK).unwrap();
+    let hub = hub_over(store, 1000);
+    for nth in 0..500 {
+        let id = post(&hub, draft(None, &format!("number {nth}"), None)).await;
+        hub.delete(ada(), id, None).await.unwrap();
+    }
+    let before = Some(Since::Cursor(FeedPosition(1)));
+    post(&hub, draft(None, &"long ".repeat(4000), None)).await;
+    assert_eq!(hub.forget_for_room().await.unwrap(), 0, "there is room");
+    for (left, expected) in [(0, 0), (MARK - 1, 500)] {
+        hub.delta(ada(), before, 10).await.unwrap();
+        free.store(left, Ordering::SeqCst);
+        hub.store().look_for_room().await.unwrap();
+        let refused = hub.create(ada(), draft(None, "new", None), None).await;
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(hub.forget_for_room().await.unwrap(), expected, "{left}");
+        agrees(&hub);
+    }
+    assert_eq!(hub.forget_for_room().await.unwrap(), 0, "all is forgotten");
+    let reaches = hub.delta(ada(), before, 10).await;
+    assert!(matches!(reaches, Err(Error::CursorTooOld)), "{reaches:?}");
 }
 
 #[tokio::test]

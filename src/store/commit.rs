@@ -18,10 +18,11 @@ use super::{
     backup::ChangeLog,
     engine::Op,
     group::Group,
-    guard::{Head, HeadFile, Space},
+    guard::{Head, HeadFile},
     keys,
     line::Line,
     renewal::Renewal,
+    space::Space,
     stamps::Stamps,
     tidying::Tidying,
     work::{Request, Work},
@@ -38,6 +39,7 @@ pub(super) struct Progress {
     pub(super) rows: AtomicU64,
     pub(super) full: AtomicBool,
     pub(super) short: AtomicBool,
+    pub(super) lacking: AtomicU64,
     pub(super) failed: AtomicBool,
     pub(super) failure: Notify,
 }
@@ -249,6 +251,8 @@ impl State {
         self.progress.full.store(!room, Ordering::Relaxed);
         let short = self.space.is_short();
         self.progress.short.store(short, Ordering::Relaxed);
+        let lacking = self.space.lacking_bytes();
+        self.progress.lacking.store(lacking, Ordering::Relaxed);
     }
 
     pub(super) fn write(&mut self, ops: Vec<Op>) -> Result<(), Error> {

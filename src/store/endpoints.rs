@@ -207,18 +207,27 @@ impl Reader {
         position: FeedPosition,
         most: usize,
     ) -> Result<Vec<(EndpointId, Push)>, Error> {
-        let prefix = keys::pushes_of(&keys::user_key(subject));
+        let user = keys::user_key(subject);
+        let prefix = keys::pushes_of(&user);
+        let (mut from, after) = (Some(prefix.clone()), keys::after(&prefix));
         let mut found = Vec::new();
-        self.scan_prefix(&prefix, Order::Ascending, &mut |key, value| {
-            if keys::push_covers(key)? < position {
-                found.push((keys::push_endpoint(key)?, Push::decode(value)?));
-            }
-            Ok(if found.len() < most {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
-        })?;
+        // Those of an endpoint stand in the order of what they cover: after the first that stays comes the next endpoint.
+        while let Some(first) = from.take() {
+            let bounds = (Bound::Included(first), Bound::Excluded(after.clone()));
+            self.engine
+                .scan(bounds.0, bounds.1, Order::Ascending, &mut |key, value| {
+                    let endpoint = keys::push_endpoint(key)?;
+                    if keys::push_covers(key)? >= position {
+                        from = Some(keys::after(&keys::pushes(&user, &endpoint)));
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    found.push((endpoint, Push::decode(value)?));
+                    Ok(match found.len() < most {
+                        true => ControlFlow::Continue(()),
+                        false => ControlFlow::Break(()),
+                    })
+                })?;
+        }
         Ok(found)
     }
 

@@ -1,6 +1,7 @@
 //! The key-value engine: one ordered map of bytes, written by groups.
 
 mod disk;
+mod leavings;
 
 use std::{
     collections::BTreeMap,

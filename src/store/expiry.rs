@@ -77,6 +77,31 @@ impl Reader {
         Ok(over)
     }
 
+    /// The first `most` removals that are to be forgotten, where there are at least `enough`; none, where there are not.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn remembered(&self, most: usize, enough: u64) -> Result<Vec<Expired>, Error> {
+        let (mut found, mut count) = (Vec::new(), 0);
+        self.scan_prefix(&keys::expiries(), Order::Ascending, &mut |key, _| {
+            let (at, kind, what) = keys::expiry_parts(key)?;
+            if kind == ExpiryKind::Removal {
+                count += 1;
+                if found.len() < most {
+                    found.extend(self.expired_of(at, kind, what)?);
+                }
+            }
+            Ok(match found.len() < most || count < enough {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        })?;
+        if count < enough {
+            found.clear();
+        }
+        Ok(found)
+    }
+
     fn expired_of(
         &self,
         at: Timestamp,

@@ -9,7 +9,8 @@ use std::{
 use super::{
     Error, Options, Reader,
     engine::{self, Engine, Op},
-    guard::{FolderLock, Head, HeadFile, Space},
+    guard::{FolderLock, Head, HeadFile},
+    space::Space,
     swap::{self, Swap},
     tidying::{self, TURN_PAGES, Tidying},
 };

@@ -38,6 +38,7 @@ mod rows;
 mod shared;
 #[cfg(test)]
 mod simulated;
+mod space;
 mod stamps;
 mod swap;
 mod tidying;
@@ -77,9 +78,10 @@ pub(crate) use simulated::Rows;
 
 use commit::{Committer, Progress};
 use engine::{Engine, Order};
-use guard::{FolderLock, HeadFile, Space};
+use guard::{FolderLock, HeadFile};
 use identity::Identity;
 use ids::Ids;
+use space::Space;
 use stamps::Stamps;
 use work::{Request, Work};
 
@@ -238,6 +240,11 @@ impl Store {
     /// Whether the disk is nearly full: what takes away does so in small units then.
     pub fn is_short(&self) -> bool {
         self.progress.short.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes more would have to be free for what is new to be taken; 0 where it is.
+    pub fn lacking_bytes(&self) -> u64 {
+        self.progress.lacking.load(Ordering::Relaxed)
     }
 
     /// Whether something could not be read since the store was opened.

@@ -1,6 +1,9 @@
 //! Questions about notifications.
 
-use std::ops::{Bound, ControlFlow};
+use std::{
+    collections::HashSet,
+    ops::{Bound, ControlFlow},
+};
 
 use super::{
     Error, Reader,
@@ -205,6 +208,28 @@ impl Reader {
             Order::Ascending,
             visit,
         )
+    }
+
+    /// The number of the user's oldest notification that is not in `gone`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn oldest_but(
+        &self,
+        subject: &Subject,
+        gone: &HashSet<FeedPosition>,
+    ) -> Result<Option<FeedPosition>, Error> {
+        let prefix = keys::notifications(&keys::user_key(subject));
+        let mut oldest = None;
+        self.scan_prefix(&prefix, Order::Ascending, &mut |key, _| {
+            let number = keys::number_at_end(key)?;
+            if gone.contains(&number) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            oldest = Some(number);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(oldest)
     }
 
     /// Walks the rows of all the user's notifications, oldest posted first, without their content.

@@ -9,9 +9,10 @@ use super::{
     Bells, Error, Options, Reader, Store,
     commit::{Committer, Progress, State},
     engine::Engine,
-    guard::{HeadFile, Space},
+    guard::HeadFile,
     identity::{self, Identity},
     renewal::Renewal,
+    space::Space,
     stamps::Stamps,
     tidying::Tidying,
 };

@@ -12,7 +12,7 @@ use super::{
     commit::State,
     engine::{Engine, Op},
     fresh::Fresh,
-    guard::Space,
+    space::Space,
     tidying::Tidying,
 };
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, Store, commit::Committer, engine::Engine, guard::Space, parts};
+use super::{Error, Store, commit::Committer, engine::Engine, parts, space::Space};
 
 /// The rows of a simulated store, as a disk that a process may be killed over.
 pub(crate) struct Rows(Arc<Engine>);

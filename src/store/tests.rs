@@ -1,4 +1,4 @@
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -129,6 +129,29 @@ async fn what_was_committed_is_there_after_reopening_and_verifies() {
         .due(Timestamp::default(), posted[0].posted, 10)
         .unwrap();
     assert_eq!((markers.len(), next), (5, None));
+}
+
+#[tokio::test]
+async fn a_hole_at_the_end_of_the_file_takes_no_room_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = subject("ada");
+    let (unit, it) = post(&user, 1, "x".repeat(3_000));
+    let store = Store::open(&options(folder.path())).unwrap();
+    store.commit(unit).await.unwrap();
+    store.close();
+    drop(store);
+    wait_until_closed(folder.path()).unwrap();
+    let path = folder.path().join("db");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(64 << 20).unwrap();
+    drop(file);
+    let store = Store::open(&options(folder.path())).unwrap();
+    let on_disk = fs::metadata(&path).unwrap().blocks() * 512;
+    assert!(on_disk <= 4 << 20, "{on_disk} bytes");
+    assert!(store.stats().size_bytes <= on_disk);
+    let found = store.reader().notification(&user, it.number).unwrap();
+    assert_eq!(found, Some(it));
+    assert_eq!(store.reader().verify().unwrap(), []);
 }
 
 #[tokio::test]

@@ -7,13 +7,14 @@ use std::{
     fs::File,
     io::ErrorKind,
     ops::Bound,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::fs::FlockOperation;
 
-use super::{Op, Order, Visit};
+use super::{Op, Order, Visit, leavings};
 use crate::store::{
     Error,
     caught::caught,
@@ -40,7 +41,7 @@ impl Sled {
             .path(folder)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
-        remove_half_written(folder)?;
+        leavings::clear(folder)?;
         // A damaged file makes sled panic as often as it answers an error.
         let tree = caught(|| config.open())
             .map_err(|_| damaged(folder))?
@@ -95,8 +96,10 @@ impl Sled {
     }
 
     pub(super) fn size_bytes(&self) -> u64 {
-        // The engine looks for its file where it was opened.
-        self.file.metadata().map_or(0, |file| file.len())
+        // The file may end with a hole, or have room set aside for it by the system.
+        self.file
+            .metadata()
+            .map_or(0, |file| file.len().min(file.blocks().saturating_mul(512)))
     }
 
     pub(super) fn stray_files(&self) -> usize {
@@ -176,21 +179,6 @@ impl Sled {
             .sync_data()
             .map_err(Error::io("cannot sync the store to disk"))
     }
-}
-
-/// Removes what a start left that was cut short: sled writes a `snap.*` file then, under another name until it is whole, but
-/// at the next start takes one of these for whole, too. It can do without.
-fn remove_half_written(folder: &Path) -> Result<(), Error> {
-    let cannot = || Error::io(format!("cannot look through {}", folder.display()));
-    for entry in std::fs::read_dir(folder).map_err(cannot())? {
-        let entry = entry.map_err(cannot())?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            std::fs::remove_file(entry.path()).map_err(cannot())?;
-        }
-    }
-    Ok(())
 }
 
 /// Where [`tidy`] writes: beside the rows, so that nobody who reads those ever sees it.

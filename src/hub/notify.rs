@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        ActionState, Draft, Notification, NotificationId, Once, OnceAnswer, ReadState, Receipt,
-        Removal, Subject, Timestamp,
+        ActionState, Draft, EndpointId, Notification, NotificationId, Once, OnceAnswer, ReadState,
+        Receipt, Removal, Subject, Timestamp,
     },
     store::{Expiring, Reader, Row, Unit},
 };
@@ -112,13 +112,13 @@ impl Hub {
         &self,
         subject: Subject,
         id: NotificationId,
-        by: Option<crate::model::EndpointId>,
+        by: Option<EndpointId>,
     ) -> Result<(), Error> {
         let Rules { now, believed, max } = self.posting_rules();
         self.change(subject, move |reader, mut changes| {
             let old = live(reader, &changes.user().subject, id, believed)?;
             make_room_for_removal(reader, &mut changes, max)?;
-            note_fetches(reader, &mut changes, &old)?;
+            note_receipts(reader, &mut changes, &old, (by.as_ref(), now))?;
             changes.remove(&old, Removal::Deleted, by.as_ref());
             changes.look(now);
             Ok((changes.into_unit(), ()))
@@ -128,16 +128,25 @@ impl Hub {
 }
 
 /// Has it kept when each endpoint got what is about to go: a mark remembers some fetches alone, and later ones pass what
-/// is gone, too.
-fn note_fetches(reader: &Reader, changes: &mut Changes, it: &Notification) -> Result<(), Error> {
+/// is gone, too. And by which endpoint it goes, where it is one: the person acted on it there.
+fn note_receipts(
+    reader: &Reader,
+    changes: &mut Changes,
+    it: &Notification,
+    (by, now): (Option<&EndpointId>, Timestamp),
+) -> Result<(), Error> {
     let subject = changes.user().subject.clone();
     for endpoint in reader.endpoints(&subject)? {
         let mark = reader.fetch_mark(&subject, &endpoint.id)?;
-        let receipt = reader.receipt(&subject, it.number, &endpoint.id)?;
-        let receipt = receipt.of(&endpoint);
-        let fetched = receipt.fetched.or(mark.passed(it.number));
-        if fetched != receipt.fetched {
-            let receipt = Receipt { fetched, ..receipt };
+        let known = reader.receipt(&subject, it.number, &endpoint.id)?;
+        let known = known.of(&endpoint);
+        let acts = by == Some(&endpoint.id);
+        let receipt = Receipt {
+            fetched: known.fetched.or(mark.passed(it.number)),
+            acted: known.acted.or(acts.then_some(now)),
+            ..known
+        };
+        if receipt != known {
             changes.also(Row::Receipt(it.number, endpoint.id, receipt));
         }
     }

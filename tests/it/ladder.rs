@@ -109,6 +109,32 @@ async fn one_device_climbs_the_ladder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_deletes_it_on_a_device_acted_on_it_there() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Apns).await;
+    let tablet = hub.device("ada", Service::Fcm).await;
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    phone.next_push("the tap").await;
+    phone.pull().await;
+    let fetched = "tapped at T, APNs answered 200; the device fetched it at T";
+    says(&hub, &id, &phone.endpoint, fetched).await;
+    let path = format!("/v1/me/notifications/{id}");
+    phone.client.delete(&path).await.expect(204);
+    let acted = format!("{fetched}; the person acted on it there at T");
+    let it = says(&hub, &id, &phone.endpoint, &acted).await;
+    assert_eq!(it["status"], "acted", "{it}");
+    let it = line(&hub, &id, &tablet.endpoint).await;
+    assert!(it["actedDateTime"].is_null(), "{it}");
+
+    // What the app takes back nobody acted on.
+    let id = post(&hub, json!({"payload": {"visualContent": {"title": "t"}}})).await;
+    hub.app().delete(&format!("{POST}/{id}")).await.expect(204);
+    let it = line(&hub, &id, &phone.endpoint).await;
+    assert!(it["actedDateTime"].is_null(), "{it}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_pulls_and_finds_nothing_is_not_told_to_be_off() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Fcm).await;

@@ -325,7 +325,7 @@ fn the_table_has_every_status_and_every_reason() {
     for reason in Reason::ALL {
         let of = |it: &Delivery| {
             let change = it.change.as_ref();
-            [it.reason, change.and_then(|it| it.telling.reason())]
+            [it.reason, change.and_then(|it| it.telling.told_reason())]
         };
         let found = rows.iter().any(|(it, _)| of(it).contains(&Some(reason)));
         assert!(found, "{reason:?}");

@@ -70,7 +70,7 @@ pub enum Reason {
     ChannelGone,
     /// It was dealt with elsewhere before a tap was taken, so there is nothing to show.
     Handled,
-    /// It waits for a tap that is about to leave.
+    /// It waits for a tap that is about to leave, or under way.
     Coalescing,
     /// The endpoint has an open stream.
     Streaming,
@@ -221,7 +221,7 @@ const MAX_CODE_BYTES: usize = 40;
 pub struct OwedPush {
     /// When the service refused it for good, where it did.
     pub refused: Option<Timestamp>,
-    /// What it waits for, where it does.
+    /// What it waits for, where it does any more.
     pub reason: Option<Reason>,
     /// How often it was tried.
     pub attempts: u32,
@@ -237,6 +237,16 @@ impl OwedPush {
             None => DeliveryStatus::Pending,
         }
     }
+
+    /// The reason as it is told: what waits for nothing any more is about to leave, or under way.
+    pub fn told_reason(&self) -> Option<Reason> {
+        told(self.status(), self.reason)
+    }
+}
+
+fn told(status: DeliveryStatus, reason: Option<Reason>) -> Option<Reason> {
+    let leaves = status == DeliveryStatus::Pending;
+    reason.or(leaves.then_some(Reason::Coalescing))
 }
 
 /// How an endpoint is told of a change that it does not know of.
@@ -284,11 +294,11 @@ impl Telling {
         }
     }
 
-    /// Why it stands there.
-    pub fn reason(&self) -> Option<Reason> {
+    /// Why it stands there, as it is told.
+    pub fn told_reason(&self) -> Option<Reason> {
         match self {
             Self::Tapped { .. } => None,
-            Self::Owed(push) => push.reason,
+            Self::Owed(push) => push.told_reason(),
             Self::Skipped(reason) => Some(*reason),
         }
     }
@@ -322,7 +332,7 @@ pub struct Delivery {
     pub channel: ChannelKind,
     /// How far it has come.
     pub status: DeliveryStatus,
-    /// Why it stands there.
+    /// Why it stands there; none, where it is pending and waits for nothing any more.
     pub reason: Option<Reason>,
     /// How it was dealt with, wherever that was.
     pub handling: Option<Handling>,
@@ -363,4 +373,11 @@ pub struct Delivery {
     pub alone: bool,
     /// Whether the hub runs, so that what is due leaves.
     pub leaves: bool,
+}
+
+impl Delivery {
+    /// The reason as it is told: what waits for nothing any more is about to leave, or under way.
+    pub fn told_reason(&self) -> Option<Reason> {
+        told(self.status, self.reason)
+    }
 }

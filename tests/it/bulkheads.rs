@@ -595,7 +595,7 @@ async fn next_fate(hub: &TestHub, user: &str) -> String {
     let posts = [(user.to_owned(), hub.post(user, "Lunch?").await)];
     eventually("it leaves or waits", || async {
         let fate = fates(hub, &posts).await.remove(0);
-        (fate != "pending ").then_some(fate)
+        (fate != "pending coalescing").then_some(fate)
     })
     .await
 }

@@ -94,7 +94,7 @@ impl From<model::OwedPush> for OwedPush {
     fn from(it: model::OwedPush) -> Self {
         Self {
             status: it.status().as_str(),
-            reason: it.reason.map(Reason::as_str),
+            reason: it.told_reason().map(Reason::as_str),
             attempts: it.attempts,
             push_service: it.answer.map(PushService::from),
         }
@@ -131,7 +131,7 @@ impl From<model::ToldChange> for ToldChange {
         Self {
             date_time: Text(it.at),
             status: telling.status().as_str(),
-            reason: telling.reason().map(Reason::as_str),
+            reason: telling.told_reason().map(Reason::as_str),
             tapped_date_time: telling.tapped().map(Text),
             attempts: telling.attempts(),
             push_service: telling.answer().cloned().map(PushService::from),
@@ -161,7 +161,7 @@ impl From<model::Delivery> for Delivery {
             platform: it.platform.as_str(),
             channel: it.channel.as_str(),
             status: it.status.as_str(),
-            reason: it.reason.map(Reason::as_str),
+            reason: it.told_reason().map(Reason::as_str),
             pending_date_time: Text(it.pending),
             tapped_date_time: it.tapped.map(Text),
             fetched_date_time: it.fetched.map(Text),

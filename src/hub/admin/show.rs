@@ -172,7 +172,7 @@ pub(super) fn delivery(it: &Delivery) -> Value {
         ("platform", json!(it.platform.as_str())),
         ("channel", json!(it.channel.as_str())),
         ("status", json!(it.status.as_str())),
-        ("reason", json!(it.reason.map(Reason::as_str))),
+        ("reason", json!(it.told_reason().map(Reason::as_str))),
         ("explanation", json!(explanation(it))),
         ("pendingDateTime", time(it.pending)),
         ("tappedDateTime", maybe(it.tapped)),
@@ -195,7 +195,7 @@ pub(super) fn delivery(it: &Delivery) -> Value {
 fn owed_push(it: &OwedPush) -> Value {
     present([
         ("status", json!(it.status().as_str())),
-        ("reason", json!(it.reason.map(Reason::as_str))),
+        ("reason", json!(it.told_reason().map(Reason::as_str))),
         ("attempts", json!(it.attempts)),
         ("pushService", json!(it.answer.as_ref().map(push_service))),
     ])
@@ -207,7 +207,7 @@ fn told_change(it: &ToldChange) -> Value {
     present([
         ("dateTime", time(it.at)),
         ("status", json!(telling.status().as_str())),
-        ("reason", json!(telling.reason().map(Reason::as_str))),
+        ("reason", json!(telling.told_reason().map(Reason::as_str))),
         ("tappedDateTime", maybe(telling.tapped())),
         ("attempts", json!(telling.attempts())),
         ("pushService", json!(telling.answer().map(push_service))),

@@ -46,6 +46,45 @@ async fn what_no_service_took_before_its_time_was_over_is_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_has_a_reason_too() {
+    let hub = TestHub::at_a_standstill().await;
+    let mut phone = hub.device("ada", Service::Fcm).await;
+    let slow = || FaultSpec {
+        delay_ms: Some(600_000),
+        ..FaultSpec::once(Service::Fcm, FaultKind::Slow)
+    };
+    let slowed = || hub.doubles().counters(Service::Fcm).faulted;
+    let fault = hub.doubles().script(slow());
+    let id = post(&hub, falls_back_after(60)).await;
+    eventually("the tap is under way", || async {
+        (slowed() == 1).then_some(())
+    })
+    .await;
+    let it = line(&hub, &id, &phone.endpoint).await;
+    let told = (&it["status"], &it["reason"]);
+    assert_eq!(told, (&json!("pending"), &json!("coalescing")), "{it}");
+    let said = it["explanation"].as_str().unwrap();
+    assert!(said.ends_with("is about to leave, or under way"), "{said}");
+    hub.doubles().clear_fault(fault);
+    phone.next_push("the raw tap").await;
+    hub.settled().await;
+    hub.doubles().script(slow());
+    hub.advance(Duration::from_secs(61));
+    eventually("the fallback is under way", || async {
+        (slowed() == 2).then_some(())
+    })
+    .await;
+    let it = line(&hub, &id, &phone.endpoint).await;
+    let told = (&it["status"], &it["fallback"]["reason"]);
+    assert_eq!(told, (&json!("tapped"), &json!("coalescing")), "{it}");
+    hub.doubles().clear_faults();
+    phone
+        .push("the fallback", |push| beckon_of(push)["k"] == "fallback")
+        .await;
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_tap_is_told_also_once_the_time_is_over() {
     let hub = TestHub::at_a_standstill().await;
     let mut phone = hub.device("ada", Service::Fcm).await;

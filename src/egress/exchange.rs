@@ -82,9 +82,10 @@ pub(super) async fn on_own(
     let response = timeout_at(deadline, own.sender.try_send_request(wire)).await;
     let response = response.map_err(|_| Broken::Failed(Failure::Timeout))?;
     let response = response.map_err(broken)?;
-    let (mut answer, whole) = read(response, request.max_answer, deadline).await?;
+    let mut answer = read(response, request.max_answer, deadline).await?;
     answer.credential = credential.map_or(0, |credential| credential.number);
-    Ok((answer, whole.then_some(own)))
+    let own = answer.whole.then_some(own);
+    Ok((answer, own))
 }
 
 async fn send_shared(shared: &Shared, request: &Request) -> Result<Option<Answer>, Broken> {
@@ -107,7 +108,7 @@ async fn send_shared(shared: &Shared, request: &Request) -> Result<Option<Answer
         broken(error)
     })?;
     shared.hear();
-    let (mut answer, _) = read(response, request.max_answer, deadline).await?;
+    let mut answer = read(response, request.max_answer, deadline).await?;
     answer.connection = shared.number;
     answer.credential = credential;
     Ok(Some(answer))
@@ -154,30 +155,30 @@ fn wire(request: &Request, version: Version) -> Result<Wire, Broken> {
     Ok(wire)
 }
 
-/// Reads at most `max` bytes of the body; says whether that was all of it.
+/// Reads at most `max` bytes of the body.
 async fn read(
     response: Response<Incoming>,
     max: usize,
     deadline: Instant,
-) -> Result<(Answer, bool), Broken> {
+) -> Result<Answer, Broken> {
     let (head, mut body) = response.into_parts();
     let mut answer = Answer {
         status: head.status.as_u16(),
         phrase: phrase(&head.extensions),
         headers: head.headers,
         body: Bytes::new(),
+        whole: true,
         connection: 0,
         credential: 0,
     };
     let mut read = BytesMut::new();
-    let mut whole = true;
     loop {
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame,
             // The status of success says all; what is missing is only its decoration.
             _ if head.status.is_success() => {
-                whole = false;
+                answer.whole = false;
                 break;
             }
             Ok(Some(Err(e))) => return Err(Broken::Failed(Failure::Lost(words(&e)))),
@@ -187,12 +188,12 @@ async fn read(
         let room = max - read.len();
         read.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
-            whole = false;
+            answer.whole = false;
             break;
         }
     }
     answer.body = read.freeze();
-    Ok((answer, whole))
+    Ok(answer)
 }
 
 fn phrase(extensions: &hyper::http::Extensions) -> Option<String> {

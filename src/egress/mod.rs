@@ -121,8 +121,10 @@ pub struct Answer {
     pub phrase: Option<String>,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, perhaps cut.
+    /// The body.
     pub body: Bytes,
+    /// Whether that is all of it: it may be too long, or, after a status of success, break off.
+    pub whole: bool,
     /// The HTTP/2 connection that it came by, for [`Client::retire`]; 0 for HTTP/1.1.
     pub connection: u64,
     /// The number of the [`Credential`] that the request left with; 0 where it named no source of one.

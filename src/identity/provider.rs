@@ -276,6 +276,7 @@ mod tests {
                 phrase: None,
                 headers: Default::default(),
                 body: Default::default(),
+                whole: true,
                 connection: 0,
                 credential: 0,
             };

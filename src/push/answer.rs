@@ -188,6 +188,7 @@ pub(super) mod tests {
             phrase: None,
             headers,
             body: Bytes::from(body.to_owned()),
+            whole: true,
             connection: 0,
             credential: 0,
         }

@@ -40,6 +40,9 @@ const ASSERTION_LIFE: Duration = Duration::from_secs(3600);
 /// The wait that FCM wants after a quota is spent, where it names none (Firebase, "ErrorCode": QUOTA_EXCEEDED).
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
 
+/// How an answer begins that names a message.
+const NAMED: &[u8] = br#"{"name":"#;
+
 /// FCM for one project.
 #[derive(Debug)]
 pub struct Fcm {
@@ -275,16 +278,8 @@ fn body<'a>(registration: &'a str, message: &'a FcmMessage) -> Body<'a> {
 }
 
 fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) {
-    if answer.status == 200 && is_cut(&answer.body) {
-        let lost = ServiceAnswer {
-            status: 0,
-            reason: Some(format!("{} it broke off", ServiceAnswer::LOST)),
-            id: None,
-        };
-        return (answer::retry(None, Scope::Unsaid), lost);
-    }
     let error = ErrorBody::read(&answer.body);
-    let (step, reason, id) = if answer.status == 200 && error.name.is_some() {
+    let (step, reason, id) = if answer.status == 200 && (error.name.is_some() || is_cut(answer)) {
         (Step::Done(Verdict::Accepted), None, error.name)
     } else {
         let step = match step(answer.status, &error, proven) {
@@ -305,10 +300,16 @@ fn read(answer: &Answer, proven: bool, now: Timestamp) -> (Step, ServiceAnswer) 
     (step, answer)
 }
 
-/// Whether the body begins as Google's do, and breaks off.
-fn is_cut(body: &[u8]) -> bool {
+/// Whether the body names a message as far as it goes, and breaks off. The status has said that it was taken; only its
+/// name is not known.
+fn is_cut(answer: &Answer) -> bool {
+    let body = &answer.body;
+    let said = body.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let names = said.zip(NAMED).all(|(byte, named)| byte == named);
     let read = serde_json::from_slice::<serde::de::IgnoredAny>(body);
-    body.first() == Some(&b'{') && read.is_err_and(|error| error.is_eof())
+    let breaks_off = read.is_err_and(|error| error.is_eof());
+    // Without a word of it, one that is whole is somebody else's.
+    names && breaks_off && !(body.is_empty() && answer.whole)
 }
 
 /// The table of FCM's answers: the error code first, then the status (Firebase, "ErrorCode"). `proven` says whether

@@ -276,6 +276,7 @@ impl Network {
             phrase: None,
             headers,
             body,
+            whole: true,
             connection: 1,
             credential: 0,
         };

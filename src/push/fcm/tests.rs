@@ -124,6 +124,48 @@ fn demands_to_wait() {
     check(429, "<html>", true, answer::retry(minute, Scope::Lane));
 }
 
+#[test]
+fn an_answer_that_breaks_off_says_by_its_status_that_the_push_was_taken() {
+    let read = |status: u16, body: &str, whole: bool| {
+        let mut answer = answer::tests::answer(status, &[], body);
+        answer.whole = whole;
+        super::read(&answer, true, Timestamp::default())
+    };
+    let unnamed = ServiceAnswer {
+        status: 200,
+        reason: None,
+        id: None,
+    };
+    let taken = Step::Done(Verdict::Accepted);
+    let name = r#"{ "name": "projects/p/messages/0:1"#;
+    for (body, whole) in [
+        ("", false),
+        ("{", false),
+        ("{\n  \"na", false),
+        (name, false),
+        (name, true),
+    ] {
+        assert_eq!(read(200, body, whole), (taken, unnamed.clone()), "{body}");
+    }
+    let (step, said) = read(200, &format!("{name}\"}}"), false);
+    assert_eq!(step, taken);
+    assert_eq!(said.id.as_deref(), Some("projects/p/messages/0:1"));
+    // What others say, a proxy or a sign-in page, names no message.
+    for (body, whole) in [
+        ("", true),
+        ("{}", true),
+        ("{\"ok\":", false),
+        ("<html><bo", false),
+    ] {
+        let (step, _) = read(200, body, whole);
+        assert_eq!(step, answer::retry(None, Scope::Lane), "{body}");
+    }
+    assert_eq!(
+        read(503, "{\"na", false).0,
+        answer::retry(None, Scope::Lane)
+    );
+}
+
 /// What Google's own description of the interface makes of our bodies, it gives back unchanged.
 #[test]
 fn bodies_survive_googles_description() {

@@ -285,17 +285,25 @@ fn refused_settings_stop_it_until_one_push_is_taken() {
 }
 
 #[test]
-fn what_the_token_endpoint_refuses_it_refuses_for_all() {
-    let mut circuit = Circuit::default();
-    let taken = outcome(Verdict::Accepted, 201);
-    push_to(1, &mut circuit, &taken, at(0));
-    let refused = outcome(Verdict::Misconfigured, 401);
-    push_to(1, &mut circuit, &refused, at(1000));
-    assert!(circuit.standing().is_none(), "it was taken a moment ago");
-    let mut login = refused;
-    login.answer.reason = Some(String::from("token endpoint: invalid_client"));
-    push_to(1, &mut circuit, &login, at(2000));
-    assert!(circuit.standing().is_some());
+fn what_is_refused_of_the_login_is_refused_for_all() {
+    let check = |status: u16, reason: &str, for_all: bool| {
+        let mut circuit = Circuit::default();
+        let taken = outcome(Verdict::Accepted, 201);
+        push_to(1, &mut circuit, &taken, at(0));
+        let mut refused = outcome(Verdict::Misconfigured, status);
+        refused.answer.reason = Some(reason.to_owned());
+        push_to(1, &mut circuit, &refused, at(1000));
+        assert_eq!(circuit.standing().is_some(), for_all, "{reason}");
+    };
+    check(401, "token endpoint: invalid_client", true);
+    check(403, "BadCertificate", true);
+    check(403, "BadCertificateEnvironment", true);
+    let ended = format!("{} at noon", ServiceAnswer::ENDED);
+    check(0, &ended, true);
+    // These may be about the topic that a client named, or the key of its subscription.
+    check(403, "InvalidProviderToken", false);
+    check(403, "TopicDisallowed", false);
+    check(401, "Unauthorized", false);
 }
 
 #[test]

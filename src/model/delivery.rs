@@ -161,6 +161,10 @@ impl ServiceAnswer {
     const UNANSWERED: [&str; 4] = ["timeout", Self::LOST, "connection:", Self::LOGIN];
     /// How it begins where the token endpoint said so: what it refuses, it refuses for all.
     const LOGIN: &str = "token endpoint:";
+    /// How it begins where the certificate that the hub shows has ended.
+    pub const ENDED: &str = "the certificate in certificate_file ended";
+    /// Apple's words for a certificate that it does not take, whatever device a push is for.
+    const CERTIFICATE: [&str; 2] = ["BadCertificate", "BadCertificateEnvironment"];
     /// How it begins where the connection broke before the answer was there.
     pub const LOST: &str = "answer lost:";
 
@@ -170,9 +174,13 @@ impl ServiceAnswer {
         self.status == 0 && self.reason.is_some() && !asked
     }
 
-    /// Whether the token endpoint said it, to which no channel is known.
+    /// Whether it is about what the hub signs in with, whatever channel a push is for: the token endpoint said it, to
+    /// which no channel is known, or it is about the certificate of the connection.
     pub fn is_of_login(&self) -> bool {
-        self.begins_with(Self::LOGIN)
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let refuses = self.status == 403 && Self::CERTIFICATE.contains(&reason);
+        let has_ended = self.status == 0 && self.begins_with(Self::ENDED);
+        self.begins_with(Self::LOGIN) || refuses || has_ended
     }
 
     /// Whether no answer came to a push that the service may have read.

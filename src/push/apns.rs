@@ -209,7 +209,8 @@ impl Apns {
         match &self.settings.login {
             ApnsLogin::Certificate(certificate) if certificate.facts.expires <= now => {
                 Err(format!(
-                    "the certificate in certificate_file ended at {}; make a new one at developer.apple.com",
+                    "{} at {}; make a new one at developer.apple.com",
+                    ServiceAnswer::ENDED,
                     certificate.facts.expires
                 ))
             }

@@ -189,6 +189,12 @@ fn lane(lane: &Value) -> Finding {
         (status, reason) => format!("{status} {reason}"),
     };
     let (since, until) = (text("/since"), text("/nextAttemptDateTime"));
+    // Something else may have stood in the way before.
+    let because = match text("/pushService/dateTime") {
+        at if at == since => format!(": {said}"),
+        "" => format!(". What stands in the way: {said}"),
+        at => format!(". What stands in the way, as seen at {at}: {said}"),
+    };
     let remedy = match text("/status") {
         "stopped" => String::from("mend the settings, then send the hub SIGHUP"),
         "guarded" => format!(
@@ -200,7 +206,7 @@ fn lane(lane: &Value) -> Finding {
         _ => String::from("it wants to be left alone"),
     };
     let message = format!(
-        "the running hub sends nothing there since {since}: {said}; {remedy}. It is tried again at {until}"
+        "the running hub sends nothing there since {since}{because}; {remedy}. It is tried again at {until}"
     );
     Finding {
         subject: Subject::Lane(
@@ -347,17 +353,23 @@ mod tests {
 
     #[test]
     fn a_lane_that_stands_still_is_told_with_the_services_words() {
-        let found = lane(&json!({
-            "app": "todo.example.com", "service": "apns", "lane": "production", "status": "stopped",
-            "since": "T1", "nextAttemptDateTime": "T2",
-            "pushService": { "status": 403, "reason": "InvalidProviderToken" },
-        }));
-        assert_eq!(
-            found.line(),
-            "✗ todo.example.com apns production: the running hub sends nothing there since T1: 403 InvalidProviderToken; \
-             mend the settings, then send the hub SIGHUP. It is tried again at T2"
-        );
-        assert_eq!(found.value()["check"], "lane");
+        for (answered, because) in [
+            (json!("T1"), ": "),
+            (json!("T2"), ". What stands in the way, as seen at T2: "),
+            (Value::Null, ". What stands in the way: "),
+        ] {
+            let found = lane(&json!({
+                "app": "todo.example.com", "service": "apns", "lane": "production", "status": "stopped",
+                "since": "T1", "nextAttemptDateTime": "T3",
+                "pushService": { "status": 403, "reason": "InvalidProviderToken", "dateTime": answered },
+            }));
+            let expected = format!(
+                "✗ todo.example.com apns production: the running hub sends nothing there since T1{because}403 \
+                 InvalidProviderToken; mend the settings, then send the hub SIGHUP. It is tried again at T3"
+            );
+            assert_eq!(found.line(), expected);
+            assert_eq!(found.value()["check"], "lane");
+        }
     }
 
     #[test]

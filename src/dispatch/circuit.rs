@@ -50,8 +50,10 @@ pub(super) struct Standing {
     pub(super) why: Why,
     pub(super) since: Timestamp,
     pub(super) until: Timestamp,
-    /// What the service said last.
+    /// What stands in the way, in the service's words.
     pub(super) answer: ServiceAnswer,
+    /// When it said so, which may be later than it began to stand; not known of an earlier life of the process.
+    pub(super) answered: Option<Timestamp>,
     trips: u32,
 }
 
@@ -62,6 +64,7 @@ impl Standing {
             since: demand.since,
             until: demand.until,
             answer: demand.answer.clone(),
+            answered: None,
             trips: 0,
         }
     }
@@ -340,6 +343,7 @@ impl Circuit {
                 since,
                 until,
                 answer: outcome.answer.clone(),
+                answered: Some(now),
                 trips,
             },
         });

@@ -394,5 +394,6 @@ fn state(standing: &Standing) -> LaneState {
         since: standing.since,
         until: standing.until,
         answer: standing.answer.clone(),
+        answered: standing.answered,
     }
 }

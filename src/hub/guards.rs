@@ -120,6 +120,7 @@ fn told(service: &AppService, since: Timestamp, now: Timestamp) -> (LaneName, La
             reason: Some(REASON.to_owned()),
             id: None,
         },
+        answered: Some(since),
     };
     (name, state)
 }

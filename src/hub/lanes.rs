@@ -66,8 +66,10 @@ pub struct LaneState {
     pub since: Timestamp,
     /// When it is tried again.
     pub until: Timestamp,
-    /// What the service said last.
+    /// What stands in the way, in the service's words or the hub's own.
     pub answer: ServiceAnswer,
+    /// When that was said, where it is known: something else may have stood in the way before.
+    pub answered: Option<Timestamp>,
 }
 
 /// All that stand still, and those that were taken up again.
@@ -193,6 +195,7 @@ impl Inner {
                 reason: Some(reason),
                 id: None,
             },
+            answered: Some(now),
         };
         self.note_lane(name, Some(state));
     }
@@ -265,6 +268,7 @@ mod tests {
                 since: clock.now(),
                 until: until(),
                 answer: ServiceAnswer::default(),
+                answered: None,
             };
             hub.note_lane(name(ChannelKind::WebPush, authority), Some(state));
         };
@@ -321,6 +325,7 @@ mod tests {
                 since: clock.now(),
                 until: clock.now().plus(Duration::from_secs(60)),
                 answer: ServiceAnswer::default(),
+                answered: None,
             };
             hub.note_lane(name.clone(), Some(state));
         }

@@ -205,6 +205,37 @@ async fn refused_settings_degrade_the_hub_are_tried_one_at_a_time_and_mend_with_
     hub.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_stands_still_for_another_reason_by_now_says_since_when() {
+    let hub = TestHub::at_a_standstill().await;
+    let people = people(&hub, 8, Service::Apns).await;
+    hub.doubles()
+        .script(FaultSpec::always(Service::Apns, FaultKind::HtmlError));
+    post_to_all(&hub, &people).await;
+    let at_rest = async |status: &str| {
+        let lane = lanes(&hub).await.pop()?;
+        (lane["status"] == status).then_some(lane)
+    };
+    let failing = eventually("it fails", || at_rest("failing")).await;
+    hub.settled().await;
+    hub.doubles().clear_faults();
+    hub.doubles().script(FaultSpec::always(
+        Service::Apns,
+        FaultKind::CredentialRefused,
+    ));
+    let stopped = eventually("the settings are refused", || async {
+        hub.advance(Duration::from_secs(1));
+        at_rest("stopped").await
+    })
+    .await;
+    assert_eq!(stopped["since"], failing["since"], "{stopped:#}");
+    let said = &stopped["pushService"];
+    assert_eq!(said["reason"], "InvalidProviderToken", "{stopped:#}");
+    let (since, at) = (stopped["since"].as_str(), said["dateTime"].as_str());
+    assert!(since < at, "{stopped:#}");
+    hub.finish().await;
+}
+
 /// Apple takes one push at a time until it has taken a credential.
 #[tokio::test(flavor = "multi_thread")]
 async fn those_that_waited_for_one_whose_credential_is_refused_do_not_leave() {

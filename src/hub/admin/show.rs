@@ -293,7 +293,9 @@ pub(super) fn lane(name: &LaneName, state: &LaneState) -> Value {
         "status": state.fault.as_str(),
         "since": time(state.since),
         "nextAttemptDateTime": time(state.until),
-        "pushService": { "status": answer.status, "reason": answer.reason },
+        "pushService": {
+            "status": answer.status, "reason": answer.reason, "dateTime": maybe(state.answered),
+        },
     })
 }
 

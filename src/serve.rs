@@ -184,13 +184,16 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     let identities = identities(&hub, options.resolver.clone())?;
     let ways = (vapid.clone(), options.resolver);
     let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), ways);
+    let load = dispatcher.load();
     let socket = http::admin::bind(&config.store.path)?;
     let background = Background {
         recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
         sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
         look_over: look_over(&hub, config.store.verify_on_start),
-        broadcasts: Task::start("broadcasts", |stop| task::broadcasts(hub.clone(), stop)),
+        broadcasts: Task::start("broadcasts", |stop| {
+            task::broadcasts(hub.clone(), load, stop)
+        }),
         certificate: listener::watch(&hub, tls.clone()),
         admin: admin_door(&hub, socket),
     };

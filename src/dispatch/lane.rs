@@ -23,6 +23,7 @@ use super::{
     freed::{Freed, Freeing, Left},
     gate::{Demands, Gate, Pass},
     lanes::LaneKey,
+    load::Load,
     pace::Pace,
     parked::Line,
     push_id::push_id,
@@ -58,7 +59,7 @@ pub(super) struct Way {
     pub(super) adapter: Arc<Adapter>,
     pub(super) freed: mpsc::UnboundedSender<Freed>,
     pub(super) gate: Gate,
-    pub(super) pace: Pace,
+    pub(super) pace: Arc<Pace>,
     pub(super) key: Arc<LaneKey>,
     /// Whether the service ever took a push of it.
     pub(super) taken: AtomicBool,
@@ -75,10 +76,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn start(way: Way) -> Self {
+    pub(super) fn start(way: Way, load: &Load) -> Self {
         let (queue, waiting) = queue();
         let (app, key) = (Arc::clone(&way.app), Arc::clone(&way.key));
         let way = Arc::new(way);
+        load.add_lane(&way.pace, queue.counted());
         let task = tokio::spawn(run(Arc::clone(&way), waiting));
         Self {
             app,

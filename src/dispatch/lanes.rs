@@ -15,7 +15,7 @@ use super::{
     gate::{Demands, Gate},
     guard::{self, Guard},
     lane::{Lane, Way},
-    pace::Pace,
+    load::Load,
     parked::Line,
     told::Told,
 };
@@ -94,6 +94,7 @@ pub(super) struct Lanes {
     vapid: VapidKeys,
     resolver: Resolver,
     freed: mpsc::UnboundedSender<Freed>,
+    load: Load,
     lanes: HashMap<LaneKey, Lane>,
     adapters: HashMap<AppService, Made>,
     /// What services demanded of everyone in an earlier life of the process.
@@ -107,7 +108,7 @@ impl Lanes {
         hub: Hub,
         metrics: Metrics,
         (vapid, resolver): (VapidKeys, Resolver),
-        freed: mpsc::UnboundedSender<Freed>,
+        (freed, load): (mpsc::UnboundedSender<Freed>, Load),
     ) -> Self {
         let demanded = hub.demands().unwrap_or_else(|error| {
             tracing::error!(%error, "the store does not say which push services want to be left alone");
@@ -120,6 +121,7 @@ impl Lanes {
             vapid,
             resolver,
             freed,
+            load,
             lanes: HashMap::new(),
             adapters: HashMap::new(),
             nowhere: HashMap::new(),
@@ -250,11 +252,11 @@ impl Lanes {
             adapter,
             freed: self.freed.clone(),
             gate,
-            pace: Pace::default(),
+            pace: Arc::default(),
             taken: AtomicBool::new(taken),
             key: Arc::new(key.clone()),
         };
-        Ok(Lane::start(way))
+        Ok(Lane::start(way, &self.load))
     }
 
     /// What an earlier life of the process was told to wait for; at the shared lane, by any host.

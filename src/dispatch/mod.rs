@@ -120,8 +120,9 @@ impl Dispatcher {
             .concurrency
             .saturating_mul(JOBS)
             .min(MAX_JOBS);
+        let load = Load::default();
         Self {
-            lanes: Lanes::new(hub.clone(), metrics, ways, free),
+            lanes: Lanes::new(hub.clone(), metrics, ways, (free, load.clone())),
             tests: hub.take_tests(),
             tests_alone: false,
             hub,
@@ -136,7 +137,7 @@ impl Dispatcher {
             early: None,
             next_due: None,
             failed: Told::default(),
-            load: Load::default(),
+            load,
         }
     }
 
@@ -170,6 +171,7 @@ impl Dispatcher {
         self.begin_looks();
         self.load.note(Held {
             jobs: self.jobs.len(),
+            claimed: self.jobs.claimed(),
             timers: self.timers.len(),
             steps: self.steps.len(),
             lanes: self.lanes.len(),

@@ -49,6 +49,11 @@ impl Pace {
         known.since = Some(Instant::now());
     }
 
+    /// How many answers are waited for.
+    pub(super) fn under_way(&self) -> usize {
+        self.known().under_way
+    }
+
     /// Whether answers take long, or stay away.
     pub(super) fn is_slow(&self) -> bool {
         let known = self.known();

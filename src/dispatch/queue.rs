@@ -12,7 +12,20 @@ use crate::hub::DueTap;
 /// How many may go ahead in a row while others wait.
 const IN_A_ROW: usize = 8;
 
-type Waiting = Arc<[AtomicUsize; 2]>;
+/// How many wait that do not go ahead, and that do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waiting(Arc<[AtomicUsize; 2]>);
+
+impl Waiting {
+    /// How many wait in all.
+    pub(super) fn all(&self) -> usize {
+        self.of(false).load(Ordering::Relaxed) + self.of(true).load(Ordering::Relaxed)
+    }
+
+    fn of(&self, ahead: bool) -> &AtomicUsize {
+        &self.0[usize::from(ahead)]
+    }
+}
 
 /// Where taps come in. They leave in the order of their coming, but for those that go ahead.
 #[derive(Debug)]
@@ -39,7 +52,7 @@ pub(super) fn queue() -> (Entrance, Exit) {
     let entrance = Entrance {
         ahead,
         rest,
-        waiting: Arc::clone(&waiting),
+        waiting: waiting.clone(),
     };
     let exit = Exit {
         ahead: ahead_leaves,
@@ -53,7 +66,12 @@ pub(super) fn queue() -> (Entrance, Exit) {
 impl Entrance {
     /// How many wait that go ahead, or that do not.
     pub(super) fn waiting(&self, ahead: bool) -> usize {
-        self.waiting[usize::from(ahead)].load(Ordering::Relaxed)
+        self.waiting.of(ahead).load(Ordering::Relaxed)
+    }
+
+    /// How many wait in all, also later.
+    pub(super) fn counted(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// Takes a tap in; says whether it did, which it does as long as there is an exit.
@@ -63,7 +81,7 @@ impl Entrance {
         } else {
             &self.rest
         };
-        let count = &self.waiting[usize::from(due.tap.ahead)];
+        let count = self.waiting.of(due.tap.ahead);
         count.fetch_add(1, Ordering::Relaxed);
         let taken = line.send(Box::new(due)).is_ok();
         if !taken {
@@ -90,7 +108,8 @@ impl Exit {
             },
         }?;
         self.in_a_row = if next.tap.ahead { self.in_a_row + 1 } else { 0 };
-        self.waiting[usize::from(next.tap.ahead)].fetch_sub(1, Ordering::Relaxed);
+        let count = self.waiting.of(next.tap.ahead);
+        count.fetch_sub(1, Ordering::Relaxed);
         Some(next)
     }
 }

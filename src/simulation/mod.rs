@@ -109,7 +109,7 @@ impl Process {
         let load = dispatcher.load();
         let dispatcher = tokio::spawn(dispatcher.run(never, Duration::ZERO));
         let sweep = tokio::spawn(sweep(hub.clone(), Arc::clone(&world.network)));
-        let jobs = task::broadcasts(hub.clone(), CancellationToken::new());
+        let jobs = task::broadcasts(hub.clone(), load.clone(), CancellationToken::new());
         let jobs = tokio::spawn(jobs);
         Self {
             tasks: vec![

@@ -72,13 +72,14 @@ impl Hub {
         Ok(Step::Worked)
     }
 
-    /// Waits for a moment where many taps are due: they go first.
+    /// Waits for a moment where many taps are due: they go first. `leaving` says about how many leave within moments: nobody
+    /// waits for those of a service that does not answer.
     ///
     /// # Errors
     /// `Store`.
-    pub async fn let_taps_go_first(&self) -> Result<(), Error> {
+    pub async fn let_taps_go_first(&self, leaving: impl Fn() -> usize) -> Result<(), Error> {
         let until = tokio::time::Instant::now() + CROWD_PATIENCE;
-        while tokio::time::Instant::now() < until {
+        while leaving() >= CROWD && tokio::time::Instant::now() < until {
             let now = self.now();
             let due = self
                 .store

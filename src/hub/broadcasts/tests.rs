@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     config::{Apps, Delivery, Limits},
     hub::{Filter, due::testing},
-    model::{NotificationId, Priority, Subject, UserId},
+    model::{Marker, NotificationId, Priority, Subject, UserId},
     store::{Row, Store, Unit},
 };
 
@@ -97,7 +97,7 @@ async fn a_job_waits_for_room_and_goes_on_by_itself() {
     assert!(full(another.await.unwrap_err()));
 
     let stop = CancellationToken::new();
-    let working = crate::task::broadcasts(hub.clone(), stop.clone());
+    let working = crate::task::broadcasts(hub.clone(), Default::default(), stop.clone());
     let working = tokio::spawn(working);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let waiting = hub.broadcast_of(&app(APP), id).await.unwrap();
@@ -117,6 +117,30 @@ async fn a_job_waits_for_room_and_goes_on_by_itself() {
     }
     stop.cancel();
     working.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_for_taps_that_are_about_to_leave_and_not_for_those_of_a_slow_service() {
+    let hub = hub_on(Store::in_memory().unwrap(), Limits::default());
+    for nth in 0..40 {
+        let user = UserId::parse(&format!("u{nth}")).unwrap();
+        let subject = Subject {
+            app: app(APP),
+            user,
+        };
+        let mut unit = Unit::of(subject.clone());
+        unit.push(Row::Marker(Marker {
+            due: hub.now(),
+            subject,
+            tag: 1,
+        }));
+        hub.store().commit(unit).await.unwrap();
+    }
+    for (leaving, waits) in [(0, false), (1000, true)] {
+        let began = tokio::time::Instant::now();
+        hub.let_taps_go_first(|| leaving).await.unwrap();
+        assert_eq!(!began.elapsed().is_zero(), waits, "{leaving}");
+    }
 }
 
 /// Steps until nothing runs; says how many notifications were stored.

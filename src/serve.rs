@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{Apps, Config, Limits, Server, apps::App},
-    dispatch::{Dispatcher, VapidKeys},
+    dispatch::{Dispatcher, Load, VapidKeys},
     http::{self, Readiness},
     hub::{Hub, admin::ReadRegistration},
     identity::Identities,
@@ -184,16 +184,13 @@ pub async fn start_at(listener: TcpListener, options: Options) -> anyhow::Result
     let identities = identities(&hub, options.resolver.clone())?;
     let ways = (vapid.clone(), options.resolver);
     let dispatcher = Dispatcher::new(hub.clone(), metrics.clone(), ways);
-    let load = dispatcher.load();
-    let socket = http::admin::bind(&config.store.path)?;
+    let (load, socket) = (dispatcher.load(), http::admin::bind(&config.store.path)?);
     let background = Background {
         recorder: Task::start("fetch recorder", |stop| recorder.run(stop)),
         dispatcher: Task::start("dispatcher", |stop| dispatcher.run(stop, PART_GRACE)),
         sweep: Task::start("sweep", |stop| task::sweep(hub.clone(), stop)),
         look_over: look_over(&hub, config.store.verify_on_start),
-        broadcasts: Task::start("broadcasts", |stop| {
-            task::broadcasts(hub.clone(), load, stop)
-        }),
+        broadcasts: broadcasts(&hub, load),
         certificate: listener::watch(&hub, tls.clone()),
         admin: admin_door(&hub, socket),
     };
@@ -271,6 +268,12 @@ fn public_keys(vapid: VapidKeys) -> http::Vapid {
 fn admin_door(hub: &Hub, socket: http::admin::Socket) -> Task {
     let hub = hub.clone();
     Task::start("admin door", |stop| http::admin::serve(hub, socket, stop))
+}
+
+fn broadcasts(hub: &Hub, load: Load) -> Task {
+    let hub = hub.clone();
+    let leaving = move || load.about_to_leave();
+    Task::start("broadcasts", |stop| task::broadcasts(hub, leaving, stop))
 }
 
 fn look_over(hub: &Hub, wanted: bool) -> Option<Task> {

@@ -6,7 +6,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dispatch::Load,
     hub::{self, Hub, Step, Swept, Turns},
     model::Timestamp,
 };
@@ -139,12 +138,12 @@ pub(crate) async fn keep_up(hub: &Hub) -> Result<(), hub::Error> {
     hub.finish_erasures().await
 }
 
-/// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood. They let the taps of
-/// the dispatcher go first whose load it is.
-pub async fn broadcasts(hub: Hub, load: Load, stop: CancellationToken) {
+/// Works broadcasts off, step by step, until `stop`; those of an earlier run go on where they stood. They let the taps go
+/// first that are about to leave: `leaving` says about how many.
+pub async fn broadcasts(hub: Hub, leaving: impl Fn() -> usize, stop: CancellationToken) {
     let (mut turns, mut stuck) = (Turns::default(), false);
     while !stop.is_cancelled() {
-        let taps = hub.let_taps_go_first(|| load.about_to_leave()).await;
+        let taps = hub.let_taps_go_first(&leaving).await;
         let began = tokio::time::Instant::now();
         let stepped = match taps {
             Ok(()) => hub.step_broadcasts(&mut turns).await,

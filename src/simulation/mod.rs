@@ -109,7 +109,11 @@ impl Process {
         let load = dispatcher.load();
         let dispatcher = tokio::spawn(dispatcher.run(never, Duration::ZERO));
         let sweep = tokio::spawn(sweep(hub.clone(), Arc::clone(&world.network)));
-        let jobs = task::broadcasts(hub.clone(), load.clone(), CancellationToken::new());
+        let leaving = {
+            let load = load.clone();
+            move || load.about_to_leave()
+        };
+        let jobs = task::broadcasts(hub.clone(), leaving, CancellationToken::new());
         let jobs = tokio::spawn(jobs);
         Self {
             tasks: vec![

@@ -97,7 +97,7 @@ async fn a_job_waits_for_room_and_goes_on_by_itself() {
     assert!(full(another.await.unwrap_err()));
 
     let stop = CancellationToken::new();
-    let working = crate::task::broadcasts(hub.clone(), Default::default(), stop.clone());
+    let working = crate::task::broadcasts(hub.clone(), || 0, stop.clone());
     let working = tokio::spawn(working);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let waiting = hub.broadcast_of(&app(APP), id).await.unwrap();

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use super::{Decision, Level, Step, burst_left, gap_until, retap_at, shows::Shows};
 use crate::{
-    config::{
-        Delivery,
-        apps::{App, Privacy},
-    },
+    config::{Delivery, apps::App},
     model::{
         ChangeKind, ChannelKind, FeedPosition, Notification, Platform, Priority, Reason, Removal,
         ServiceAnswer, Tap, TapKind, TapState, Timestamp,
@@ -212,22 +209,6 @@ impl<'a> Due<'a> {
             .then_some(Decision::Wait(Reason::Coalescing, until))
     }
 
-    /// Whether the platform itself shows a visible push, rather than waking the app to do so.
-    pub(super) fn is_displayed(&self, kind: TapKind) -> bool {
-        let direct = self.app.privacy == Privacy::Direct;
-        let toast = self
-            .app
-            .wns
-            .as_ref()
-            .is_some_and(|wns| wns.placeholder_toast);
-        match self.level.endpoint.channel.kind() {
-            ChannelKind::Apns => true,
-            ChannelKind::Fcm => direct || kind == TapKind::Fallback,
-            ChannelKind::Wns => direct || toast || self.state.toast || kind == TapKind::Fallback,
-            ChannelKind::WebPush | ChannelKind::None => false,
-        }
-    }
-
     /// Announces what is visible: the newest where the app shows it by itself, else one after another, but for the
     /// first `skipped`.
     fn visible(&self, needs: &Needs<'_>, skipped: usize) -> Decision {
@@ -332,7 +313,7 @@ impl<'a> Due<'a> {
             .answer
             .as_ref()
             .is_some_and(ServiceAnswer::is_dropped);
-        if !urgent && self.level.is_unanswered() && !heard && !dropped {
+        if !urgent && self.awaits_an_answer() && !heard && !dropped {
             let repeated = retap_at(self.state, self.delivery, self.now);
             // A read of a time that has not come counts as soon as that is near.
             let until = match read >= self.state.tapped_at && read.is_to_come(self.now) {

@@ -4,6 +4,7 @@
 
 mod decision;
 mod shows;
+mod waking;
 
 use std::{collections::HashSet, time::Duration};
 

@@ -5,6 +5,7 @@ use super::{
     testing::{app, at, id, level, notification, posted},
     *,
 };
+use crate::config::apps::Privacy;
 use crate::model::{
     ChangeKind, Channel, EndpointId, NotificationId, Platform, Priority, ReadState, Removal,
     TapKind,
@@ -42,13 +43,17 @@ fn read(of: u64, position: u64, by: Option<&str>) -> Step {
 }
 
 fn decide(level: &Level, steps: &[Step], now: Timestamp) -> Verdict {
+    decide_for(level, steps, &app(), now)
+}
+
+fn decide_for(level: &Level, steps: &[Step], app: &App, now: Timestamp) -> Verdict {
     let head = steps
         .iter()
         .map(|step| step.change.position)
         .max()
         .unwrap_or_default();
     let head = head.max(level.state.covered).max(level.mark.position);
-    level.decide(steps, head, (&app(), &Delivery::default(), at(0)), now)
+    level.decide(steps, head, (app, &Delivery::default(), at(0)), now)
 }
 
 /// What leaves: kind, what it shows, and up to where it covers.
@@ -230,6 +235,31 @@ fn silent_taps_coalesce_while_one_is_unanswered_and_are_repeated_ever_later() {
         (Decision::Idle, None),
         "answered"
     );
+}
+
+#[test]
+fn what_the_platform_shows_by_itself_is_no_tap_that_the_app_could_answer() {
+    let quarter = 15 * 60;
+    let held = |platform, privacy, silently| {
+        let mut phone = level(platform);
+        phone.state.covered = FeedPosition(1);
+        phone.state.tapped = FeedPosition(1);
+        phone.state.tapped_at = at(0);
+        phone.state.tapped_silently = silently;
+        phone.state.toast = platform == Platform::Windows;
+        let app = App { privacy, ..app() };
+        wait_of(&decide_for(&phone, &[raw(1), raw(2)], &app, at(10)))
+    };
+    let waits = Some((Reason::Unanswered, at(quarter)));
+    for platform in [Platform::Ios, Platform::Android, Platform::Windows] {
+        let by_tap = held(platform, Privacy::Tap, false);
+        let toasts = platform == Platform::Windows;
+        assert_eq!(by_tap, waits.filter(|_| !toasts), "{platform:?}");
+        assert_eq!(held(platform, Privacy::Direct, false), None, "{platform:?}");
+        assert_eq!(held(platform, Privacy::Direct, true), waits, "{platform:?}");
+    }
+    let web = held(Platform::WebPush, Privacy::Direct, false);
+    assert_eq!(web, waits, "its worker runs for each");
 }
 
 #[test]

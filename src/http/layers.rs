@@ -12,6 +12,7 @@ use actix_web::{
     },
     middleware::Next,
 };
+use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -23,8 +24,15 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id
 /// How long a caller's own id of a request may be, in bytes.
 const MAX_CLIENT_REQUEST_ID: usize = 1024;
 
-/// Wraps a request and its answer.
-pub(super) async fn around(
+/// Wraps a request and its answer. Boxed, since a connection has room for it as long as it is open, a stream for hours.
+pub(super) fn around<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> LocalBoxFuture<'static, Result<ServiceResponse<BoxBody>, actix_web::Error>> {
+    Box::pin(wrapped(request, next))
+}
+
+async fn wrapped(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {

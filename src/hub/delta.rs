@@ -4,10 +4,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{Error, Hub, feed::PAGE_BYTES, seal::Purpose};
 use crate::{
-    model::{
-        Change, ChangeKind, FeedPosition, Notification, NotificationId, Removal, Subject, Timestamp,
-    },
-    store::Reader,
+    model::{ChangeKind, FeedPosition, Notification, NotificationId, Removal, Subject, Timestamp},
+    store::{Feed, Reader, Told},
 };
 
 /// What a delta tells of one notification.
@@ -220,13 +218,14 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
         digest: None,
         over: None,
     };
-    let mut bytes = 0;
+    let (feed, mut bytes) = (reader.feed(subject), 0);
     loop {
         let wanted = asked.top - page.items.len();
-        let changes = reader.changes(subject, page.position, wanted + 1)?;
+        let changes = feed.changes(page.position, wanted + 1)?;
         let exhausted = changes.len() <= wanted;
-        for change in changes {
-            if change.position > user.head {
+        for told in changes {
+            let position = told.change.position;
+            if position > user.head {
                 page.position = user.head;
                 return Ok(page);
             }
@@ -234,14 +233,14 @@ fn delta(reader: &Reader, subject: &Subject, asked: Asked) -> Result<DeltaPage, 
                 page.more = true;
                 return Ok(page);
             }
-            let item = item(reader, subject, &change, (asked.believed, &mut page.over))?;
+            let item = item(&feed, told, (asked.believed, &mut page.over))?;
             let item = item.filter(|item| page.tells(item));
             bytes += item.as_ref().map_or(0, Item::content_bytes);
             if bytes > PAGE_BYTES && !page.items.is_empty() {
                 page.more = true;
                 return Ok(page);
             }
-            page.position = change.position;
+            page.position = position;
             page.items.extend(item);
         }
         if exhausted {
@@ -261,11 +260,11 @@ impl DeltaPage {
 
 /// What a change is to a client now. Nothing, where it was superseded while we looked: its successor comes later.
 fn item(
-    reader: &Reader,
-    subject: &Subject,
-    change: &Change,
+    feed: &Feed<'_>,
+    told: Told,
     (now, over): (Timestamp, &mut Option<Timestamp>),
 ) -> Result<Option<Item>, Error> {
+    let change = told.change.clone();
     if let ChangeKind::Removed(removal) = change.kind {
         return Ok(Some(Item::Removed(
             change.notification,
@@ -273,7 +272,7 @@ fn item(
             change.position,
         )));
     }
-    let it = reader.notification(subject, change.number)?;
+    let it = told.notification(feed)?;
     Ok(it.filter(|it| it.changed_at == change.position).map(|it| {
         if it.is_live(now) {
             Item::Present(Box::new(it))

@@ -184,21 +184,25 @@ fn steps(
 ) -> Result<Vec<Step>, Error> {
     let mut after = from;
     let mut steps = Vec::new();
+    let feed = reader.feed(subject);
     loop {
-        let page = reader.changes(subject, after, PAGE)?;
-        let Some(last) = page.last() else {
-            return Ok(steps);
-        };
-        after = last.position;
-        for change in page.into_iter().filter(|change| change.position <= head) {
-            let notification = reader.notification(subject, change.number)?;
+        let page = feed.changes(after, PAGE)?;
+        let is_last = page.len() < PAGE;
+        for told in page {
+            after = told.change.position;
+            if after > head {
+                return Ok(steps);
+            }
             steps.push(Step {
-                change,
-                notification,
+                change: told.change.clone(),
+                notification: told.notification(&feed)?,
             });
             if let Some(old) = steps.len().checked_sub(WHOLE + 1) {
                 steps[old].drop_content();
             }
+        }
+        if is_last {
+            return Ok(steps);
         }
     }
 }

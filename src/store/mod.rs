@@ -63,6 +63,7 @@ pub use compact::{Compacted, compact};
 pub use erasures::{ActsFound, pseudonym};
 pub use error::Error;
 pub use expiry::{AppExpired, Expired, Over};
+pub use feed::{Feed, Told};
 pub use figures::Held;
 pub use outbox::{Depth, FirstMarkers};
 pub use records::Standing;

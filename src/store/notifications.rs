@@ -50,9 +50,16 @@ impl Reader {
         subject: &Subject,
         number: FeedPosition,
     ) -> Result<Option<Notification>, Error> {
-        let user = keys::user_key(subject);
-        let row = self.engine.get(&keys::notification(&user, number))?;
-        row.map_or(Ok(None), |bytes| self.assemble(&user, number, bytes))
+        self.notification_at(&keys::user_key(subject), number)
+    }
+
+    pub(super) fn notification_at(
+        &self,
+        user: &UserKey,
+        number: FeedPosition,
+    ) -> Result<Option<Notification>, Error> {
+        let row = self.engine.get(&keys::notification(user, number))?;
+        row.map_or(Ok(None), |bytes| self.assemble(user, number, bytes))
     }
 
     /// Where the notification with this id stands, if it is this user's.

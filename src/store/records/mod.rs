@@ -21,8 +21,8 @@ pub(super) use broadcast::{
 pub(super) use endpoint::{decode_owners, encode_owners};
 pub use notification::Standing;
 pub(super) use notification::{
-    PART_BYTES, StoredPlace, decode_notification, decode_row, encode_content, encode_notification,
-    part_count, shared_part_count,
+    PART_BYTES, StoredPlace, decode_notification, decode_row, decode_whole, encode_content,
+    encode_notification, part_count, shared_part_count,
 };
 
 use super::{Error, codec, keys::broken};

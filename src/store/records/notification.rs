@@ -237,6 +237,19 @@ pub(in crate::store) fn decode_row(bytes: &[u8]) -> Result<StoredNotification, E
     }
 }
 
+/// The notification of a row that holds its content itself; none, where that stands elsewhere.
+pub(in crate::store) fn decode_whole(
+    mut row: StoredNotification,
+) -> Result<Option<Notification>, Error> {
+    match &mut row.state.content {
+        StoredPlace::Inline(content) => {
+            let content = std::mem::take(content);
+            decode_notification(row, &content).map(Some)
+        }
+        StoredPlace::Parts(_) | StoredPlace::Shared(..) => Ok(None),
+    }
+}
+
 pub(in crate::store) fn stored_draft(draft: &Draft) -> StoredDraft {
     let codes = |platforms: &Vec<Platform>| platforms.iter().map(platform_code).collect();
     StoredDraft {

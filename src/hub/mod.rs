@@ -187,6 +187,25 @@ impl Hub {
         self.change_holding(subject, vec![lock], plan).await
     }
 
+    /// The same where the plan reads a few rows alone, which are in memory as a rule.
+    async fn change_little<T: Send + 'static>(
+        &self,
+        subject: Subject,
+        plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let lock = self.locks.lock(&subject).await;
+        let now = self.now();
+        let (unit, answer) = self
+            .store
+            .ask_little(move |reader| {
+                let changes = Changes::begin(reader.user(&subject)?, now);
+                plan(reader, changes)
+            })
+            .await?;
+        self.commit_of(unit, vec![lock]).await?;
+        Ok(answer)
+    }
+
     /// The same under these locks, the user's among them, which are held until the disk has answered.
     async fn change_holding<T: Send + 'static>(
         &self,
@@ -202,10 +221,15 @@ impl Hub {
                 plan(reader, changes)
             })
             .await?;
-        if !unit.is_empty() {
-            self.commit(unit, locks).await?;
-        }
+        self.commit_of(unit, locks).await?;
         Ok(answer)
+    }
+
+    async fn commit_of(&self, unit: Unit, locks: Vec<OwnedMutexGuard<()>>) -> Result<(), Error> {
+        match unit.is_empty() {
+            true => Ok(()),
+            false => self.commit(unit, locks).await,
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Hub {
             .transpose()?;
         let rules = self.posting_rules();
         let posted = self
-            .change(asker.subject().clone(), move |reader, changes| {
+            .change_little(asker.subject().clone(), move |reader, changes| {
                 asker.must_still_be_good(reader)?;
                 plan(reader, changes, draft, once, rules)
             })

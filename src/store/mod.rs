@@ -30,6 +30,7 @@ mod line;
 mod notifications;
 mod outbox;
 mod parts;
+mod patience;
 mod records;
 mod renewal;
 mod restore;
@@ -52,6 +53,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tokio::sync::oneshot;
@@ -82,6 +84,7 @@ use engine::{Engine, Order};
 use guard::{FolderLock, HeadFile};
 use identity::Identity;
 use ids::Ids;
+use patience::Patience;
 use space::Space;
 use stamps::Stamps;
 use work::{Request, Work};
@@ -111,6 +114,7 @@ pub struct Store {
     stamps: Arc<Stamps>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     identity: Arc<Identity>,
+    patience: Arc<Patience>,
     /// Held while a backup is taken.
     backing_up: Arc<tokio::sync::Mutex<()>>,
 }
@@ -199,6 +203,26 @@ impl Store {
                 tracing::error!(%error, "a question to the store was not answered");
                 Err(E::from(Error::Closed))
             })
+    }
+
+    /// The same for questions about a few rows: on this thread as long as such are in memory, since another one takes longer
+    /// to be woken than to answer; and elsewhere for a while after one had to wait for the disk.
+    ///
+    /// # Errors
+    /// As [`Store::ask`].
+    pub async fn ask_little<T, E, F>(&self, questions: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    {
+        if self.patience.is_over() {
+            return self.ask(questions).await;
+        }
+        let began = Instant::now();
+        let answer = questions(&self.reader);
+        self.patience.took(began.elapsed());
+        answer
     }
 
     /// Answers questions at once, on this thread: for single rows that are hot, and where nothing else runs.

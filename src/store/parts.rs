@@ -75,6 +75,7 @@ impl Parts {
             stamps: self.stamps,
             thread: Arc::new(Mutex::new(thread)),
             identity: Arc::new(self.identity),
+            patience: Arc::default(),
             backing_up: Arc::default(),
         }
     }

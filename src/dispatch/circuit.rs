@@ -7,10 +7,14 @@
 
 use std::time::Duration;
 
-use super::odd::{InARow, Odd};
+use super::{
+    PAUSE,
+    odd::{InARow, Odd},
+    signal::{Signal, signal},
+};
 use crate::{
     model::{Demand, ServiceAnswer, Timestamp},
-    push::outcome::{Outcome, Scope, Verdict},
+    push::outcome::Outcome,
 };
 
 /// How many failures in a row open it.
@@ -92,23 +96,6 @@ pub(super) enum Admission {
     Hold(Hold),
 }
 
-/// What an outcome says about the service as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    /// Nothing: the push did not reach it.
-    Nothing,
-    /// It answers, and took the push or not.
-    Alive { took: bool },
-    /// It failed, and is to be asked again after so long at the earliest.
-    Failing { after: Duration },
-    /// It wants to be left alone for so long.
-    Demanded(Duration),
-    /// It wants to be left alone for so long with what is for one channel.
-    Busy(Duration),
-    /// It refuses the settings.
-    Refused,
-}
-
 /// The circuit of one service, or of one host where channels name their own.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
@@ -186,6 +173,7 @@ impl Circuit {
     /// A channel that was `proven` by a push that the service took tells at once whether a guard is of use, and whether the
     /// settings are refused for all.
     pub(super) fn admit(&mut self, proven: bool, now: Timestamp) -> Admission {
+        self.forget_what_is_to_come(now);
         let Some(standing) = &self.standing else {
             self.under_way += 1;
             return Admission::Go;
@@ -220,6 +208,30 @@ impl Circuit {
         self.probing = Some(now);
         self.under_way += 1;
         Admission::Probe
+    }
+
+    /// Forgets what a clock told that had leapt: it would stand in the way for as long as that had, and whatever it puts off
+    /// meanwhile.
+    pub(super) fn forget_what_is_to_come(&mut self, now: Timestamp) {
+        let to_come = |at: Timestamp| at.is_to_come(now);
+        let of_a_leap = |it: &Standing| to_come(it.since) || it.answered.is_some_and(to_come);
+        if self.standing.as_ref().is_some_and(of_a_leap) {
+            self.failures = 0;
+            self.standing = self.demand(now).as_ref().map(Standing::demanded);
+        }
+        self.demanded = self.demanded.take().filter(|it| !to_come(it.since));
+        self.probing = self.probing.filter(|at| !to_come(*at));
+        self.next_proof = Some(self.next_proof)
+            .filter(|at| *at <= now.plus(STOPPED))
+            .unwrap_or(now);
+    }
+
+    /// Holds one tap that nobody asked to leave.
+    pub(super) fn put_off(&mut self, now: Timestamp) -> Hold {
+        self.forget_what_is_to_come(now);
+        let standing = self.standing.as_ref();
+        let until = standing.map_or(now, |standing| standing.until);
+        self.hold(until.max(now.plus(PAUSE)))
     }
 
     /// Holds one tap until `until` at the earliest: each comes back in a slot of its own.
@@ -258,6 +270,7 @@ impl Circuit {
         (first, random): (Duration, f64),
         now: Timestamp,
     ) {
+        self.forget_what_is_to_come(now);
         match signal(outcome) {
             Signal::Nothing => {}
             Signal::Alive { took } => {
@@ -294,6 +307,7 @@ impl Circuit {
 
     /// Stands still since too many channels are called dead.
     pub(super) fn guard(&mut self, outcome: &Outcome, now: Timestamp) {
+        self.forget_what_is_to_come(now);
         self.open(Why::Guarded(now), now.plus(STOPPED), outcome, now);
     }
 
@@ -353,33 +367,6 @@ impl Circuit {
         if let Some(standing) = &mut self.standing {
             standing.trips = trips;
         }
-    }
-}
-
-fn signal(outcome: &Outcome) -> Signal {
-    let status = outcome.answer.status;
-    match outcome.verdict {
-        Verdict::Held => Signal::Nothing,
-        Verdict::Rejected if status == 0 => Signal::Nothing,
-        Verdict::Accepted | Verdict::Dropped => Signal::Alive { took: true },
-        Verdict::Gone { .. } | Verdict::Rejected => Signal::Alive { took: false },
-        Verdict::Misconfigured => Signal::Refused,
-        Verdict::Retry {
-            after: Some(after),
-            scope: Scope::Lane,
-        } => Signal::Demanded(after),
-        Verdict::Retry {
-            scope: Scope::Channel,
-            ..
-        } => match status {
-            0 => Signal::Nothing,
-            _ => Signal::Alive { took: false },
-        },
-        Verdict::Retry { scope, after } if scope == Scope::Lane || status == 0 || status >= 500 => {
-            let after = after.unwrap_or_default();
-            Signal::Failing { after }
-        }
-        Verdict::Retry { after, .. } => after.map_or(Signal::Alive { took: false }, Signal::Busy),
     }
 }
 

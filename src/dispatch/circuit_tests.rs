@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::push::outcome::{Scope, Verdict};
 
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -563,4 +564,40 @@ fn a_guard_honours_what_the_service_demands() {
         }
     }
     assert_eq!(asked, [0, 30], "those that were proven try the guard");
+}
+
+#[test]
+fn what_a_clock_told_that_had_leapt_stands_in_nobodys_way() {
+    let leap = at(7_200_000);
+    let refused = |circuit: &mut Circuit| {
+        push(circuit, &outcome(Verdict::Misconfigured, 403), leap);
+    };
+    let fails = |circuit: &mut Circuit| {
+        (0..TRIP).for_each(|_| drop(push(circuit, &failing(), leap)));
+    };
+    let guarded = |circuit: &mut Circuit| {
+        circuit.guard(&outcome(Verdict::Misconfigured, 410), leap);
+    };
+    let demanded = |circuit: &mut Circuit| {
+        push(circuit, &outcome(retry(Some(600), Scope::Lane), 429), leap);
+    };
+    // Since before the leap, and told of again in it.
+    let lasting = |circuit: &mut Circuit| {
+        push(circuit, &outcome(Verdict::Misconfigured, 403), at(0));
+        let admitted = circuit.admit(true, leap);
+        assert_eq!(admitted, Admission::Probe);
+        let told = outcome(Verdict::Misconfigured, 403);
+        circuit.learn((&told, 1), true, (FIRST, 1.0), leap);
+        circuit.leave(true);
+    };
+    let leapt: [&dyn Fn(&mut Circuit); 5] = [&refused, &fails, &guarded, &demanded, &lasting];
+    for (nth, leapt) in leapt.into_iter().enumerate() {
+        let mut circuit = Circuit::default();
+        leapt(&mut circuit);
+        let held = circuit.admit(false, leap);
+        assert!(matches!(held, Admission::Hold(_)), "{nth}: {held:?}");
+        let put_off = circuit.put_off(at(1_000)).until;
+        assert!(put_off < at(60_000), "{nth}: {put_off}");
+        assert_eq!(circuit.admit(false, at(1_000)), Admission::Go, "{nth}");
+    }
 }

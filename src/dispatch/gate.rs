@@ -156,8 +156,11 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Pass<'_>, Timestamp> {
         let authority = self.authority(channel);
-        let circuits = self.circuits();
-        let circuit = circuits.get(&authority);
+        let mut circuits = self.circuits();
+        let circuit = circuits.get_mut(&authority).map(|circuit| {
+            circuit.forget_what_is_to_come(now);
+            &*circuit
+        });
         let standing = circuit.and_then(Circuit::standing).filter(|standing| {
             let refuses = matches!(standing.why, Why::Demanded | Why::Stopped(_));
             refuses && standing.until > now
@@ -180,11 +183,7 @@ impl Gate {
     pub(super) fn hold(&self, channel: &Channel, now: Timestamp) -> Hold {
         let mut circuits = self.circuits();
         let circuit = circuits.entry(self.authority(channel)).or_default();
-        let until = circuit
-            .standing()
-            .map_or(now, |standing| standing.until)
-            .max(now.plus(super::PAUSE));
-        circuit.hold(until)
+        circuit.put_off(now)
     }
 
     /// Has the guard take an outcome in; says whether the lane is to stand still for it.

@@ -24,6 +24,7 @@ mod parked;
 mod push_id;
 mod queue;
 mod retry;
+mod signal;
 mod test_tap;
 mod timers;
 mod told;

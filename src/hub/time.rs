@@ -232,7 +232,7 @@ impl Hub {
 
     async fn look_at_all(&self) -> Result<(), Error> {
         tracing::warn!(
-            "the clock has gone back; everybody is looked at again, since some wait for a later time"
+            "the clock has gone back, or may have while the hub stood still; everybody is looked at again, since some may wait for a later time"
         );
         let apps = self.apps().all();
         let anew = apps.iter().map(|app| Arc::new(App::clone(app))).collect();

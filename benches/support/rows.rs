@@ -120,6 +120,7 @@ impl Person {
             ReadState::Read => (ReadState::Unread, self.user.unread + 1),
         };
         it.handled = true;
+        it.handled_since = it.handling().map(|_| now);
         let change = Change {
             position: it.changed_at,
             number: it.number,
@@ -130,6 +131,7 @@ impl Person {
             by: Some(by.clone()),
         };
         let receipt = Receipt {
+            by: Some(TapId::from_bytes([0; 16])),
             acted: Some(now),
             ..Receipt::default()
         };

@@ -138,9 +138,10 @@ impl Space {
         self.free < self.min_free_bytes.saturating_mul(2)
     }
 
-    /// How much a copy of the store may take beside it, so that taking away and settling can go on.
+    /// How much a copy of the store may take beside it, so that taking away and settling can go on: a piece more than that
+    /// needs.
     pub(super) fn room_for_copy(&self) -> u64 {
-        self.free.saturating_sub(self.floor(16, 3))
+        self.free.saturating_sub(self.floor(16, 5))
     }
 
     /// Forgets what was taken away: there is no room within the file any more.

@@ -60,3 +60,16 @@ fn on_a_full_disk_as_much_may_come_as_was_taken_away() {
     assert_eq!(space.room(0), (false, true), "others came in its place");
     assert_eq!(space.turn(), None);
 }
+
+#[test]
+fn a_copy_leaves_what_taking_away_needs() {
+    for mark in [1 << 20, 16 << 20, 256 << 20] {
+        let free = Arc::new(AtomicU64::new(mark));
+        let mut space = Space::told(Arc::clone(&free), mark);
+        space.look();
+        free.fetch_sub(space.room_for_copy(), Ordering::SeqCst);
+        space.look();
+        assert_eq!(space.room_for_copy(), 0);
+        assert!(space.room(0).1, "with a mark of {mark}");
+    }
+}

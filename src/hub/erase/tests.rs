@@ -483,3 +483,26 @@ async fn a_kill_between_the_lists_that_name_someone_has_nobody_skipped_or_posted
         assert_eq!(has_of_many(&hub, ada()).await, hers);
     }
 }
+
+#[tokio::test]
+async fn whoever_is_on_a_list_of_short_names_can_be_erased() {
+    let store = Store::in_memory().unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    let all: Vec<Subject> = (0..500).map(|nth| user(&format!("u{nth}"))).collect();
+    for one in &all {
+        hub.create(one.clone(), draft(None, "first", None), None)
+            .await
+            .unwrap();
+    }
+    let named = Audience::Named(all.iter().map(|one| one.user.clone()).collect());
+    hub.broadcast(ada().app, named, draft(None, "many", None), None)
+        .await
+        .unwrap();
+    for one in &all {
+        let erased = hub.erase_user(one.clone()).await;
+        assert!(erased.is_ok(), "{one:?}: {erased:?}");
+    }
+    work_off(&hub).await;
+    agrees(&hub);
+}

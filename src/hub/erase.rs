@@ -4,25 +4,41 @@
 //! is remembered, under a hash, for as long as a token from before could live. The user's lock is held all the while:
 //! what others do for them comes before, and goes, or comes after, and is of a new life.
 
+mod names;
+
 use std::{ops::ControlFlow, sync::atomic::Ordering, time::Duration};
 
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Error, Hub, changes::Changes, retire::retire, tokens::end};
 use crate::{
-    model::{
-        AppHost, BroadcastId, ChangeKind, Erasure, FeedPosition, Listed, Notification, Subject,
-        Timestamp, UserId, Whom,
-    },
-    store::{self, AppRow, Batch, Expiring, Reader, Row, Unit, pseudonym},
+    model::{ChangeKind, Erasure, FeedPosition, Notification, Subject, Timestamp},
+    store::{self, AppRow, Expiring, Reader, Row, Unit},
 };
 
-/// How many rows one unit may grow to.
-const ROWS: usize = 250;
-/// How many tokens, pushes, `Idempotency-Key`s or markers go at once.
-const AT_ONCE: usize = 100;
-/// How many acts of the audit log, or rows of a list, are written at once.
-const REWRITTEN: usize = 200;
+/// How much one unit takes away.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// How many rows it may grow to.
+    rows: usize,
+    /// How many tokens, pushes, `Idempotency-Key`s or markers go at once.
+    at_once: usize,
+}
+
+const USUAL: Pace = Pace {
+    rows: 250,
+    at_once: 100,
+};
+/// On a disk that is nearly full: what is taken away needs room first.
+const WHERE_SHORT: Pace = Pace {
+    rows: 64,
+    at_once: 32,
+};
+/// Where there is too little room even for that.
+const ONE_BY_ONE: Pace = Pace {
+    rows: 1,
+    at_once: 1,
+};
 
 /// How far the clock of an identity provider may be from ours.
 const SKEW: Duration = Duration::from_secs(60);
@@ -111,14 +127,29 @@ impl Hub {
         Ok(())
     }
 
-    /// One unit of it; says whether it was not the last. Under the user's lock.
+    /// One unit of it, as much as there is room for; says whether it was not the last. Under the user's lock.
     async fn erase_step(&self, subject: &Subject) -> Result<bool, Error> {
+        let pace = match self.store.is_short() {
+            true => WHERE_SHORT,
+            false => USUAL,
+        };
+        match self.erase_step_at(subject, pace).await {
+            Err(Error::Store(error)) if error.is_full() => {
+                self.erase_step_at(subject, ONE_BY_ONE).await
+            }
+            other => other,
+        }
+    }
+
+    async fn erase_step_at(&self, subject: &Subject, pace: Pace) -> Result<bool, Error> {
         let channels = self.lock_channels_of(subject, None).await?;
-        if self.step(subject, erase_access).await? {
+        let access = move |reader: &Reader, changes| erase_access(reader, changes, pace);
+        if self.step(subject, access).await? {
             return Ok(true);
         }
         drop(channels);
-        if self.step(subject, erase_some).await? {
+        let some = move |reader: &Reader, changes| erase_some(reader, changes, pace);
+        if self.step(subject, some).await? {
             return Ok(true);
         }
         self.forget_in_acts(subject).await?;
@@ -156,52 +187,6 @@ impl Hub {
         self.change_holding(subject.clone(), Vec::new(), plan).await
     }
 
-    /// Has the lists of broadcasts name them by a hash, as those who were there: once they are gone they are passed over.
-    async fn strike_off_lists(&self, subject: &Subject) -> Result<(), Error> {
-        let _lock = self.broadcasts.lock(&subject.app).await;
-        let (app, user) = (subject.app.clone(), subject.user.clone());
-        let rows = self
-            .store
-            .ask(move |reader| struck_off(reader, &app, &user))
-            .await?;
-        for some in rows.chunks(REWRITTEN) {
-            let batch = Batch {
-                rows: some.to_vec(),
-                ..Batch::default()
-            };
-            self.store.commit_batch(batch, Vec::new()).await?;
-        }
-        Ok(())
-    }
-
-    /// Has the audit log name them by a hash.
-    async fn forget_in_acts(&self, subject: &Subject) -> Result<(), Error> {
-        let _one_at_a_time = self.audit.lock().await;
-        let mut from = Some(0);
-        while let Some(at) = from {
-            let of = subject.clone();
-            let (acts, next) = self
-                .store
-                .ask(move |reader| Ok::<_, Error>(reader.acts_about(&of, at, REWRITTEN)?))
-                .await?;
-            let erased = Whom::Erased(pseudonym(&subject.user));
-            let rows = acts.into_iter().map(|mut act| {
-                act.user = Some(erased.clone());
-                act.of = None;
-                AppRow::Act(Box::new(act))
-            });
-            let batch = Batch {
-                rows: rows.collect(),
-                ..Batch::default()
-            };
-            if !batch.rows.is_empty() {
-                self.store.commit_batch(batch, Vec::new()).await?;
-            }
-            from = next;
-        }
-        Ok(())
-    }
-
     /// Forgets that someone was erased, once that is long ago.
     pub(super) async fn forget_erasure(&self, at: Timestamp, user: [u8; 24]) -> Result<(), Error> {
         let _one_at_a_time = self.erasing.lock().await;
@@ -218,49 +203,22 @@ impl Hub {
     }
 }
 
-/// The rows of all lists that name someone, without their name.
-fn struck_off(reader: &Reader, app: &AppHost, user: &UserId) -> Result<Vec<AppRow>, Error> {
-    let hash = pseudonym(user);
-    let mut rows = Vec::new();
-    // A job that was cancelled may have left its list behind, where the hub ended before it was gone.
-    for id in reader.listing()? {
-        if reader.broadcast(id)?.is_none_or(|job| job.app != *app) {
-            continue;
-        }
-        for row in reader.listed_rows(id, usize::MAX)? {
-            rows.extend(struck_off_row(reader, (id, row), (user, hash))?);
-        }
-    }
-    Ok(rows)
-}
-
-fn struck_off_row(
-    reader: &Reader,
-    (id, row): (BroadcastId, u32),
-    (user, hash): (&UserId, [u8; 16]),
-) -> Result<Option<AppRow>, Error> {
-    let mut people = reader.listed(id, row)?.unwrap_or_default();
-    let mut named = false;
-    for one in &mut people {
-        if matches!(one, Listed::Named(it) if it == user) {
-            *one = Listed::Known(hash);
-            named = true;
-        }
-    }
-    Ok(named.then_some(AppRow::Listed(id, row, people)))
-}
-
 /// Tokens and endpoints, a few at a time.
-fn erase_access(reader: &Reader, mut changes: Changes) -> Result<(Unit, bool), Error> {
+fn erase_access(reader: &Reader, mut changes: Changes, pace: Pace) -> Result<(Unit, bool), Error> {
     let subject = changes.user().subject.clone();
-    for token in reader.all_tokens_of(&subject, AT_ONCE)? {
+    for token in reader.all_tokens_of(&subject, pace.at_once)? {
         end(&mut changes, token);
     }
     if changes.len() > 0 {
         return Ok(done_or_more(changes));
     }
+    // Before their endpoints, which would take many of theirs in one unit.
+    erase_pushes(reader, &mut changes, pace)?;
+    if changes.len() > 0 {
+        return Ok(done_or_more(changes));
+    }
     for endpoint in reader.endpoints(&subject)? {
-        if changes.len() >= ROWS {
+        if changes.len() >= pace.rows {
             break;
         }
         let stored = reader.registered_endpoint(&subject, &endpoint.id)?;
@@ -270,7 +228,7 @@ fn erase_access(reader: &Reader, mut changes: Changes) -> Result<(Unit, bool), E
 }
 
 /// Whatever else there is, a few rows at a time.
-fn erase_some(reader: &Reader, mut changes: Changes) -> Result<(Unit, bool), Error> {
+fn erase_some(reader: &Reader, mut changes: Changes, pace: Pace) -> Result<(Unit, bool), Error> {
     // What takes a walk through what is not theirs comes last, and once.
     for stage in [
         erase_notifications,
@@ -280,7 +238,7 @@ fn erase_some(reader: &Reader, mut changes: Changes) -> Result<(Unit, bool), Err
         erase_used_keys,
         erase_markers,
     ] {
-        stage(reader, &mut changes)?;
+        stage(reader, &mut changes, pace)?;
         if changes.len() > 0 {
             break;
         }
@@ -295,18 +253,18 @@ fn done_or_more(changes: Changes) -> (Unit, bool) {
     }
 }
 
-fn erase_notifications(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
+fn erase_notifications(reader: &Reader, changes: &mut Changes, pace: Pace) -> Result<(), Error> {
     let subject = changes.user().subject.clone();
     let mut found: Vec<Notification> = Vec::new();
     reader.oldest_first(&subject, &mut |it| {
         found.push(it);
-        match found.len() < AT_ONCE {
+        match found.len() < pace.at_once {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     })?;
     for it in found {
-        if changes.len() >= ROWS {
+        if changes.len() >= pace.rows {
             break;
         }
         for (endpoint, _) in reader.receipts(&subject, it.number)? {
@@ -317,9 +275,9 @@ fn erase_notifications(reader: &Reader, changes: &mut Changes) -> Result<(), Err
     Ok(())
 }
 
-fn erase_removals(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
+fn erase_removals(reader: &Reader, changes: &mut Changes, pace: Pace) -> Result<(), Error> {
     let subject = changes.user().subject.clone();
-    for change in reader.changes(&subject, FeedPosition::START, AT_ONCE)? {
+    for change in reader.changes(&subject, FeedPosition::START, pace.at_once)? {
         match change.kind {
             ChangeKind::Removed(_) => changes.forget(&change),
             ChangeKind::Created | ChangeKind::Changed => {
@@ -330,24 +288,25 @@ fn erase_removals(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
     Ok(())
 }
 
-fn erase_pushes(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
+fn erase_pushes(reader: &Reader, changes: &mut Changes, pace: Pace) -> Result<(), Error> {
     let subject = changes.user().subject.clone();
     let all = FeedPosition(u64::MAX);
-    for (endpoint, push) in reader.pushes_before(&subject, all, AT_ONCE)? {
+    for (endpoint, push) in reader.pushes_before(&subject, all, pace.at_once)? {
         changes.also(Row::DropPush(endpoint, push.covers, push.at));
     }
     Ok(())
 }
 
-fn erase_left(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
-    for left in reader.left_by_endpoints(&changes.user().subject)? {
+fn erase_left(reader: &Reader, changes: &mut Changes, pace: Pace) -> Result<(), Error> {
+    let left = reader.left_by_endpoints(&changes.user().subject)?;
+    for left in left.into_iter().take(pace.at_once) {
         changes.also(Row::DropExpiry(store::LEFT_BY_AN_ENDPOINT, left));
     }
     Ok(())
 }
 
-fn erase_used_keys(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
-    for once in reader.onces_of(&changes.user().subject, AT_ONCE)? {
+fn erase_used_keys(reader: &Reader, changes: &mut Changes, pace: Pace) -> Result<(), Error> {
+    for once in reader.onces_of(&changes.user().subject, pace.at_once)? {
         let expiring = Expiring::Once(once.app.clone(), once.key);
         changes.also(Row::DropExpiry(once.expires, expiring));
         changes.also(Row::DropOnce(once.app, once.key));
@@ -355,8 +314,8 @@ fn erase_used_keys(reader: &Reader, changes: &mut Changes) -> Result<(), Error> 
     Ok(())
 }
 
-fn erase_markers(reader: &Reader, changes: &mut Changes) -> Result<(), Error> {
-    for marker in reader.markers_of(&changes.user().subject, AT_ONCE)? {
+fn erase_markers(reader: &Reader, changes: &mut Changes, pace: Pace) -> Result<(), Error> {
+    for marker in reader.markers_of(&changes.user().subject, pace.at_once)? {
         changes.also(Row::DropMarker(marker));
     }
     Ok(())

@@ -34,6 +34,7 @@ mod receipt;
 mod report;
 mod retire;
 mod revive;
+mod room;
 mod seal;
 mod settings;
 mod settle;

@@ -185,15 +185,17 @@ fn flow(go_on: bool) -> ControlFlow<()> {
 
 /// One row of a list holds so many people of `All`, or names of so many bytes: well under 4 KiB, encoded.
 const ROW_BYTES: usize = 3_600;
+/// The kind, and a hash.
+const KNOWN_BYTES: usize = 17;
 
 /// Cuts a list into what fits a row each.
 pub fn list_rows(people: Vec<Listed>) -> Vec<Vec<Listed>> {
     let (mut rows, mut row, mut bytes) = (Vec::new(), Vec::new(), 0);
     for one in people {
         let takes = match &one {
-            // The kind, and a length of up to three bytes.
-            Listed::Named(user) => user.as_str().len() + 4,
-            Listed::Known(hash) => hash.len() + 1,
+            // The kind, and a length of up to three bytes; or a hash, once they are struck off.
+            Listed::Named(user) => (user.as_str().len() + 4).max(KNOWN_BYTES),
+            Listed::Known(_) => KNOWN_BYTES,
         };
         if bytes + takes > ROW_BYTES {
             rows.push(std::mem::take(&mut row));

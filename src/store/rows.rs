@@ -80,7 +80,7 @@ pub(super) fn app_ops(row: &AppRow, ops: &mut Vec<Op>) -> Result<(), Error> {
             let gone = [keys::broadcast(it.id), broadcast_expiry(it), unfinished];
             ops.extend(gone.map(Op::Remove));
         }
-        AppRow::Listed(id, row, people) => {
+        AppRow::Listed(id, row, people) | AppRow::Struck(id, row, people) => {
             ops.push(put(
                 keys::listed(*id, *row),
                 records::encode_listed(people),

@@ -196,6 +196,8 @@ pub enum AppRow {
     DropBroadcast(Box<Broadcast>),
     /// Some of those whom a broadcast is for.
     Listed(BroadcastId, u32, Vec<Listed>),
+    /// The same people, of whom somebody's name is gone: it brings nothing new.
+    Struck(BroadcastId, u32, Vec<Listed>),
     /// The same, once nothing is left to do for them.
     DropListed(BroadcastId, u32),
     /// That someone was erased, with its expiry, once it is forgotten: when, and who, as keys name them.

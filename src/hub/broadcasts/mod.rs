@@ -298,11 +298,7 @@ impl Hub {
                 return Ok(());
             }
             let gone = rows.into_iter().map(|row| AppRow::DropListed(id, row));
-            let batch = Batch {
-                rows: gone.collect(),
-                ..Batch::default()
-            };
-            self.store.commit_batch(batch, Vec::new()).await?;
+            self.commit_as_it_fits(gone.collect()).await?;
         }
     }
 

@@ -371,6 +371,28 @@ async fn a_cancelled_job_stops_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_job_with_a_long_list_is_cancelled_on_a_nearly_full_disk() {
+    const MARK: u64 = 16 << 20;
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let store = Store::in_memory_beside(Arc::clone(&free), MARK).unwrap();
+    let hub = hub_on(store, Limits::default());
+    let long = |nth: usize| UserId::parse(&format!("{nth:0>250}")).unwrap();
+    let id = post(
+        &hub,
+        Audience::Named((0..10_000).map(long).collect()),
+        draft("1"),
+    )
+    .await;
+    hub.step_broadcasts(&mut Turns::default()).await.unwrap();
+    free.store(MARK / 8, Ordering::SeqCst);
+    hub.store().look_for_room().await.unwrap();
+    hub.cancel_broadcast(&app(APP), id).await.unwrap();
+    assert_eq!(state(&hub, id).await, ("cancelled", 10_000, 8, 0));
+    assert!(hub.store().reader().listed_rows(id, 1).unwrap().is_empty());
+    agrees(&hub);
+}
+
+#[tokio::test]
 async fn what_is_over_before_it_is_done_reaches_nobody_more() {
     let hub = hub();
     let mut short = draft("1");

@@ -1,11 +1,21 @@
 //! Erasing a person who did everything, broken off after each of its steps.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use super::super::{
-    due::testing,
-    tests::{MINUTE, agrees, draft, iphone},
-    *,
+use super::{
+    super::{
+        due::testing,
+        tests::{MINUTE, agrees, draft, iphone},
+        *,
+    },
+    names::struck_off,
 };
 use crate::{
     clock::Clock,
@@ -14,7 +24,7 @@ use crate::{
         Actor, AppHost, Audience, BroadcastStatus, Channel, Deed, Draft, EndpointId, FeedPosition,
         Push, ReadState, ServiceAnswer, StateChange, UserId, Whom,
     },
-    store::{ActsOf, AppRow, pseudonym},
+    store::{ActsOf, AppRow, Row, Unit, pseudonym},
 };
 
 const NAME: &str = "ada-lovelace-1815";
@@ -362,4 +372,137 @@ async fn a_walk_that_an_erasure_overtakes_finds_nothing() {
     let found = hub.look_over(go_on).await.unwrap();
     assert_eq!(found, Some(Vec::new()));
     assert_eq!(hub.store().reader().known_user(&ada()).unwrap(), None);
+}
+
+/// A hub on a disk that has so much free of what it must have, once Ada has lived there, with much of everything.
+async fn hub_beside(mark: u64) -> (Hub, Arc<AtomicU64>) {
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let store = Store::in_memory_beside(Arc::clone(&free), mark).unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    live(&hub).await;
+    for nth in 0..100 {
+        let long = Draft {
+            raw: Some("r".repeat(60_000)),
+            ..draft(None, &format!("long {nth}"), None)
+        };
+        hub.create(ada(), long, None).await.unwrap();
+        for _ in 0..3 {
+            let noted = deed("token mint", Some("phone"));
+            hub.begin_act(Actor::Operator, noted).await.unwrap();
+        }
+    }
+    for nth in 0..300 {
+        let push = Push {
+            covers: FeedPosition(nth),
+            alone: false,
+            at: hub.now(),
+            kind: crate::model::TapKind::Created,
+            shows: None,
+            accepted: true,
+            attempts: 1,
+            size_bytes: 1,
+            answer: ServiceAnswer {
+                status: 200,
+                reason: None,
+                id: None,
+            },
+        };
+        let mut unit = Unit::of(ada());
+        unit.push(Row::Push(iphone().id, push));
+        hub.store().commit(unit).await.unwrap();
+    }
+    (hub, free)
+}
+
+#[tokio::test]
+async fn on_a_nearly_full_disk_a_person_is_erased_as_long_as_anything_may_be_taken_away() {
+    const MIB: u64 = 1 << 20;
+    for (mark, left) in [
+        (16 * MIB, 16 * MIB - 1),
+        (16 * MIB, 9 * MIB),
+        (16 * MIB, 2 * MIB),
+        (MIB, 850 << 10),
+    ] {
+        let (hub, free) = hub_beside(mark).await;
+        free.store(left, Ordering::SeqCst);
+        hub.store().look_for_room().await.unwrap();
+        let erased = hub.erase_user(ada()).await;
+        assert!(erased.is_ok(), "{left} of {mark}: {erased:?}");
+        is_erased(&hub).await;
+        free.store(u64::MAX, Ordering::SeqCst);
+        work_off(&hub).await;
+        is_erased(&hub).await;
+    }
+}
+
+/// The titles of what a person has that was posted to many.
+async fn has_of_many(hub: &Hub, who: Subject) -> Vec<String> {
+    let page = hub
+        .history(who, Filter::default(), 100, None)
+        .await
+        .unwrap();
+    let titles = page
+        .items
+        .into_iter()
+        .map(|it| it.draft.visual.unwrap().title);
+    titles.filter(|it| it.starts_with("many")).collect()
+}
+
+#[tokio::test]
+async fn a_kill_between_the_lists_that_name_someone_has_nobody_skipped_or_posted_to_twice() {
+    for asked_again in [false, true] {
+        let store = Store::in_memory().unwrap();
+        let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+        let hub = hub_on(store.clone(), clock.clone());
+        hub.create(ada(), draft(None, "first", None), None)
+            .await
+            .unwrap();
+        let both = || Audience::Named(vec![user("bob").user, ada().user]);
+        for title in ["many 1", "many 2"] {
+            let posted = draft(None, title, None);
+            hub.broadcast(ada().app, both(), posted, None)
+                .await
+                .unwrap();
+        }
+        let rows = struck_off(hub.store().reader(), &ada().app, &ada().user).unwrap();
+        assert_eq!(rows.len(), 2);
+        hub.store().commit_app(rows[0].clone()).await.unwrap();
+        drop(hub);
+        // The next start.
+        let hub = hub_on(store, clock);
+        hub.finish_erasures().await.unwrap();
+        if asked_again {
+            hub.erase_user(ada()).await.unwrap();
+        }
+        work_off(&hub).await;
+        agrees(&hub);
+        let expected = ["many 2", "many 1"];
+        assert_eq!(has_of_many(&hub, user("bob")).await, expected);
+        let hers = if asked_again { &[][..] } else { &expected };
+        assert_eq!(has_of_many(&hub, ada()).await, hers);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_on_a_list_of_short_names_can_be_erased() {
+    let store = Store::in_memory().unwrap();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let hub = hub_on(store, clock);
+    let all: Vec<Subject> = (0..500).map(|nth| user(&format!("u{nth}"))).collect();
+    for one in &all {
+        hub.create(one.clone(), draft(None, "first", None), None)
+            .await
+            .unwrap();
+    }
+    let named = Audience::Named(all.iter().map(|one| one.user.clone()).collect());
+    hub.broadcast(ada().app, named, draft(None, "many", None), None)
+        .await
+        .unwrap();
+    for one in &all {
+        let erased = hub.erase_user(one.clone()).await;
+        assert!(erased.is_ok(), "{one:?}: {erased:?}");
+    }
+    work_off(&hub).await;
+    agrees(&hub);
 }

@@ -113,7 +113,9 @@ impl Error {
                 "tooManyRequests",
                 Some(*wait_secs),
             ),
-            Self::Hub(H::Store(store::Error::Full | store::Error::Corrupt(_)))
+            Self::Hub(H::Store(
+                store::Error::Full | store::Error::Corrupt(_) | store::Error::Unreadable(_),
+            ))
             | Self::Unreadable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "serviceUnavailable",
@@ -134,7 +136,7 @@ impl Error {
             Self::Hub(hub::Error::Store(store::Error::Full)) => String::from(
                 "the hub's disk is nearly full; nothing new is stored until there is room",
             ),
-            Self::Hub(hub::Error::Store(store::Error::Corrupt(_))) => String::from(
+            Self::Hub(hub::Error::Store(error)) if error.is_damage() => String::from(
                 "the hub cannot read this in its store until its operator has mended it",
             ),
             Self::Hub(hub::Error::Store(_)) => {

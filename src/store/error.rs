@@ -22,6 +22,9 @@ pub enum Error {
     /// A row cannot be read.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// A part of the file cannot be read, whatever lies there.
+    #[error("the store is damaged: {0}")]
+    Unreadable(String),
     /// Another process holds the folder.
     #[error(
         "the data folder {0} is in use by another process; stop it first, or talk to the running hub with the commands of `beckon --help`"
@@ -85,6 +88,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether something that was kept cannot be read any more.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Unreadable(_))
+    }
+
     /// Whether it is the want of room, which passes.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full)

@@ -24,12 +24,15 @@ pub(super) enum StoreCommand {
     /// Copy all that is kept into one file, while the hub runs or rests; the file holds keys.
     ///
     /// The copy is the store as it is when the backup ends, and holds all that was acknowledged before it began. It is
-    /// read back before it gets its name. It holds keys (the VAPID keys, the hashes of app keys and tokens) and all that
+    /// read back before it gets its name, and made only where all its rows agree. It holds keys (the VAPID keys, the hashes of app keys and tokens) and all that
     /// was posted: mode 0600, and to be kept as safe as the data folder. No credential of a push service is in it; those
     /// stand in the config's files.
     Backup {
         /// The file, which must not be there yet.
         file: PathBuf,
+        /// Keep what is left of a damaged store: make the copy, too, where its rows disagree or cannot be read.
+        #[arg(long)]
+        damaged: bool,
     },
     /// Put a backup in the store's place; only while no hub runs.
     ///
@@ -68,7 +71,9 @@ pub(super) async fn run(
     match command {
         StoreCommand::Stats => stats(context).await?,
         StoreCommand::Verify => return verify(context).await,
-        StoreCommand::Backup { file } => backup::run(&file, context).await?,
+        StoreCommand::Backup { file, damaged } => {
+            backup::run(&file, damaged, context).await?;
+        }
         StoreCommand::Restore {
             file,
             force,

@@ -332,7 +332,7 @@ async fn of_a_damaged_store_nothing_is_copied_as_a_whole_one_and_what_is_left_ca
         broken(&hub, break_it).await;
         let file = hub.folder.path().join("backup");
         let path = file.to_string_lossy().into_owned();
-        for args in [&["store", "backup", &path]] {
+        for args in [&["store", "compact"][..], &["store", "backup", &path]] {
             let said = hub.refused(args);
             assert!(said.contains("the store is damaged"), "{args:?}: {said}");
             assert!(said.contains("beckon store restore"), "{args:?}: {said}");

@@ -82,6 +82,8 @@ pub(super) struct Complaint {
     details: Vec<Fault>,
     /// For the log alone.
     pub(super) cause: Option<String>,
+    /// Whether that is damage of the store.
+    pub(super) is_damage: bool,
 }
 
 impl Error {
@@ -170,6 +172,7 @@ impl Error {
             message: self.message(),
             details,
             cause,
+            is_damage: matches!(self, Self::Hub(hub::Error::Store(error)) if error.is_damage()),
         }
     }
 }

@@ -106,10 +106,16 @@ async fn stats(context: &CommandContext) -> anyhow::Result<()> {
 async fn verify(context: &CommandContext) -> anyhow::Result<ExitCode> {
     let findings = context.ask(Request::StoreVerify).await?;
     let columns = [("ROWS OF", "/user"), ("WHAT DISAGREES", "/message")];
-    context.output.show(&findings, |findings| {
-        output::table(findings, &columns, "the store is sound")
-    })?;
     let is_sound = findings["value"].as_array().is_some_and(Vec::is_empty);
+    context.output.show(&findings, |findings| {
+        let table = output::table(findings, &columns, "the store is sound");
+        if is_sound {
+            return table;
+        }
+        format!(
+            "{table}\nsomething may be lost: put the last backup back with `beckon store restore FILE --force`; to keep what is left of this store, make a backup of it with --damaged"
+        )
+    })?;
     Ok(if is_sound {
         ExitCode::SUCCESS
     } else {

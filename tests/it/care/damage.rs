@@ -355,6 +355,47 @@ async fn of_a_damaged_store_nothing_is_copied_as_a_whole_one_and_what_is_left_ca
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_is_damage_to_the_walk_and_to_who_asks_for_it() {
+    let mut hub = ChildHub::start().await;
+    let adas = "/v1/users/ada/notifications";
+    let long = json!({"payload": {"rawContent": "r".repeat(20_000)}});
+    hub.app().post(adas, long).await.expect(201);
+    hub.stop().await;
+    broken(&hub, without_its_parts).await;
+    hub.begin().await;
+    eventually("it is noticed", || async {
+        let ready = hub.client().get("/readyz").await.expect(200);
+        (ready["status"] == "degraded").then_some(())
+    })
+    .await;
+    hub.says("the row `n` 1 or what it leads to").await;
+    let checked = String::from_utf8(hub.command(&["check"]).stdout).unwrap();
+    assert!(checked.contains("disagree or cannot be read"), "{checked}");
+    let verified = hub.command(&["store", "verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    let verified = String::from_utf8(verified.stdout).unwrap();
+    assert!(verified.contains("the row `n` 1"), "{verified}");
+    assert!(verified.contains("beckon store restore"), "{verified}");
+
+    for _ in 0..3 {
+        let refused = hub.app().get(adas).await;
+        assert_eq!(refused.refused(503), "serviceUnavailable");
+        let ready = hub.client().get("/readyz").await;
+        assert_eq!(ready.refused(503), "serviceUnavailable");
+    }
+    let log = hub.log();
+    let told = log.matches("a row of the store cannot be read").count();
+    assert_eq!(told, 1, "said once: {log}");
+    assert!(!log.contains("a request failed in the store"), "{log}");
+    let checked = String::from_utf8(hub.command(&["check"]).stdout).unwrap();
+    assert!(checked.contains("could not be read"), "{checked}");
+    let bobs = "/v1/users/bob/notifications";
+    let raw = json!({"payload": {"rawContent": "r"}});
+    hub.app().post(bobs, raw).await.expect(201);
+    hub.stop().await;
+}
+
 /// The files in `folder` that the engine starts faster with.
 fn snapshots(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();

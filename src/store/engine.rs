@@ -159,6 +159,14 @@ impl Engine {
         }
     }
 
+    /// Syncs as is done once more when the engine is let go of, which cannot say that it failed.
+    pub(super) fn sync_all(&self) -> Result<(), Error> {
+        match self {
+            Self::Sled(sled) => present(sled).sync_all(),
+            Self::Memory(_) | Self::Backup(_) => Ok(()),
+        }
+    }
+
     /// Has a file that lies elsewhere hold this one's folder, too, whose files it is to become.
     ///
     /// # Errors

@@ -120,7 +120,8 @@ impl Old {
         }
         let opened = Store::open_holding(options, lock.again()?);
         match opened {
-            Ok(store) if store.reader().holds_nothing()? => {
+            // Where that cannot be read, there is something.
+            Ok(store) if matches!(store.reader().holds_nothing(), Ok(true)) => {
                 store.close();
                 Ok(Self::Empty)
             }

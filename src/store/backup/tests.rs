@@ -306,3 +306,35 @@ async fn a_backup_from_before_ids_led_anywhere_by_themselves_is_restored() {
     assert_eq!(found, Some(it.number));
     store.close();
 }
+
+#[tokio::test]
+async fn a_backup_is_put_back_also_where_the_old_store_cannot_be_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let into = tests::options(folder.path());
+    let store = Store::open(&into).unwrap();
+    let ada = tests::subject("ada");
+    let (unit, it) = tests::post(&ada, 1, "a".into());
+    store.commit(unit).await.unwrap();
+    let engine = &store.reader().engine;
+    let rows = engine.slice(Bound::Unbounded, (1000, 1 << 20)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("backup");
+    std::fs::write(&file, written(&[(false, rows)])).unwrap();
+    let damage = Op::Put(keys::user(&keys::user_key(&ada)), vec![255]);
+    engine.commit(vec![damage]).unwrap();
+    store.close();
+    drop(store);
+    let asked = Restore {
+        file,
+        into: into.clone(),
+        force: true,
+        new_secrets: false,
+        now: Timestamp::default(),
+    };
+    let restored = restore(&asked, &mut |_| {}).unwrap();
+    assert_eq!((restored.findings, restored.revived), (0, None));
+    let store = Store::open(&into).unwrap();
+    let found = store.reader().notification(&ada, it.number).unwrap();
+    assert_eq!(found, Some(it));
+    store.close();
+}

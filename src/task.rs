@@ -61,6 +61,10 @@ pub async fn sweep(hub: Hub, stop: CancellationToken) {
         let rest = began.plus(SWEEP_EVERY);
         let next = match sweep_once(&hub).await {
             Ok(swept) => next_sweep(swept, began, rest),
+            Err(hub::Error::Store(error)) if error.is_damage() => {
+                hub.store().met_damage(&error.to_string());
+                rest
+            }
             Err(error) => {
                 tracing::error!(%error, "what is over cannot be ended; trying again in a moment");
                 rest
@@ -111,7 +115,7 @@ pub async fn look_over(hub: Hub, stop: CancellationToken) {
     };
     match hub.look_over(goes_on).await {
         Ok(Some(found)) if !found.is_empty() => tracing::error!(
-            "{} rows of the store disagree, the first is of {}; something may be lost. `beckon store verify` names them, `beckon store restore` puts the last backup back",
+            "{} rows of the store disagree or cannot be read, the first is of {}; something may be lost. `beckon store verify` names them, `beckon store restore FILE --force` puts the last backup back; `beckon store backup FILE --damaged` keeps what is left",
             found.len(),
             found[0]
         ),

@@ -138,11 +138,11 @@ fn amiss(health: &Value) -> impl Iterator<Item = String> {
         ),
         (
             "storeDamaged",
-            "a part of the store could not be read; `beckon store verify` with the hub stopped says whether it can be, else `beckon store restore` puts a backup in its place",
+            "a part of the store could not be read; `beckon store verify` with the hub stopped says whether all of it can be, else `beckon store restore` puts a backup in its place",
         ),
         (
             "storeDisagrees",
-            "the store disagrees with itself; `beckon store verify` says where",
+            "rows of the store disagree or cannot be read; `beckon store verify` names them, and `beckon store restore` puts the last backup in its place",
         ),
     ];
     let told = told

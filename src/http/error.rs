@@ -82,6 +82,8 @@ pub(super) struct Complaint {
     details: Vec<Fault>,
     /// For the log alone.
     pub(super) cause: Option<String>,
+    /// Whether that is damage of the store.
+    pub(super) is_damage: bool,
 }
 
 impl Error {
@@ -113,7 +115,9 @@ impl Error {
                 "tooManyRequests",
                 Some(*wait_secs),
             ),
-            Self::Hub(H::Store(store::Error::Full | store::Error::Corrupt(_)))
+            Self::Hub(H::Store(
+                store::Error::Full | store::Error::Corrupt(_) | store::Error::Unreadable(_),
+            ))
             | Self::Unreadable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "serviceUnavailable",
@@ -134,7 +138,7 @@ impl Error {
             Self::Hub(hub::Error::Store(store::Error::Full)) => String::from(
                 "the hub's disk is nearly full; nothing new is stored until there is room",
             ),
-            Self::Hub(hub::Error::Store(store::Error::Corrupt(_))) => String::from(
+            Self::Hub(hub::Error::Store(error)) if error.is_damage() => String::from(
                 "the hub cannot read this in its store until its operator has mended it",
             ),
             Self::Hub(hub::Error::Store(_)) => {
@@ -168,6 +172,7 @@ impl Error {
             message: self.message(),
             details,
             cause,
+            is_damage: matches!(self, Self::Hub(hub::Error::Store(error)) if error.is_damage()),
         }
     }
 }

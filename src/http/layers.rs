@@ -115,8 +115,13 @@ fn write_complaint(response: &mut ServiceResponse<BoxBody>, context: &Context, i
     let Some(complaint) = complaint else {
         return;
     };
-    if let Some(cause) = &complaint.cause {
-        tracing::error!(request_id = id, cause, "a request failed in the store");
+    match &complaint.cause {
+        Some(cause) if complaint.is_damage => {
+            context.hub.store().met_damage(cause);
+            tracing::debug!(request_id = id, cause, "a request met damage");
+        }
+        Some(cause) => tracing::error!(request_id = id, cause, "a request failed in the store"),
+        None => {}
     }
     let body = if oauth::is_door(response.request().path()) {
         complaint.write_for_oauth(response.status())

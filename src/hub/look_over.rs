@@ -8,7 +8,7 @@ use std::{
 use super::{Error, Hub};
 use crate::{
     model::Subject,
-    store::{Finding, FirstMarkers},
+    store::{self, Finding, FirstMarkers},
 };
 
 /// How many users are read at a time.
@@ -17,10 +17,11 @@ const USERS: usize = 200;
 const WALKS: usize = 100;
 
 impl Hub {
-    /// Walks every row of the store as long as `go_on` says so, and gives what disagrees; none, where it was stopped.
+    /// Walks every row of the store as long as `go_on` says so, and gives what disagrees or cannot be read; none, where it
+    /// was stopped.
     ///
     /// # Errors
-    /// `Store`, where a row cannot be read at all.
+    /// `Store`, where a part of the file cannot be read at all.
     pub async fn look_over(
         &self,
         go_on: impl Fn() -> bool + Clone + Send + 'static,
@@ -72,7 +73,8 @@ impl Hub {
         let again = self.walk(go_on).await?;
         Ok(again.map(|again| {
             let twice = again.into_iter().filter(|it| rows.contains(it));
-            certain.into_iter().chain(twice).collect()
+            // What they come to follows from single rows that cannot be read.
+            twice.chain(certain).collect()
         }))
     }
 
@@ -80,7 +82,11 @@ impl Hub {
     async fn count_again(&self, user: String) -> Result<Option<Vec<Finding>>, Error> {
         let subject = self
             .store
-            .ask(move |reader| Ok::<_, Error>(reader.named(&user)?))
+            .ask(move |reader| match reader.named(&user) {
+                // A row that cannot be read is a finding of its own.
+                Err(store::Error::Corrupt(_)) => Ok(None),
+                named => Ok::<_, Error>(named?),
+            })
             .await?;
         let Some(subject) = subject else {
             return Ok(None);

@@ -40,6 +40,8 @@ pub(super) struct Progress {
     pub(super) full: AtomicBool,
     pub(super) short: AtomicBool,
     pub(super) lacking: AtomicU64,
+    /// Whether a row was met that cannot be read.
+    pub(super) damaged: AtomicBool,
     pub(super) failed: AtomicBool,
     pub(super) failure: Notify,
 }

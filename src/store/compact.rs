@@ -27,10 +27,10 @@ pub struct Compacted {
     pub bytes_after: u64,
 }
 
-/// Copies a store's rows to a new file, reads them back, and puts it in the old one's place, which then goes. The store stays the same: cursors go on. Nothing is changed unless all of it was copied.
+/// Copies a store's rows to a new file, reads them back, and puts it in the old one's place, which then goes. The store stays the same: cursors go on. Nothing is changed unless all of it was copied, and all rows agree.
 ///
 /// # Errors
-/// As [`Store::open`]; `NoRoomForCopy` where the disk has no room for both at once.
+/// As [`Store::open`]; `Disagrees` where it is damaged; `NoRoomForCopy` where the disk has no room for both at once.
 pub fn compact(
     options: &Options,
     now: Timestamp,
@@ -80,6 +80,13 @@ fn copy(
         return Err(Error::Corrupt(String::from(
             "the copy is not what was copied; the store is left as it was",
         )));
+    }
+    let findings = fresh.reader()?.verify()?;
+    if let Some(first) = findings.first() {
+        return Err(Error::Disagrees {
+            count: findings.len(),
+            first: first.to_string(),
+        });
     }
     Ok((fresh, rows))
 }

@@ -30,7 +30,7 @@ pub(super) fn damaged(folder: &Path) -> Error {
 
 /// A part of `db` cannot be read; `said` is what the engine says.
 pub(super) fn unreadable(folder: &Path, said: &str) -> Error {
-    Error::Corrupt(format!(
+    Error::Unreadable(format!(
         "a part of the file `db` in {} cannot be read ({said}); stop the hub and {RESTORE}",
         folder.display()
     ))

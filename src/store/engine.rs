@@ -13,7 +13,7 @@ use std::{
 pub(super) use disk::wait_until_closed;
 
 use self::disk::Sled;
-use super::{Error, guard::FolderLock};
+use super::{Error, backup::View, guard::FolderLock};
 
 /// One change of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(super) enum Engine {
     Sled(RwLock<Arc<Sled>>),
     /// In memory, for tests and simulation: what is applied is there at once, and gone with the process.
     Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>),
+    /// In the file of a backup, to be read only.
+    Backup(View),
 }
 
 impl Engine {
@@ -76,6 +78,7 @@ impl Engine {
                 .unwrap_or_else(PoisonError::into_inner)
                 .get(key)
                 .cloned()),
+            Self::Backup(view) => view.get(key),
         }
     }
 
@@ -93,6 +96,7 @@ impl Engine {
         match self {
             Self::Sled(sled) => present(sled).scan((from, to), order, visit),
             Self::Memory(map) => scan_memory(map, (from, to), order, visit),
+            Self::Backup(view) => view.scan((from, to), order, visit),
         }
     }
 
@@ -135,6 +139,7 @@ impl Engine {
                 }
                 Ok(())
             }
+            Self::Backup(_) => Err(Error::Closed),
         }
     }
 
@@ -142,7 +147,7 @@ impl Engine {
     pub(super) fn tidy(&self, pages: u32) -> Result<(), Error> {
         match self {
             Self::Sled(sled) => present(sled).tidy(pages),
-            Self::Memory(_) => Ok(()),
+            Self::Memory(_) | Self::Backup(_) => Ok(()),
         }
     }
 
@@ -150,7 +155,15 @@ impl Engine {
     pub(super) fn tidy_through(&self, pages: u32) -> Result<bool, Error> {
         match self {
             Self::Sled(sled) => present(sled).tidy_through(pages),
-            Self::Memory(_) => Ok(false),
+            Self::Memory(_) | Self::Backup(_) => Ok(false),
+        }
+    }
+
+    /// Syncs as is done once more when the engine is let go of, which cannot say that it failed.
+    pub(super) fn sync_all(&self) -> Result<(), Error> {
+        match self {
+            Self::Sled(sled) => present(sled).sync_all(),
+            Self::Memory(_) | Self::Backup(_) => Ok(()),
         }
     }
 
@@ -181,7 +194,7 @@ impl Engine {
     pub(super) fn is_damaged(&self) -> bool {
         match self {
             Self::Sled(sled) => present(sled).is_damaged(),
-            Self::Memory(_) => false,
+            Self::Memory(_) | Self::Backup(_) => false,
         }
     }
 
@@ -195,6 +208,7 @@ impl Engine {
                 .iter()
                 .map(|(key, value)| (key.len() + value.len()) as u64)
                 .sum(),
+            Self::Backup(view) => view.size_bytes(),
         }
     }
 
@@ -202,7 +216,7 @@ impl Engine {
     pub(super) fn stray_files(&self) -> usize {
         match self {
             Self::Sled(sled) => present(sled).stray_files(),
-            Self::Memory(_) => 0,
+            Self::Memory(_) | Self::Backup(_) => 0,
         }
     }
 }

@@ -22,6 +22,19 @@ pub enum Error {
     /// A row cannot be read.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// A part of the file cannot be read, whatever lies there.
+    #[error("the store is damaged: {0}")]
+    Unreadable(String),
+    /// Rows disagree, so that a copy of them is no whole one.
+    #[error(
+        "the store is damaged: {count} rows disagree or cannot be read, the first is of {first}. It is left as it was. `beckon store verify` names them; put back the last backup with `beckon store restore FILE --force`, or keep what is left with `beckon store backup FILE --damaged` and restore that"
+    )]
+    Disagrees {
+        /// How many.
+        count: usize,
+        /// The first of them, in words.
+        first: String,
+    },
     /// Another process holds the folder.
     #[error(
         "the data folder {0} is in use by another process; stop it first, or talk to the running hub with the commands of `beckon --help`"
@@ -85,6 +98,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether something that was kept cannot be read any more.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Unreadable(_))
+    }
+
     /// Whether it is the want of room, which passes.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full)

@@ -42,9 +42,13 @@ impl Fresh {
     pub(super) fn begin(options: &Options) -> Result<Self, Error> {
         let folder = options.folder.join(FOLDER);
         remove(&folder)?;
-        swap::make(&folder)?;
-        let lock = FolderLock::take(&folder)?;
-        let engine = Engine::open(&folder, options.cache_bytes, lock)?;
+        let opened = swap::make(&folder)
+            .and_then(|()| FolderLock::take(&folder))
+            .and_then(|lock| Engine::open(&folder, options.cache_bytes, lock));
+        let engine = opened.inspect_err(|_| {
+            // It says more than that the folder stays behind, which the next attempt removes.
+            let _ = remove(&folder);
+        })?;
         Ok(Self {
             data: options.folder.clone(),
             reader: Some(Reader::over(Arc::new(engine))),
@@ -100,6 +104,7 @@ impl Fresh {
         (why, now): (&str, Timestamp),
     ) -> Result<Option<PathBuf>, Error> {
         let fresh = self.data.join(FOLDER);
+        self.reader()?.engine.sync_all()?;
         HeadFile::new(&fresh).write(head)?;
         // The engine is asked to end before anybody moves its files.
         self.reader = None;

@@ -120,6 +120,24 @@ pub(super) fn number(engine: &Engine, name: &str) -> Result<Option<u64>, Error> 
         .transpose()
 }
 
+/// What a backup says of the store that it is of: epoch, commits, secret.
+///
+/// # Errors
+/// `Corrupt` where it does not.
+pub(super) fn known(engine: &Engine) -> Result<(u64, u64, [u8; 32]), Error> {
+    let (Some(epoch), Some(commits), Some(secret)) = (
+        number(engine, "epoch")?,
+        number(engine, "commits")?,
+        engine.get(&keys::meta("secret"))?,
+    ) else {
+        return Err(Error::Corrupt(String::from(
+            "the backup does not say which store it is of",
+        )));
+    };
+    let secret = secret.try_into().map_err(|_| keys::broken("the secret"))?;
+    Ok((epoch, commits, secret))
+}
+
 /// An epoch that no other life of the store has had or will have: two that go on from the same copy each get their
 /// own, so that a cursor of the one never means anything in the other.
 pub(super) fn epoch_after(last: u64) -> u64 {

@@ -274,7 +274,19 @@ impl Store {
 
     /// Whether something could not be read since the store was opened.
     pub fn is_damaged(&self) -> bool {
-        self.reader.engine.is_damaged()
+        self.reader.engine.is_damaged() || self.progress.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that a request met something that cannot be read. It is told once in the log.
+    pub fn met_damage(&self, error: &str) {
+        // Of a part of the file the engine has told it.
+        if !self.reader.engine.is_damaged() && !self.progress.damaged.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                %error,
+                "a row of the store cannot be read: what needs it is refused, the rest goes on, and /readyz answers 503 until the hub is started again. `beckon store verify` names it; put back the last backup with `beckon store restore FILE --force`, and keep what is left with `beckon store backup FILE --damaged`"
+            );
+        }
     }
 
     /// Waits until a write fails, which is final: the process should end and be started again.

@@ -67,7 +67,7 @@ enum Old {
 ///
 /// # Errors
 /// `InUse` while a hub runs; `NotEmpty` where there is a store and no force; `Backup` where the file is cut off, damaged
-/// or of a later version, or its store is; `Corrupt` where its rows are; `NoRoomForCopy`, `Io`.
+/// or of a later version, or its store is; `NoRoomForCopy`, `Io`.
 pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
     // All of it is looked at before anything is touched.
     let contents = backup::check(&asked.file, &mut |_| {})?;
@@ -85,23 +85,17 @@ pub fn restore(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Restore
     if !asked.force && matches!(old, Old::Readable(_) | Old::Unreadable) {
         return Err(Error::NotEmpty(asked.into.folder.clone()));
     }
-    let mut making = Fresh::begin(&asked.into)?;
-    let mut written = 0;
-    fill(&asked.file, &mut making, &mut |rows| {
-        written += rows;
-        progress(written);
-    })?;
-    if asked.new_secrets {
-        end_tokens(&mut making)?;
-    }
-    let head = renew(&mut making, asked.new_secrets)?;
-    identity::upgrade(&making.reader()?.engine, None)?;
-    making.tidy_up()?;
-    let reader = making.reader()?;
-    let findings = reader.verify()?.len();
-    let rows = reader.count_rows()?;
+    let Made {
+        making,
+        head,
+        findings,
+        rows,
+    } = make(asked, progress).map_err(|error| of_the_backup(error, &asked.file))?;
     let revived = match &old {
-        Old::Readable(store) => Some(Revived::of(reader, store.reader(), asked.now)?),
+        // What is damaged on either side must not keep what can be read from being put back.
+        Old::Readable(store) => Revived::of(making.reader()?, store.reader(), asked.now)
+            .inspect_err(|error| tracing::warn!(%error, "what is back cannot be told"))
+            .ok(),
         _ => None,
     };
     let was_empty = matches!(old, Old::Empty);
@@ -126,7 +120,8 @@ impl Old {
         }
         let opened = Store::open_holding(options, lock.again()?);
         match opened {
-            Ok(store) if store.reader().holds_nothing()? => {
+            // Where that cannot be read, there is something.
+            Ok(store) if matches!(store.reader().holds_nothing(), Ok(true)) => {
                 store.close();
                 Ok(Self::Empty)
             }
@@ -143,6 +138,48 @@ impl Old {
         if let Self::Readable(store) = self {
             store.close();
         }
+    }
+}
+
+/// The store that is to come, and how many rows of it there are and disagree.
+struct Made {
+    making: Fresh,
+    head: Head,
+    findings: usize,
+    rows: u64,
+}
+
+fn make(asked: &Restore, progress: &mut dyn FnMut(u64)) -> Result<Made, Error> {
+    let mut making = Fresh::begin(&asked.into)?;
+    let mut written = 0;
+    fill(&asked.file, &mut making, &mut |rows| {
+        written += rows;
+        progress(written);
+    })?;
+    if asked.new_secrets {
+        end_tokens(&mut making)?;
+    }
+    let head = renew(&mut making, asked.new_secrets)?;
+    identity::upgrade(&making.reader()?.engine, None)?;
+    making.tidy_up()?;
+    let reader = making.reader()?;
+    let (findings, rows) = (reader.verify()?.len(), reader.count_rows()?);
+    Ok(Made {
+        making,
+        head,
+        findings,
+        rows,
+    })
+}
+
+/// What cannot be read in the making was damaged when the backup was taken.
+fn of_the_backup(error: Error, file: &Path) -> Error {
+    match error {
+        Error::Corrupt(what) => Error::Backup {
+            file: file.to_owned(),
+            fault: format!("is of a damaged store: {what}; put an earlier one back"),
+        },
+        other => other,
     }
 }
 
@@ -191,21 +228,8 @@ fn end_tokens(fresh: &mut Fresh) -> Result<(), Error> {
 
 /// Begins a new epoch, and where all tokens end, with a new secret: cursors and access tokens are signed with it.
 fn renew(fresh: &mut Fresh, new_secrets: bool) -> Result<Head, Error> {
-    let engine = &fresh.reader()?.engine;
-    let (Some(epoch), Some(commits), Some(secret)) = (
-        identity::number(engine, "epoch")?,
-        identity::number(engine, "commits")?,
-        engine.get(&keys::meta("secret"))?,
-    ) else {
-        return Err(Error::Corrupt(String::from(
-            "the backup does not say which store it is of",
-        )));
-    };
-    let secret = if new_secrets {
-        rand::random()
-    } else {
-        secret.try_into().map_err(|_| keys::broken("the secret"))?
-    };
+    let (epoch, commits, secret) = identity::known(&fresh.reader()?.engine)?;
+    let secret = if new_secrets { rand::random() } else { secret };
     let head = Head {
         epoch: identity::epoch_after(epoch),
         commits: commits + 1,

@@ -57,10 +57,10 @@ struct Check<'a> {
 }
 
 impl Reader {
-    /// Walks every row and says what disagrees; nothing, for a sound store.
+    /// Walks every row and says what disagrees or cannot be read; nothing, for a sound store.
     ///
     /// # Errors
-    /// `Corrupt` where a row cannot be read at all.
+    /// `Unreadable` where a part of the file cannot be read at all; `Io`.
     pub fn verify(&self) -> Result<Vec<Finding>, Error> {
         let findings = self.verify_while(|| true)?;
         Ok(findings.unwrap_or_default())
@@ -103,7 +103,10 @@ impl<'a> Check<'a> {
             self.stopped = self.stopped || (asks && !(self.go_on)());
             if !self.stopped {
                 let known = self.findings.len();
-                look(self, key, value)?;
+                match look(self, key, value) {
+                    Err(Error::Corrupt(what)) => self.say_unreadable(key, &what),
+                    looked => looked?,
+                }
                 let of_this = self.findings.iter_mut().skip(known);
                 of_this.for_each(|finding| finding.row = key.to_vec());
             }

@@ -30,7 +30,11 @@ use crate::{
 const TICK: Duration = Duration::from_millis(200);
 
 /// Runs `beckon store backup FILE`.
-pub(super) async fn run(file: &Path, context: &CommandContext) -> anyhow::Result<()> {
+pub(super) async fn run(
+    file: &Path,
+    damaged: bool,
+    context: &CommandContext,
+) -> anyhow::Result<()> {
     let config = context.config()?;
     if file.exists() {
         bail!("{} is there already; name another file", file.display());
@@ -38,7 +42,7 @@ pub(super) async fn run(file: &Path, context: &CommandContext) -> anyhow::Result
     let door = Door::open(&config).await?;
     let mut stops = Stops::listen()?;
     let written = tokio::select! {
-        written = write(&door, file, context) => written,
+        written = write(&door, (file, damaged), context) => written,
         // What was written so far goes when the writing is let go of.
         () = stops.stop() => Err(anyhow::anyhow!(
             "stopped; {} was not made",
@@ -47,22 +51,29 @@ pub(super) async fn run(file: &Path, context: &CommandContext) -> anyhow::Result
     };
     door.close().await;
     context.output.progress_ends();
-    let contents = written?;
-    context.output.show(&shown(file, &contents), |_| {
+    let (contents, findings) = written?;
+    context.output.show(&shown(file, &contents, findings), |_| {
+        let state = match findings {
+            0 => String::from("read back and whole"),
+            _ => format!(
+                "read back: it is of a damaged store, {findings} rows disagree or cannot be read, and what they stood for is missing, in part or all of it. Keep the last whole backup, too"
+            ),
+        };
         format!(
-            "{} holds {} rows and {} changes made meanwhile, {} bytes, read back and whole\nIt holds keys and tokens and all that was posted: keep it as safe as the data folder",
+            "{} holds {} rows and {} changes made meanwhile, {} bytes, {state}\nIt holds keys and tokens and all that was posted: keep it as safe as the data folder",
             file.display(), contents.rows, contents.changes, contents.bytes
         )
     })
 }
 
-fn shown(file: &Path, contents: &Contents) -> Value {
+fn shown(file: &Path, contents: &Contents, findings: usize) -> Value {
     json!({
         "file": output::path(file),
         "takenDateTime": contents.taken.to_string(),
         "rows": contents.rows,
         "changes": contents.changes,
         "sizeBytes": contents.bytes,
+        "findings": findings,
     })
 }
 
@@ -78,7 +89,12 @@ impl Drop for Unfinished {
     }
 }
 
-async fn write(door: &Door, file: &Path, context: &CommandContext) -> anyhow::Result<Contents> {
+/// Writes it, and says what it holds and how many of its rows disagree: none, unless the store may be `damaged`.
+async fn write(
+    door: &Door,
+    (file, damaged): (&Path, bool),
+    context: &CommandContext,
+) -> anyhow::Result<(Contents, usize)> {
     remove_left(file)?;
     let unfinished = unfinished(file)?;
     let failed = || format!("cannot write {}", unfinished.display());
@@ -98,14 +114,21 @@ async fn write(door: &Door, file: &Path, context: &CommandContext) -> anyhow::Re
     let output = context.output;
     let checked = tokio::task::spawn_blocking(move || {
         let mut shown = Shown::default();
-        backup::check(&read_back, &mut |rows| {
+        backup::examine(&read_back, &mut |rows| {
             shown.now(|| output.progress(&format!("reading back: {rows} rows")));
         })
     });
-    let contents = checked.await?.map_err(|error| incomplete(error, &named))?;
+    let (contents, findings) = checked.await?.map_err(|error| incomplete(error, &named))?;
+    if let Some(first) = findings.first().filter(|_| !damaged) {
+        bail!(
+            "the store is damaged: {} rows of the backup disagree or cannot be read, the first is of {first}. {} was not made. `beckon store verify` names them; put the last backup back with `beckon store restore FILE --force`. To keep what is left beside it, make a backup with --damaged; `beckon user export` may read more of one person than a copy of all does",
+            findings.len(),
+            named.display()
+        );
+    }
     name(&unfinished, file)?;
     guard.0 = None;
-    Ok(contents)
+    Ok((contents, findings.len()))
 }
 
 fn incomplete(error: store::Error, file: &Path) -> anyhow::Error {

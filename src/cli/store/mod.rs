@@ -24,12 +24,15 @@ pub(super) enum StoreCommand {
     /// Copy all that is kept into one file, while the hub runs or rests; the file holds keys.
     ///
     /// The copy is the store as it is when the backup ends, and holds all that was acknowledged before it began. It is
-    /// read back before it gets its name. It holds keys (the VAPID keys, the hashes of app keys and tokens) and all that
+    /// read back before it gets its name, and made only where all its rows agree. It holds keys (the VAPID keys, the hashes of app keys and tokens) and all that
     /// was posted: mode 0600, and to be kept as safe as the data folder. No credential of a push service is in it; those
     /// stand in the config's files.
     Backup {
         /// The file, which must not be there yet.
         file: PathBuf,
+        /// Keep what is left of a damaged store: make the copy, too, where its rows disagree or cannot be read.
+        #[arg(long)]
+        damaged: bool,
     },
     /// Put a backup in the store's place; only while no hub runs.
     ///
@@ -68,7 +71,9 @@ pub(super) async fn run(
     match command {
         StoreCommand::Stats => stats(context).await?,
         StoreCommand::Verify => return verify(context).await,
-        StoreCommand::Backup { file } => backup::run(&file, context).await?,
+        StoreCommand::Backup { file, damaged } => {
+            backup::run(&file, damaged, context).await?;
+        }
         StoreCommand::Restore {
             file,
             force,
@@ -101,10 +106,16 @@ async fn stats(context: &CommandContext) -> anyhow::Result<()> {
 async fn verify(context: &CommandContext) -> anyhow::Result<ExitCode> {
     let findings = context.ask(Request::StoreVerify).await?;
     let columns = [("ROWS OF", "/user"), ("WHAT DISAGREES", "/message")];
-    context.output.show(&findings, |findings| {
-        output::table(findings, &columns, "the store is sound")
-    })?;
     let is_sound = findings["value"].as_array().is_some_and(Vec::is_empty);
+    context.output.show(&findings, |findings| {
+        let table = output::table(findings, &columns, "the store is sound");
+        if is_sound {
+            return table;
+        }
+        format!(
+            "{table}\nsomething may be lost: put the last backup back with `beckon store restore FILE --force`; to keep what is left of this store, make a backup of it with --damaged"
+        )
+    })?;
     Ok(if is_sound {
         ExitCode::SUCCESS
     } else {

@@ -238,7 +238,7 @@ fn post_to(
         Ok(unit) => Ok(Some(unit)),
         Err(Error::Limit { .. }) => Ok(None),
         // One person's trouble must not keep it from the others.
-        Err(Error::Store(error @ store::Error::Corrupt(_))) => {
+        Err(Error::Store(error)) if error.is_damage() => {
             tracing::error!(%error, "a person cannot be posted to by a broadcast");
             Ok(None)
         }

@@ -17,7 +17,10 @@ use std::io::{self, Read};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::super::{engine::Op, keys};
+use super::{
+    super::{engine::Op, keys},
+    view::Place,
+};
 use crate::model::Timestamp;
 
 const MAGIC: &[u8; 14] = b"beckon backup\n";
@@ -171,6 +174,7 @@ pub(in crate::store) struct Decoder<R> {
     source: R,
     sum: Sum,
     at: u64,
+    body: Place,
     rows: u64,
     changes: u64,
 }
@@ -182,6 +186,7 @@ impl<R: Read> Decoder<R> {
             source,
             sum: Sum::new(),
             at: 0,
+            body: Place { at: 0, bytes: 0 },
             rows: 0,
             changes: 0,
         };
@@ -215,6 +220,10 @@ impl<R: Read> Decoder<R> {
         if length > MAX_BODY_BYTES {
             return Err(Fault::Damaged(from));
         }
+        self.body = Place {
+            at: self.at,
+            bytes: length,
+        };
         let body = self.take(length)?;
         self.check(&[&head[..], &body].concat())?;
         let damaged = || Fault::Damaged(from);
@@ -240,6 +249,11 @@ impl<R: Read> Decoder<R> {
             b'!' => Err(Fault::GivenUp(String::from_utf8_lossy(&body).into_owned())),
             _ => Err(damaged()),
         }
+    }
+
+    /// Where the body of the last frame stands.
+    pub(super) fn body(&self) -> Place {
+        self.body
     }
 
     fn take(&mut self, wanted: usize) -> Result<Vec<u8>, Fault> {
@@ -275,7 +289,8 @@ impl<R: Read> Decoder<R> {
     }
 }
 
-fn ops_of(mut body: &[u8]) -> Option<Vec<Op>> {
+/// The rows of a body; none, where it is none of ours.
+pub(super) fn ops_of(mut body: &[u8]) -> Option<Vec<Op>> {
     let mut ops = Vec::new();
     while let Some((tag, rest)) = body.split_first() {
         let (key_length, rest) = rest.split_at_checked(4)?;

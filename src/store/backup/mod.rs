@@ -6,18 +6,26 @@
 mod changes;
 mod copy;
 mod format;
+mod view;
 
 use std::{
     fs::File,
     io::{BufReader, Read},
     path::Path,
+    sync::Arc,
 };
 
 pub(super) use changes::ChangeLog;
 pub use copy::Backup;
 pub(super) use format::{Decoder, Fault, Frame, Header};
+use view::Place;
+pub(super) use view::View;
 
-use super::{Error, identity::FORMAT};
+use super::{
+    Error, Finding, Reader,
+    engine::Engine,
+    identity::{self, FORMAT},
+};
 use crate::model::Timestamp;
 
 /// What a backup holds.
@@ -38,26 +46,49 @@ pub struct Contents {
 /// # Errors
 /// `Backup` where it is none, cut off, damaged or of a later version, or its store is; `Io` where it cannot be opened.
 pub fn check(file: &Path, progress: &mut dyn FnMut(u64)) -> Result<Contents, Error> {
+    walk(file, progress, &mut |_, _| Ok(()))
+}
+
+/// The same; says, too, what disagrees or cannot be read in the store that it would be put back as.
+///
+/// # Errors
+/// As [`check`]; `Corrupt` where it does not say which store it is of, so that it could not be put back.
+pub fn examine(
+    file: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Contents, Vec<Finding>), Error> {
+    let (contents, view) = View::read(file, progress)?;
+    let engine = Engine::Backup(view);
+    identity::known(&engine)?;
+    let findings = Reader::over(Arc::new(engine)).verify()?;
+    Ok((contents, findings))
+}
+
+/// Hands out each frame of a backup, and where its body stands.
+fn walk(
+    file: &Path,
+    progress: &mut dyn FnMut(u64),
+    visit: &mut dyn FnMut(Frame, Place) -> Result<(), Fault>,
+) -> Result<Contents, Error> {
     let bytes = open(file)?.metadata().map_or(0, |it| it.len());
     let faulty = |fault| broken(file, &fault);
     let (header, mut decoder) = decoder(file)?;
     let mut read = 0;
     loop {
-        match decoder.next().map_err(faulty)? {
-            Frame::Rows(rows) => {
-                read += rows.len() as u64;
-                progress(read);
-            }
-            Frame::End(rows, changes) => {
-                return Ok(Contents {
-                    taken: header.taken,
-                    rows,
-                    changes,
-                    bytes,
-                });
-            }
-            Frame::Changes(_) => {}
+        let frame = decoder.next().map_err(faulty)?;
+        if let Frame::End(rows, changes) = frame {
+            return Ok(Contents {
+                taken: header.taken,
+                rows,
+                changes,
+                bytes,
+            });
         }
+        if let Frame::Rows(rows) = &frame {
+            read += rows.len() as u64;
+            progress(read);
+        }
+        visit(frame, decoder.body()).map_err(faulty)?;
     }
 }
 

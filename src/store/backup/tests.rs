@@ -6,7 +6,11 @@ use super::{
     format::{Encoder, VERSION},
     *,
 };
-use crate::store::{Options, Restore, Store, engine::Op, keys, restore, tests};
+use crate::store::{
+    Options, Restore, Store,
+    engine::{Op, Order},
+    keys, restore, tests,
+};
 
 fn header() -> Header {
     Header {
@@ -86,6 +90,103 @@ proptest! {
         }
         prop_assert!(read(&bytes).is_err());
     }
+}
+
+prop_compose! {
+    /// A store's rows in frames, in the order of their keys, with frames of changes between them.
+    fn backups()(
+        rows in proptest::collection::btree_map(proptest::collection::vec(any::<u8>(), 0..3), proptest::collection::vec(any::<u8>(), 0..9), 0..40),
+        a_frame in 1usize..9,
+        changes in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<u8>(), 0..3), proptest::collection::vec(any::<u8>(), 0..9)), 0..30),
+    ) -> Vec<(bool, Vec<Op>)> {
+        let rows: Vec<Op> = rows.into_iter().map(|(key, value)| Op::Put(key, value)).collect();
+        let op = |(put, key, value)| if put { Op::Put(key, value) } else { Op::Remove(key) };
+        let changes: Vec<Op> = changes.into_iter().map(op).collect();
+        let mut changed = changes.chunks(7).map(|ops| (true, ops.to_vec()));
+        let mut frames = Vec::new();
+        for ops in rows.chunks(a_frame) {
+            frames.push((false, ops.to_vec()));
+            frames.extend(changed.next());
+        }
+        frames.extend(changed);
+        frames
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_view_of_a_backup_has_the_rows_that_it_would_be_put_back_as(
+        frames in backups(),
+        ends in (proptest::collection::vec(any::<u8>(), 0..3), proptest::collection::vec(any::<u8>(), 0..3)),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backup");
+        std::fs::write(&file, written(&frames)).unwrap();
+        let view = Engine::Backup(View::read(&file, &mut |_| {}).unwrap().1);
+        let whole = Engine::memory();
+        for changes in [false, true] {
+            let ops = frames.iter().filter(|it| it.0 == changes).flat_map(|it| it.1.clone());
+            whole.commit(ops.collect()).unwrap();
+        }
+        let (from, to) = ends;
+        for bounds in [
+            (Bound::Unbounded, Bound::Unbounded),
+            (Bound::Included(from.clone()), Bound::Excluded(to.clone())),
+            (Bound::Excluded(from.clone()), Bound::Included(to)),
+        ] {
+            for order in [Order::Ascending, Order::Descending] {
+                let scanned = |engine: &Engine| {
+                    let mut found = Vec::new();
+                    let (from, to) = bounds.clone();
+                    engine.scan(from, to, order, &mut |key, value| {
+                        found.push((key.to_vec(), value.to_vec()));
+                        Ok(std::ops::ControlFlow::Continue(()))
+                    }).unwrap();
+                    found
+                };
+                prop_assert_eq!(scanned(&view), scanned(&whole), "{:?}", bounds);
+            }
+        }
+        prop_assert_eq!(view.get(&from).unwrap(), whole.get(&from).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_only_where_its_rows_agree() {
+    let store = Store::in_memory().unwrap();
+    for number in 1..=40 {
+        let raw = "r".repeat(number as usize * 200);
+        let unit = tests::post(&tests::subject("ada"), number, raw).0;
+        store.commit(unit).await.unwrap();
+    }
+    let engine = &store.reader().engine;
+    let rows = engine.slice(Bound::Unbounded, (10_000, 1 << 24)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    let examined = |rows: &[Op]| {
+        let frames: Vec<_> = rows.chunks(9).map(|ops| (false, ops.to_vec())).collect();
+        std::fs::write(&file, written(&frames)).unwrap();
+        examine(&file, &mut |_| {})
+    };
+    let (contents, findings) = examined(&rows).unwrap();
+    assert_eq!((contents.rows, findings), (rows.len() as u64, Vec::new()));
+    // What is owed a tap does not say so in a row of its own.
+    let is_missed = |nth: &usize| !matches!(rows[*nth].key()[0], b'M' | b'm');
+    for nth in (0..rows.len()).filter(is_missed) {
+        let mut fewer = rows.clone();
+        let gone = fewer.remove(nth);
+        let (_, findings) = examined(&fewer).unwrap();
+        assert!(!findings.is_empty(), "without {gone:?}");
+    }
+    let nobodys: Vec<Op> = rows
+        .iter()
+        .filter(|op| *op.key() != keys::meta("secret"))
+        .cloned()
+        .collect();
+    let refused = examined(&nobodys).unwrap_err().to_string();
+    assert!(refused.contains("which store it is of"), "{refused}");
 }
 
 #[test]
@@ -203,5 +304,37 @@ async fn a_backup_from_before_ids_led_anywhere_by_themselves_is_restored() {
     let store = Store::open(&into).unwrap();
     let found = store.reader().number_of(&ada, it.id).unwrap();
     assert_eq!(found, Some(it.number));
+    store.close();
+}
+
+#[tokio::test]
+async fn a_backup_is_put_back_also_where_the_old_store_cannot_be_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let into = tests::options(folder.path());
+    let store = Store::open(&into).unwrap();
+    let ada = tests::subject("ada");
+    let (unit, it) = tests::post(&ada, 1, "a".into());
+    store.commit(unit).await.unwrap();
+    let engine = &store.reader().engine;
+    let rows = engine.slice(Bound::Unbounded, (1000, 1 << 20)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("backup");
+    std::fs::write(&file, written(&[(false, rows)])).unwrap();
+    let damage = Op::Put(keys::user(&keys::user_key(&ada)), vec![255]);
+    engine.commit(vec![damage]).unwrap();
+    store.close();
+    drop(store);
+    let asked = Restore {
+        file,
+        into: into.clone(),
+        force: true,
+        new_secrets: false,
+        now: Timestamp::default(),
+    };
+    let restored = restore(&asked, &mut |_| {}).unwrap();
+    assert_eq!((restored.findings, restored.revived), (0, None));
+    let store = Store::open(&into).unwrap();
+    let found = store.reader().notification(&ada, it.number).unwrap();
+    assert_eq!(found, Some(it));
     store.close();
 }

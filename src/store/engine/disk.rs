@@ -46,18 +46,19 @@ impl Sled {
         let tree = caught(|| config.open())
             .map_err(|_| damaged(folder))?
             .map_err(|error| open_error(error, folder))?;
-        guard::close_files(folder)?;
         let db = folder.join("db");
         let file = File::open(&db).map_err(Error::io(format!("cannot open {}", db.display())))?;
-        // A file that was just made is there after a power cut only once its folder is on disk too.
-        guard::sync_folder(folder)?;
-        Ok(Self {
+        let it = Self {
             tree: Some(tree),
             file,
             folder: folder.to_owned(),
             damaged: AtomicBool::new(false),
             lock,
-        })
+        };
+        guard::close_files(folder)?;
+        // A file that was just made is there after a power cut only once its folder is on disk too.
+        guard::sync_folder(folder)?;
+        Ok(it)
     }
 
     /// Holds the folder that another one holds, where its files are to lie from now on.
@@ -179,6 +180,13 @@ impl Sled {
             .sync_data()
             .map_err(Error::io("cannot sync the store to disk"))
     }
+
+    /// Syncs as the engine does when it is let go of.
+    pub(super) fn sync_all(&self) -> Result<(), Error> {
+        self.file
+            .sync_all()
+            .map_err(Error::io("cannot sync the store to disk"))
+    }
 }
 
 /// Where [`tidy`] writes: beside the rows, so that nobody who reads those ever sees it.
@@ -198,11 +206,19 @@ fn tidy(tree: &sled::Db, pages: u32) -> sled::Result<()> {
     Ok(())
 }
 
-/// The engine syncs once more as it is let go of, and panics where the disk refuses. All that was acknowledged is on disk by
-/// then.
+/// The engine syncs once more as it is let go of, and panics where the disk refuses, on whichever of its threads was the last
+/// to use it. So where the disk refuses it is kept until the process ends. All that was acknowledged is on disk by then.
 impl Drop for Sled {
     fn drop(&mut self) {
         let tree = self.tree.take();
+        if let Err(error) = self.sync_all() {
+            tracing::warn!(
+                %error,
+                "the store could not be closed as it should; nothing acknowledged is lost"
+            );
+            std::mem::forget(tree);
+            return;
+        }
         if let Err(said) = caught(|| drop(tree)) {
             tracing::error!(
                 said,
@@ -245,6 +261,22 @@ fn open_error(error: sled::Error, folder: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_the_disk_refuses_to_sync_the_engine_is_not_let_go_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let mut engine = Sled::open(folder.path(), 8 << 20, lock).unwrap();
+        engine.sync_all().unwrap();
+        // It cannot be synced on any system.
+        engine.file = File::open("/dev/null").unwrap();
+        let said = engine.sync_all().unwrap_err().to_string();
+        assert!(said.contains("cannot sync the store to disk"), "{said}");
+        drop(engine);
+        let file = File::open(folder.path().join("db")).unwrap();
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        assert!(locked.is_err(), "the engine was asked to sync once more");
+    }
 
     #[test]
     fn a_panic_in_a_read_is_an_answer_and_what_lies_elsewhere_can_be_read() {

@@ -42,6 +42,32 @@ impl Finding {
     }
 }
 
+impl Check<'_> {
+    /// Says of a row, or of one that it leads to, that it cannot be read.
+    pub(super) fn say_unreadable(&mut self, key: &[u8], what: &str) {
+        let user = match key.first() {
+            Some(b'm') => keys::marker_parts(key).map(|(_, user, _)| user),
+            Some(
+                b'n' | b'p' | b'a' | b'f' | b't' | b'g' | b'l' | b'r' | b'e' | b'q' | b'u' | b'E',
+            ) => keys::user_at(key, 1),
+            _ => Ok([0; keys::USER]),
+        };
+        let letter = key.first().map(|letter| letter.escape_ascii().to_string());
+        let number = match key.first() {
+            Some(b'n' | b'p' | b'f') => keys::u64_at(key, 1 + keys::USER).ok(),
+            _ => None,
+        };
+        let number = number
+            .map(|number| format!(" {number}"))
+            .unwrap_or_default();
+        let row = format!("`{}`{number}", letter.unwrap_or_default());
+        self.say(
+            &user.unwrap_or_default(),
+            format!("the row {row} or what it leads to: {what}"),
+        );
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user {}: {}", self.user, self.message)

@@ -192,3 +192,21 @@ async fn what_may_stand_beside_is_not_named() {
     ]);
     assert_eq!(said(rows), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_the_walk_goes_on() {
+    let user = ada();
+    let part = keys::part(&user, FeedPosition(1), 0);
+    let mut rows = rows_of_someone().await;
+    rows.retain(|op| op.key() != part);
+    rows.push(Op::Put(keys::user(&user), vec![255]));
+    rows.push(Op::Put(b"Zoo".to_vec(), vec![1]));
+    let said = said(rows);
+    for wanted in [
+        "the row `n` 1 or what it leads to: a part of a notification cannot be read",
+        "the row `u` or what it leads to: a record is of unknown version 255",
+        "a row stands under `Z`, where nothing is kept",
+    ] {
+        assert!(said.iter().any(|it| it == wanted), "{wanted}: {said:?}");
+    }
+}

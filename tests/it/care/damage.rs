@@ -7,7 +7,7 @@ use std::{
 };
 
 use beckon::{
-    model::{AppHost, FeedPosition, Subject, Timestamp, UserId},
+    model::{AppHost, FeedPosition, Notification, Subject, Timestamp, UserId},
     store::{Expiring, Options, Row, Store, Unit},
 };
 use hyper::Method;
@@ -282,6 +282,117 @@ async fn a_row_that_is_missing_is_noticed_once_the_hub_has_started() {
         degraded(&hub).await.then_some(())
     })
     .await;
+    hub.stop().await;
+}
+
+/// Writes to the store of a stopped hub what no hub would: `break_it` gets ada's first notification.
+async fn broken(hub: &ChildHub, break_it: impl Fn(&mut Unit, Notification)) {
+    let store = eventually("the folder is free", || async {
+        Store::open(&Options {
+            folder: hub.data(),
+            min_free_bytes: 0,
+            cache_bytes: 8 << 20,
+            accept_loss: false,
+        })
+        .ok()
+    })
+    .await;
+    let ada = Subject {
+        app: AppHost::parse(APP).unwrap(),
+        user: UserId::parse("ada").unwrap(),
+    };
+    let first = store.reader().notification(&ada, FeedPosition(1)).unwrap();
+    let mut unit = Unit::of(ada);
+    break_it(&mut unit, first.unwrap());
+    store.commit(unit).await.unwrap();
+    store.close();
+}
+
+/// Takes away what of a long notification does not fit its row.
+fn without_its_parts(unit: &mut Unit, it: Notification) {
+    unit.push(Row::DropNotification(Box::new(it.clone())));
+    unit.push(Row::Notification(Box::new(it)));
+}
+
+fn without_its_expiry(unit: &mut Unit, it: Notification) {
+    let what = Expiring::Notification(it.number);
+    unit.push(Row::DropExpiry(it.expires, what));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_damaged_store_nothing_is_copied_as_a_whole_one_and_what_is_left_can_be_kept() {
+    for break_it in [without_its_parts, without_its_expiry] {
+        let mut hub = ChildHub::incurious().await;
+        let app = hub.app();
+        let adas = "/v1/users/ada/notifications";
+        let long = json!({"payload": {"rawContent": "r".repeat(20_000)}});
+        app.post(adas, long).await.expect(201);
+        let kept = post(&hub, "kept").await;
+        hub.stop().await;
+        broken(&hub, break_it).await;
+        let file = hub.folder.path().join("backup");
+        let path = file.to_string_lossy().into_owned();
+        for args in [&["store", "compact"][..], &["store", "backup", &path]] {
+            let said = hub.refused(args);
+            assert!(said.contains("the store is damaged"), "{args:?}: {said}");
+            assert!(said.contains("beckon store restore"), "{args:?}: {said}");
+            assert!(said.contains("--damaged"), "{args:?}: {said}");
+        }
+        let entries = fs::read_dir(hub.folder.path()).unwrap();
+        let mut names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        assert!(names.all(|name| !name.starts_with("backup")));
+        assert!(!hub.data().join("making").exists());
+
+        let told = hub.json(&["store", "backup", &path, "--damaged"]);
+        let findings = told["findings"].as_u64().unwrap();
+        assert!(findings > 0, "{told}");
+        let told = hub.json(&["store", "restore", &path, "--force"]);
+        assert_eq!(told["findings"], findings, "{told}");
+        hub.begin().await;
+        let app = hub.app();
+        app.get(&format!("{adas}/{kept}")).await.expect(200);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_is_damage_to_the_walk_and_to_who_asks_for_it() {
+    let mut hub = ChildHub::start().await;
+    let adas = "/v1/users/ada/notifications";
+    let long = json!({"payload": {"rawContent": "r".repeat(20_000)}});
+    hub.app().post(adas, long).await.expect(201);
+    hub.stop().await;
+    broken(&hub, without_its_parts).await;
+    hub.begin().await;
+    eventually("it is noticed", || async {
+        let ready = hub.client().get("/readyz").await.expect(200);
+        (ready["status"] == "degraded").then_some(())
+    })
+    .await;
+    hub.says("the row `n` 1 or what it leads to").await;
+    let checked = String::from_utf8(hub.command(&["check"]).stdout).unwrap();
+    assert!(checked.contains("disagree or cannot be read"), "{checked}");
+    let verified = hub.command(&["store", "verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    let verified = String::from_utf8(verified.stdout).unwrap();
+    assert!(verified.contains("the row `n` 1"), "{verified}");
+    assert!(verified.contains("beckon store restore"), "{verified}");
+
+    for _ in 0..3 {
+        let refused = hub.app().get(adas).await;
+        assert_eq!(refused.refused(503), "serviceUnavailable");
+        let ready = hub.client().get("/readyz").await;
+        assert_eq!(ready.refused(503), "serviceUnavailable");
+    }
+    let log = hub.log();
+    let told = log.matches("a row of the store cannot be read").count();
+    assert_eq!(told, 1, "said once: {log}");
+    assert!(!log.contains("a request failed in the store"), "{log}");
+    let checked = String::from_utf8(hub.command(&["check"]).stdout).unwrap();
+    assert!(checked.contains("could not be read"), "{checked}");
+    let bobs = "/v1/users/bob/notifications";
+    let raw = json!({"payload": {"rawContent": "r"}});
+    hub.app().post(bobs, raw).await.expect(201);
     hub.stop().await;
 }
 

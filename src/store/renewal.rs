@@ -5,7 +5,7 @@
 //! fits beside the file, and would be much smaller, the committer makes one between its groups, a slice at a time. What
 //! is written meanwhile goes to both. The copy is compared with what it is of before it takes the store's place.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::atomic::Ordering};
 
 use super::{
     Error, Options,
@@ -307,6 +307,11 @@ impl State {
     /// Does a slice of moving the store to a new file, where the disk is nearly full or will soon be, and that would make room.
     pub(super) fn renew(&mut self) -> Result<(), Error> {
         if !self.space.is_close() && !self.renewal.is_under_way() {
+            return Ok(());
+        }
+        // What cannot be read would be gone with the old file.
+        if self.reader.engine.is_damaged() || self.progress.damaged.load(Ordering::Relaxed) {
+            self.renewal.phase = Phase::Done;
             return Ok(());
         }
         match self.renewal.step(&self.reader.engine, &self.space)? {

@@ -238,6 +238,24 @@ fn a_copy_that_has_no_room_any_more_or_is_not_the_same_goes_and_the_store_stays(
 }
 
 #[test]
+fn a_store_that_was_found_damaged_stays_in_its_file() {
+    for begun in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut it = Emptied::new(folder.path());
+        if begun {
+            it.until_copied();
+        }
+        it.state.progress.damaged.store(true, Ordering::Relaxed);
+        for _ in 0..1000 {
+            it.state.renew().unwrap();
+        }
+        assert!(!it.has_moved());
+        assert!(!folder.path().join("making").exists());
+        it.is_whole();
+    }
+}
+
+#[test]
 fn what_a_kill_leaves_of_it_is_gone_with_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let mut it = Emptied::new(folder.path());

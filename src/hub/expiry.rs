@@ -236,8 +236,9 @@ fn plan(
         match &it.what {
             Expiring::Notification(number) => {
                 history_moved = true;
-                end_notification(reader, &mut changes, *number, (it.at, max))?;
-                gone.insert(*number);
+                if end_notification(reader, &mut changes, *number, (it.at, max))? {
+                    gone.insert(*number);
+                }
             }
             Expiring::Removal(position) => {
                 history_moved = true;
@@ -288,18 +289,18 @@ fn plan(
 }
 
 /// Ends the notification at `number`, whose expiry stands at `at`; where it ends at another time, the expiry was not its
-/// own, and only that goes.
+/// own, and only that goes. Says whether it ended it.
 pub(super) fn end_notification(
     reader: &Reader,
     changes: &mut Changes,
     number: FeedPosition,
     (at, max): (Timestamp, usize),
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let subject = changes.user().subject.clone();
     let found = reader.notification(&subject, number)?;
     let Some(it) = found.filter(|it| it.expires == at) else {
         changes.also(Row::DropExpiry(at, Expiring::Notification(number)));
-        return Ok(());
+        return Ok(false);
     };
     for (endpoint, _) in reader.receipts(&subject, number)? {
         changes.also(Row::DropReceipt(number, endpoint));
@@ -308,7 +309,7 @@ pub(super) fn end_notification(
         notify::make_room_for_removal(reader, changes, max)?;
     }
     changes.expire(&it);
-    Ok(())
+    Ok(true)
 }
 
 /// A push is kept while a notification is that it may have announced. Not all of them go in one unit, with which the

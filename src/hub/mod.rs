@@ -195,14 +195,8 @@ impl Hub {
         plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
     ) -> Result<T, Error> {
         let lock = self.locks.lock(&subject).await;
-        let now = self.now();
-        let (unit, answer) = self
-            .store
-            .ask_little(move |reader| {
-                let changes = Changes::begin(reader.user(&subject)?, now);
-                plan(reader, changes)
-            })
-            .await?;
+        let planned = planned(subject, self.now(), plan);
+        let (unit, answer) = self.store.ask_little(planned).await?;
         self.commit_of(unit, vec![lock]).await?;
         Ok(answer)
     }
@@ -214,14 +208,8 @@ impl Hub {
         locks: Vec<OwnedMutexGuard<()>>,
         plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let now = self.now();
-        let (unit, answer) = self
-            .store
-            .ask(move |reader| {
-                let changes = Changes::begin(reader.user(&subject)?, now);
-                plan(reader, changes)
-            })
-            .await?;
+        let planned = planned(subject, self.now(), plan);
+        let (unit, answer) = self.store.ask(planned).await?;
         self.commit_of(unit, locks).await?;
         Ok(answer)
     }
@@ -232,6 +220,15 @@ impl Hub {
             false => self.commit(unit, locks).await,
         }
     }
+}
+
+/// A plan of what changes about a user, as a question to the store.
+fn planned<T>(
+    subject: Subject,
+    now: Timestamp,
+    plan: impl FnOnce(&Reader, Changes) -> Result<(Unit, T), Error>,
+) -> impl FnOnce(&Reader) -> Result<(Unit, T), Error> {
+    move |reader| plan(reader, Changes::begin(reader.user(&subject)?, now))
 }
 
 impl Inner {

@@ -11,6 +11,7 @@ use std::{
 };
 
 pub(super) use disk::wait_until_closed;
+pub(super) use leavings::PIECE_BYTES;
 
 use self::disk::Sled;
 use super::{Error, backup::View, guard::FolderLock};

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::engine::PIECE_BYTES;
+
 /// What a byte of a row takes on disk until the engine has tidied up, measured and rounded up.
 const DISK_BYTES_A_BYTE: u64 = 4;
-
-/// By how much the engine makes its file longer at a time.
-const PIECE_BYTES: u64 = 512 << 10;
 
 /// What has become of the room on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::{
 
 use crate::store::Error;
 
-/// The length of the pieces that sled's file consists of.
-const PIECE_BYTES: u64 = 512 << 10;
+/// The length of the pieces that sled's file consists of, and by which it grows.
+pub(in crate::store) const PIECE_BYTES: u64 = 512 << 10;
 
 /// Clears the folder of a store that nobody has open.
 pub(super) fn clear(folder: &Path) -> Result<(), Error> {
